@@ -1,0 +1,1 @@
+"""Minimise empirical risks by taking steps, and see what the steps do."""
