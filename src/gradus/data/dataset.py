@@ -1,0 +1,196 @@
+"""What the examples are: the tensors x and y, and how a batch is cut from them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gradus.errors import InputError
+
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """N examples (x_i, y_i), kept as they were read until a batch is cut.
+
+    Images stay one tensor of bytes: they are converted, divided by ``scale`` and standardised batch
+    by batch, so that memory holds one byte per pixel and no Python runs per example.
+
+    Args:
+        x: inputs ``[N, ...]``, uint8 (images ``[N, channels, height, width]``) or floating (tables
+            ``[N, features]``).
+        y: targets: int64 ``[N]`` class indices, or floating ``[N, m]`` (m numbers to predict, or
+            one row of class probabilities per example).
+        classes: names of the classes where ``y`` holds classes, None for regression.
+        scale: what x is divided by when a batch is cut (255 for bytes).
+        mean: subtracted after the division; broadcasts against ``[..., *input_shape]``.
+        std: divided by after the subtraction; broadcasts likewise.
+        dtype: of the batches.
+
+    Raises:
+        InputError: x and y differ in length, are empty, or have a type that no batch can be cut of.
+
+    Example:
+        >>> x = torch.arange(12, dtype=torch.uint8).reshape(3, 1, 2, 2)
+        >>> data = Dataset(x, torch.tensor([0, 1, 1]), classes=("low", "high"), scale=255.0)
+        >>> len(data), data.input_shape, data.outputs
+        (3, (1, 2, 2), 2)
+        >>> images, labels = data.batch(slice(0, 2))
+        >>> images.shape, images.dtype, labels.tolist()
+        (torch.Size([2, 1, 2, 2]), torch.float32, [0, 1])
+    """
+
+    x: Tensor
+    y: Tensor
+    classes: tuple[str, ...] | None = None
+    scale: float = 1.0
+    mean: Tensor | None = None
+    std: Tensor | None = None
+    dtype: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        if self.x.ndim == 0 or self.y.ndim == 0 or len(self.x) != len(self.y):
+            raise InputError(
+                f"x has shape {list(self.x.shape)} and y has shape {list(self.y.shape)}: "
+                "both need one row per example"
+            )
+        if len(self.x) == 0:
+            raise InputError("the data hold no examples: at least one is needed")
+        if self.x.dtype != torch.uint8 and not self.x.is_floating_point():
+            raise InputError(f"x is {self.x.dtype}: give uint8 (images) or floating-point numbers")
+        if self.y.is_floating_point():
+            if self.y.ndim < 2:
+                raise InputError(
+                    f"y holds numbers in shape {list(self.y.shape)}: give [N, m], here y[:, None]"
+                )
+        elif self.y.dtype != torch.int64:
+            raise InputError(f"y is {self.y.dtype}: give int64 classes or floating-point numbers")
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return tuple(self.x.shape[1:])
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a model is to give per example: one per class, or m."""
+        if self.classes is not None:
+            return len(self.classes)
+        if self.y.is_floating_point():
+            return self.y.shape[1]
+        return int(self.y.max()) + 1
+
+    def batch(self, indices: Tensor | slice | None = None) -> tuple[Tensor, Tensor]:
+        """Cut a batch and convert it: ``x / scale``, then ``(x - mean) / std``, in ``dtype``.
+
+        Args:
+            indices: int64 ``[B]`` on the device of the data (gathered), a slice (no gather: a view
+                is converted), or None for all examples.
+
+        Returns:
+            x ``[B, *input_shape]`` in ``dtype``; y ``[B]`` int64 or ``[B, m]`` in ``dtype``.
+        """
+        if indices is None:
+            x, y = self.x, self.y
+        elif isinstance(indices, slice):
+            x, y = self.x[indices], self.y[indices]
+        else:
+            x, y = self.x.index_select(0, indices), self.y.index_select(0, indices)
+        x = x.to(self.dtype)
+        if self.scale != 1.0:
+            x = x.div(self.scale)
+        if self.mean is not None:
+            x = x - self.mean
+        if self.std is not None:
+            x = x / self.std
+        return x, y.to(self.dtype) if y.is_floating_point() else y
+
+    def to(
+        self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> Dataset:
+        """Move the data to ``device`` and let batches come in ``dtype``; bytes stay bytes.
+
+        Floating tensors are stored in ``dtype`` from then on, so that cutting a batch converts
+        nothing.
+
+        Example:
+            >>> data = Dataset(torch.rand(4, 2, dtype=torch.float64), torch.tensor([0, 1, 0, 1]))
+            >>> data.batch()[0].dtype, data.to(dtype=torch.float64).batch()[0].dtype
+            (torch.float32, torch.float64)
+        """
+        kept = self.dtype if dtype is None else dtype
+
+        def moved(tensor: Tensor) -> Tensor:
+            return tensor.to(device=device, dtype=kept if tensor.is_floating_point() else None)
+
+        return dataclasses.replace(
+            self,
+            x=moved(self.x),
+            y=moved(self.y),
+            mean=None if self.mean is None else moved(self.mean),
+            std=None if self.std is None else moved(self.std),
+            dtype=kept,
+        )
+
+    def subset(self, indices: Tensor | slice) -> Dataset:
+        """The examples at ``indices`` (int64 ``[n]``, gathered; or a slice, shared)."""
+        if isinstance(indices, slice):
+            return dataclasses.replace(self, x=self.x[indices], y=self.y[indices])
+        return dataclasses.replace(
+            self, x=self.x.index_select(0, indices), y=self.y.index_select(0, indices)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Data to train on and data to test on, and what is known about both.
+
+    Args:
+        train: the examples that the risk is taken over.
+        test: the examples kept apart.
+        name: what the user called the data.
+        task: whether the targets are classes or numbers.
+        features: names of the columns of x where x is a table, else None.
+        target: name of the column that is predicted where there is one, else None.
+
+    Example:
+        >>> data = Dataset(torch.rand(4, 2), torch.tensor([0, 1, 0, 1]), classes=("no", "yes"))
+        >>> split = Split(data.subset(slice(0, 3)), data.subset(slice(3, 4)), "toy",
+        ...               "classification")
+        >>> split.description
+        'toy: 3 train + 1 test, 2 features, 2 classes'
+    """
+
+    train: Dataset
+    test: Dataset
+    name: str
+    task: Task
+    features: tuple[str, ...] | None = None
+    target: str | None = None
+
+    @property
+    def description(self) -> str:
+        """One line for the user: name, sizes, shape of an input, what is predicted."""
+        shape = self.train.input_shape
+        kind = "images" if len(shape) == 3 else "inputs"
+        what = f"{'×'.join(map(str, shape))} {kind}"
+        if len(shape) == 1:
+            what = _count(shape[0], "feature")
+        if self.task == "classification":
+            predicted = _count(self.train.outputs, "class", "classes")
+        else:
+            predicted = _count(self.train.outputs, "number") + " to predict"
+        sizes = f"{len(self.train):,} train + {len(self.test):,} test"
+        return f"{self.name}: {sizes}, {what}, {predicted}"
+
+
+def _count(n: int, one: str, many: str | None = None) -> str:
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
