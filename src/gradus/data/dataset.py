@@ -108,9 +108,9 @@ class Dataset:
         if self.scale != 1.0:
             x = x.div(self.scale)
         if self.mean is not None:
-            x = x - self.mean
+            x = x - self.mean.to(self.dtype)
         if self.std is not None:
-            x = x / self.std
+            x = x / self.std.to(self.dtype)
         return x, y.to(self.dtype) if y.is_floating_point() else y
 
     def to(
@@ -188,6 +188,8 @@ class Split:
             predicted = _count(self.train.outputs, "class", "classes")
         else:
             predicted = _count(self.train.outputs, "number") + " to predict"
+        if self.target is not None:
+            predicted += f" ({self.target})"
         sizes = f"{len(self.train):,} train + {len(self.test):,} test"
         return f"{self.name}: {sizes}, {what}, {predicted}"
 

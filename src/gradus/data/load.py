@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
+from gradus.data.catalogue import CATALOGUE, read_entry
 from gradus.data.dataset import Dataset, Split
+from gradus.data.fitting import value_statistics
 from gradus.data.idx import read_images_and_labels
 from gradus.data.partition import partition
+from gradus.data.targets import check_loss, class_targets
 from gradus.errors import InputError
 
 EMBEDDED = "digits"
+NAMES = (EMBEDDED, *CATALOGUE)
+MISSING = ("mean", "drop")
+
+_ACCEPTED = (
+    f"{', '.join(NAMES)}, a .npz, .csv or .parquet file, or a folder of IDX files "
+    "(train-images-idx3-ubyte, ..)"
+)
 
 
 def load(
@@ -28,44 +42,164 @@ def load(
     seed: int = 0,
     data_dir: str | Path | None = None,
 ) -> Split:
-    """Load data by name or path.
+    """Load data by name or by path, ready to train on.
+
+    Args:
+        data: ``digits`` (embedded), ``fashion-mnist`` or ``mnist`` (found or downloaded); a
+            ``.npz``, ``.csv`` or ``.parquet`` file; or a folder with the four IDX files
+            ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte``,
+            ``t10k-labels-idx1-ubyte`` (or the same with ``.gz``).
+        target: tables: the column that is predicted.
+        loss: name of the loss that will be used: ``cross-entropy``, ``nll``, ``kl-div`` (classes),
+            ``mse``, ``l1`` (numbers); None where it is to follow from the targets (``Split.task``).
+            For ``kl-div`` classes become rows of probabilities.
+        missing: what a missing value means: None, it is refused; "mean", the mean of its column
+            over the training part; "drop", its row is left out.
+        standardize: bring inputs to mean 0 and standard deviation 1 over the training part: each
+            column of numbers of a table, all pixels together of images.
+        test_fraction: share of the rows that test, where the data have no test part of their own;
+            None for 0.2. Drawn from the seed, in the proportions of the classes.
+        categorical: tables: columns whose values are names, also where they are numbers.
+        drop: tables: columns to leave out.
+        seed: of the split, >= 0.
+        data_dir: folder in which the files of ``fashion-mnist`` and ``mnist`` are looked for first.
+
+    Returns:
+        The part that trains, the part that tests, and what is known about them.
+
+    Raises:
+        InputError: the data are unknown, cannot be read, or do not fit the options; an option does
+            not apply to the data.
 
     Example:
-        >>> load("digits").description
+        >>> split = load("digits")
+        >>> split.description
         'digits: 1,437 train + 360 test, 1×8×8 images, 10 classes'
+        >>> x, y = split.train.batch(slice(0, 16))
+        >>> x.shape, y.shape
+        (torch.Size([16, 1, 8, 8]), torch.Size([16]))
     """
-    if data == EMBEDDED:
-        return _digits(test_fraction, seed)
+    check_loss(loss)
+    if missing is not None and missing not in MISSING:
+        raise InputError(f"--missing {missing}: unknown; choose {' | '.join(MISSING)}")
+    given = {
+        "--target": target,
+        "--missing": missing,
+        "--test-fraction": test_fraction,
+        "--categorical": ",".join(categorical),
+        "--drop": ",".join(drop),
+        "--data-dir": data_dir,
+    }
+
+    def accept(*flags: str) -> None:
+        for flag, value in given.items():
+            if flag not in flags and value not in (None, ""):
+                takes = f"they take {', '.join(flags)}" if flags else "leave it out"
+                raise InputError(f"{flag} {value}: does not apply to the data {data}; {takes}")
+
+    name = str(data)
     path = Path(data)
+    suffix = path.suffix.lower()
+    if name == EMBEDDED:
+        accept("--test-fraction")
+        return _digits(loss, standardize, test_fraction, seed)
+    if name in CATALOGUE:
+        accept("--data-dir")
+        entry = CATALOGUE[name]
+        train, test = read_entry(entry, None if data_dir is None else Path(data_dir))
+        return _images(name, train, test, entry.classes, loss, standardize)
     if path.is_dir():
-        return _idx_folder(path)
-    raise InputError(f"{data}: unknown data")
+        accept()
+        train, test = _idx_folder(path)
+        classes = tuple(str(i) for i in range(1 + int(max(train[1].max(), test[1].max()))))
+        return _images(name, train, test, classes, loss, standardize)
+    if suffix in (".npz", ".csv", ".parquet") and not path.is_file():
+        raise InputError(f"{data}: no such file; give {_ACCEPTED}")
+    if suffix == ".npz":
+        accept("--missing", "--test-fraction")
+        from gradus.data.arrays import load_arrays
+
+        return load_arrays(
+            path,
+            loss=loss,
+            missing=missing,
+            standardize=standardize,
+            test_fraction=test_fraction,
+            seed=seed,
+        )
+    if suffix in (".csv", ".parquet"):
+        accept("--target", "--missing", "--test-fraction", "--categorical", "--drop")
+        from gradus.data.tables import load_table
+
+        return load_table(
+            path,
+            target=target,
+            loss=loss,
+            missing=missing,
+            standardize=standardize,
+            test_fraction=test_fraction,
+            categorical=categorical,
+            drop=drop,
+            seed=seed,
+        )
+    near = difflib.get_close_matches(name.lower(), NAMES, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise InputError(f"{data}: unknown data; {hint}give {_ACCEPTED}")
 
 
-def _digits(test_fraction: float | None, seed: int) -> Split:
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    x = torch.from_numpy(digits.images).to(torch.uint8)[:, None]
-    y = torch.from_numpy(digits.target).long()
+def _digits(loss: str | None, standardize: bool, test_fraction: float | None, seed: int) -> Split:
+    # The file is read where scikit-learn keeps it: importing scikit-learn takes longer than to
+    # train on it.
+    spec = find_spec("sklearn")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    folder = Path(spec.submodule_search_locations[0])
+    table = np.loadtxt(folder / "datasets/data/digits.csv.gz", dtype=np.uint8, delimiter=",")
+    x = torch.from_numpy(table[:, :-1].copy()).reshape(-1, 1, 8, 8)
+    y = torch.from_numpy(table[:, -1].astype(np.int64))
     train, test = partition(len(x), test_fraction=test_fraction, seed=seed, labels=y)
-    data = Dataset(x, y, classes=tuple(str(name) for name in digits.target_names), scale=16.0)
-    return Split(data.subset(train), data.subset(test), EMBEDDED, "classification")
+    return _images(
+        EMBEDDED,
+        (x[train], y[train]),
+        (x[test], y[test]),
+        tuple("0123456789"),
+        loss,
+        standardize,
+        scale=16.0,
+    )
 
 
-def _idx_folder(folder: Path) -> Split:
+def _idx_folder(folder: Path) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     def found(stem: str) -> Path:
         for path in (folder / stem, folder / f"{stem}.gz"):
             if path.is_file():
                 return path
-        raise InputError(f"{folder}: {stem}[.gz] is missing")
+        raise InputError(f"{folder}: the folder holds no {stem} (or {stem}.gz); give {_ACCEPTED}")
 
-    parts = [
-        read_images_and_labels(
-            found(f"{part}-images-idx3-ubyte"), found(f"{part}-labels-idx1-ubyte")
-        )
+    train, test = (
+        (found(f"{part}-images-idx3-ubyte"), found(f"{part}-labels-idx1-ubyte"))
         for part in ("train", "t10k")
+    )
+    return read_images_and_labels(*train), read_images_and_labels(*test)
+
+
+def _images(
+    name: str,
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    classes: tuple[str, ...],
+    loss: str | None,
+    standardize: bool,
+    scale: float = 255.0,
+) -> Split:
+    if train[0].shape[1:] != test[0].shape[1:]:
+        raise InputError(
+            f"{name}: training images have shape {list(train[0].shape[1:])}, test images "
+            f"{list(test[0].shape[1:])}; give images of one shape"
+        )
+    mean, std = value_statistics(train[0], scale) if standardize else (None, None)
+    parts = [
+        Dataset(x, class_targets(y, classes, loss, name).y, classes, scale, mean, std)
+        for x, y in (train, test)
     ]
-    classes = tuple(str(label) for label in range(1 + max(int(y.max()) for _, y in parts)))
-    train, test = (Dataset(x, y, classes=classes, scale=255.0) for x, y in parts)
-    return Split(train, test, str(folder), "classification")
+    return Split(parts[0], parts[1], name, "classification")

@@ -1,0 +1,218 @@
+"""How the user's own arrays (.npz) become a split."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradus.data.dataset import Dataset, Split
+from gradus.data.fitting import fill_with_means, standardize_columns, value_statistics
+from gradus.data.partition import partition
+from gradus.data.targets import Targets, column_targets, row_targets
+from gradus.errors import InputError
+
+_KEYS = "x and y, or x_train and y_train (and x_test and y_test)"
+
+
+def load_arrays(
+    path: Path,
+    *,
+    loss: str | None = None,
+    missing: str | None = None,
+    standardize: bool = False,
+    test_fraction: float | None = None,
+    seed: int = 0,
+) -> Split:
+    """Read ``x`` and ``y``, or ``x_train`` and ``y_train`` (and ``x_test``, ``y_test``).
+
+    Bytes (uint8) stay bytes and are divided by 255 when a batch is cut; ``[N, height, width]``
+    becomes ``[N, 1, height, width]``. Every other type is taken as numbers, as they are.
+
+    Args:
+        path: the file.
+        loss: name of the loss, or None; decides between classes and numbers where y does not.
+        missing: what NaN in x means: None, it is refused; "mean", the mean of the column over the
+            training part (x ``[N, features]`` only); "drop", the example is left out.
+        standardize: bring x to mean 0 and standard deviation 1: each column of ``[N, features]``,
+            all values together where x has more dimensions or holds bytes.
+        test_fraction: share that tests where the file holds no test part; None for 0.2.
+        seed: of that split.
+
+    Raises:
+        InputError: the file cannot be read, lacks an array, or holds arrays that do not fit.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "squares.npz"
+        >>> np.savez(path, x=np.zeros((10, 8, 8), dtype=np.uint8), y=np.arange(10) % 2)
+        >>> split = load_arrays(path, test_fraction=0.2)
+        >>> split.train.x.shape, split.train.classes, len(split.test)
+        (torch.Size([8, 1, 8, 8]), ('0', '1'), 2)
+    """
+    arrays = _read(path)
+    parts = _parts(path, arrays)
+    if len(parts) == 2 and test_fraction is not None:
+        raise InputError(
+            f"--test-fraction {test_fraction}: {path} has a test part of its own (x_test, y_test); "
+            "leave the option out"
+        )
+    parts = [_complete(path, key, x, y, missing) for key, x, y in parts]
+    x = np.concatenate([part[1] for part in parts])
+    targets = _targets(path, np.concatenate([part[2] for part in parts]), loss)
+    if len(parts) == 2:
+        n = len(parts[0][1])
+        train, test = torch.arange(n), torch.arange(n, len(x))
+    else:
+        train, test = partition(
+            len(x), test_fraction=test_fraction, seed=seed, labels=targets.labels
+        )
+    data = _dataset(path, x, targets, train, missing=missing, standardize=standardize)
+    return Split(data.subset(train), data.subset(test), str(path), targets.task)
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files if key in _ALL}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        if "pickle" not in str(error):
+            raise InputError(f"{path}: {' '.join(str(error).split())}") from error
+        raise InputError(
+            f"{path}: not an .npz file of plain arrays (Python objects are never read); "
+            "save numbers or text by numpy.savez"
+        ) from error
+    except (AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path}: not a whole .npz file; save it by numpy.savez") from error
+
+
+_ALL = ("x", "y", "x_train", "y_train", "x_test", "y_test")
+
+
+def _parts(
+    path: Path, arrays: dict[str, NDArray[Any]]
+) -> list[tuple[str, NDArray[Any], NDArray[Any]]]:
+    """The arrays by part, each with the suffix of its keys; x and y of the same length."""
+    suffix = "_train" if "x_train" in arrays or "y_train" in arrays else ""
+    suffixes = [suffix]
+    if "x_test" in arrays or "y_test" in arrays:
+        suffixes.append("_test")
+    parts = []
+    for suffix in suffixes:
+        for key in ("x" + suffix, "y" + suffix):
+            if key not in arrays:
+                found = ", ".join(arrays) or "none of them"
+                raise InputError(f"{path}: array {key!r} is missing; give {_KEYS} (found: {found})")
+            if arrays[key].ndim == 0 or len(arrays[key]) == 0:
+                raise InputError(f"{path}: array {key!r} is empty: at least one row is needed")
+        x, y = arrays["x" + suffix], arrays["y" + suffix]
+        if len(x) != len(y):
+            raise InputError(
+                f"{path}: {'x' + suffix!r} has {len(x)} rows, {'y' + suffix!r} has {len(y)}: "
+                "give one target per example"
+            )
+        parts.append((suffix, _inputs(path, "x" + suffix, x), y))
+    shapes = [x.shape[1:] for _, x, _ in parts]
+    if len(set(shapes)) > 1 or len({y.shape[1:] for _, _, y in parts}) > 1:
+        raise InputError(f"{path}: the test part has other shapes than the training part")
+    return parts
+
+
+def _inputs(path: Path, key: str, x: NDArray[Any]) -> NDArray[Any]:
+    """Inputs ``[N, ...]`` of at least two dimensions: uint8 as they are, else floating."""
+    if x.dtype == np.uint8:
+        if x.ndim == 3:
+            return x[:, None]
+    elif x.dtype.kind not in "biuf":
+        raise InputError(f"{path}: {key!r} holds {x.dtype}; give numbers (text goes into a CSV)")
+    elif x.dtype not in (np.float32, np.float64):
+        x = x.astype(np.float64)
+    return x[:, None] if x.ndim == 1 else x
+
+
+def _complete(
+    path: Path, suffix: str, x: NDArray[Any], y: NDArray[Any], missing: str | None
+) -> tuple[str, NDArray[Any], NDArray[Any]]:
+    """Refuse NaN, or leave the examples out; infinity is refused always."""
+    for key, values in (("x" + suffix, x), ("y" + suffix, y)):
+        if values.dtype.kind == "f" and (infinite := np.isinf(values)).any():
+            row = np.argwhere(infinite)[0].tolist()
+            raise InputError(f"{path}: {key}{row} is infinite; give a finite number or NaN")
+    x_gaps, y_gaps = _gaps(x), _gaps(y)
+    if y_gaps.any() and missing != "drop":
+        raise InputError(
+            f"{path}: {'y' + suffix!r} has {y_gaps.sum()} missing values (NaN); "
+            "leave these examples out by --missing drop"
+        )
+    if x_gaps.any() and missing is None:
+        where = ""
+        if x.ndim == 2:
+            counts = np.isnan(x).sum(axis=0)
+            shown = [f"column {i}: {counts[i]}" for i in np.flatnonzero(counts)]
+            where = f" ({', '.join(shown[:5])}{', ..' if len(shown) > 5 else ''})"
+        raise InputError(
+            f"{path}: {'x' + suffix!r} has missing values (NaN) in {x_gaps.sum()} rows{where}; "
+            "choose --missing mean | drop"
+        )
+    if x_gaps.any() and missing == "mean" and x.ndim > 2:
+        raise InputError(
+            f"--missing mean: needs columns, {'x' + suffix!r} in {path} has shape "
+            f"{list(x.shape)}; use --missing drop"
+        )
+    if missing == "drop":
+        kept = ~(x_gaps | y_gaps)
+        if not kept.any():
+            raise InputError(f"{path}: every row has a missing value, --missing drop leaves none")
+        x, y = x[kept], y[kept]
+    return suffix, x, y
+
+
+def _gaps(values: NDArray[Any]) -> NDArray[np.bool_]:
+    if values.dtype.kind != "f":
+        return np.zeros(len(values), dtype=bool)
+    gaps: NDArray[np.bool_] = np.isnan(values).reshape(len(values), -1).any(axis=1)
+    return gaps
+
+
+def _targets(path: Path, y: NDArray[Any], loss: str | None) -> Targets:
+    what = f"y in {path}"
+    if y.dtype.kind not in "biufU":
+        raise InputError(f"{what} holds {y.dtype}; give numbers, booleans or text")
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 1:
+        return column_targets(y, loss, what)
+    if y.ndim == 2 and y.dtype.kind != "U":
+        return row_targets(y.astype(np.float64), loss, what)
+    raise InputError(f"{what} has shape {list(y.shape)}; give [N] or [N, m] numbers")
+
+
+def _dataset(
+    path: Path,
+    x: NDArray[Any],
+    targets: Targets,
+    train: Tensor,
+    *,
+    missing: str | None,
+    standardize: bool,
+) -> Dataset:
+    scale = 255.0 if x.dtype == np.uint8 else 1.0
+    mean = std = None
+    if x.ndim == 2 and x.dtype != np.uint8:
+        if missing == "mean" and np.isnan(x).any():
+            names = [str(i) for i in range(x.shape[1])]
+            x = fill_with_means(x, train.numpy(), names, str(path))
+        if standardize:
+            every = np.ones(x.shape[1], dtype=bool)
+            x = standardize_columns(x, train.numpy(), every)
+    elif standardize:
+        mean, std = value_statistics(torch.from_numpy(x)[train], scale)
+    return Dataset(torch.from_numpy(x), targets.y, targets.classes, scale, mean, std)

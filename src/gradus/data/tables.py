@@ -1,0 +1,235 @@
+"""How the user's own tables (CSV, Parquet) become a split."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gradus.data.columns import Column, Source, read_source
+from gradus.data.dataset import Dataset, Split
+from gradus.data.fitting import fill_with_means, standardize_columns
+from gradus.data.partition import partition
+from gradus.data.targets import column_targets, label
+from gradus.errors import InputError
+
+MOST_CATEGORIES = 1000
+"""A categorical column with more distinct values is refused: each becomes a column of x."""
+
+_FEW = 20  # text with no more distinct values than this is never taken for identifiers
+_ID_SHARE = 0.9  # text of which more than this share of values is distinct identifies its rows
+
+
+def load_table(
+    path: Path,
+    *,
+    target: str | None,
+    loss: str | None = None,
+    missing: str | None = None,
+    standardize: bool = False,
+    test_fraction: float | None = None,
+    categorical: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    seed: int = 0,
+) -> Split:
+    r"""Read a table, predict one of its columns from the others.
+
+    Columns of numbers are features as they are, booleans are 0 and 1, text is one-hot: a feature
+    ``colour=red`` for each value in the training part, all zero for a value seen only in the test
+    part. Dates, identifiers (text that differs in nearly every row), and text in a column of
+    numbers are refused. The index that pandas writes into Parquet files is left out.
+
+    Args:
+        path: a ``.csv`` (UTF-8, comma-separated, names in the first line) or ``.parquet`` file.
+        target: the column that is predicted.
+        loss: name of the loss, or None; decides between classes and numbers where the target does
+            not.
+        missing: what an empty field, NA, NaN or null means: None, it is refused; "mean", the mean
+            of the column over the training part (numbers only); "drop", the row is left out.
+        standardize: bring every column of numbers to mean 0 and standard deviation 1 over the
+            training part; indicators and booleans stay 0 and 1.
+        test_fraction: share of the rows that test; None for 0.2.
+        categorical: columns whose values are names, also where they are numbers.
+        drop: columns to leave out.
+        seed: of the split.
+
+    Raises:
+        InputError: the file cannot be read or a column cannot be used; the message names the
+            column, the place, and the flag to change.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "fruit.csv"
+        >>> rows = "150,red,apple\n120,yellow,banana\n" * 5
+        >>> _ = path.write_text("grams,colour,fruit\n" + rows)
+        >>> split = load_table(path, target="fruit")
+        >>> split.features, split.train.classes
+        (('grams', 'colour=red', 'colour=yellow'), ('apple', 'banana'))
+    """
+    source = read_source(path)
+    names = _used(source, target, categorical, drop)
+    columns = [source.column(name, categorical=name in categorical) for name in names]
+    for column in columns:
+        _check(column, source, target)
+    columns = _complete(columns, path, target, missing)
+    goal = next(column for column in columns if column.name == target)
+    values = goal.values.astype(bool) if goal.kind == "bool" else goal.values
+    targets = column_targets(
+        values, loss, f"target column {target!r}", categorical=goal.kind == "category"
+    )
+    train, test = partition(
+        len(values), test_fraction=test_fraction, seed=seed, labels=targets.labels
+    )
+    blocks = []
+    features: list[str] = []
+    numbers: list[bool] = []
+    for column in columns:
+        if column is not goal:
+            block, block_names = _features(column, train.numpy())
+            blocks.append(block)
+            features += block_names
+            numbers += [column.kind == "number"] * len(block_names)
+    x = np.concatenate(blocks, axis=1)
+    if missing == "mean" and np.isnan(x).any():
+        x = fill_with_means(x, train.numpy(), features, str(path))
+    if standardize:
+        x = standardize_columns(x, train.numpy(), np.array(numbers))
+    data = Dataset(torch.from_numpy(x), targets.y, targets.classes)
+    return Split(
+        data.subset(train), data.subset(test), str(path), targets.task, tuple(features), target
+    )
+
+
+def _features(column: Column, train: NDArray[np.int64]) -> tuple[NDArray[np.float64], list[str]]:
+    if column.kind in ("number", "bool"):
+        return column.values[:, None], [column.name]
+    from sklearn.preprocessing import OneHotEncoder
+
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    encoder.fit(column.values[train, None])
+    names = [f"{column.name}={label(value)}" for value in encoder.categories_[0]]
+    return encoder.transform(column.values[:, None]), names
+
+
+def _used(
+    source: Source, target: str | None, categorical: Sequence[str], drop: Sequence[str]
+) -> list[str]:
+    """Names of the columns that are not left out: the target and at least one other."""
+    names, path = source.names, source.path
+    if target is None:
+        raise InputError(f"{path}: say which column to predict by --target; {_listed(names)}")
+    for flag, named in (("--target", [target]), ("--categorical", categorical), ("--drop", drop)):
+        for name in named:
+            if name not in names:
+                raise InputError(f"{flag} {name}: no such column in {path}; {_near(name, names)}")
+    if target in drop:
+        raise InputError(f"--drop {target}: is the target; drop another column or change --target")
+    if both := [name for name in categorical if name in drop]:
+        raise InputError(f"--drop {both[0]}: is declared --categorical too; choose one")
+    used = [name for name in names if name not in drop]
+    if len(used) == 1:
+        raise InputError(f"{path}: no column but the target {target!r} is left to learn from")
+    return used
+
+
+def _check(column: Column, source: Source, target: str | None) -> None:
+    """Refuse a column that holds nothing, infinity, misspelt numbers, or identifiers."""
+    where = f"{source.path}: column {column.name!r}"
+    instead = "another --target" if column.name == target else f"--drop {column.name}"
+    if column.missing.all():
+        raise InputError(f"{where} has no values; use {instead}")
+    if column.kind == "number" and (infinite := np.isinf(column.values)).any():
+        place = source.place(int(np.flatnonzero(infinite)[0]))
+        raise InputError(
+            f"{where}, {place}: infinite; mend it, or leave it empty and use --missing mean | drop"
+        )
+    if column.kind not in ("text", "category"):
+        return
+    counts = Counter(column.values[~column.missing].tolist())
+    total = counts.total()
+    if column.kind == "text":
+        numeric = {value for value in counts if _is_number(value)}
+        if 2 * sum(counts[value] for value in numeric) > total:
+            row = next(
+                i
+                for i, value in enumerate(column.values)
+                if value is not None and value not in numeric
+            )
+            raise InputError(
+                f"{where}, {source.place(row)}: {column.values[row]!r} is not a number; mend it, "
+                "leave it empty and use --missing mean | drop, or declare "
+                f"--categorical {column.name}"
+            )
+        if len(counts) > max(_FEW, _ID_SHARE * total):
+            raise InputError(
+                f"{where} is text that differs in {len(counts):,} of {total:,} rows, so it "
+                f"identifies rows and predicts nothing; use {instead}"
+            )
+    if len(counts) > MOST_CATEGORIES:
+        raise InputError(
+            f"{where} has {len(counts):,} distinct values, more than {MOST_CATEGORIES:,}; "
+            f"use {instead}"
+        )
+
+
+def _is_number(text: str) -> bool:
+    if "_" in text:  # Python's separator, not a number to anyone else
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _complete(
+    columns: list[Column], path: Path, target: str | None, missing: str | None
+) -> list[Column]:
+    """Refuse missing values, or leave their rows out, or leave them for their column's mean."""
+    gaps = {column.name: int(column.missing.sum()) for column in columns if column.missing.any()}
+    if missing == "drop":
+        kept = ~np.any([column.missing for column in columns], axis=0)
+        if not kept.any():
+            raise InputError(
+                f"{path}: every row has a missing value ({_counted(gaps)}), --missing drop "
+                "leaves none; leave columns out by --drop"
+            )
+        return [column.rows(kept) for column in columns]
+    if gaps and missing is None:
+        only_drop = " drop" if target in gaps else " mean | drop"
+        raise InputError(
+            f"{path}: missing values in {_counted(gaps)}; choose --missing{only_drop}, or "
+            "leave columns out by --drop"
+        )
+    if target in gaps:
+        raise InputError(
+            f"--missing mean: the target column {target!r} in {path} has {gaps[target]} "
+            "missing values, which cannot be made up; use --missing drop"
+        )
+    for column in columns:
+        if column.kind != "number" and column.missing.any():
+            raise InputError(
+                f"--missing mean: column {column.name!r} in {path} holds no numbers and has "
+                f"{gaps[column.name]} missing values; use --missing drop, or --drop {column.name}"
+            )
+    return columns
+
+
+def _counted(gaps: dict[str, int]) -> str:
+    shown = [f"{name!r} ({count})" for name, count in gaps.items()]
+    return ", ".join(shown[:10]) + (", .." if len(shown) > 10 else "")
+
+
+def _listed(names: list[str]) -> str:
+    return f"the columns are {', '.join(names[:20])}{', ..' if len(names) > 20 else ''}"
+
+
+def _near(name: str, names: list[str]) -> str:
+    lowered = {known.strip().lower(): known for known in names}
+    near = difflib.get_close_matches(name.strip().lower(), lowered, n=1)
+    return (f"did you mean {lowered[near[0]]!r}? " if near else "") + _listed(names)
