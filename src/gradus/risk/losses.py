@@ -1,0 +1,487 @@
+"""How far is an output from its target: the losses of torch.nn, written from their definitions.
+
+Constructor arguments, shapes and results are those of the torch.nn classes of the same name. Where
+torch.nn guesses, broadcasts or returns NaN, these refuse or define, on purpose:
+
+- shapes that would only broadcast against each other are refused;
+- a class index that is neither in [0, C) nor ``ignore_index`` is refused, by value and position;
+- where every target is ignored, or the weights in use sum to zero, the mean is 0 with zero
+  gradient;
+- integer outputs, and weights of the wrong length, are refused.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple, final
+
+import torch
+from torch import Tensor
+
+
+class Terms(NamedTuple):
+    """The terms of a loss before reduction; the mean is ``sum(values) / mass``.
+
+    Args:
+        values: what the reduction "none" returns.
+        mass: what the reduction "mean" (for KL also "batchmean") divides by: a number, or a 0-d
+            tensor where it depends on the targets. Masses and sums of values add up over chunks of
+            the data, so ``mean(total, mass)`` of the sums is the mean over all chunks.
+    """
+
+    values: Tensor
+    mass: float | Tensor
+
+
+def mean(total: Tensor, mass: float | Tensor) -> Tensor:
+    """Divide the sum of the values by their mass; 0, with zero gradient, where a tensor mass is 0.
+
+    A mass that is a number is 0 only where there are no elements at all; the mean is then NaN, as
+    in torch.nn.
+    """
+    if isinstance(mass, Tensor):
+        weightless = mass == 0
+        return total.masked_fill(weightless, 0) / mass.masked_fill(weightless, 1)
+    return total / mass
+
+
+class Loss(torch.nn.Module, ABC):
+    """A loss; it owns the reduction, and each final class states its ``terms``."""
+
+    reductions: ClassVar[tuple[str, ...]] = ("none", "mean", "sum")
+    reduction: str
+
+    def __init__(self, size_average: bool | None, reduce: bool | None, reduction: str) -> None:
+        super().__init__()
+        if size_average is not None or reduce is not None:
+            reduction = _legacy_reduction(size_average, reduce)
+            warnings.warn(
+                f"size_average and reduce are deprecated; use reduction={reduction!r} instead",
+                DeprecationWarning,
+                stacklevel=3,  # the caller of the final class's __init__
+            )
+        if reduction not in self.reductions:
+            accepted = ", ".join(map(repr, self.reductions))
+            raise ValueError(f"reduction={reduction!r} is not one of {accepted}")
+        self.reduction = reduction
+
+    @abstractmethod
+    def terms(self, input: Tensor, target: Tensor) -> Terms:  # noqa: A002 (torch.nn's name)
+        """Return the values before reduction and what their mean divides by."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002 (torch.nn's name)
+        """Return the terms of ``input`` against ``target``, reduced."""
+        values, mass = self.terms(input, target)
+        if self.reduction == "none":
+            return values
+        if self.reduction == "sum":
+            return values.sum()
+        # One inner product is one node of the graph where sum and division are two, and at batch 16
+        # nodes are what a loss costs. It accumulates less accurately than sum, hence the bound.
+        if values.dim() == 1 and 0 < len(values) <= 1024 and not isinstance(mass, Tensor):
+            return values.dot(values.new_full(values.shape, 1 / mass))
+        return mean(values.sum(), mass)
+
+
+def _legacy_reduction(size_average: bool | None, reduce: bool | None) -> str:
+    if reduce is None or reduce:
+        return "mean" if size_average is None or size_average else "sum"
+    return "none"
+
+
+@final
+class MSELoss(Loss):
+    r"""Squared error.
+
+    .. math:: \ell_i = (x_i - y_i)^2, \qquad \text{mean} = \frac{1}{n} \sum_{i=1}^n \ell_i
+
+    Args:
+        size_average: deprecated, see ``reduction``.
+        reduce: deprecated, see ``reduction``.
+        reduction: "none", "mean" over all elements, or "sum".
+
+    Shape:
+        input, target: the same, any. The result is a scalar, or of that shape for "none".
+
+    Raises:
+        ValueError: the shapes differ, even where they would broadcast; unknown reduction.
+        TypeError: the tensors are complex (the square of a complex number is no distance; L1Loss
+            takes them) or both integers (whose differences wrap around).
+
+    Example:
+        >>> x, y = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0])
+        >>> MSELoss()(x, y)
+        tensor(2.)
+        >>> MSELoss(reduction="none")(x, y)
+        tensor([0., 4.])
+
+    Source: Legendre, Nouvelles méthodes pour la détermination des orbites des comètes (1805).
+    """
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+
+    def terms(self, input: Tensor, target: Tensor) -> Terms:  # noqa: A002
+        """Return (input - target)^2 and the number of elements."""
+        _require_equal_shapes(input, target)
+        difference = input - target
+        if not difference.is_floating_point():
+            raise TypeError(
+                f"MSELoss takes real floating-point tensors, not {input.dtype} and {target.dtype}"
+            )
+        return Terms(difference.square(), difference.numel())
+
+
+@final
+class L1Loss(Loss):
+    r"""Absolute error, of real or complex numbers.
+
+    .. math:: \ell_i = |x_i - y_i|, \qquad \text{mean} = \frac{1}{n} \sum_{i=1}^n \ell_i
+
+    The gradient at :math:`x_i = y_i` is taken as 0.
+
+    Args:
+        size_average: deprecated, see ``reduction``.
+        reduce: deprecated, see ``reduction``.
+        reduction: "none", "mean" over all elements, or "sum".
+
+    Shape:
+        input, target: the same, any. The result is a scalar, or of that shape for "none"; it is
+        real where the tensors are complex.
+
+    Raises:
+        ValueError: the shapes differ, even where they would broadcast; unknown reduction.
+        TypeError: both tensors are integers (whose differences wrap around).
+
+    Example:
+        >>> x, y = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0])
+        >>> L1Loss()(x, y)
+        tensor(1.)
+        >>> L1Loss()(torch.tensor([3.0 + 4.0j]), torch.tensor([0j]))
+        tensor(5.)
+
+    Source: Boscovich, De litteraria expeditione (1757); Laplace (1793).
+    """
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+
+    def terms(self, input: Tensor, target: Tensor) -> Terms:  # noqa: A002
+        """Return abs(input - target) and the number of elements."""
+        _require_equal_shapes(input, target)
+        difference = input - target
+        if not (difference.is_floating_point() or difference.is_complex()):
+            raise TypeError(
+                "L1Loss takes floating-point or complex tensors, "
+                f"not {input.dtype} and {target.dtype}"
+            )
+        return Terms(difference.abs(), difference.numel())
+
+
+@final
+class NLLLoss(Loss):
+    r"""Negative log-likelihood of the target class.
+
+    .. math::
+        \ell_n = -w_{y_n} x_{n, y_n} \ (0 \text{ where } y_n = \text{ignore\_index}), \qquad
+        \text{mean} = \frac{\sum_n \ell_n}{\sum_{n:\, y_n \ne \text{ignore\_index}} w_{y_n}}
+
+    Args:
+        weight: what each class counts, [C]; 1 for each where it is not given.
+        size_average: deprecated, see ``reduction``.
+        ignore_index: targets with this value contribute nothing; it may lie in [0, C) or outside.
+        reduce: deprecated, see ``reduction``.
+        reduction: "none", "mean" over the weights in use, or "sum". Where every target is ignored,
+            or these weights sum to zero, the mean is 0 with zero gradient.
+
+    Shape:
+        input: log-probabilities, (C), (N, C) or (N, C, d1, .., dK).
+        target: class indices of any integer dtype, (), (N) or (N, d1, .., dK). The result is a
+        scalar, or of the target's shape for "none".
+
+    Raises:
+        ValueError: the shapes do not go together; weight is not of length C; unknown reduction.
+        IndexError: a target is neither in [0, C) nor ``ignore_index``; the message says which.
+        TypeError: the targets are not integers, or the input is not floating point.
+
+    Example:
+        >>> x = torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]]).log()
+        >>> NLLLoss()(x, torch.tensor([0, 2])).exp()
+        tensor(2.8284)
+        >>> NLLLoss(ignore_index=2)(x, torch.tensor([0, 2])).exp()
+        tensor(2.)
+
+    Source: Fisher, On the mathematical foundations of theoretical statistics (1922).
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
+        self.ignore_index = ignore_index
+
+    def terms(self, input: Tensor, target: Tensor) -> Terms:  # noqa: A002
+        """Return -weight[y] * input[y] and the sum of the weights in use."""
+        _require_classes(input, self.weight)
+        index, ignored = _class_index(input, target, self.ignore_index)
+        return _negative_log_likelihood(input, index, ignored, self.weight)
+
+
+@final
+class CrossEntropyLoss(Loss):
+    r"""Cross entropy between the softmax of the input and the target.
+
+    .. math::
+        p = \log \mathrm{softmax}(x), \qquad
+        \ell_n = (1 - \varepsilon) (-w_{y_n} p_{n, y_n})
+               + \frac{\varepsilon}{C} \sum_{c=1}^C -w_c p_{n, c}
+        \quad \text{or} \quad
+        \ell_n = -\sum_{c=1}^C w_c \, p_{n, c} \Big((1 - \varepsilon) y_{n, c}
+               + \frac{\varepsilon}{C}\Big)
+
+    for class indices and class probabilities. The mean divides by the sum of :math:`w_{y_n}` over
+    the targets that are not ignored, for class probabilities by the number of positions.
+
+    Args:
+        weight: what each class counts, [C]; 1 for each where it is not given.
+        size_average: deprecated, see ``reduction``.
+        ignore_index: class indices with this value contribute nothing; it may lie in [0, C) or
+            outside.
+        reduce: deprecated, see ``reduction``.
+        reduction: "none", "mean" or "sum". Where every class index is ignored, or the weights in
+            use sum to zero, the mean is 0 with zero gradient.
+        label_smoothing: :math:`\varepsilon` in [0, 1], the share of the target that is spread
+            evenly over all classes.
+
+    Shape:
+        input: logits, (C), (N, C) or (N, C, d1, .., dK).
+        target: class indices of any integer dtype, (), (N) or (N, d1, .., dK); or class
+        probabilities, floating point, of the input's shape. The result is a scalar, or of the
+        shape of the class indices for "none".
+
+    Raises:
+        ValueError: the shapes do not go together; weight is not of length C; unknown reduction;
+            label_smoothing outside [0, 1]; ignore_index >= 0 with class probabilities.
+        IndexError: a target is neither in [0, C) nor ``ignore_index``; the message says which.
+        TypeError: the targets are neither integers nor floating point, or the input is not
+            floating point.
+
+    Example:
+        >>> x = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 3.0]])
+        >>> CrossEntropyLoss()(x, torch.tensor([0, 2]))
+        tensor(0.1672)
+        >>> CrossEntropyLoss()(x, torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
+        tensor(0.1672)
+
+    Source: Cox, The regression analysis of binary sequences (1958); label smoothing: Szegedy et
+    al., Rethinking the Inception architecture for computer vision (2016), section 7.
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        if not 0.0 <= label_smoothing <= 1.0:
+            raise ValueError(f"label_smoothing={label_smoothing} is outside [0, 1]")
+        self.register_buffer("weight", weight)
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+
+    def terms(self, input: Tensor, target: Tensor) -> Terms:  # noqa: A002
+        """Return the cross entropy at each position, and the sum of the weights in use."""
+        weight, smoothing = self.weight, self.label_smoothing
+        _require_classes(input, weight)
+        axis = _class_axis(input)
+        if target.is_floating_point():
+            _require_equal_shapes(input, target)
+            if self.ignore_index >= 0:
+                raise ValueError(
+                    f"ignore_index={self.ignore_index} has no meaning for class probabilities; "
+                    "leave it negative"
+                )
+            log_probabilities = input.log_softmax(axis)
+            if smoothing:
+                target = target * (1 - smoothing) + smoothing / input.shape[axis]
+            values = -(_weighted(log_probabilities, weight) * target).sum(axis)
+            return Terms(values, values.numel())
+
+        index, ignored = _class_index(input, target, self.ignore_index)
+        log_probabilities = input.log_softmax(axis)
+        values, mass = _negative_log_likelihood(log_probabilities, index, ignored, weight)
+        if smoothing:
+            evenly = -_weighted(log_probabilities, weight).mean(axis)
+            if ignored is not None:
+                evenly = evenly.masked_fill(ignored, 0)
+            values = values * (1 - smoothing) + evenly * smoothing
+        return Terms(values, mass)
+
+
+@final
+class KLDivLoss(Loss):
+    r"""Kullback-Leibler divergence of the input, a log-probability, from the target.
+
+    .. math::
+        \ell_i = y_i (\log y_i - x_i), \quad \text{with log\_target} \quad
+        \ell_i = e^{y_i} (y_i - x_i); \qquad \ell_i = 0 \text{ where the target is } 0
+
+    A target of 0 contributes exactly 0 in value and gradient, even where the input is -inf.
+
+    Args:
+        size_average: deprecated, see ``reduction``.
+        reduce: deprecated, see ``reduction``.
+        reduction: "none", "mean" over all elements, "sum", or "batchmean": the sum divided by N,
+            which is the divergence as mathematics defines it, averaged over the batch.
+        log_target: the target, too, is in log space.
+
+    Shape:
+        input: log-probabilities, any; for "batchmean" its first dimension is N.
+        target: the same. The result is a scalar, or of that shape for "none".
+
+    Raises:
+        ValueError: the shapes differ, even where they would broadcast; unknown reduction.
+        TypeError: input or target is not floating point.
+
+    Example:
+        >>> x = torch.tensor([[0.5, 0.5]]).log()
+        >>> KLDivLoss(reduction="batchmean")(x, torch.tensor([[1.0, 0.0]])).exp()
+        tensor(2.)
+
+    Source: Kullback and Leibler, On information and sufficiency (1951), equation 2.4.
+    """
+
+    reductions: ClassVar[tuple[str, ...]] = ("none", "mean", "sum", "batchmean")
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.log_target = log_target
+
+    def terms(self, input: Tensor, target: Tensor) -> Terms:  # noqa: A002
+        """Return the divergence at each element, and the number of elements or N."""
+        _require_equal_shapes(input, target)
+        if not (input.is_floating_point() and target.is_floating_point()):
+            raise TypeError(
+                f"KLDivLoss takes real floating-point tensors, not {input.dtype} and {target.dtype}"
+            )
+        probability = target.exp() if self.log_target else target
+        # Both logarithms may be -inf where the target is 0. They are replaced before they meet, as
+        # a NaN in a branch not taken still spoils the gradient.
+        absent = probability == 0
+        if self.log_target:
+            log_target = target.masked_fill(absent, 0)
+        else:
+            log_target = target.masked_fill(absent, 1).log()
+        values = probability * (log_target - input.masked_fill(absent, 0))
+        if self.reduction == "batchmean":
+            return Terms(values, values.shape[0] if values.dim() else 1)
+        return Terms(values, values.numel())
+
+
+def _require_equal_shapes(output: Tensor, target: Tensor) -> None:
+    if output.shape != target.shape:
+        raise ValueError(
+            f"input of shape {tuple(output.shape)} and target of shape {tuple(target.shape)} "
+            "differ; they must be equal, nothing is broadcast"
+        )
+
+
+def _class_axis(output: Tensor) -> int:
+    return 0 if output.dim() == 1 else 1
+
+
+def _require_classes(output: Tensor, weight: Tensor | None) -> None:
+    if not output.is_floating_point():
+        raise TypeError(f"input must be floating point, not {output.dtype}")
+    if output.dim() == 0:
+        raise ValueError("input is a scalar; it must have shape (C), (N, C) or (N, C, d1, .., dK)")
+    if weight is not None and weight.shape != (C := output.shape[_class_axis(output)],):
+        raise ValueError(f"weight has shape {tuple(weight.shape)}, but there are {C} classes")
+
+
+def _class_index(
+    output: Tensor, target: Tensor, ignore_index: int
+) -> tuple[Tensor, Tensor | None]:
+    """Return indices that are all in [0, C), and where the target is ignored (None: nowhere)."""
+    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
+        raise TypeError(f"class indices must be integers, not {target.dtype}")
+    axis = _class_axis(output)
+    shape = output.shape
+    if target.shape != (shape[:1] + shape[2:] if axis else ()):
+        raise ValueError(
+            f"target of shape {tuple(target.shape)} does not go with input of shape "
+            f"{tuple(shape)}: class indices have shape {tuple(shape[:axis] + shape[axis + 1 :])}"
+        )
+    C = shape[axis]
+    index = target.long()
+    if not index.numel():
+        return index, None
+    # torch.func.vmap hides the values, so there everything is masked and nothing can be refused.
+    hidden = torch._C._functorch.is_batchedtensor(index)
+    if not (hidden or 0 <= ignore_index < C):
+        # Two numbers tell, in almost every batch, that nothing is ignored or out of range.
+        low, high = index.aminmax()
+        if low.item() >= 0 and high.item() < C:
+            return index, None
+    ignored = index == ignore_index
+    if not hidden:
+        outside = ((index < 0) | (index >= C)) & ~ignored
+        if outside.any():
+            position = outside.nonzero()[0].tolist()
+            where = f"target{position}" if position else "target"
+            raise IndexError(
+                f"class index {int(index[tuple(position)])} at {where} is outside [0, {C})"
+            )
+    return index.masked_fill(ignored, 0), ignored
+
+
+def _negative_log_likelihood(
+    log_probabilities: Tensor, index: Tensor, ignored: Tensor | None, weight: Tensor | None
+) -> Terms:
+    axis = _class_axis(log_probabilities)
+    values = -log_probabilities.gather(axis, index.unsqueeze(axis)).squeeze(axis)
+    if ignored is not None:
+        values = values.masked_fill(ignored, 0)
+    if weight is None:
+        return Terms(values, index.numel() if ignored is None else (~ignored).sum())
+    in_use = weight[index]
+    if ignored is not None:
+        in_use = in_use.masked_fill(ignored, 0)
+    return Terms(in_use * values, in_use.sum())
+
+
+def _weighted(log_probabilities: Tensor, weight: Tensor | None) -> Tensor:
+    if weight is None:
+        return log_probabilities
+    return log_probabilities * weight.view(-1, *[1] * (log_probabilities.dim() - 2))
