@@ -18,6 +18,7 @@ from gradus.data.partition import partition
 from gradus.data.targets import Targets, column_targets, row_targets
 from gradus.errors import InputError
 
+_ALL = ("x", "y", "x_train", "y_train", "x_test", "y_test")
 _KEYS = "x and y, or x_train and y_train (and x_test and y_test)"
 
 
@@ -78,23 +79,18 @@ def load_arrays(
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path}: not a whole .npz file; save it by numpy.savez")
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files if key in _ALL}
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except ValueError as error:
-        if "pickle" not in str(error):
-            raise InputError(f"{path}: {' '.join(str(error).split())}") from error
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
-            f"{path}: not an .npz file of plain arrays (Python objects are never read); "
-            "save numbers or text by numpy.savez"
+            f"{path}: damaged, or holds Python objects, which are never read "
+            f"({' '.join(str(error).split())}); save plain numbers or text by numpy.savez"
         ) from error
-    except (AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: not a whole .npz file; save it by numpy.savez") from error
-
-
-_ALL = ("x", "y", "x_train", "y_train", "x_test", "y_test")
 
 
 def _parts(
@@ -156,8 +152,8 @@ def _complete(
         where = ""
         if x.ndim == 2:
             counts = np.isnan(x).sum(axis=0)
-            shown = [f"column {i}: {counts[i]}" for i in np.flatnonzero(counts)]
-            where = f" ({', '.join(shown[:5])}{', ..' if len(shown) > 5 else ''})"
+            shown = [f"column {i} ({counts[i]})" for i in np.flatnonzero(counts)]
+            where = f": {', '.join(shown[:5])}{', ..' if len(shown) > 5 else ''}"
         raise InputError(
             f"{path}: {'x' + suffix!r} has missing values (NaN) in {x_gaps.sum()} rows{where}; "
             "choose --missing mean | drop"

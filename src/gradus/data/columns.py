@@ -190,6 +190,10 @@ def _csv(path: Path) -> Source:
             f"{expected} columns; give every row {expected} (text with commas goes into "
             'double quotes, ")'
         ) from error
+    if arrow.num_columns == 1 and (other := re.search(r"[;\t|]", arrow.column_names[0])):
+        raise InputError(
+            f"{path}, line 1: one column, with {other[0]!r} in its name; separate fields by commas"
+        )
     if all(_is_plain_number(name) for name in arrow.column_names):
         raise InputError(
             f"{path}, line 1: numbers where the names of the columns are to stand; add a line of "

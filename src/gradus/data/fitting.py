@@ -15,8 +15,8 @@ _CHUNK = 1 << 22
 
 
 def fill_with_means(
-    x: NDArray[np.float64], train: NDArray[np.int64], names: Sequence[str], where: str
-) -> NDArray[np.float64]:
+    x: NDArray[np.floating], train: NDArray[np.int64], names: Sequence[str], where: str
+) -> NDArray[np.floating]:
     """Replace NaN by the mean of its column over the training rows.
 
     Args:
@@ -36,13 +36,13 @@ def fill_with_means(
             f"{where}: column {names[empty[0]]!r} has no value in the training part to take the "
             "mean of; leave it out"
         )
-    filled: NDArray[np.float64] = SimpleImputer().fit(x[train]).transform(x)
+    filled: NDArray[np.floating] = SimpleImputer().fit(x[train]).transform(x)
     return filled
 
 
 def standardize_columns(
-    x: NDArray[np.float64], train: NDArray[np.int64], columns: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+    x: NDArray[np.floating], train: NDArray[np.int64], columns: NDArray[np.bool_]
+) -> NDArray[np.floating]:
     """Bring columns to mean 0 and standard deviation 1 over the training rows.
 
     Args:

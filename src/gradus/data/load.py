@@ -94,8 +94,7 @@ def load(
     def accept(*flags: str) -> None:
         for flag, value in given.items():
             if flag not in flags and value not in (None, ""):
-                takes = f"they take {', '.join(flags)}" if flags else "leave it out"
-                raise InputError(f"{flag} {value}: does not apply to the data {data}; {takes}")
+                raise InputError(f"{flag} {value}: does not apply to {data}; leave the option out")
 
     name = str(data)
     path = Path(data)
@@ -142,6 +141,8 @@ def load(
             drop=drop,
             seed=seed,
         )
+    if path.is_file():
+        raise InputError(f"{data}: a kind of file that is not read; give {_ACCEPTED}")
     near = difflib.get_close_matches(name.lower(), NAMES, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise InputError(f"{data}: unknown data; {hint}give {_ACCEPTED}")

@@ -94,7 +94,7 @@ def load_table(
             blocks.append(block)
             features += block_names
             numbers += [column.kind == "number"] * len(block_names)
-    x = np.concatenate(blocks, axis=1)
+    x: NDArray[np.floating] = np.concatenate(blocks, axis=1)
     if missing == "mean" and np.isnan(x).any():
         x = fill_with_means(x, train.numpy(), features, str(path))
     if standardize:
@@ -141,13 +141,13 @@ def _check(column: Column, source: Source, target: str | None) -> None:
     """Refuse a column that holds nothing, infinity, misspelt numbers, or identifiers."""
     where = f"{source.path}: column {column.name!r}"
     instead = "another --target" if column.name == target else f"--drop {column.name}"
+    missing = "drop" if column.name == target else "mean | drop"
+    mend = f"mend it, or leave it empty and use --missing {missing}"
     if column.missing.all():
         raise InputError(f"{where} has no values; use {instead}")
     if column.kind == "number" and (infinite := np.isinf(column.values)).any():
         place = source.place(int(np.flatnonzero(infinite)[0]))
-        raise InputError(
-            f"{where}, {place}: infinite; mend it, or leave it empty and use --missing mean | drop"
-        )
+        raise InputError(f"{where}, {place}: infinite, which no method can learn from; {mend}")
     if column.kind not in ("text", "category"):
         return
     counts = Counter(column.values[~column.missing].tolist())
@@ -161,9 +161,8 @@ def _check(column: Column, source: Source, target: str | None) -> None:
                 if value is not None and value not in numeric
             )
             raise InputError(
-                f"{where}, {source.place(row)}: {column.values[row]!r} is not a number; mend it, "
-                "leave it empty and use --missing mean | drop, or declare "
-                f"--categorical {column.name}"
+                f"{where}, {source.place(row)}: {column.values[row]!r} is not a number; {mend}; "
+                f"or, if these are names, declare --categorical {column.name}"
             )
         if len(counts) > max(_FEW, _ID_SHARE * total):
             raise InputError(
