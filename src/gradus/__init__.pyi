@@ -1,0 +1,17 @@
+from . import data as data
+from . import methods as methods
+from ._version import __version__ as __version__
+from .errors import InputError as InputError
+from .methods.minimize import Trajectory as Trajectory
+from .methods.minimize import minimize as minimize
+from .risk import penalties as penalties
+from .risk.empirical import EmpiricalRisk as EmpiricalRisk
+from .risk.losses import CrossEntropyLoss as CrossEntropyLoss
+from .risk.losses import KLDivLoss as KLDivLoss
+from .risk.losses import L1Loss as L1Loss
+from .risk.losses import MSELoss as MSELoss
+from .risk.losses import NLLLoss as NLLLoss
+from .runs.record import Run as Run
+from .runs.record import open_run as open_run
+from .runs.spec import RunSpec as RunSpec
+from .runs.train import train as train

@@ -1,0 +1,5 @@
+"""How w moves: the methods of the subject, each equation once."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,16 @@
+from .adaptive import Adam as Adam
+from .descent import GradientDescent as GradientDescent
+from .method import FirstOrder as FirstOrder
+from .method import GradientAtIterate as GradientAtIterate
+from .method import Method as Method
+from .method import Oracle as Oracle
+from .momentum import SGD as SGD
+from .momentum import Nesterov as Nesterov
+from .momentum import Polyak as Polyak
+from .schedules import Constant as Constant
+from .schedules import Cosine as Cosine
+from .schedules import InverseSqrt as InverseSqrt
+from .schedules import InverseTime as InverseTime
+from .schedules import Schedule as Schedule
+from .schedules import StepDecay as StepDecay
+from .schedules import Warmup as Warmup

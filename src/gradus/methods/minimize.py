@@ -1,0 +1,108 @@
+"""Where a method goes: minimising any function or risk, with the whole path kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradus.methods.method import Method, Oracle
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """The path of a method.
+
+    Attributes:
+        points: ``[steps + 1, d]``, the start first (``[steps + 1, *w0.shape]`` in general).
+        values: ``[steps + 1]``, f at each point (on the whole data, if f is a risk).
+    """
+
+    points: Tensor
+    values: Tensor
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+class Function:
+    """A callable of a tensor, as methods see it: its value, and its gradient by autograd."""
+
+    def __init__(self, call: Callable[..., Tensor]) -> None:
+        self.call = call
+
+    def value(self, w: Tensor, batch: Any = None) -> Tensor:
+        """f(w), or f(w, batch) where batches are given."""
+        value = self.call(w) if batch is None else self.call(w, batch)
+        if not isinstance(value, Tensor) or value.dim() != 0:
+            shape = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+            raise ValueError(f"f must return a scalar tensor, but f(w) is {shape}")
+        return value
+
+    def gradient(self, w: Tensor, batch: Any = None) -> Tensor:
+        """The gradient at w; differentiable in w if w requires gradients."""
+        differentiable = torch.is_grad_enabled() and w.requires_grad
+        with torch.enable_grad():
+            leaf = w if differentiable else w.detach().requires_grad_()
+            (g,) = torch.autograd.grad(
+                self.value(leaf, batch), leaf, create_graph=differentiable, materialize_grads=True
+            )
+        return g
+
+
+def minimize(
+    f: Oracle | Callable[..., Tensor],
+    w0: Tensor,
+    method: Method,
+    *,
+    steps: int,
+    batches: Iterable[Any] | None = None,
+) -> Trajectory:
+    """Take steps from w0 by the method, and keep every point.
+
+    This is the pure equation on a flat vector: the ground truth that every faster engine is
+    checked against. Nothing is stopped early: a path that diverges is returned as it is.
+
+    Args:
+        f: an :class:`~gradus.EmpiricalRisk`, or any callable of a tensor that returns a scalar
+            tensor (called as ``f(w, batch)`` where batches are given).
+        w0: the start, ``[d]``; it is not changed.
+        method: any :class:`~gradus.methods.Method`.
+        steps: how many steps to take.
+        batches: the batch of each step (see :class:`~gradus.data.Sampling`); without it every
+            step sees the whole of f.
+
+    Returns:
+        The points and the values of f there, with no batch: the risk on the whole data.
+
+    Raises:
+        ValueError: fewer batches than steps, or f is not a scalar.
+
+    Example:
+        >>> import torch, gradus
+        >>> path = gradus.minimize(
+        ...     lambda w: w[0] ** 2 + 10 * w[1] ** 2,
+        ...     torch.tensor([1.0, 1.0]),
+        ...     gradus.methods.Polyak(lr=0.04, beta=0.5),
+        ...     steps=100,
+        ... )
+        >>> path.values[-1] < 1e-4
+        tensor(True)
+    """
+    oracle: Oracle = f if hasattr(f, "gradient") else Function(f)  # type: ignore[assignment,arg-type]
+    source = repeat(None) if batches is None else iter(batches)
+    w, state = w0, method.init(w0)
+    points, values = [w], [oracle.value(w)]
+    for taken in range(steps):
+        try:
+            batch = next(source)
+        except StopIteration:
+            raise ValueError(f"the batches ran out after {taken} of {steps} steps") from None
+        w, state = method.step(oracle, w, state, batch)
+        points.append(w)
+        values.append(oracle.value(w))
+    return Trajectory(torch.stack(points), torch.stack(values))

@@ -1,0 +1,274 @@
+"""What is minimised: the empirical risk f(w) of a model on data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from gradus.risk.losses import Loss
+from gradus.risk.penalties import Penalty
+from gradus.risk.tensors import Tensors
+
+Point = TypeVar("Point", Tensor, Tensors)
+Indices = Tensor | slice
+Batch = Indices | tuple[Tensor, Tensor]
+
+
+class Examples(Protocol):
+    """Data from which batches are cut: N examples (x_i, y_i)."""
+
+    def __len__(self) -> int:
+        """N, the number of examples."""
+
+    def batch(self, indices: Indices) -> tuple[Tensor, Tensor]:
+        """The examples at these indices, as the model and the loss take them."""
+
+
+class Pair:
+    """Data given as two tensors x ``[N, ...]`` and y ``[N, ...]``."""
+
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        if len(x) != len(y):
+            raise ValueError(f"x holds {len(x)} examples but y holds {len(y)}")
+        self.x, self.y = x, y
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batch(self, indices: Indices) -> tuple[Tensor, Tensor]:
+        """The examples at these indices."""
+        return self.x[indices], self.y[indices]
+
+
+class EmpiricalRisk:
+    r"""The mean loss of a model over data, as a function of all its parameters w.
+
+    $$f(w) = R(h_w) + \lambda\,\Omega(w), \qquad
+      R(h_w) = \frac{1}{N} \sum_{i=1}^{N} L(h_w(x_i), y_i)$$
+
+    w is one flat vector ``[d]`` over the parameters of the model, in the order of
+    ``model.parameters()`` (parameters with ``requires_grad=False`` are constants of the model and
+    not part of w), or the same parameters as :class:`~gradus.risk.tensors.Tensors`.
+    Evaluating the risk changes nothing of the model: not its parameters, their ``grad``, nor its
+    buffers. The model is evaluated in the mode (``train`` or ``eval``) that it is in.
+
+    A ``batch`` is a 1-d tensor of indices into the data, a slice of it, or a pair ``(x, y)`` of
+    tensors; with no batch the risk is that of the whole data, computed in chunks and exact: each
+    chunk counts with what the loss divides its mean by (the sum of the class weights used, where
+    there are such), and any callable that is not a :class:`~gradus.risk.losses.Loss` with its
+    number of examples. A loss whose ``reduction`` is ``"sum"`` is added up, not averaged.
+
+    Args:
+        model: any module that maps ``x [B, ...]`` to an output that the loss takes.
+        loss: a loss of this package, of ``torch.nn``, or any callable ``(output, y) -> scalar``.
+        data: a :class:`~gradus.data.dataset.Dataset` or a pair of tensors ``(x, y)``.
+        penalty: $\lambda\,\Omega$, or None.
+        chunk_size: the largest number of examples evaluated at once.
+        update_buffers: let layers such as batch normalisation move their running statistics, as
+            training does.
+
+    Raises:
+        ValueError: x and y differ in length, the model has no parameter to move, w has the wrong
+            length, or the loss is not a scalar.
+
+    Example:
+        >>> import gradus, torch
+        >>> x = torch.randn(100, 3)
+        >>> model = torch.nn.Linear(3, 1)
+        >>> risk = gradus.EmpiricalRisk(model, gradus.MSELoss(), (x, x.sum(1, keepdim=True)))
+        >>> risk.dimension
+        4
+        >>> risk.value(torch.tensor([1.0, 1.0, 1.0, 0.0])).item()
+        0.0
+
+    Source: Bottou, Curtis, Nocedal (2018), "Optimization Methods for Large-Scale Machine
+        Learning", equation (3.2).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        data: Examples | tuple[Tensor, Tensor],
+        penalty: Penalty | None = None,
+        *,
+        chunk_size: int = 4096,
+        update_buffers: bool = False,
+    ) -> None:
+        self.model = model
+        self.loss = loss
+        self.data: Examples = Pair(*data) if isinstance(data, tuple) else data
+        self.penalty = penalty
+        self.chunk_size = chunk_size
+        self.update_buffers = update_buffers
+        moving = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        if not moving:
+            raise ValueError("the model has no parameter with requires_grad=True: nothing to move")
+        if getattr(loss, "reduction", "mean") == "none":
+            raise ValueError('the loss has reduction="none", but a risk is a mean; give "mean"')
+        self._names = tuple(moving)
+        self._shapes = tuple(p.shape for p in moving.values())
+        self._sizes = tuple(p.numel() for p in moving.values())
+
+    @property
+    def dimension(self) -> int:
+        """d, the length of w."""
+        return sum(self._sizes)
+
+    @property
+    def parameters(self) -> Tensors:
+        """Where the model stands now, as the list of its parameters (shared, not copied)."""
+        own = dict(self.model.named_parameters())
+        return Tensors([own[name].detach() for name in self._names])
+
+    @property
+    def point(self) -> Tensor:
+        """Where the model stands now, as a flat vector ``[d]`` (a copy)."""
+        return self.parameters.flat()
+
+    def assign(self, w: Tensor | Tensors) -> None:
+        """Put the model at w: its own parameters take these values."""
+        own = dict(self.model.named_parameters())
+        with torch.no_grad():
+            for name, value in self._named(_entries(w)).items():
+                own[name].copy_(value)
+
+    def value(self, w: Tensor | Tensors, batch: Batch | None = None) -> Tensor:
+        """f(w) on a batch, or on the whole data: a 0-d tensor, differentiable in w."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and w.requires_grad):
+            value = self.mean_loss(w, batch)
+            return value if self.penalty is None else value + self.penalty.value(w)
+
+    def mean_loss(self, w: Tensor | Tensors, batch: Batch | None = None) -> Tensor:
+        """R(h_w) on a batch, or on the whole data: f(w) without the penalty."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and w.requires_grad):
+            entries, chunks = _entries(w), self._chunks(batch)
+            if len(chunks) == 1:
+                return self._loss(entries, *self._cut(chunks[0]))
+            parts = [self._part(entries, *self._cut(chunk)) for chunk in chunks]
+            totals, masses = zip(*parts, strict=True)
+            return torch.stack(totals).sum() / divisor(masses)
+
+    def gradient(self, w: Point, batch: Batch | None = None) -> Point:
+        """The gradient of f at w, of w's own form; differentiable in w if w requires gradients."""
+        return self.value_and_gradient(w, batch)[1]
+
+    def value_and_gradient(self, w: Point, batch: Batch | None = None) -> tuple[Tensor, Point]:
+        """f(w) and its gradient from one evaluation; a kink of the penalty gives a subgradient."""
+        value, gradient = self.loss_and_gradient(w, batch)
+        return (value if self.penalty is None else value + self.penalty.value(w)), gradient
+
+    def loss_and_gradient(self, w: Point, batch: Batch | None = None) -> tuple[Tensor, Point]:
+        """The mean loss alone, and the gradient of all of f, penalty included."""
+        differentiable = torch.is_grad_enabled() and w.requires_grad
+        with torch.enable_grad():
+            leaves = _entries(w)
+            if not differentiable:
+                leaves = tuple(leaf.detach().requires_grad_() for leaf in leaves)
+            value, gradients = self._mean_and_gradients(leaves, batch, differentiable)
+        if not differentiable:
+            value = value.detach()
+        gradient = _of_the_form_of(w, gradients)
+        if self.penalty is not None:
+            gradient = gradient + self.penalty.gradient(w)
+        return value, gradient
+
+    def _mean_and_gradients(
+        self, leaves: tuple[Tensor, ...], batch: Batch | None, create_graph: bool
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        def gradients_of(value: Tensor) -> tuple[Tensor, ...]:
+            return torch.autograd.grad(
+                value, leaves, create_graph=create_graph, materialize_grads=True
+            )
+
+        chunks = self._chunks(batch)
+        if len(chunks) == 1:
+            value = self._loss(leaves, *self._cut(chunks[0]))
+            return value, gradients_of(value)
+        totals, masses = [], []
+        gradients = Tensors([torch.zeros_like(leaf) for leaf in leaves])
+        for chunk in chunks:
+            total, mass = self._part(leaves, *self._cut(chunk))
+            gradients = gradients + Tensors(gradients_of(total))
+            totals.append(total if create_graph else total.detach())
+            masses.append(mass)
+        whole = divisor(masses)
+        return torch.stack(totals).sum() / whole, (gradients / whole).values
+
+    def _loss(self, entries: tuple[Tensor, ...], x: Tensor, y: Tensor) -> Tensor:
+        return scalar(self.loss(self._output(entries, x), y))
+
+    def _part(
+        self, entries: tuple[Tensor, ...], x: Tensor, y: Tensor
+    ) -> tuple[Tensor, Tensor | float]:
+        return summed(self.loss, self._output(entries, x), y)
+
+    def _output(self, entries: tuple[Tensor, ...], x: Tensor) -> Tensor:
+        named: dict[str, Tensor] = self._named(entries)
+        if not self.update_buffers:
+            named |= {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        output: Tensor = torch.func.functional_call(self.model, named, (x,))
+        return output
+
+    def _named(self, entries: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """The parameters under their names, out of a flat vector or of a list of them."""
+        if len(entries) != len(self._names) or entries[0].shape != self._shapes[0]:
+            (w,) = entries
+            if w.shape != (self.dimension,):
+                raise ValueError(f"w has shape {tuple(w.shape)}, but must be ({self.dimension},)")
+            entries = tuple(
+                part.view(shape)
+                for part, shape in zip(w.split(self._sizes), self._shapes, strict=True)
+            )
+        return dict(zip(self._names, entries, strict=True))
+
+    def _chunks(self, batch: Batch | None) -> Sequence[Batch]:
+        """The batch in pieces of at most ``chunk_size`` examples."""
+        size = self.chunk_size
+        if isinstance(batch, tuple):
+            return list(zip(batch[0].split(size), batch[1].split(size), strict=True))
+        if isinstance(batch, Tensor):
+            return batch.split(size)
+        examples = range(len(self.data))[batch or slice(None)]
+        pieces = (examples[at : at + size] for at in range(0, len(examples), size))
+        return [slice(piece.start, piece.stop, piece.step) for piece in pieces]
+
+    def _cut(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        return batch if isinstance(batch, tuple) else self.data.batch(batch)
+
+
+def summed(
+    loss: Callable[[Tensor, Tensor], Tensor], output: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor | float]:
+    """The loss of a chunk added up, and what the chunk adds to the divisor of the mean."""
+    if isinstance(loss, Loss) and loss.reduction != "sum":
+        values, mass = loss.terms(output, y)
+        return values.sum(), mass
+    if getattr(loss, "reduction", "mean") == "sum":
+        return scalar(loss(output, y)), 0.0
+    return scalar(loss(output, y)) * len(y), float(len(y))
+
+
+def divisor(masses: Sequence[Tensor | float]) -> Tensor | float:
+    """What the sum over all chunks is divided by."""
+    # No mass at all: the loss is a sum, or every target was ignored and the sum is 0.
+    mass = sum(masses)
+    return torch.where(mass == 0, 1, mass) if isinstance(mass, Tensor) else mass or 1.0
+
+
+def scalar(value: Tensor) -> Tensor:
+    """Refuse a loss that is not one number."""
+    if value.dim() != 0:
+        raise ValueError(f"a loss must give one number, but it gave shape {tuple(value.shape)}")
+    return value
+
+
+def _entries(w: Tensor | Tensors) -> tuple[Tensor, ...]:
+    return w.values if isinstance(w, Tensors) else (w,)
+
+
+def _of_the_form_of(w: Point, entries: tuple[Tensor, ...]) -> Point:
+    return Tensors(entries) if isinstance(w, Tensors) else entries[0]
