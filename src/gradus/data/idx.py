@@ -54,8 +54,8 @@ def read_idx(path: Path, rank: int | None = None) -> Tensor:
     shape = tuple(int.from_bytes(content[4 + 4 * i : 8 + 4 * i]) for i in range(found))
     if len(content) - start != math.prod(shape):
         raise InputError(
-            f"{path}: the header declares {'×'.join(map(str, shape))} = {math.prod(shape):,} "
-            f"bytes, the file holds {len(content) - start:,}; fetch it again"
+            f"{path}: the header declares shape {list(shape)}, so {math.prod(shape):,} bytes, "
+            f"the file holds {len(content) - start:,}; fetch it again"
         )
     return torch.from_numpy(np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy())
 

@@ -80,7 +80,7 @@ class Loss(torch.nn.Module, ABC):
         # One inner product is one node of the graph where sum and division are two, and at batch 16
         # nodes are what a loss costs. It accumulates less accurately than sum, hence the bound.
         if values.dim() == 1 and 0 < len(values) <= 1024 and not isinstance(mass, Tensor):
-            return values.dot(values.new_full(values.shape, 1 / mass))
+            return values.dot(torch.full_like(values, 1 / mass))
         return mean(values.sum(), mass)
 
 
@@ -436,19 +436,17 @@ def _class_index(
     """Return indices that are all in [0, C), and where the target is ignored (None: nowhere)."""
     if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
         raise TypeError(f"class indices must be integers, not {target.dtype}")
-    axis = _class_axis(output)
-    shape = output.shape
-    if target.shape != (shape[:1] + shape[2:] if axis else ()):
+    axis, shape = _class_axis(output), output.shape
+    if target.shape != (expected := shape[:axis] + shape[axis + 1 :]):
         raise ValueError(
             f"target of shape {tuple(target.shape)} does not go with input of shape "
-            f"{tuple(shape)}: class indices have shape {tuple(shape[:axis] + shape[axis + 1 :])}"
+            f"{tuple(shape)}: class indices have shape {tuple(expected)}"
         )
     C = shape[axis]
     index = target.long()
     if not index.numel():
         return index, None
-    # torch.func.vmap hides the values, so there everything is masked and nothing can be refused.
-    hidden = torch._C._functorch.is_batchedtensor(index)
+    hidden = _hidden(index)
     if not (hidden or 0 <= ignore_index < C):
         # Two numbers tell, in almost every batch, that nothing is ignored or out of range.
         low, high = index.aminmax()
@@ -464,6 +462,15 @@ def _class_index(
                 f"class index {int(index[tuple(position)])} at {where} is outside [0, {C})"
             )
     return index.masked_fill(ignored, 0), ignored
+
+
+def _hidden(index: Tensor) -> bool:
+    """Whether torch.func.vmap hides the values, so that none can be looked at and refused."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(index):
+        if torch._C._functorch.is_batchedtensor(index):
+            return True
+        index = torch._C._functorch.get_unwrapped(index)
+    return False
 
 
 def _negative_log_likelihood(

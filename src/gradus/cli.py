@@ -1,0 +1,160 @@
+"""The command line: `gradus train`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+import click
+
+from gradus._version import __version__
+from gradus.errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+DONE, WRONG, DIVERGED, INTERRUPTED = 0, 2, 3, 130
+
+TRAIN_EXAMPLES = """\b
+Examples:
+  gradus train                                   the embedded digits
+  gradus train --lr 0.1 --momentum 0.9 --epochs 5
+  gradus train fashion-mnist --method adam --batch-size 64
+  gradus train houses.csv --target price --standardize --lr 0.01
+  gradus train digits --model mynet:make         the function make in mynet.py
+  gradus train --spec run.toml --seed 1          a file, with changes
+"""
+
+
+class SchemaCommand(click.Command):
+    """A command whose options are the fields of RunSpec.
+
+    The schema is read when the command is used, not when it is listed: ``gradus --help`` imports
+    neither pydantic nor torch.
+    """
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The argument DATA, an option for every other field, and the command's own options."""
+        from gradus.runs.spec import RunSpec, flag
+
+        fields = RunSpec.model_fields
+        data = click.Argument(["data"], required=False)
+        options = [_option(flag(name), fields[name]) for name in fields if name != "data"]
+        return [data, *options, *super().get_params(ctx)]
+
+
+@click.group(invoke_without_command=True)
+@click.version_option(__version__, prog_name="gradus")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Minimise empirical risks by taking steps, and see what the steps do.
+
+    \b
+    Examples:
+      gradus train                       train on the embedded digits, and draw the loss curve
+      gradus train fashion-mnist         the classical job
+      gradus train --help                every option
+    """  # noqa: D301
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@cli.command(cls=SchemaCommand, epilog=TRAIN_EXAMPLES, short_help="Fit a model to data.")
+@click.option(
+    "--spec", type=click.Path(path_type=Path), help="read options from a TOML file or a run.json"
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="where data sets lie that are not embedded; then $GRADUS_DATA, then the user's cache",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="folder of the record: runs/DATA-METHOD-N"
+)
+@click.option("--overwrite", is_flag=True, help="replace the record that --out holds")
+@click.option("--quiet", is_flag=True, help="print nothing but the path of the record")
+def train(
+    spec: Path | None,
+    data_dir: Path | None,
+    out: Path | None,
+    overwrite: bool,
+    quiet: bool,
+    **given: Any,
+) -> int:
+    """Fit a model to DATA, record what happens, and draw the loss curve.
+
+    DATA is digits (embedded, the default), fashion-mnist, mnist, or a file or folder of your own:
+    CSV or Parquet (with --target), .npz, or the four IDX files of an image set.
+    """
+    from gradus.runs.spec import RunSpec
+
+    options = {name: value for name, value in given.items() if value is not None}
+    run_spec = RunSpec.read_file(spec, options) if spec else RunSpec.read(options)
+
+    from gradus import report
+    from gradus.runs.train import train as train_run
+
+    out = out or _fresh_folder(run_spec.data, run_spec.method)
+    if quiet:
+        run = train_run(run_spec, out=out, overwrite=overwrite, data_dir=data_dir)
+        click.echo(out)
+    else:
+        with report.Live() as live:
+            run = train_run(
+                run_spec, out=out, overwrite=overwrite, data_dir=data_dir, observe=live.observe
+            )
+        report.close(run)
+    return {"finished": DONE, "diverged": DIVERGED, "interrupted": INTERRUPTED}[run.status]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; what is wrong is one line on stderr and exit code 2."""
+    try:
+        code = cli.main(args=arguments, prog_name="gradus", standalone_mode=False)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except InputError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("gradus: interrupted before the first step; nothing was recorded", err=True)
+        sys.exit(INTERRUPTED)
+    sys.exit(code)
+
+
+def _fail(message: str) -> None:
+    click.echo("gradus: " + " ".join(message.split()), err=True)
+    sys.exit(WRONG)
+
+
+def _fresh_folder(data: str, method: str) -> Path:
+    """The first of runs/DATA-METHOD-1, -2, .. that is not there yet."""
+    n = 1
+    while (folder := Path("runs") / f"{Path(data).stem}-{method}-{n}").exists():
+        n += 1
+    return folder
+
+
+def _option(name: str, field: FieldInfo) -> click.Option:
+    """The option of a field: its values stay text, which the schema reads and checks."""
+    kinds = _flat(field.annotation)
+    default = field.default
+    shown = f"  [default: {default}]" if isinstance(default, str | int) and default is not False else ""
+    described = f"{field.description}{shown}"
+    if bool in kinds:
+        return click.Option([name], is_flag=True, default=None, help=described)
+    choices = [kind for kind in kinds if isinstance(kind, str)]
+    metavar = "|".join(choices) or {int: "N", float: "X"}.get(kinds[0], "TEXT")
+    return click.Option([name], metavar=metavar, help=described)
+
+
+def _flat(annotation: Any) -> list[Any]:
+    """The types, and the values of literals, that an annotation is made of."""
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    if get_origin(annotation) is tuple:
+        return [str]
+    return [kind for part in get_args(annotation) for kind in _flat(part)] or [annotation]

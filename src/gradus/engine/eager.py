@@ -1,0 +1,149 @@
+"""The engine that runs any module on any device, by the pure equations."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradus.engine.evaluate import evaluate
+from gradus.engine.job import Divergence, Evaluation, Job, Outcome, Progress, Report, Row
+from gradus.methods.schedules import learning_rate
+from gradus.risk.empirical import Batch, EmpiricalRisk
+from gradus.risk.tensors import Tensors
+
+
+class Watched:
+    """The risk as the method sees it, remembering what it was last asked and answered.
+
+    The engine records the loss that the gradient came with: nothing is evaluated twice.
+    """
+
+    def __init__(self, risk: EmpiricalRisk) -> None:
+        self.risk = risk
+        self.point: Tensors | None = None
+        self.loss: Tensor | None = None
+
+    def value(self, w: Tensors, batch: Batch | None = None) -> Tensor:
+        """F at w."""
+        return self.risk.value(w, batch)
+
+    def gradient(self, w: Tensors, batch: Batch | None = None) -> Tensors:
+        """The gradient of f at w."""
+        self.point = w
+        self.loss, g = self.risk.loss_and_gradient(w, batch)
+        return g
+
+
+def execute(job: Job, report: Report = lambda progress: None) -> Outcome:
+    """Take the steps of a job, leaving the parameters where they end in its model.
+
+    The record does not depend on the speed of the machine: on a CPU every loss is looked at before
+    its step is accepted; elsewhere, where looking means waiting for the device, at every logged
+    row and at the end of the epoch.
+
+    A run ends early as ``diverged`` at the first loss that is not finite, and as ``interrupted``
+    on KeyboardInterrupt; what it has recorded until then is kept.
+    """
+    return _Execution(job, report).run()
+
+
+class _Execution:
+    """One run under way."""
+
+    def __init__(self, job: Job, report: Report) -> None:
+        self.job, self.report = job, report
+        self.model = job.model.to(device=job.device, dtype=job.dtype)
+        self.test = job.test.to(device=job.device, dtype=job.dtype)
+        train = job.train.to(device=job.device, dtype=job.dtype)
+        self.risk = EmpiricalRisk(self.model, job.loss, train, job.penalty, update_buffers=True)
+        self.resting = EmpiricalRisk(self.model, job.loss, train)
+        self.oracle = Watched(self.risk)
+        self.looks_at_every_step = job.device.type == "cpu"
+        self.outcome = Outcome()
+        self.w = self.risk.parameters
+        self.state: Any = job.method.init(self.w)
+        self.last_loss: float | None = None
+
+    def run(self) -> Outcome:
+        try:
+            for epoch in range(1, self.job.epochs + 1):
+                train_loss = self._train(epoch)
+                self.risk.assign(self.w)
+                if train_loss is not None:
+                    self._test(epoch, train_loss)
+                if self.outcome.status == "diverged":
+                    break
+        except KeyboardInterrupt:
+            self.risk.assign(self.w)
+            self.outcome.status = "interrupted"
+        return self.outcome
+
+    def _train(self, epoch: int) -> float | None:
+        """One pass: the mean of the losses that the method saw, or None where it diverged."""
+        job, outcome, started = self.job, self.outcome, time.perf_counter()
+        torch.manual_seed(_seed_of(job.seed, epoch))
+        self.model.train()
+        seen: list[Tensor] = []
+        sizes: list[int] = []
+        looked_at: list[float] = []
+        try:
+            for index, batch in enumerate(job.sampling.epoch(epoch - 1, device=job.device)):
+                size = batch.stop - batch.start if isinstance(batch, slice) else len(batch)
+                w, state = job.method.step(self.oracle, self.w, self.state, batch)
+                seen.append(self.oracle.loss)
+                sizes.append(size)
+                logged = index % job.log_every == 0
+                if logged or self.looks_at_every_step or index + 1 == job.sampling.steps:
+                    first = outcome.step + 1 - len(seen)
+                    values = torch.stack(seen).tolist()
+                    seen.clear()
+                    for step, value in enumerate(values, start=first):
+                        if not math.isfinite(value):
+                            self._diverged(step, epoch, value)
+                            return None
+                        self.last_loss = value
+                    looked_at += values
+                outcome.samples += size
+                if logged:
+                    self._log(epoch, batch)
+                self.w, self.state = w, state
+                outcome.step += 1
+                self.report(Progress(epoch, outcome.step, outcome.samples, self.last_loss))
+        finally:
+            outcome.train_seconds += time.perf_counter() - started
+        return float(np.average(looked_at, weights=sizes))
+
+    def _log(self, epoch: int, batch: Batch) -> None:
+        loss = self.last_loss
+        if self.oracle.point is not self.w:
+            loss = self.resting.mean_loss(self.w, batch).item()
+        row = Row(self.outcome.step, self.outcome.samples, epoch, loss, self._lr(self.outcome.step))
+        self.outcome.history.append(row)
+
+    def _test(self, epoch: int, train_loss: float) -> None:
+        outcome, started = self.outcome, time.perf_counter()
+        test_loss, accuracy = evaluate(self.model, self.job.loss, self.test)
+        outcome.test_seconds += time.perf_counter() - started
+        if not math.isfinite(test_loss):
+            self._diverged(outcome.step, epoch, test_loss)
+            return
+        row = Evaluation(epoch, outcome.samples, train_loss, test_loss, accuracy)
+        outcome.evaluation.append(row)
+        self.report(Progress(epoch, outcome.step, outcome.samples, self.last_loss, row))
+
+    def _diverged(self, step: int, epoch: int, loss: float) -> None:
+        self.outcome.status = "diverged"
+        self.outcome.divergence = Divergence(step, epoch, loss, self.last_loss, self._lr(step))
+
+    def _lr(self, step: int) -> float:
+        return float(learning_rate(self.job.method.lr, step))
+
+
+def _seed_of(seed: int, epoch: int) -> int:
+    """One seed for what is random within an epoch, so that a run can start at any epoch."""
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0])

@@ -1,0 +1,40 @@
+"""How good a model is on data it was not trained on: mean loss and accuracy."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gradus.data.dataset import Dataset
+from gradus.risk.empirical import divisor, summed
+from gradus.risk.losses import Loss
+
+CHUNK = 2000
+
+
+def evaluate(model: nn.Module, loss: Loss, data: Dataset) -> tuple[float, float | None]:
+    """The mean loss over all examples, and the accuracy (None where the targets are no classes).
+
+    The model is put into ``eval`` mode for the pass, and back.
+    """
+    was_training = model.training
+    model.eval()
+    totals, masses, correct = [], [], torch.zeros((), dtype=torch.int64)
+    with torch.inference_mode():
+        for at in range(0, len(data), CHUNK):
+            x, y = data.batch(slice(at, at + CHUNK))
+            output = model(x)
+            total, mass = summed(loss, output, y)
+            totals.append(total.double())
+            masses.append(mass)
+            if data.classes is not None:
+                correct = correct + _correct(output, y)
+        mean = float(torch.stack(totals).sum() / divisor(masses))
+    model.train(was_training)
+    return mean, None if data.classes is None else int(correct) / len(data)
+
+
+def _correct(output: Tensor, y: Tensor) -> Tensor:
+    """How many of the largest outputs stand at the class, or at its largest probability."""
+    classes = y.argmax(dim=1) if y.is_floating_point() else y
+    return (output.argmax(dim=1) == classes).sum().cpu()

@@ -1,0 +1,1 @@
+"""The hypotheses that ship, and the user's own."""

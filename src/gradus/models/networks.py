@@ -1,0 +1,130 @@
+"""Which model is trained: linear, a multi-layer perceptron, or the user's own module."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from gradus.errors import InputError
+
+SHIPPED = ("linear", "mlp")
+
+
+def linear(input_shape: Sequence[int], outputs: int) -> nn.Sequential:
+    r"""$h_w(x) = A x + b$: linear regression, or the logits of softmax regression.
+
+    Example:
+        >>> linear((1, 8, 8), 10)[1]
+        Linear(in_features=64, out_features=10, bias=True)
+    """
+    return mlp(input_shape, outputs, hidden=())
+
+
+def mlp(input_shape: Sequence[int], outputs: int, hidden: Sequence[int]) -> nn.Sequential:
+    r"""$h_w(x) = A_k\,\text{ReLU}(\dots \text{ReLU}(A_1 x + b_1) \dots) + b_k$.
+
+    The layers are built in the order ``Flatten, Linear, ReLU, ..., Linear``, so that the same
+    ``torch.manual_seed`` gives the same parameters as a plain PyTorch script of the same.
+
+    Args:
+        input_shape: shape of one input, flattened first.
+        outputs: numbers given per example.
+        hidden: widths of the hidden layers.
+
+    Example:
+        >>> sum(p.numel() for p in mlp((1, 28, 28), 10, hidden=(512, 512)).parameters())
+        669706
+    """
+    widths = [math.prod(input_shape), *hidden]
+    layers: list[nn.Module] = [nn.Flatten()]
+    for before, after in zip(widths, widths[1:], strict=False):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
+
+
+def build(
+    name: str,
+    input_shape: Sequence[int],
+    outputs: int,
+    *,
+    hidden: Sequence[int] = (),
+    log_probabilities: bool = False,
+) -> nn.Module:
+    """The model of this name.
+
+    Args:
+        name: ``linear``, ``mlp``, or ``package.module:factory``.
+        input_shape: shape of one input.
+        outputs: numbers to be given per example.
+        hidden: widths of the hidden layers of ``mlp``.
+        log_probabilities: end the shipped models in a log-softmax, for the losses that take
+            log-probabilities (NLL, KL); the user's own module ends as its author made it.
+
+    Raises:
+        InputError: the name is unknown, or the factory cannot be found or gives no module.
+    """
+    if ":" in name:
+        return own_model(name, input_shape, outputs)
+    if name not in SHIPPED:
+        near = difflib.get_close_matches(name, SHIPPED, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise InputError(
+            f"--model {name}: unknown{hint}; choose {' | '.join(SHIPPED)}, "
+            "or your own as package.module:factory"
+        )
+    model = linear(input_shape, outputs) if name == "linear" else mlp(input_shape, outputs, hidden)
+    return nn.Sequential(*model, nn.LogSoftmax(dim=1)) if log_probabilities else model
+
+
+def own_model(name: str, input_shape: Sequence[int], outputs: int) -> nn.Module:
+    """The module that the user's factory ``package.module:factory`` makes.
+
+    The factory is looked for in the current folder first, then where Python looks. It is called
+    with those of the keywords ``input_shape`` and ``outputs`` that it has parameters for.
+    """
+    module_name, _, factory_name = name.partition(":")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise InputError(
+                f"--model {name}: {module_name} could not be imported: {error}"
+            ) from error
+        raise InputError(
+            f"--model {name}: no module {module_name} in {folder} or on the Python path; "
+            "write --model file:function for a function in file.py"
+        ) from None
+    except Exception as error:
+        raise InputError(
+            f"--model {name}: {module_name} could not be imported: {_told(error)}"
+        ) from error
+    factory = getattr(module, factory_name, None)
+    if not callable(factory):
+        near = difflib.get_close_matches(factory_name, dir(module), n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise InputError(f"--model {name}: {module_name} has no function {factory_name!r}{hint}")
+    given = {"input_shape": tuple(input_shape), "outputs": outputs}
+    wanted = inspect.signature(factory).parameters
+    try:
+        model = factory(**{key: value for key, value in given.items() if key in wanted})
+    except Exception as error:
+        raise InputError(f"--model {name}: the factory failed: {_told(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"--model {name}: the factory gave a {type(model).__name__}, not a torch.nn.Module"
+        )
+    return model
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

@@ -1,0 +1,153 @@
+"""What a run tells on the terminal: live progress, then a closing table and a small curve."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+import rich.progress as bars
+from rich.console import Console
+from rich.table import Table
+
+from gradus.data.dataset import Split
+from gradus.engine.job import Job, Progress
+from gradus.runs.curve import in_terminal
+from gradus.runs.record import Run
+
+LINE_EVERY = 2.0
+"""Seconds between two plain lines off a terminal."""
+
+
+class Live:
+    """Progress on stderr: one live line on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.bar = bars.Progress(
+            bars.TextColumn("{task.fields[epoch]}"),
+            bars.BarColumn(bar_width=24),
+            bars.TextColumn("loss {task.fields[loss]}"),
+            bars.TextColumn("{task.fields[speed]}"),
+            bars.TimeRemainingColumn(compact=True),
+            bars.TextColumn("left"),
+            console=self.console,
+            transient=True,
+            refresh_per_second=8,
+        )
+
+    def __enter__(self) -> Live:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.bar.stop()
+
+    def observe(self, job: Job, split: Split) -> Callable[[Progress], None]:
+        """Say what is about to run, and return what is told of every step."""
+        parameters = sum(p.numel() for p in job.model.parameters())
+        self.console.print(split.description, style="bold")
+        self.console.print(
+            f"{parameters:,} parameters, {job.steps:,} steps in {job.epochs} "
+            f"epoch{'s' if job.epochs > 1 else ''} on {job.device.type}"
+        )
+        return self._bar(job) if self.console.is_terminal else self._lines(job)
+
+    def _bar(self, job: Job) -> Callable[[Progress], None]:
+        task = self.bar.add_task("", total=job.steps, epoch="", loss="", speed="")
+        self.bar.start()
+        started = shown = time.perf_counter()
+
+        def report(progress: Progress) -> None:
+            nonlocal shown
+            now = time.perf_counter()
+            if now - shown > 0.1:
+                shown = now
+                self.bar.update(
+                    task,
+                    completed=progress.step,
+                    epoch=f"epoch {progress.epoch}/{job.epochs}",
+                    loss=_number(progress.loss),
+                    speed=f"{progress.samples / (now - started):,.0f} samples/s",
+                )
+
+        return report
+
+    def _lines(self, job: Job) -> Callable[[Progress], None]:
+        started = told = time.perf_counter()
+
+        def report(progress: Progress) -> None:
+            nonlocal told
+            now = time.perf_counter()
+            last = progress.step == job.steps and progress.evaluation is not None
+            if now - told < LINE_EVERY and not last:
+                return
+            told = now
+            left = (now - started) * (job.steps / progress.step - 1)
+            parts = [
+                f"epoch {progress.epoch}/{job.epochs}",
+                f"loss {_number(progress.loss)}",
+                f"{progress.samples / (now - started):,.0f} samples/s",
+                f"{_duration(left)} left",
+            ]
+            if progress.evaluation is not None:
+                parts.insert(2, f"test loss {_number(progress.evaluation.test_loss)}")
+            self.console.print("  ".join(parts), soft_wrap=True)
+
+        return report
+
+
+def close(run: Run) -> None:
+    """The closing words: the curve, the figures, and where the record stands."""
+    console = Console(highlight=False)
+    summary, final = run.summary, run.summary["final"]
+    if run.history.num_rows > 1:
+        width = max(30, min(72, console.width - 12))
+        console.print(in_terminal(run.curve, width=width), markup=False)
+    figures = Table.grid(padding=(0, 2))
+    if final is not None:
+        figures.add_row("test loss", _number(final["test_loss"]))
+        if final["test_accuracy"] is not None:
+            figures.add_row("test accuracy", f"{100 * final['test_accuracy']:.2f} %")
+        figures.add_row("training loss", _number(final["train_loss"]))
+    seconds = summary["timings"]["train_seconds"]
+    speed = summary["timings"]["samples_per_second"]
+    pace = "" if math.isnan(speed) else f", {speed:,.0f} samples/s"
+    figures.add_row(
+        "steps", f"{summary['steps']:,} in {_duration(seconds)} ({summary['engine']}{pace})"
+    )
+    figures.add_row("record", str(run.folder))
+    figures.add_row("curve", str(run.folder and run.folder / "loss.png"))
+    console.print(figures, soft_wrap=True)
+    told = Console(stderr=True, highlight=False)
+    if run.status == "diverged":
+        found = summary["divergence"]
+        last = found["last_finite_loss"]
+        before = "the first loss" if last is None else f"after a last finite loss of {_number(last)}"
+        told.print(
+            f"gradus: diverged at step {found['step']} (epoch {found['epoch']}): loss "
+            f"{found['loss']} {before}, learning rate {found['lr']:g}; {found['hint']}",
+            style="red",
+            soft_wrap=True,
+        )
+    if run.status == "interrupted":
+        told.print(f"gradus: interrupted at step {summary['steps']}", style="red", soft_wrap=True)
+    sparse, every = run.history.num_rows, run.spec.log_every
+    per_epoch = max(1, summary["steps"] // run.spec.epochs)
+    if run.status == "finished" and sparse < 20 and every > 1 and summary["steps"] >= 20:
+        finer = max(1, min(every // 2, per_epoch * run.spec.epochs // 100))
+        told.print(f"The curve has {sparse} points; --log-every {finer} gives a finer one.")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 else f"{value:.3g}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"

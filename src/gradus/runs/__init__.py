@@ -1,0 +1,1 @@
+"""A run: its spec, its record on disk, its training."""

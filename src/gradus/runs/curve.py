@@ -1,0 +1,127 @@
+"""What a training curve shows: its facts as data, then their drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MINI_BATCH, SMOOTH, TEST, ENDED = "#9ecae1", "#08519c", "#d94801", "#a50f15"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingCurve:
+    """The facts of a training curve.
+
+    Attributes:
+        title: of the figure.
+        samples: ``[n]``, training examples consumed, the x axis.
+        loss: ``[n]``, the mini-batch loss there.
+        window: over how many rows ``smooth`` averages.
+        test_samples: ``[m]``, where the test loss was taken.
+        test_loss: ``[m]``.
+        diverged_at: samples at which the run diverged, or None.
+    """
+
+    title: str
+    samples: NDArray[np.int64]
+    loss: NDArray[np.float64]
+    test_samples: NDArray[np.int64]
+    test_loss: NDArray[np.float64]
+    diverged_at: int | None = None
+
+    @property
+    def window(self) -> int:
+        """A fiftieth of the curve, as an odd number of rows; 1 where there are too few to smooth."""
+        return 1 if len(self.loss) < 50 else 2 * (len(self.loss) // 100) + 1
+
+    @property
+    def smooth(self) -> NDArray[np.float64]:
+        """``[n]``: the mean over the window around each row, shorter at the ends."""
+        half = self.window // 2
+        summed = np.concatenate([[0.0], np.cumsum(self.loss)])
+        at = np.arange(len(self.loss))
+        low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, len(self.loss))
+        return np.asarray((summed[high] - summed[low]) / (high - low))
+
+
+def draw(curve: TrainingCurve) -> Figure:
+    """Training loss against number of samples, legible on a slide."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context({"font.size": 13, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(8, 4.8), dpi=150, layout="constrained")
+        axes = figure.subplots()
+        smoothed = curve.window > 1
+        axes.plot(
+            curve.samples,
+            curve.loss,
+            color=MINI_BATCH if smoothed else SMOOTH,
+            linewidth=0.8 if smoothed else 1.8,
+            marker=None if len(curve.samples) > 50 else "o",
+            markersize=4,
+            label="mini-batch loss",
+        )
+        if smoothed:
+            axes.plot(
+                curve.samples,
+                curve.smooth,
+                color=SMOOTH,
+                linewidth=2.2,
+                label=f"mean over {curve.window} of them",
+            )
+        if len(curve.test_loss):
+            axes.plot(
+                curve.test_samples,
+                curve.test_loss,
+                color=TEST,
+                linestyle="--",
+                linewidth=1.4,
+                marker="D",
+                markersize=6,
+                label="test loss",
+            )
+        if curve.diverged_at is not None:
+            axes.axvline(curve.diverged_at, color=ENDED, linestyle=":", linewidth=2)
+            axes.annotate(
+                "diverged",
+                (curve.diverged_at, 0.97),
+                xycoords=("data", "axes fraction"),
+                xytext=(-6, 0),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                color=ENDED,
+            )
+        axes.set_title(curve.title)
+        axes.set_xlabel("number of samples")
+        axes.set_ylabel("training loss")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.grid(color="0.92")
+        axes.set_axisbelow(True)
+        axes.legend(frameon=False)
+    return figure
+
+
+def in_terminal(curve: TrainingCurve, *, width: int, height: int = 10) -> str:
+    """A small loss curve in characters."""
+    from uniplot import plot_to_string
+
+    lines: Sequence[str] | str = plot_to_string(
+        xs=[curve.samples],
+        ys=[curve.smooth],
+        lines=True,
+        width=width,
+        height=height,
+        x_gridlines=[],
+        y_gridlines=[],
+        title="training loss against number of samples",
+    )
+    return lines if isinstance(lines, str) else "\n".join(lines)

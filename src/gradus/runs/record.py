@@ -1,0 +1,208 @@
+"""What remains of a run: its record in memory and on disk."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gradus.errors import InputError
+from gradus.runs.curve import TrainingCurve, draw
+from gradus.runs.spec import RunSpec
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import nn
+
+HISTORY = pa.schema(
+    [
+        pa.field("step", pa.int64(), nullable=False),
+        pa.field("samples", pa.int64(), nullable=False),
+        pa.field("epoch", pa.int32(), nullable=False),
+        pa.field("loss", pa.float64(), nullable=False),
+        pa.field("lr", pa.float64(), nullable=False),
+    ]
+)
+EVALUATION = pa.schema(
+    [
+        pa.field("epoch", pa.int32(), nullable=False),
+        pa.field("samples", pa.int64(), nullable=False),
+        pa.field("train_loss", pa.float64(), nullable=False),
+        pa.field("test_loss", pa.float64(), nullable=False),
+        pa.field("test_accuracy", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run that has ended, trained just now or opened from its record.
+
+    Attributes:
+        spec: what determined it.
+        summary: status, final figures, versions, machine, timings: the content of run.json.
+        history: a pyarrow table: step, samples, epoch, loss, lr; a row every ``log_every`` batches.
+            ``loss`` is that of the mini-batch before its step.
+        evaluation: a pyarrow table: epoch, samples, train_loss, test_loss, test_accuracy.
+        folder: where the record stands, or None.
+
+    Example:
+        >>> import gradus
+        >>> run = gradus.train(gradus.RunSpec(model="linear", lr=0.5, epochs=3, log_every=10))
+        >>> run.status, run.history.num_rows, run.evaluation.column_names[-1]
+        ('finished', 27, 'test_accuracy')
+        >>> figure = run.plot()
+    """
+
+    spec: RunSpec
+    summary: Mapping[str, Any]
+    history: pa.Table
+    evaluation: pa.Table
+    folder: Path | None = None
+    trained: nn.Module | None = None
+
+    @property
+    def status(self) -> str:
+        """``finished``, ``diverged`` or ``interrupted``."""
+        return str(self.summary["status"])
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The model with its final parameters."""
+        if self.trained is not None:
+            return self.trained
+        from safetensors.torch import load_model
+
+        from gradus.models.networks import build
+
+        data = self.summary["data"]
+        model = build(
+            self.spec.model,
+            data["input_shape"],
+            data["outputs"],
+            hidden=self.spec.hidden or (),
+            log_probabilities=self.spec.takes_log_probabilities,
+        )
+        assert self.folder is not None
+        load_model(model, self.folder / "model.safetensors")
+        return model
+
+    @property
+    def curve(self) -> TrainingCurve:
+        """The facts of the loss curve."""
+        divergence = self.summary["divergence"]
+        return TrainingCurve(
+            title=self.spec.title,
+            samples=self.history["samples"].to_numpy(),
+            loss=self.history["loss"].to_numpy(),
+            test_samples=self.evaluation["samples"].to_numpy(),
+            test_loss=self.evaluation["test_loss"].to_numpy(),
+            diverged_at=divergence and divergence["samples"],
+        )
+
+    def plot(self) -> Figure:
+        """The loss curve as a matplotlib figure."""
+        return draw(self.curve)
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the record: run.json last, so that a folder with run.json holds a whole record.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        from safetensors.torch import save_model
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in (("history", self.history), ("evaluation", self.evaluation)):
+            sink = io.BytesIO()
+            pq.write_table(table, sink)
+            write_whole(folder / f"{name}.parquet", sink.getvalue())
+        with tempfile.TemporaryDirectory(dir=folder) as beside:
+            # Parameters that share memory are written once; only a path can be given for that.
+            save_model(self.model, str(Path(beside) / "model"))
+            write_whole(folder / "model.safetensors", (Path(beside) / "model").read_bytes())
+        figure = self.plot()
+        for kind in ("png", "svg"):
+            sink = io.BytesIO()
+            figure.savefig(sink, format=kind)
+            write_whole(folder / f"loss.{kind}", sink.getvalue())
+        text = json.dumps(finite({"spec": self.spec.model_dump(mode="json"), **self.summary}), indent=2)
+        write_whole(folder / "run.json", text.encode() + b"\n")
+        return folder
+
+
+def table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table of this schema."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema)
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a folder holds the record of a run."""
+    return (folder / "run.json").exists()
+
+
+def open_run(folder: str | os.PathLike[str]) -> Run:
+    """The run whose record stands in a folder.
+
+    Raises:
+        InputError: the folder holds no record, or one that cannot be read.
+    """
+    folder = Path(folder)
+    try:
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        spec = RunSpec.read(content.pop("spec"), where=f"{folder / 'run.json'}: ")
+        tables = [pq.read_table(folder / f"{name}.parquet") for name in ("history", "evaluation")]
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} holds no record of a run: {error.filename} is missing") from None
+    except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{folder}: the record cannot be read: {error}") from None
+    return Run(spec, content, tables[0], tables[1], folder)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole or not at all: beside, fsync, rename."""
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(beside, 0o666 & ~_umask())
+        os.replace(beside, path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def finite(value: Any) -> Any:
+    """The same value with numbers that JSON does not know (inf, NaN) as their names."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
