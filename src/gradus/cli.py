@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -140,21 +140,14 @@ def _fresh_folder(data: str, method: str) -> Path:
 
 def _option(name: str, field: FieldInfo) -> click.Option:
     """The option of a field: its values stay text, which the schema reads and checks."""
-    kinds = _flat(field.annotation)
-    default = field.default
-    shown = f"  [default: {default}]" if isinstance(default, str | int) and default is not False else ""
-    described = f"{field.description}{shown}"
+    from gradus.runs.spec import choices
+
+    kinds = field.annotation, *get_args(field.annotation)
+    default = "" if field.default in (None, False, ()) else f"  [default: {field.default}]"
+    described = f"{field.description}{default}"
     if bool in kinds:
         return click.Option([name], is_flag=True, default=None, help=described)
-    choices = [kind for kind in kinds if isinstance(kind, str)]
-    metavar = "|".join(choices) or {int: "N", float: "X"}.get(kinds[0], "TEXT")
-    return click.Option([name], metavar=metavar, help=described)
-
-
-def _flat(annotation: Any) -> list[Any]:
-    """The types, and the values of literals, that an annotation is made of."""
-    if get_origin(annotation) is Literal:
-        return list(get_args(annotation))
-    if get_origin(annotation) is tuple:
-        return [str]
-    return [kind for part in get_args(annotation) for kind in _flat(part)] or [annotation]
+    plain = "N" if int in kinds else "X" if float in kinds else "TEXT"
+    return click.Option(
+        [name], metavar="|".join(choices(field.annotation)) or plain, help=described
+    )

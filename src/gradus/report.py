@@ -128,7 +128,9 @@ def close(run: Run) -> None:
     if run.status == "diverged":
         found = summary["divergence"]
         last = found["last_finite_loss"]
-        before = "the first loss" if last is None else f"after a last finite loss of {_number(last)}"
+        before = (
+            "the first loss" if last is None else f"after a last finite loss of {_number(last)}"
+        )
         told.print(
             f"gradus: diverged at step {found['step']} (epoch {found['epoch']}): loss "
             f"{found['loss']} {before}, learning rate {found['lr']:g}; {found['hint']}",
@@ -150,4 +152,10 @@ def _number(value: float | None) -> str:
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
+    return (
+        f"{minutes} min {rest} s"
+        if minutes
+        else f"{seconds:.1f} s"
+        if seconds < 10
+        else f"{rest} s"
+    )

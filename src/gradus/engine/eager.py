@@ -25,8 +25,8 @@ class Watched:
 
     def __init__(self, risk: EmpiricalRisk) -> None:
         self.risk = risk
-        self.point: Tensors | None = None
-        self.loss: Tensor | None = None
+        self.point: Tensors
+        self.seen: Tensor
 
     def value(self, w: Tensors, batch: Batch | None = None) -> Tensor:
         """F at w."""
@@ -35,7 +35,7 @@ class Watched:
     def gradient(self, w: Tensors, batch: Batch | None = None) -> Tensors:
         """The gradient of f at w."""
         self.point = w
-        self.loss, g = self.risk.loss_and_gradient(w, batch)
+        self.seen, g = self.risk.loss_and_gradient(w, batch)
         return g
 
 
@@ -95,7 +95,7 @@ class _Execution:
             for index, batch in enumerate(job.sampling.epoch(epoch - 1, device=job.device)):
                 size = batch.stop - batch.start if isinstance(batch, slice) else len(batch)
                 w, state = job.method.step(self.oracle, self.w, self.state, batch)
-                seen.append(self.oracle.loss)
+                seen.append(self.oracle.seen)
                 sizes.append(size)
                 logged = index % job.log_every == 0
                 if logged or self.looks_at_every_step or index + 1 == job.sampling.steps:
@@ -119,11 +119,11 @@ class _Execution:
         return float(np.average(looked_at, weights=sizes))
 
     def _log(self, epoch: int, batch: Batch) -> None:
-        loss = self.last_loss
+        outcome, loss = self.outcome, self.oracle.seen
         if self.oracle.point is not self.w:
-            loss = self.resting.mean_loss(self.w, batch).item()
-        row = Row(self.outcome.step, self.outcome.samples, epoch, loss, self._lr(self.outcome.step))
-        self.outcome.history.append(row)
+            loss = self.resting.mean_loss(self.w, batch)
+        lr = self._lr(outcome.step)
+        outcome.history.append(Row(outcome.step, outcome.samples, epoch, loss.item(), lr))
 
     def _test(self, epoch: int, train_loss: float) -> None:
         outcome, started = self.outcome, time.perf_counter()

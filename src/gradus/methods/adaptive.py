@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gradus.methods.method import GradientAtIterate, Point
 from gradus.methods.hyperparameters import Number, is_set, require
+from gradus.methods.method import GradientAtIterate, Point
 from gradus.methods.schedules import LearningRate, learning_rate, require_learning_rate
 from gradus.risk.tensors import zeros_like
 

@@ -29,7 +29,7 @@ class GradientDescent(GradientAtIterate):
         tensor([8., 4., 2., 1.])
 
     Source: Cauchy (1847); Robbins and Monro (1951) for the stochastic form.
-    """  # noqa: D205, D212
+    """
 
     lr: LearningRate
     title = "GradientDescent"

@@ -93,7 +93,7 @@ def minimize(
         >>> path.values[-1] < 1e-4
         tensor(True)
     """
-    oracle: Oracle = f if hasattr(f, "gradient") else Function(f)  # type: ignore[assignment,arg-type]
+    oracle: Oracle = f if hasattr(f, "gradient") else Function(f)  # type: ignore[assignment]
     source = repeat(None) if batches is None else iter(batches)
     w, state = w0, method.init(w0)
     points, values = [w], [oracle.value(w)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gradus.methods.method import FirstOrder, GradientAtIterate, Point
 from gradus.methods.hyperparameters import Number, is_set, require
+from gradus.methods.method import FirstOrder, GradientAtIterate, Point
 from gradus.methods.schedules import LearningRate, learning_rate, require_learning_rate
 
 
@@ -38,7 +38,7 @@ class Polyak(GradientAtIterate):
         tensor([ 8.,  4.,  0., -2.])
 
     Source: Polyak (1964), "Some methods of speeding up the convergence of iteration methods".
-    """  # noqa: D205, D212
+    """
 
     lr: LearningRate
     beta: Number
@@ -83,7 +83,7 @@ class Nesterov(FirstOrder):
 
     Source: Nesterov (1983), "A method of solving a convex programming problem with convergence
         rate O(1/k^2)"; in this form Sutskever et al. (2013), equations (3)-(4).
-    """  # noqa: D205, D212, D300, D301
+    """  # noqa: D205
 
     lr: LearningRate
     beta: Number
@@ -187,4 +187,3 @@ class SGD(GradientAtIterate):
             b = g if b is None else mu * b + (1 - self.dampening) * g
             g = g + mu * b if self.nesterov else b
         return w - alpha * g, self.State(state.step + 1, b)
-

@@ -49,36 +49,36 @@ class Constant(Schedule):
     def __post_init__(self) -> None:
         require("lr", self.lr, at_least=0.0)
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: int) -> float:  # noqa: D102  (said by Schedule)
         return self.lr
 
 
 @dataclass(frozen=True)
 class StepDecay(Schedule):
-    r"""$\alpha_t = \alpha_0 \, \text{factor}^{\lfloor t / \text{every} \rfloor}$.
+    r"""$\alpha_t = \alpha_0 \, c^{\lfloor t / k \rfloor}$, decaying by c every k steps.
 
     Args:
         lr: $\alpha_0$.
-        every: steps between two decays.
-        factor: what the learning rate is multiplied by at each.
+        decay_every: k, the steps between two decays.
+        decay_factor: c, what the learning rate is multiplied by at each.
     """
 
     lr: float
-    every: int
-    factor: float = 0.1
+    decay_every: int
+    decay_factor: float = 0.1
 
     def __post_init__(self) -> None:
         require("lr", self.lr, at_least=0.0)
-        require_whole("every", self.every)
-        require("factor", self.factor, at_least=0.0)
+        require_whole("decay_every", self.decay_every)
+        require("decay_factor", self.decay_factor, at_least=0.0)
 
-    def __call__(self, step: int) -> float:
-        return self.lr * self.factor ** (step // self.every)
+    def __call__(self, step: int) -> float:  # noqa: D102  (said by Schedule)
+        return self.lr * self.decay_factor ** (step // self.decay_every)
 
 
 @dataclass(frozen=True)
 class InverseTime(Schedule):
-    r"""$\alpha_t = \alpha_0 / (1 + \gamma t)$: the diminishing steps of Robbins and Monro (1951)."""
+    r"""$\alpha_t = \alpha_0 / (1 + \gamma t)$, the diminishing steps of Robbins, Monro (1951)."""
 
     lr: float
     gamma: float
@@ -87,7 +87,7 @@ class InverseTime(Schedule):
         require("lr", self.lr, at_least=0.0)
         require("gamma", self.gamma, at_least=0.0)
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: int) -> float:  # noqa: D102  (said by Schedule)
         return self.lr / (1 + self.gamma * step)
 
 
@@ -102,34 +102,34 @@ class InverseSqrt(Schedule):
         require("lr", self.lr, at_least=0.0)
         require("gamma", self.gamma, at_least=0.0)
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: int) -> float:  # noqa: D102  (said by Schedule)
         return self.lr / math.sqrt(1 + self.gamma * step)
 
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    r"""$\alpha_t = \alpha_T + \tfrac12 (\alpha_0 - \alpha_T)(1 + \cos(\pi t / T))$, then $\alpha_T$.
+    r"""$\alpha_t = \alpha_T + \tfrac12 (\alpha_0 - \alpha_T)(1 + \cos(\pi t / T))$ up to T.
 
     Args:
         lr: $\alpha_0$.
         steps: T, the step from which the final learning rate holds.
-        final: $\alpha_T$.
+        final_lr: $\alpha_T$.
 
     Source: Loshchilov, Hutter (2017), "SGDR", equation (5).
     """
 
     lr: float
     steps: int
-    final: float = 0.0
+    final_lr: float = 0.0
 
     def __post_init__(self) -> None:
         require("lr", self.lr, at_least=0.0)
         require_whole("steps", self.steps)
-        require("final", self.final, at_least=0.0)
+        require("final_lr", self.final_lr, at_least=0.0)
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: int) -> float:  # noqa: D102  (said by Schedule)
         passed = min(step, self.steps) / self.steps
-        return self.final + 0.5 * (self.lr - self.final) * (1 + math.cos(math.pi * passed))
+        return self.final_lr + 0.5 * (self.lr - self.final_lr) * (1 + math.cos(math.pi * passed))
 
 
 @dataclass(frozen=True)
@@ -147,5 +147,5 @@ class Warmup(Schedule):
     def __post_init__(self) -> None:
         require_whole("steps", self.steps)
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: int) -> float:  # noqa: D102  (said by Schedule)
         return self.schedule(step) * min(1.0, (step + 1) / self.steps)

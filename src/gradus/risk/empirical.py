@@ -231,7 +231,7 @@ class EmpiricalRisk:
         if isinstance(batch, tuple):
             return list(zip(batch[0].split(size), batch[1].split(size), strict=True))
         if isinstance(batch, Tensor):
-            return batch.split(size)
+            return list(torch.split(batch, size))
         examples = range(len(self.data))[batch or slice(None)]
         pieces = (examples[at : at + size] for at in range(0, len(examples), size))
         return [slice(piece.start, piece.stop, piece.step) for piece in pieces]

@@ -430,9 +430,7 @@ def _require_classes(output: Tensor, weight: Tensor | None) -> None:
         raise ValueError(f"weight has shape {tuple(weight.shape)}, but there are {C} classes")
 
 
-def _class_index(
-    output: Tensor, target: Tensor, ignore_index: int
-) -> tuple[Tensor, Tensor | None]:
+def _class_index(output: Tensor, target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor | None]:
     """Return indices that are all in [0, C), and where the target is ignored (None: nowhere)."""
     if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
         raise TypeError(f"class indices must be integers, not {target.dtype}")

@@ -38,7 +38,7 @@ class TrainingCurve:
 
     @property
     def window(self) -> int:
-        """A fiftieth of the curve, as an odd number of rows; 1 where there are too few to smooth."""
+        """A fiftieth of the curve, as an odd number of rows; 1 where they are few."""
         return 1 if len(self.loss) < 50 else 2 * (len(self.loss) // 100) + 1
 
     @property

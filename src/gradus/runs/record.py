@@ -24,23 +24,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
-HISTORY = pa.schema(
-    [
-        pa.field("step", pa.int64(), nullable=False),
-        pa.field("samples", pa.int64(), nullable=False),
-        pa.field("epoch", pa.int32(), nullable=False),
-        pa.field("loss", pa.float64(), nullable=False),
-        pa.field("lr", pa.float64(), nullable=False),
-    ]
-)
-EVALUATION = pa.schema(
-    [
-        pa.field("epoch", pa.int32(), nullable=False),
-        pa.field("samples", pa.int64(), nullable=False),
-        pa.field("train_loss", pa.float64(), nullable=False),
-        pa.field("test_loss", pa.float64(), nullable=False),
-        pa.field("test_accuracy", pa.float64()),
-    ]
+NAMED_TYPES = {"int64": pa.int64(), "int32": pa.int32(), "float64": pa.float64()}
+
+
+def _schema(**columns: str) -> pa.Schema:
+    """A schema of columns whose type ends in ``?`` where a value may be missing."""
+    return pa.schema(
+        [
+            pa.field(name, NAMED_TYPES[kind.rstrip("?")], nullable=kind.endswith("?"))
+            for name, kind in columns.items()
+        ]
+    )
+
+
+HISTORY = _schema(step="int64", samples="int64", epoch="int32", loss="float64", lr="float64")
+EVALUATION = _schema(
+    epoch="int32",
+    samples="int64",
+    train_loss="float64",
+    test_loss="float64",
+    test_accuracy="float64?",
 )
 
 
@@ -137,15 +140,18 @@ class Run:
             sink = io.BytesIO()
             figure.savefig(sink, format=kind)
             write_whole(folder / f"loss.{kind}", sink.getvalue())
-        text = json.dumps(finite({"spec": self.spec.model_dump(mode="json"), **self.summary}), indent=2)
+        text = json.dumps(
+            finite({"spec": self.spec.model_dump(mode="json"), **self.summary}), indent=2
+        )
         write_whole(folder / "run.json", text.encode() + b"\n")
         return folder
 
 
 def table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
     """Rows as a table of this schema."""
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema)
+    return pa.Table.from_pylist(
+        [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
+    )
 
 
 def holds_run(folder: Path) -> bool:
@@ -165,7 +171,9 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
         spec = RunSpec.read(content.pop("spec"), where=f"{folder / 'run.json'}: ")
         tables = [pq.read_table(folder / f"{name}.parquet") for name in ("history", "evaluation")]
     except FileNotFoundError as error:
-        raise InputError(f"{folder} holds no record of a run: {error.filename} is missing") from None
+        raise InputError(
+            f"{folder} holds no record of a run: {error.filename} is missing"
+        ) from None
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, InputError):
             raise

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -20,7 +21,7 @@ from pydantic import (
 from gradus.errors import InputError
 
 if TYPE_CHECKING:
-    from gradus.methods import Method, Schedule
+    from gradus.methods import Method
     from gradus.risk.losses import Loss
     from gradus.risk.penalties import Penalty
 
@@ -30,14 +31,36 @@ MethodName = Literal["sgd", "gradient-descent", "polyak", "nesterov", "adam"]
 ScheduleName = Literal["constant", "step", "inverse-time", "inverse-sqrt", "cosine"]
 SamplingName = Literal["shuffle", "sequential", "replacement", "full"]
 
-METHODS: dict[str, str] = {
-    "sgd": "SGD",
-    "gradient-descent": "GradientDescent",
-    "polyak": "Polyak",
-    "nesterov": "Nesterov",
-    "adam": "Adam",
+CLASSES: dict[str, dict[str, str]] = {
+    "method": {
+        "sgd": "SGD",
+        "gradient-descent": "GradientDescent",
+        "polyak": "Polyak",
+        "nesterov": "Nesterov",
+        "adam": "Adam",
+    },
+    "schedule": {
+        "constant": "Constant",
+        "step": "StepDecay",
+        "inverse-time": "InverseTime",
+        "inverse-sqrt": "InverseSqrt",
+        "cosine": "Cosine",
+    },
+    "loss": {
+        "cross-entropy": "CrossEntropyLoss",
+        "nll": "NLLLoss",
+        "mse": "MSELoss",
+        "l1": "L1Loss",
+        "kl-div": "KLDivLoss",
+    },
+    "penalty": {
+        "l1": "L1",
+        "l2": "L2",
+        "squared-l2": "SquaredL2",
+        "elastic-net": "ElasticNet",
+    },
 }
-"""The class in ``gradus.methods`` that each name stands for."""
+"""The class that each name stands for."""
 
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "method": {
@@ -133,9 +156,9 @@ class RunSpec(BaseModel):
         LossName | None, Field(description="default: cross-entropy for classes, mse for numbers")
     ] = None
     penalty: Annotated[PenaltyName | None, Field(description="regulariser Ω")] = None
-    strength: Annotated[
-        float | None, Field(ge=0, description="λ, the weight of the penalty")
-    ] = None
+    strength: Annotated[float | None, Field(ge=0, description="λ, the weight of the penalty")] = (
+        None
+    )
     l1_ratio: Annotated[
         float | None, Field(ge=0, le=1, description="elastic-net: share of L1, 0.5")
     ] = None
@@ -150,9 +173,9 @@ class RunSpec(BaseModel):
     beta: Annotated[float | None, Field(description="polyak, nesterov: momentum factor, 0.9")] = (
         None
     )
-    betas: Annotated[
-        tuple[float, float] | None, Listed, Field(description="adam: 0.9,0.999")
-    ] = None
+    betas: Annotated[tuple[float, float] | None, Listed, Field(description="adam: 0.9,0.999")] = (
+        None
+    )
     eps: Annotated[float | None, Field(description="adam: 1e-8")] = None
     amsgrad: Annotated[bool | None, Field(description="adam: running maximum of v")] = None
 
@@ -181,9 +204,9 @@ class RunSpec(BaseModel):
 
     engine: Annotated[Literal["auto", "eager"], Field(description="who executes the run")] = "auto"
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="where")] = "auto"
-    dtype: Annotated[
-        Literal["float32", "float64"], Field(description="arithmetic of the run")
-    ] = "float32"
+    dtype: Annotated[Literal["float32", "float64"], Field(description="arithmetic of the run")] = (
+        "float32"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -208,9 +231,7 @@ class RunSpec(BaseModel):
                 raise ValueError(_misplaced(option, choice, values.get(choice, chosen), accepted))
             for option, default in accepted.items():
                 if default is None and option not in values:
-                    raise ValueError(
-                        f"{flag(choice)} {chosen} needs {flag(option)}"
-                    )
+                    raise ValueError(f"{flag(choice)} {chosen} needs {flag(option)}")
                 values.setdefault(option, default)
         return values
 
@@ -240,8 +261,6 @@ class RunSpec(BaseModel):
     @classmethod
     def read_file(cls, path: Path, changes: Mapping[str, Any]) -> RunSpec:
         """A spec from a TOML file, or from the run.json of an earlier run, with some changes."""
-        import json
-
         try:
             text = path.read_text(encoding="utf-8")
             content = json.loads(text)["spec"] if path.suffix == ".json" else tomllib.loads(text)
@@ -255,61 +274,40 @@ class RunSpec(BaseModel):
         """The method with its learning-rate schedule, for a run of so many steps."""
         from gradus import methods
 
-        options = {option: getattr(self, option) for option in OPTIONS["method"][self.method]}
-        if self.schedule != "constant" or self.warmup:
-            options["lr"] = self._schedule(steps)
-        method: Method = getattr(methods, METHODS[self.method])(**options)
+        options = self._options("method")
+        scheduled = self._options("schedule")
+        warmup = scheduled.pop("warmup")
+        if self.schedule != "constant" or warmup:
+            if self.schedule == "cosine":
+                scheduled["steps"] = steps
+            schedule = getattr(methods, CLASSES["schedule"][self.schedule])(self.lr, **scheduled)
+            options["lr"] = methods.Warmup(schedule, warmup) if warmup else schedule
+        method: Method = getattr(methods, CLASSES["method"][self.method])(**options)
         return method
 
-    def _schedule(self, steps: int) -> Schedule:
-        from gradus import methods
-
-        lr = self.lr
-        schedule: Schedule
-        match self.schedule:
-            case "constant":
-                schedule = methods.Constant(lr)
-            case "step":
-                schedule = methods.StepDecay(lr, self.decay_every, self.decay_factor)
-            case "inverse-time":
-                schedule = methods.InverseTime(lr, self.gamma)
-            case "inverse-sqrt":
-                schedule = methods.InverseSqrt(lr, self.gamma)
-            case "cosine":
-                schedule = methods.Cosine(lr, steps, self.final_lr)
-        return methods.Warmup(schedule, self.warmup) if self.warmup else schedule
-
     def build_loss(self) -> Loss:
-        """The loss, once it is known."""
+        """The loss, once it is known; KL as a mean over examples, as every other."""
         from gradus.risk import losses
 
-        named: dict[str, type[Loss]] = {
-            "cross-entropy": losses.CrossEntropyLoss,
-            "nll": losses.NLLLoss,
-            "mse": losses.MSELoss,
-            "l1": losses.L1Loss,
-            "kl-div": losses.KLDivLoss,
-        }
-        # KL is a divergence between distributions: its mean over a batch is per example.
-        if self.loss == "kl-div":
-            return losses.KLDivLoss(reduction="batchmean")
-        return named[self.loss]()
+        if self.loss is None:
+            raise ValueError("the loss follows from the data: give one, or train")
+        reduction = "batchmean" if self.loss == "kl-div" else "mean"
+        loss: Loss = getattr(losses, CLASSES["loss"][self.loss])(reduction=reduction)
+        return loss
 
     def build_penalty(self) -> Penalty | None:
         """The penalty, or None."""
         from gradus.risk import penalties
 
-        match self.penalty:
-            case None:
-                return None
-            case "l1":
-                return penalties.L1(self.strength)
-            case "l2":
-                return penalties.L2(self.strength)
-            case "squared-l2":
-                return penalties.SquaredL2(self.strength)
-            case "elastic-net":
-                return penalties.ElasticNet(self.strength, l1_ratio=self.l1_ratio)
+        if self.penalty is None:
+            return None
+        kind = getattr(penalties, CLASSES["penalty"][self.penalty])
+        penalty: Penalty = kind(**self._options("penalty"))
+        return penalty
+
+    def _options(self, choice: str) -> dict[str, Any]:
+        """The options that belong to what was chosen, by name."""
+        return {name: getattr(self, name) for name in OPTIONS[choice][getattr(self, choice)]}
 
     @property
     def takes_log_probabilities(self) -> bool:
@@ -319,12 +317,11 @@ class RunSpec(BaseModel):
     @property
     def title(self) -> str:
         """The title of the loss curve: ``Optimizer-SGD lr-0.001 mt-0.5 bs-16``."""
-        momentum = self.momentum if self.beta is None else self.beta
-        parts = [f"Optimizer-{METHODS[self.method]}", f"lr-{plain(self.lr)}"]
-        if momentum is not None:
-            parts.append(f"mt-{plain(momentum)}")
-        parts.append(f"bs-{self.batch_size or 'full'}")
-        return " ".join(parts)
+        parts = [f"Optimizer-{CLASSES['method'][self.method]}"]
+        for short, value in (("lr", self.lr), ("mt", self.momentum), ("mt", self.beta)):
+            if value is not None:
+                parts.append(f"{short}-{plain(value)}")
+        return " ".join([*parts, f"bs-{self.batch_size or 'full'}"])
 
 
 def plain(number: float) -> str:
@@ -346,19 +343,27 @@ def _misplaced(option: str, choice: str, chosen: str, accepted: Mapping[str, Any
     return f"{flag(option)} is not an option of {flag(choice)} {chosen}, which takes {takes}"
 
 
-def _first_line(error: ValidationError, fields: Mapping[str, Any]) -> str:
+def _first_line(error: ValidationError, fields: Collection[str]) -> str:
     """The first thing that pydantic found, as one line in the words of the command line."""
     found = error.errors(include_url=False)[0]
-    given = found["input"]
     if found["type"] == "value_error":
         return str(found["ctx"]["error"])
-    name = str(found["loc"][0])
+    name, given = str(found["loc"][0]), found["input"]
     if found["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, fields, n=1)
-        hint = f"; did you mean {flag(near[0])}?" if near else ""
-        return f"{flag(name)}: no such option{hint}"
-    wanted = found["msg"].replace("Input should be", "must be")
+        return f"{flag(name)}: no such option{_nearest(name, fields)}"
     if found["type"] == "literal_error":
-        near = difflib.get_close_matches(str(given), found["ctx"]["expected"].replace("'", "").split(", "), n=1)
-        wanted = f"choose {found['ctx']['expected'].replace(chr(39), '')}"
-    return f"{flag(name)} {given}: {wanted}"
+        accepted = choices(RunSpec.model_fields[name].annotation)
+        return f"{flag(name)} {given}: choose {' | '.join(accepted)}{_nearest(given, accepted)}"
+    return f"{flag(name)} {given}: {found['msg'].replace('Input should be', 'must be')}"
+
+
+def _nearest(given: object, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(str(given), known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def choices(annotation: Any) -> list[str]:
+    """The names that a field accepts, where it is a choice between names."""
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [name for part in get_args(annotation) for name in choices(part)]
