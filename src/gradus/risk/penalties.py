@@ -52,11 +52,13 @@ class L1(Penalty):
         ValueError: strength is negative or not finite.
 
     Example:
+        >>> import torch
+        >>> from gradus.risk.penalties import L1
         >>> w = torch.tensor([3.0, -4.0, 0.5])
         >>> L1(2.0).value(w)
         tensor(15.)
         >>> L1(2.0).prox(w, step=0.5)
-        tensor([2., -3., 0.])
+        tensor([ 2., -3.,  0.])
 
     Source: Tibshirani, Regression shrinkage and selection via the lasso (1996); proximal step:
     Parikh and Boyd, Proximal algorithms (2014), section 6.5.2.
@@ -95,6 +97,8 @@ class L2(Penalty):
         ValueError: strength is negative or not finite.
 
     Example:
+        >>> import torch
+        >>> from gradus.risk.penalties import L2
         >>> w = torch.tensor([3.0, -4.0])
         >>> L2(2.0).value(w)
         tensor(10.)
@@ -137,6 +141,8 @@ class SquaredL2(Penalty):
         ValueError: strength is negative or not finite.
 
     Example:
+        >>> import torch
+        >>> from gradus.risk.penalties import SquaredL2
         >>> w = torch.tensor([3.0, -4.0])
         >>> SquaredL2(2.0).value(w)
         tensor(25.)
@@ -182,6 +188,8 @@ class ElasticNet(Penalty):
         ValueError: strength is negative or not finite, or l1_ratio is outside [0, 1].
 
     Example:
+        >>> import torch
+        >>> from gradus.risk.penalties import ElasticNet
         >>> w = torch.tensor([3.0, -4.0])
         >>> ElasticNet(2.0).value(w)
         tensor(19.5000)
@@ -242,4 +250,5 @@ def _nonzero(norm: Tensor) -> Tensor:
 
 
 def _shrink(w: V, threshold: Any) -> V:
-    return w.sign() * (w.abs() - threshold).clamp(min=0)
+    remaining: V = (w.abs() - threshold).clamp(min=0)
+    return w.sign() * remaining
