@@ -110,6 +110,8 @@ class MSELoss(Loss):
             takes them) or both integers (whose differences wrap around).
 
     Example:
+        >>> import torch
+        >>> from gradus.risk.losses import MSELoss
         >>> x, y = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0])
         >>> MSELoss()(x, y)
         tensor(2.)
@@ -160,6 +162,8 @@ class L1Loss(Loss):
         TypeError: both tensors are integers (whose differences wrap around).
 
     Example:
+        >>> import torch
+        >>> from gradus.risk.losses import L1Loss
         >>> x, y = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0])
         >>> L1Loss()(x, y)
         tensor(1.)
@@ -216,6 +220,8 @@ class NLLLoss(Loss):
         TypeError: the targets are not integers, or the input is not floating point.
 
     Example:
+        >>> import torch
+        >>> from gradus.risk.losses import NLLLoss
         >>> x = torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]]).log()
         >>> NLLLoss()(x, torch.tensor([0, 2])).exp()
         tensor(2.8284)
@@ -286,6 +292,8 @@ class CrossEntropyLoss(Loss):
             floating point.
 
     Example:
+        >>> import torch
+        >>> from gradus.risk.losses import CrossEntropyLoss
         >>> x = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 3.0]])
         >>> CrossEntropyLoss()(x, torch.tensor([0, 2]))
         tensor(0.1672)
@@ -369,6 +377,8 @@ class KLDivLoss(Loss):
         TypeError: input or target is not floating point.
 
     Example:
+        >>> import torch
+        >>> from gradus.risk.losses import KLDivLoss
         >>> x = torch.tensor([[0.5, 0.5]]).log()
         >>> KLDivLoss(reduction="batchmean")(x, torch.tensor([[1.0, 0.0]])).exp()
         tensor(2.)
@@ -480,7 +490,7 @@ def _negative_log_likelihood(
         values = values.masked_fill(ignored, 0)
     if weight is None:
         return Terms(values, index.numel() if ignored is None else (~ignored).sum())
-    in_use = weight[index]
+    in_use = weight.gather(0, index.flatten()).reshape(index.shape)
     if ignored is not None:
         in_use = in_use.masked_fill(ignored, 0)
     return Terms(in_use * values, in_use.sum())
