@@ -100,6 +100,8 @@ def test_probabilities_for_kl_divergence():
             "fashon-mnist: unknown data; did you mean fashion-mnist? give digits,",
         ),
         ("Digits", {}, "did you mean digits?"),
+        ("x" * 5000, {}, "unknown data; give digits"),
+        ("a\0b", {}, "unknown data; give digits"),
         ("nothing", {}, "a .npz, .csv or .parquet file, or a folder of IDX files"),
         ("a.xlsx", {}, "a.xlsx: a kind of file that is not read; give"),
         ("b.csv", {}, "b.csv: no such file"),

@@ -204,6 +204,12 @@ IDS = {"id": [f"user {i}" for i in range(N)], "y": PRICE}
             {"missing": "drop"},
             "every row has a missing value ('age' (15), 'code' (15))",
         ),
+        (
+            with_gaps(price=[1]),
+            {"missing": "mean"},
+            "has missing values (1), which cannot be made up",
+        ),
+        (with_gaps(ok=[1]), {"missing": "mean"}, "has missing values (1); use --missing drop"),
         (IDS, {"target": "y"}, "column 'id' is text that differs in 30 of 30 rows"),
         (IDS, {"target": "y"}, "use --drop id"),
         (IDS, {"target": "id"}, "use another --target"),
@@ -299,6 +305,10 @@ def test_parquet_of_other_types(tmp_path):
     split = load_table(path, target="y", missing="drop")
     assert split.features == ("size=s", "cost", "half")
     assert split.train.x[:, 1].tolist() == [1.25] * 8
+    pq.write_table(pa.table({"t": ["5", "07"] * 10, "y": PRICE[:20]}), path)
+    with pytest.raises(InputError, match="column 't' holds numbers stored as text"):
+        load_table(path, target="y")
+    assert load_table(path, target="y", categorical=["t"]).features == ("t=07", "t=5")
     pq.write_table(pa.table({"l": [[1]] * 20, "y": PRICE[:20]}), path)
     with pytest.raises(InputError, match="column 'l' holds list<"):
         load_table(path, target="y")

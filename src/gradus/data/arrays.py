@@ -19,6 +19,8 @@ from gradus.data.targets import Targets, column_targets, row_targets
 from gradus.errors import InputError
 
 _ALL = ("x", "y", "x_train", "y_train", "x_test", "y_test")
+# what zipfile and NumPy raise, beside OSError, where a byte of the file is wrong
+_DAMAGED = (ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
 _KEYS = "x and y, or x_train and y_train (and x_test and y_test)"
 
 
@@ -82,11 +84,11 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path}: not a whole .npz file; save it by numpy.savez")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {key: file[key] for key in file.files if key in _ALL}
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGED as error:
         raise InputError(
             f"{path}: damaged, or holds Python objects, which are never read "
             f"({' '.join(str(error).split())}); save plain numbers or text by numpy.savez"
@@ -145,8 +147,8 @@ def _complete(
     x_gaps, y_gaps = _gaps(x), _gaps(y)
     if y_gaps.any() and missing != "drop":
         raise InputError(
-            f"{path}: {'y' + suffix!r} has {y_gaps.sum()} missing values (NaN); "
-            "leave these examples out by --missing drop"
+            f"{path}: {'y' + suffix!r} has missing values (NaN) in {y_gaps.sum()} rows; "
+            "leave them out by --missing drop"
         )
     if x_gaps.any() and missing is None:
         where = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -107,12 +108,12 @@ def load(
         entry = CATALOGUE[name]
         train, test = read_entry(entry, None if data_dir is None else Path(data_dir))
         return _images(name, train, test, entry.classes, loss, standardize)
-    if path.is_dir():
+    if os.path.isdir(path):
         accept()
         train, test = _idx_folder(path)
         classes = tuple(str(i) for i in range(1 + int(max(train[1].max(), test[1].max()))))
         return _images(name, train, test, classes, loss, standardize)
-    if suffix in (".npz", ".csv", ".parquet") and not path.is_file():
+    if suffix in (".npz", ".csv", ".parquet") and not os.path.isfile(path):
         raise InputError(f"{data}: no such file; give {_ACCEPTED}")
     if suffix == ".npz":
         accept("--missing", "--test-fraction")
@@ -141,7 +142,7 @@ def load(
             drop=drop,
             seed=seed,
         )
-    if path.is_file():
+    if os.path.isfile(path):
         raise InputError(f"{data}: a kind of file that is not read; give {_ACCEPTED}")
     near = difflib.get_close_matches(name.lower(), NAMES, n=1)
     hint = f"did you mean {near[0]}? " if near else ""

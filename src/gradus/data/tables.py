@@ -153,16 +153,18 @@ def _check(column: Column, source: Source, target: str | None) -> None:
     counts = Counter(column.values[~column.missing].tolist())
     total = counts.total()
     if column.kind == "text":
-        numeric = {value for value in counts if _is_number(value)}
-        if 2 * sum(counts[value] for value in numeric) > total:
-            row = next(
-                i
-                for i, value in enumerate(column.values)
-                if value is not None and value not in numeric
+        names = {value for value in counts if not _is_number(value)}
+        declare = f"if these are names, declare --categorical {column.name}"
+        if not names:
+            raise InputError(
+                f"{where} holds numbers stored as text (such as {next(iter(counts))!r}); store "
+                f"them as numbers, or, {declare}"
             )
+        if 2 * sum(counts[value] for value in names) < total:
+            row = next(i for i, value in enumerate(column.values) if value in names)
             raise InputError(
                 f"{where}, {source.place(row)}: {column.values[row]!r} is not a number; {mend}; "
-                f"or, if these are names, declare --categorical {column.name}"
+                f"or, {declare}"
             )
         if len(counts) > max(_FEW, _ID_SHARE * total):
             raise InputError(
@@ -207,14 +209,14 @@ def _complete(
         )
     if target in gaps:
         raise InputError(
-            f"--missing mean: the target column {target!r} in {path} has {gaps[target]} "
-            "missing values, which cannot be made up; use --missing drop"
+            f"--missing mean: the target column {target!r} in {path} has missing values "
+            f"({gaps[target]}), which cannot be made up; use --missing drop"
         )
     for column in columns:
         if column.kind != "number" and column.missing.any():
             raise InputError(
                 f"--missing mean: column {column.name!r} in {path} holds no numbers and has "
-                f"{gaps[column.name]} missing values; use --missing drop, or --drop {column.name}"
+                f"missing values ({gaps[column.name]}); use --missing drop, or --drop {column.name}"
             )
     return columns
 
