@@ -31,6 +31,15 @@ CLASS_WEIGHT = torch.tensor([0.5, 2.0, 0.0, 1.25, 3.0], dtype=torch.float64)
 TOLERANCE = {"rtol": 1e-9, "atol": 1e-9}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """The tensors are tiny, and waking a second thread for each would cost most of the time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
