@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
-from gradus.risk.empirical import divisor, summed
+from gradus.risk.empirical import averaged, summed
 from gradus.risk.losses import Loss
 
 CHUNK = 2000
@@ -29,7 +29,7 @@ def evaluate(model: nn.Module, loss: Loss, data: Dataset) -> tuple[float, float 
             masses.append(mass)
             if data.classes is not None:
                 correct = correct + _correct(output, y)
-        mean = float(torch.stack(totals).sum() / divisor(masses))
+        mean = float(averaged(torch.stack(totals).sum(), masses))
     model.train(was_training)
     return mean, None if data.classes is None else int(correct) / len(data)
 

@@ -86,7 +86,7 @@ class Adam(GradientAtIterate):
             g = -g
         if is_set(self.weight_decay):
             g = g + self.weight_decay * w
-        m = b1 * state.m + (1 - b1) * g
+        m = state.m.lerp(g, 1 - b1)  # b1 m + (1 - b1) g, rounded as PyTorch rounds it
         v = b2 * state.v + (1 - b2) * g.square()
         v_max = state.v_max.maximum(v) if self.amsgrad else None
         v_hat = v if v_max is None else v_max

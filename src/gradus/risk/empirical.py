@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from gradus.risk.losses import Loss
+from gradus.risk.losses import Loss, mean
 from gradus.risk.penalties import Penalty
 from gradus.risk.tensors import Tensors
 
@@ -150,7 +150,7 @@ class EmpiricalRisk:
                 return self._loss(entries, *self._cut(chunks[0]))
             parts = [self._part(entries, *self._cut(chunk)) for chunk in chunks]
             totals, masses = zip(*parts, strict=True)
-            return torch.stack(totals).sum() / divisor(masses)
+            return averaged(torch.stack(totals).sum(), masses)
 
     def gradient(self, w: Point, batch: Batch | None = None) -> Point:
         """The gradient of f at w, of w's own form; differentiable in w if w requires gradients."""
@@ -195,8 +195,9 @@ class EmpiricalRisk:
             gradients = gradients + Tensors(gradients_of(total))
             totals.append(total if create_graph else total.detach())
             masses.append(mass)
-        whole = divisor(masses)
-        return torch.stack(totals).sum() / whole, (gradients / whole).values
+        total = torch.stack(totals).sum()
+        share = averaged(torch.ones_like(total), masses)
+        return averaged(total, masses), (gradients * share).values
 
     def _loss(self, entries: tuple[Tensor, ...], x: Tensor, y: Tensor) -> Tensor:
         return scalar(self.loss(self._output(entries, x), y))
@@ -252,11 +253,10 @@ def summed(
     return scalar(loss(output, y)) * len(y), float(len(y))
 
 
-def divisor(masses: Sequence[Tensor | float]) -> Tensor | float:
-    """What the sum over all chunks is divided by."""
-    # No mass at all: the loss is a sum, or every target was ignored and the sum is 0.
+def averaged(total: Tensor, masses: Sequence[Tensor | float]) -> Tensor:
+    """The sum over all chunks, as the mean over them; a loss that is a sum stays one."""
     mass = sum(masses)
-    return torch.where(mass == 0, 1, mass) if isinstance(mass, Tensor) else mass or 1.0
+    return total if isinstance(mass, float) and mass == 0 else mean(total, mass)
 
 
 def scalar(value: Tensor) -> Tensor:

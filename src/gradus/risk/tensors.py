@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,16 +15,16 @@ class Tensors:
     r"""A vector $w \in R^d$ kept as a list of tensors, with the arithmetic of one flat tensor.
 
     A method written as ``w - lr * g`` moves a flat vector or the parameters of a module by the
-    same line: here every operation is one multi-tensor (``torch._foreach_*``) call. Values are
-    never changed in place.
+    same line: here every operation is one multi-tensor (``torch._foreach_*``) call. No operation
+    changes its operands.
 
-    Multiplying by a number is put off until the next operation (``factor``), so that
-    ``w - lr * g`` is one pass over memory, and is the same fused multiply-add, to the bit, as
-    ``w.add_(g, alpha=-lr)``.
+    A product or quotient is a term ``factor * a``, ``factor * a * b`` or ``factor * a / b`` that is
+    put off until it is added to something. So ``w - lr * g`` and ``w - lr * m / d`` are one pass
+    over memory each, and the same operations as ``w.add_(g, alpha=-lr)`` and
+    ``w.addcdiv_(m, d, value=-lr)``, which torch.optim uses, to the bit.
 
     Args:
         values: the tensors, of any shapes.
-        factor: the number by which all of them are still to be multiplied.
 
     Example:
         >>> import torch
@@ -34,56 +34,81 @@ class Tensors:
         tensor(3.5000)
     """
 
-    __slots__ = ("_values", "factor")
+    __slots__ = ("_factor", "_operator", "_other", "_values")
 
-    def __init__(self, values: Sequence[Tensor], factor: float = 1.0) -> None:
+    def __init__(
+        self,
+        values: Sequence[Tensor],
+        _factor: float = 1.0,
+        _operator: Literal["", "*", "/"] = "",
+        _other: Sequence[Tensor] = (),
+    ) -> None:
         self._values = tuple(values)
-        self.factor = factor
+        self._factor, self._operator, self._other = _factor, _operator, tuple(_other)
 
     @property
     def values(self) -> tuple[Tensor, ...]:
-        """The tensors, multiplied out."""
-        if self.factor == 1.0:
-            return self._values
-        return tuple(torch._foreach_mul(self._values, self.factor))
+        """The tensors, with what was put off carried out."""
+        if self._is_put_off:
+            self._values = self._carried_out()
+            self._factor, self._operator, self._other = 1.0, "", ()
+        return self._values
 
     @property
     def requires_grad(self) -> bool:
         """Whether any of the tensors takes part in automatic differentiation."""
-        return any(value.requires_grad for value in self._values)
+        return any(value.requires_grad for value in (*self._values, *self._other))
+
+    @property
+    def _is_put_off(self) -> bool:
+        return self._factor != 1.0 or self._operator != ""
+
+    def _carried_out(self) -> tuple[Tensor, ...]:
+        """The term in fresh tensors."""
+        if not self._operator:
+            return torch._foreach_mul(self._values, self._factor)
+        multiply_or_divide = {"*": torch._foreach_mul, "/": torch._foreach_div}[self._operator]
+        fresh = multiply_or_divide(self._values, self._other)
+        return fresh if self._factor == 1.0 else torch._foreach_mul(fresh, self._factor)
 
     def __add__(self, other: Tensors | float) -> Tensors:
         if not isinstance(other, Tensors):
             return Tensors(torch._foreach_add(self.values, other))
-        if self.factor == 1.0 or self.requires_grad:
-            return Tensors(torch._foreach_add(self.values, other._values, alpha=other.factor))
-        fresh = torch._foreach_mul(self._values, self.factor)
-        torch._foreach_add_(fresh, other._values, alpha=other.factor)
-        return Tensors(fresh)
+        if not self._is_put_off:
+            return Tensors(_sum(self._values, other))
+        return Tensors(_sum(self._carried_out(), other))
 
     __radd__ = __add__
 
     def __neg__(self) -> Tensors:
-        return Tensors(self._values, -self.factor)
+        return self * -1.0
 
     def __sub__(self, other: Tensors | float) -> Tensors:
         return self + (-other)
 
     def __mul__(self, other: Tensors | Scalar) -> Tensors:
         if isinstance(other, Tensors):
-            products = torch._foreach_mul(self._values, other._values)
-            return Tensors(products, self.factor * other.factor)
+            values, factor = self._without_factor()
+            return Tensors(values, factor, "*", other.values)
         if isinstance(other, Tensor):
             return Tensors(torch._foreach_mul(self.values, other))
-        return Tensors(self._values, self.factor * other)
+        return Tensors(self._values, self._factor * other, self._operator, self._other)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Tensors | Scalar) -> Tensors:
         if isinstance(other, Tensors):
-            quotients = torch._foreach_div(self._values, other._values)
-            return Tensors(quotients, self.factor / other.factor)
+            values, factor = self._without_factor()
+            return Tensors(values, factor, "/", other.values)
         return Tensors(torch._foreach_div(self.values, other))
+
+    def _without_factor(self) -> tuple[tuple[Tensor, ...], float]:
+        """A term of one list, as that list and its factor."""
+        return (self.values, 1.0) if self._operator else (self._values, self._factor)
+
+    def lerp(self, end: Tensors, weight: float) -> Tensors:
+        """``(1 - weight) * self + weight * end``."""
+        return Tensors(torch._foreach_lerp(self.values, end.values, weight))
 
     def square(self) -> Tensors:
         """The elementwise square."""
@@ -130,3 +155,11 @@ def zeros_like(w: Any) -> Any:
     if isinstance(w, Tensors):
         return Tensors([torch.zeros_like(value) for value in w.values])
     return torch.zeros_like(w)
+
+
+def _sum(values: tuple[Tensor, ...], term: Tensors) -> tuple[Tensor, ...]:
+    """One pass: the values, plus a term that may have been put off."""
+    if not term._operator:
+        return torch._foreach_add(values, term._values, alpha=term._factor)
+    fused = {"*": torch._foreach_addcmul, "/": torch._foreach_addcdiv}[term._operator]
+    return fused(values, term._values, term._other, value=term._factor)
