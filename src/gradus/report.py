@@ -46,7 +46,8 @@ class Live:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.bar.stop()
+        if self.bar.live.is_started:
+            self.bar.stop()
 
     def observe(self, job: Job, split: Split) -> Callable[[Progress], None]:
         """Say what is about to run, and return what is told of every step."""

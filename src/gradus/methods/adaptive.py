@@ -42,7 +42,7 @@ class Adam(GradientAtIterate):
         >>> f = lambda w: (w**2).sum()
         >>> method = gradus.methods.Adam(lr=0.5)
         >>> gradus.minimize(f, torch.tensor([2.0]), method, steps=2).points.flatten()
-        tensor([2.0000, 1.5000, 1.0083])
+        tensor([2.0000, 1.5000, 1.0087])
 
     Source: Kingma and Ba (2015), algorithm 1; Reddi, Kale, Kumar (2018) for AMSGrad;
         torch.optim.Adam for the order of operations.

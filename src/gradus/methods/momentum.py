@@ -79,7 +79,7 @@ class Nesterov(FirstOrder):
         >>> f = lambda w: (w**2).sum()
         >>> method = gradus.methods.Nesterov(lr=0.25, beta=0.5)
         >>> gradus.minimize(f, torch.tensor([8.0]), method, steps=3).points.flatten()
-        tensor([8.0000, 4.0000, 1.0000, -0.2500])
+        tensor([ 8.0000,  4.0000,  1.0000, -0.2500])
 
     Source: Nesterov (1983), "A method of solving a convex programming problem with convergence
         rate O(1/k^2)"; in this form Sutskever et al. (2013), equations (3)-(4).

@@ -94,7 +94,7 @@ def _legacy_reduction(size_average: bool | None, reduce: bool | None) -> str:
 class MSELoss(Loss):
     r"""Squared error.
 
-    .. math:: \ell_i = (x_i - y_i)^2, \qquad \text{mean} = \frac{1}{n} \sum_{i=1}^n \ell_i
+    $$\ell_i = (x_i - y_i)^2, \qquad \text{mean} = \frac{1}{n} \sum_{i=1}^n \ell_i$$
 
     Args:
         size_average: deprecated, see ``reduction``.
@@ -144,9 +144,9 @@ class MSELoss(Loss):
 class L1Loss(Loss):
     r"""Absolute error, of real or complex numbers.
 
-    .. math:: \ell_i = |x_i - y_i|, \qquad \text{mean} = \frac{1}{n} \sum_{i=1}^n \ell_i
+    $$\ell_i = |x_i - y_i|, \qquad \text{mean} = \frac{1}{n} \sum_{i=1}^n \ell_i$$
 
-    The gradient at :math:`x_i = y_i` is taken as 0.
+    The gradient at $x_i = y_i$ is taken as 0.
 
     Args:
         size_average: deprecated, see ``reduction``.
@@ -197,9 +197,8 @@ class L1Loss(Loss):
 class NLLLoss(Loss):
     r"""Negative log-likelihood of the target class.
 
-    .. math::
-        \ell_n = -w_{y_n} x_{n, y_n} \ (0 \text{ where } y_n = \text{ignore\_index}), \qquad
-        \text{mean} = \frac{\sum_n \ell_n}{\sum_{n:\, y_n \ne \text{ignore\_index}} w_{y_n}}
+    $$\ell_n = -w_{y_n} x_{n, y_n} \ (0 \text{ where } y_n = \text{ignore\_index}), \qquad
+      \text{mean} = \frac{\sum_n \ell_n}{\sum_{n:\, y_n \ne \text{ignore\_index}} w_{y_n}}$$
 
     Args:
         weight: what each class counts, [C]; 1 for each where it is not given.
@@ -256,15 +255,14 @@ class NLLLoss(Loss):
 class CrossEntropyLoss(Loss):
     r"""Cross entropy between the softmax of the input and the target.
 
-    .. math::
-        p = \log \mathrm{softmax}(x), \qquad
-        \ell_n = (1 - \varepsilon) (-w_{y_n} p_{n, y_n})
-               + \frac{\varepsilon}{C} \sum_{c=1}^C -w_c p_{n, c}
-        \quad \text{or} \quad
-        \ell_n = -\sum_{c=1}^C w_c \, p_{n, c} \Big((1 - \varepsilon) y_{n, c}
-               + \frac{\varepsilon}{C}\Big)
+    $$p = \log \mathrm{softmax}(x), \qquad
+      \ell_n = (1 - \varepsilon) (-w_{y_n} p_{n, y_n})
+      + \frac{\varepsilon}{C} \sum_{c=1}^C -w_c p_{n, c}
+      \quad \text{or} \quad
+      \ell_n = -\sum_{c=1}^C w_c \, p_{n, c} \Big((1 - \varepsilon) y_{n, c}
+      + \frac{\varepsilon}{C}\Big)$$
 
-    for class indices and class probabilities. The mean divides by the sum of :math:`w_{y_n}` over
+    for class indices and class probabilities. The mean divides by the sum of $w_{y_n}$ over
     the targets that are not ignored, for class probabilities by the number of positions.
 
     Args:
@@ -275,7 +273,7 @@ class CrossEntropyLoss(Loss):
         reduce: deprecated, see ``reduction``.
         reduction: "none", "mean" or "sum". Where every class index is ignored, or the weights in
             use sum to zero, the mean is 0 with zero gradient.
-        label_smoothing: :math:`\varepsilon` in [0, 1], the share of the target that is spread
+        label_smoothing: $\varepsilon$ in [0, 1], the share of the target that is spread
             evenly over all classes.
 
     Shape:
@@ -355,9 +353,8 @@ class CrossEntropyLoss(Loss):
 class KLDivLoss(Loss):
     r"""Kullback-Leibler divergence of the input, a log-probability, from the target.
 
-    .. math::
-        \ell_i = y_i (\log y_i - x_i), \quad \text{with log\_target} \quad
-        \ell_i = e^{y_i} (y_i - x_i); \qquad \ell_i = 0 \text{ where the target is } 0
+    $$\ell_i = y_i (\log y_i - x_i), \quad \text{with log\_target} \quad
+      \ell_i = e^{y_i} (y_i - x_i); \qquad \ell_i = 0 \text{ where the target is } 0$$
 
     A target of 0 contributes exactly 0 in value and gradient, even where the input is -inf.
 

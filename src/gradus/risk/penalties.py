@@ -22,11 +22,11 @@ V = TypeVar("V", Tensor, Tensors)
 
 
 class Penalty(ABC):
-    r"""A regulariser with its weight, :math:`\lambda \Omega(w)`."""
+    r"""A regulariser with its weight, $\lambda \Omega(w)$."""
 
     @abstractmethod
     def value(self, w: Tensor | Tensors) -> Tensor:
-        r"""Return :math:`\lambda \Omega(w)`: a scalar, or [K] for ``w`` of shape [K, d]."""
+        r"""Return $\lambda \Omega(w)$: a scalar, or [K] for ``w`` of shape [K, d]."""
 
     @abstractmethod
     def gradient(self, w: V) -> V:
@@ -34,7 +34,7 @@ class Penalty(ABC):
 
     @abstractmethod
     def prox(self, w: V, step: Scalar) -> V:
-        r"""Return :math:`\arg\min_u \frac{1}{2\,step} \|u - w\|^2 + \lambda \Omega(u)`."""
+        r"""Return $\arg\min_u \frac{1}{2\,step} \|u - w\|^2 + \lambda \Omega(u)$."""
 
 
 @final
@@ -42,11 +42,11 @@ class Penalty(ABC):
 class L1(Penalty):
     r"""The sum of absolute values, which makes entries of w exactly zero.
 
-    .. math:: \lambda \sum_i |w_i|, \qquad
-        \mathrm{prox}(w)_i = \mathrm{sign}(w_i) \max(|w_i| - step\,\lambda, 0)
+    $$\lambda \sum_i |w_i|, \qquad
+      \mathrm{prox}(w)_i = \mathrm{sign}(w_i) \max(|w_i| - step\,\lambda, 0)$$
 
     Args:
-        strength: :math:`\lambda \ge 0`.
+        strength: $\lambda \ge 0$.
 
     Raises:
         ValueError: strength is negative or not finite.
@@ -87,11 +87,11 @@ class L1(Penalty):
 class L2(Penalty):
     r"""The Euclidean norm, not squared: it makes all of w zero, or nothing.
 
-    .. math:: \lambda \Big(\sum_i w_i^2\Big)^{1/2}, \qquad
-        \mathrm{prox}(w) = \max\Big(1 - \frac{step\,\lambda}{\|w\|}, 0\Big)\, w
+    $$\lambda \Big(\sum_i w_i^2\Big)^{1/2}, \qquad
+      \mathrm{prox}(w) = \max\Big(1 - \frac{step\,\lambda}{\|w\|}, 0\Big)\, w$$
 
     Args:
-        strength: :math:`\lambda \ge 0`.
+        strength: $\lambda \ge 0$.
 
     Raises:
         ValueError: strength is negative or not finite.
@@ -131,11 +131,11 @@ class L2(Penalty):
 class SquaredL2(Penalty):
     r"""Half the squared norm, whose gradient is weight decay.
 
-    .. math:: \frac{\lambda}{2} \sum_i w_i^2, \qquad
-        \mathrm{prox}(w) = \frac{w}{1 + step\,\lambda}
+    $$\frac{\lambda}{2} \sum_i w_i^2, \qquad
+      \mathrm{prox}(w) = \frac{w}{1 + step\,\lambda}$$
 
     Args:
-        strength: :math:`\lambda \ge 0`.
+        strength: $\lambda \ge 0$.
 
     Raises:
         ValueError: strength is negative or not finite.
@@ -176,13 +176,13 @@ class SquaredL2(Penalty):
 class ElasticNet(Penalty):
     r"""The L1 and the squared L2 penalty, mixed.
 
-    .. math:: \lambda \Big(\rho \sum_i |w_i| + \frac{1 - \rho}{2} \sum_i w_i^2\Big), \qquad
-        \mathrm{prox}(w)_i = \frac{\mathrm{sign}(w_i) \max(|w_i| - step\,\lambda \rho, 0)}
-                                  {1 + step\,\lambda (1 - \rho)}
+    $$\lambda \Big(\rho \sum_i |w_i| + \frac{1 - \rho}{2} \sum_i w_i^2\Big), \qquad
+      \mathrm{prox}(w)_i = \frac{\mathrm{sign}(w_i) \max(|w_i| - step\,\lambda \rho, 0)}
+      {1 + step\,\lambda (1 - \rho)}$$
 
     Args:
-        strength: :math:`\lambda \ge 0`.
-        l1_ratio: :math:`\rho` in [0, 1]; 1 is L1, 0 is squared L2.
+        strength: $\lambda \ge 0$.
+        l1_ratio: $\rho$ in [0, 1]; 1 is L1, 0 is squared L2.
 
     Raises:
         ValueError: strength is negative or not finite, or l1_ratio is outside [0, 1].

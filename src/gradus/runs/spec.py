@@ -333,7 +333,8 @@ def plain(number: float) -> str:
 
 def flag(option: str) -> str:
     """The command-line option of a field."""
-    return "--" + option.replace("_", "-")
+    name, space, rest = option.partition(" ")
+    return f"--{name.replace('_', '-')}{space}{rest}"
 
 
 def _misplaced(option: str, choice: str, chosen: str, accepted: Mapping[str, Any]) -> str:
@@ -347,14 +348,21 @@ def _first_line(error: ValidationError, fields: Collection[str]) -> str:
     """The first thing that pydantic found, as one line in the words of the command line."""
     found = error.errors(include_url=False)[0]
     if found["type"] == "value_error":
-        return str(found["ctx"]["error"])
-    name, given = str(found["loc"][0]), found["input"]
+        # The equations name the hyper-parameter first: "lr must be ...".
+        message = str(found["ctx"]["error"])
+        name = message.partition(" ")[0].partition("[")[0]
+        return flag(message) if name in fields else message
+    name, given, reason = str(found["loc"][0]), found["input"], found["msg"]
     if found["type"] == "extra_forbidden":
         return f"{flag(name)}: no such option{_nearest(name, fields)}"
     if found["type"] == "literal_error":
         accepted = choices(RunSpec.model_fields[name].annotation)
         return f"{flag(name)} {given}: choose {' | '.join(accepted)}{_nearest(given, accepted)}"
-    return f"{flag(name)} {given}: {found['msg'].replace('Input should be', 'must be')}"
+    if found["type"] in ("missing", "too_long"):
+        given = ",".join(map(str, given))
+        reason = "must be two numbers, as 0.9,0.999"
+    reason = reason.replace("Input should be", "must be").partition(", unable to")[0]
+    return f"{flag(name)} {given}: {reason}"
 
 
 def _nearest(given: object, known: Collection[str]) -> str:
