@@ -5,15 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
 
 from gradus._version import __version__
 from gradus.errors import InputError
-
-if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
 
 DONE, WRONG, DIVERGED, INTERRUPTED = 0, 2, 3, 130
 
@@ -37,11 +34,10 @@ class SchemaCommand(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The argument DATA, an option for every other field, and the command's own options."""
-        from gradus.runs.spec import RunSpec, flag
+        from gradus.runs.spec import RunSpec
 
-        fields = RunSpec.model_fields
         data = click.Argument(["data"], required=False)
-        options = [_option(flag(name), fields[name]) for name in fields if name != "data"]
+        options = [_option(name) for name in RunSpec.model_fields if name != "data"]
         return [data, *options, *super().get_params(ctx)]
 
 
@@ -138,16 +134,19 @@ def _fresh_folder(data: str, method: str) -> Path:
     return folder
 
 
-def _option(name: str, field: FieldInfo) -> click.Option:
+def _option(name: str) -> click.Option:
     """The option of a field: its values stay text, which the schema reads and checks."""
-    from gradus.runs.spec import choices
+    from gradus.runs.choices import flag
+    from gradus.runs.spec import RunSpec, choices, default_of
 
+    field, default = RunSpec.model_fields[name], default_of(name)
+    described = field.description or ""
+    if default is not None and default is not False and default != ():
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        described += f"  [default: {shown}]"
     kinds = field.annotation, *get_args(field.annotation)
-    default = "" if field.default in (None, False, ()) else f"  [default: {field.default}]"
-    described = f"{field.description}{default}"
     if bool in kinds:
-        return click.Option([name], is_flag=True, default=None, help=described)
-    plain = "N" if int in kinds else "X" if float in kinds else "TEXT"
-    return click.Option(
-        [name], metavar="|".join(choices(field.annotation)) or plain, help=described
-    )
+        return click.Option([flag(name)], is_flag=True, default=None, help=described)
+    kind = "N" if int in kinds else "X" if float in kinds else "TEXT"
+    metavar = "|".join(choices(field.annotation)) or kind
+    return click.Option([flag(name)], metavar=metavar, help=described)

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from gradus.errors import InputError
+from gradus.runs.choices import CLASSES, OPTIONS, changed, complete, flag
 
 if TYPE_CHECKING:
     from gradus.methods import Method
@@ -31,71 +32,6 @@ MethodName = Literal["sgd", "gradient-descent", "polyak", "nesterov", "adam"]
 ScheduleName = Literal["constant", "step", "inverse-time", "inverse-sqrt", "cosine"]
 SamplingName = Literal["shuffle", "sequential", "replacement", "full"]
 
-CLASSES: dict[str, dict[str, str]] = {
-    "method": {
-        "sgd": "SGD",
-        "gradient-descent": "GradientDescent",
-        "polyak": "Polyak",
-        "nesterov": "Nesterov",
-        "adam": "Adam",
-    },
-    "schedule": {
-        "constant": "Constant",
-        "step": "StepDecay",
-        "inverse-time": "InverseTime",
-        "inverse-sqrt": "InverseSqrt",
-        "cosine": "Cosine",
-    },
-    "loss": {
-        "cross-entropy": "CrossEntropyLoss",
-        "nll": "NLLLoss",
-        "mse": "MSELoss",
-        "l1": "L1Loss",
-        "kl-div": "KLDivLoss",
-    },
-    "penalty": {
-        "l1": "L1",
-        "l2": "L2",
-        "squared-l2": "SquaredL2",
-        "elastic-net": "ElasticNet",
-    },
-}
-"""The class that each name stands for."""
-
-OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
-    "method": {
-        "sgd": {
-            "lr": 0.001, "momentum": 0.5, "dampening": 0.0, "weight_decay": 0.0,
-            "nesterov": False, "maximize": False,
-        },
-        "gradient-descent": {"lr": 0.001},
-        "polyak": {"lr": 0.001, "beta": 0.9},
-        "nesterov": {"lr": 0.001, "beta": 0.9},
-        "adam": {
-            "lr": 0.001, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0,
-            "amsgrad": False, "maximize": False,
-        },
-    },
-    "schedule": {
-        "constant": {"warmup": 0},
-        "step": {"warmup": 0, "decay_every": None, "decay_factor": 0.1},
-        "inverse-time": {"warmup": 0, "gamma": None},
-        "inverse-sqrt": {"warmup": 0, "gamma": 1.0},
-        "cosine": {"warmup": 0, "final_lr": 0.0},
-    },
-    "model": {"mlp": {"hidden": (512, 512)}, "linear": {}, "*": {}},
-    "penalty": {
-        "none": {},
-        "l1": {"strength": None}, "l2": {"strength": None}, "squared-l2": {"strength": None},
-        "elastic-net": {"strength": None, "l1_ratio": 0.5},
-    },
-    "sampling": {
-        "shuffle": {"batch_size": 16}, "sequential": {"batch_size": 16},
-        "replacement": {"batch_size": 16}, "full": {},
-    },
-}  # fmt: skip
-"""Which options belong to which choice, and their defaults; None: it has to be given."""
-
 
 def _split(value: Any) -> Any:
     """A list written as on the command line: ``512,512``."""
@@ -104,8 +40,9 @@ def _split(value: Any) -> Any:
     return (value,) if isinstance(value, int) else value
 
 
-Listed = BeforeValidator(_split)
-Positive = Annotated[int, Field(ge=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_split)]
+Betas = Annotated[tuple[float, float], BeforeValidator(_split)]
 
 
 class RunSpec(BaseModel):
@@ -128,85 +65,57 @@ class RunSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    data: Annotated[str, Field(description="digits, fashion-mnist, mnist, or a file or folder")] = (
-        "digits"
+    data: str = Field("digits", description="digits, fashion-mnist, mnist, a file or a folder")
+    target: str | None = Field(None, description="column to predict (CSV, Parquet)")
+    categorical: Names = Field((), description="columns of names, not numbers")
+    drop: Names = Field((), description="columns to leave out")
+    missing: Literal["mean", "drop"] | None = Field(
+        None, description="fill missing numbers with the mean of their column, or drop their rows"
     )
-    target: Annotated[str | None, Field(description="column to predict (CSV, Parquet)")] = None
-    categorical: Annotated[
-        tuple[str, ...], Listed, Field(description="columns of names, not numbers")
-    ] = ()
-    drop: Annotated[tuple[str, ...], Listed, Field(description="columns to leave out")] = ()
-    missing: Annotated[
-        Literal["mean", "drop"] | None,
-        Field(description="fill missing numbers with their column's mean, or drop the rows"),
-    ] = None
-    standardize: Annotated[
-        bool, Field(description="give every input column mean 0 and deviation 1")
-    ] = False
-    test_fraction: Annotated[
-        float | None,
-        Field(gt=0, lt=1, description="part kept for testing, where data has no test set: 0.2"),
-    ] = None
-
-    model: Annotated[str, Field(description="linear, mlp, or package.module:factory")] = "mlp"
-    hidden: Annotated[
-        tuple[Positive, ...] | None, Listed, Field(description="widths of the mlp: 512,512")
-    ] = None
-    loss: Annotated[
-        LossName | None, Field(description="default: cross-entropy for classes, mse for numbers")
-    ] = None
-    penalty: Annotated[PenaltyName | None, Field(description="regulariser Ω")] = None
-    strength: Annotated[float | None, Field(ge=0, description="λ, the weight of the penalty")] = (
-        None
-    )
-    l1_ratio: Annotated[
-        float | None, Field(ge=0, le=1, description="elastic-net: share of L1, 0.5")
-    ] = None
-
-    method: Annotated[MethodName, Field(description="how the parameters move")] = "sgd"
-    lr: Annotated[float | None, Field(description="learning rate: 0.001")] = None
-    momentum: Annotated[float | None, Field(description="sgd: 0.5")] = None
-    dampening: Annotated[float | None, Field(description="sgd: 0")] = None
-    nesterov: Annotated[bool | None, Field(description="sgd: Nesterov's form of momentum")] = None
-    weight_decay: Annotated[float | None, Field(description="sgd, adam: 0")] = None
-    maximize: Annotated[bool | None, Field(description="sgd, adam: climb, not descend")] = None
-    beta: Annotated[float | None, Field(description="polyak, nesterov: momentum factor, 0.9")] = (
-        None
-    )
-    betas: Annotated[tuple[float, float] | None, Listed, Field(description="adam: 0.9,0.999")] = (
-        None
-    )
-    eps: Annotated[float | None, Field(description="adam: 1e-8")] = None
-    amsgrad: Annotated[bool | None, Field(description="adam: running maximum of v")] = None
-
-    schedule: Annotated[
-        ScheduleName, Field(description="how the learning rate changes with the step")
-    ] = "constant"
-    warmup: Annotated[
-        int | None, Field(ge=0, description="steps of linear warm-up, with any schedule: 0")
-    ] = None
-    decay_every: Annotated[int | None, Field(ge=1, description="step: steps between decays")] = None
-    decay_factor: Annotated[float | None, Field(gt=0, description="step: factor, 0.1")] = None
-    gamma: Annotated[
-        float | None, Field(ge=0, description="inverse-time, inverse-sqrt: γ in 1 + γ t")
-    ] = None
-    final_lr: Annotated[float | None, Field(ge=0, description="cosine: last learning rate, 0")] = (
-        None
+    standardize: bool = Field(False, description="bring inputs to mean 0 and deviation 1")
+    test_fraction: float | None = Field(
+        None, gt=0, lt=1, description="part kept for testing, where data has no test set (0.2)"
     )
 
-    sampling: Annotated[SamplingName, Field(description="order of the examples")] = "shuffle"
-    batch_size: Annotated[int | None, Field(ge=1, description="examples in a mini-batch: 16")] = (
-        None
-    )
-    epochs: Annotated[int, Field(ge=1, description="passes over the data")] = 10
-    seed: Annotated[int, Field(ge=0, lt=2**63, description="of parameters, order, split")] = 0
-    log_every: Annotated[int, Field(ge=1, description="batches between two rows")] = 100
+    model: str = Field("mlp", description="linear, mlp, or package.module:factory")
+    hidden: Widths | None = Field(None, description="widths of the hidden layers of mlp")
+    loss: LossName | None = Field(None, description="default: by the target, cross-entropy or mse")
+    penalty: PenaltyName | None = Field(None, description="regulariser Ω")
+    strength: float | None = Field(None, ge=0, description="λ, the weight of the penalty")
+    l1_ratio: float | None = Field(None, ge=0, le=1, description="share of L1 in elastic-net")
 
-    engine: Annotated[Literal["auto", "eager"], Field(description="who executes the run")] = "auto"
-    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="where")] = "auto"
-    dtype: Annotated[Literal["float32", "float64"], Field(description="arithmetic of the run")] = (
-        "float32"
+    method: MethodName = Field("sgd", description="how the parameters move")
+    lr: float | None = Field(None, description="learning rate α, where a schedule starts")
+    momentum: float | None = Field(None, description="momentum μ of sgd")
+    dampening: float | None = Field(None, description="dampening τ of sgd")
+    nesterov: bool | None = Field(None, description="Nesterov's form of momentum, in sgd")
+    weight_decay: float | None = Field(None, description="weight decay λ of sgd and adam")
+    maximize: bool | None = Field(None, description="climb, not descend: sgd and adam")
+    beta: float | None = Field(None, description="momentum factor β of polyak and nesterov")
+    betas: Betas | None = Field(None, description="β1,β2 of adam")
+    eps: float | None = Field(None, description="ε of adam")
+    amsgrad: bool | None = Field(None, description="running maximum of v, in adam")
+
+    schedule: ScheduleName = Field(
+        "constant", description="how the learning rate changes with the step"
     )
+    warmup: int | None = Field(None, ge=0, description="steps of linear warm-up, any schedule")
+    decay_every: int | None = Field(None, ge=1, description="steps between two decays of step")
+    decay_factor: float | None = Field(None, gt=0, description="factor of each decay of step")
+    gamma: float | None = Field(
+        None, ge=0, description="γ in 1 + γ t of inverse-time and inverse-sqrt"
+    )
+    final_lr: float | None = Field(None, ge=0, description="last learning rate of cosine")
+
+    sampling: SamplingName = Field("shuffle", description="order of the examples")
+    batch_size: int | None = Field(None, ge=1, description="examples in a mini-batch")
+    epochs: int = Field(10, ge=1, description="passes over the data")
+    seed: int = Field(0, ge=0, lt=2**63, description="of parameters, order and split")
+    log_every: int = Field(100, ge=1, description="batches between two rows")
+
+    engine: Literal["auto", "eager"] = Field("auto", description="who executes the run")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where")
+    dtype: Literal["float32", "float64"] = Field("float32", description="arithmetic of the run")
 
     @model_validator(mode="before")
     @classmethod
@@ -214,26 +123,7 @@ class RunSpec(BaseModel):
         """Refuse options that do not belong to the choices made; fill in those that do."""
         if not isinstance(given, Mapping):
             return given
-        values = {key: value for key, value in given.items() if value is not None}
-        for choice, table in OPTIONS.items():
-            fallback = cls.model_fields[choice].default or "none"
-            chosen = values.get(choice, fallback)
-            if choice == "model" and chosen not in table:
-                chosen = "*"
-            if chosen not in table:
-                continue  # refused with the other fields, which name what is accepted
-            owned = {option for options in table.values() for option in options}
-            accepted = table[chosen]
-            for option in owned & values.keys() - accepted.keys():
-                if choice == "penalty" and chosen == "none" and values[option] == 0:
-                    del values[option]
-                    continue
-                raise ValueError(_misplaced(option, choice, values.get(choice, chosen), accepted))
-            for option, default in accepted.items():
-                if default is None and option not in values:
-                    raise ValueError(f"{flag(choice)} {chosen} needs {flag(option)}")
-                values.setdefault(option, default)
-        return values
+        return complete(given)
 
     @model_validator(mode="after")
     def _buildable(self) -> RunSpec:
@@ -268,7 +158,7 @@ class RunSpec(BaseModel):
             raise InputError(f"{path}: no such file; give a TOML file or a run.json") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: not a run's specification: {error}") from None
-        return cls.read({**content, **changes}, where=f"{path}: ")
+        return cls.read(changed(content, changes), where=f"{path}: ")
 
     def build_method(self, steps: int) -> Method:
         """The method with its learning-rate schedule, for a run of so many steps."""
@@ -331,19 +221,6 @@ def plain(number: float) -> str:
     return np.format_float_positional(number, trim="-")
 
 
-def flag(option: str) -> str:
-    """The command-line option of a field."""
-    name, space, rest = option.partition(" ")
-    return f"--{name.replace('_', '-')}{space}{rest}"
-
-
-def _misplaced(option: str, choice: str, chosen: str, accepted: Mapping[str, Any]) -> str:
-    takes = ", ".join(map(flag, accepted)) or "no options"
-    if chosen == "none":
-        return f"{flag(option)} needs {flag(choice)}: {' | '.join(list(OPTIONS[choice])[1:])}"
-    return f"{flag(option)} is not an option of {flag(choice)} {chosen}, which takes {takes}"
-
-
 def _first_line(error: ValidationError, fields: Collection[str]) -> str:
     """The first thing that pydantic found, as one line in the words of the command line."""
     found = error.errors(include_url=False)[0]
@@ -368,6 +245,13 @@ def _first_line(error: ValidationError, fields: Collection[str]) -> str:
 def _nearest(given: object, known: Collection[str]) -> str:
     near = difflib.get_close_matches(str(given), known, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+def default_of(option: str) -> Any:
+    """What holds where an option is not given: its own default, or that of a choice it is for."""
+    owners = (options for table in OPTIONS.values() for options in table.values())
+    usual = [options[option] for options in owners if options.get(option) is not None]
+    return usual[0] if usual else RunSpec.model_fields[option].default
 
 
 def choices(annotation: Any) -> list[str]:

@@ -1,0 +1,130 @@
+"""Which options belong to which choice: the tables behind RunSpec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+CLASSES: dict[str, dict[str, str]] = {
+    "method": {
+        "sgd": "SGD",
+        "gradient-descent": "GradientDescent",
+        "polyak": "Polyak",
+        "nesterov": "Nesterov",
+        "adam": "Adam",
+    },
+    "schedule": {
+        "constant": "Constant",
+        "step": "StepDecay",
+        "inverse-time": "InverseTime",
+        "inverse-sqrt": "InverseSqrt",
+        "cosine": "Cosine",
+    },
+    "loss": {
+        "cross-entropy": "CrossEntropyLoss",
+        "nll": "NLLLoss",
+        "mse": "MSELoss",
+        "l1": "L1Loss",
+        "kl-div": "KLDivLoss",
+    },
+    "penalty": {
+        "l1": "L1",
+        "l2": "L2",
+        "squared-l2": "SquaredL2",
+        "elastic-net": "ElasticNet",
+    },
+}
+"""The class that each name stands for."""
+
+OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
+    "method": {
+        "sgd": {
+            "lr": 0.001, "momentum": 0.5, "dampening": 0.0, "weight_decay": 0.0,
+            "nesterov": False, "maximize": False,
+        },
+        "gradient-descent": {"lr": 0.001},
+        "polyak": {"lr": 0.001, "beta": 0.9},
+        "nesterov": {"lr": 0.001, "beta": 0.9},
+        "adam": {
+            "lr": 0.001, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0,
+            "amsgrad": False, "maximize": False,
+        },
+    },
+    "schedule": {
+        "constant": {"warmup": 0},
+        "step": {"warmup": 0, "decay_every": None, "decay_factor": 0.1},
+        "inverse-time": {"warmup": 0, "gamma": None},
+        "inverse-sqrt": {"warmup": 0, "gamma": 1.0},
+        "cosine": {"warmup": 0, "final_lr": 0.0},
+    },
+    "model": {"mlp": {"hidden": (512, 512)}, "linear": {}, "*": {}},
+    "penalty": {
+        "none": {},
+        "l1": {"strength": None}, "l2": {"strength": None}, "squared-l2": {"strength": None},
+        "elastic-net": {"strength": None, "l1_ratio": 0.5},
+    },
+    "sampling": {
+        "shuffle": {"batch_size": 16}, "sequential": {"batch_size": 16},
+        "replacement": {"batch_size": 16}, "full": {},
+    },
+}  # fmt: skip
+"""Which options belong to which choice, and their defaults; None: it has to be given."""
+
+DEFAULT_CHOICES = {
+    "method": "sgd",
+    "schedule": "constant",
+    "model": "mlp",
+    "penalty": "none",
+    "sampling": "shuffle",
+}
+
+
+def complete(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options given, with the defaults of those that belong to the choices made.
+
+    Raises:
+        ValueError: an option does not belong to the choice made, or one that it needs is missing.
+    """
+    values = {name: value for name, value in given.items() if value is not None}
+    for choice, table in OPTIONS.items():
+        chosen = values.get(choice, DEFAULT_CHOICES[choice])
+        if choice == "model" and chosen not in table:
+            chosen = "*"
+        if chosen not in table:
+            continue  # an unknown name: refused with its field, which says what is accepted
+        accepted = table[chosen]
+        owned = {option for options in table.values() for option in options}
+        for option in sorted(owned & values.keys() - accepted.keys()):
+            if chosen == "none" and values[option] in (0, "0", "0.0"):
+                del values[option]  # no penalty at strength 0 is no contradiction
+                continue
+            raise ValueError(_misplaced(option, choice, values.get(choice, chosen), accepted))
+        for option, default in accepted.items():
+            if default is None and option not in values:
+                raise ValueError(f"{flag(choice)} {chosen} needs {flag(option)}")
+            values.setdefault(option, default)
+    return values
+
+
+def changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with some changes; what belonged to a choice that is changed goes with it."""
+    kept = dict(values)
+    for choice in OPTIONS.keys() & changes.keys():
+        table = OPTIONS[choice]
+        accepted = table.get(changes[choice], {})
+        for option in {option for options in table.values() for option in options} - set(accepted):
+            kept.pop(option, None)
+    return {**kept, **changes}
+
+
+def flag(option: str) -> str:
+    """The command-line option of a field."""
+    name, space, rest = option.partition(" ")
+    return f"--{name.replace('_', '-')}{space}{rest}"
+
+
+def _misplaced(option: str, choice: str, chosen: str, accepted: Mapping[str, Any]) -> str:
+    takes = ", ".join(map(flag, accepted)) or "no options"
+    if chosen == "none":
+        return f"{flag(option)} needs {flag(choice)}: {' | '.join(list(OPTIONS[choice])[1:])}"
+    return f"{flag(option)} is not an option of {flag(choice)} {chosen}, which takes {takes}"
