@@ -1,0 +1,54 @@
+"""The command line of Gradus, run as a user runs it, noting when its first step had been taken."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+from gradus import cli
+
+
+def main() -> None:
+    """``python -m benchmarks.command RESULT OUT ARGUMENTS``: run ``gradus ARGUMENTS --out OUT``."""
+    result, out, *arguments = sys.argv[1:]
+    first_step: list[float] = []
+
+    from gradus import report
+    from gradus.data.dataset import Split
+    from gradus.engine.job import Job, Progress
+
+    observe = report.Live.observe
+
+    def observed(live: report.Live, job: Job, split: Split) -> Callable[[Progress], None]:
+        tell = observe(live, job, split)
+
+        def told(progress: Progress) -> None:
+            if not first_step:
+                first_step.append(time.time())
+            tell(progress)
+
+        return told
+
+    with mock.patch.object(report.Live, "observe", observed):
+        try:
+            cli.main([*arguments, "--out", out])
+        except SystemExit as ended:
+            if ended.code:
+                raise
+    record = json.loads((Path(out) / "run.json").read_text(encoding="utf-8"))
+    timings, epochs = record["timings"], record["spec"]["epochs"]
+    measured = {
+        "train_seconds": timings["train_seconds"] / epochs,
+        "test_seconds": timings["test_seconds"] / epochs,
+        "test_loss": record["final"]["test_loss"],
+        "first_step_at": first_step[0],
+    }
+    Path(result).write_text(json.dumps(measured), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
