@@ -68,6 +68,16 @@ def run(arguments: Sequence[str]) -> Cost:
     return Cost(started, wall, usage.ru_maxrss * unit / 1e6, others)
 
 
+def share_taken_by_others(seconds: float = 1.0) -> float:
+    """The share of all processors in use while this process sleeps; 0 where it is unknown."""
+    busy, started = _busy_seconds(), time.time()
+    time.sleep(seconds)
+    after = _busy_seconds()
+    if busy is None or after is None:
+        return 0.0
+    return (after - busy) / ((time.time() - started) * (os.cpu_count() or 1))
+
+
 def _busy_seconds() -> float | None:
     """Seconds for which processors were not idle since the machine started, added up over all."""
     try:

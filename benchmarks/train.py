@@ -1,7 +1,9 @@
 """How long an epoch of the reference job takes, beside the plain script and tensors in memory.
 
 Every contender runs in a process of its own, with torch's own number of threads; they take turns,
-so that what else the machine does falls on all of them, and are compared within a turn.
+so that what else the machine does falls on all of them, and are compared within a turn. With
+``--patience`` a contender waits for a machine that nobody else uses, and is measured again where
+others took more than 10 % of it meanwhile: one rule for all of them.
 
     gradus   the command: ``gradus train fashion-mnist --sampling sequential``, everything included
     memory   PyTorch on tensors in memory, each batch sliced and converted, fused optimizer
@@ -17,6 +19,7 @@ import platform
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -44,6 +47,9 @@ FASTER_THAN_PLAIN = 2.0
 PEAK_MB = 700.0
 FIRST_STEP_SECONDS = 4.0
 HELP_SECONDS = 0.3
+
+DISTURBED = 0.1
+"""The share of all processors that others may take of an undisturbed measurement."""
 
 HELP = ("-c", "from gradus.cli import main; main(['--help'])")
 
@@ -118,6 +124,20 @@ def measure(job: Job, batch_size: int, contender: Contender, turn: int) -> Measu
         whole=cost.wall,
         others=cost.others,
     )
+
+
+def measure_undisturbed(
+    job: Job, batch_size: int, contender: Contender, turn: int, patience: float
+) -> Measurement:
+    """Run one contender until others left it alone, for at most ``patience`` seconds more."""
+    until = time.monotonic() + patience
+    while True:
+        while time.monotonic() < until and processes.share_taken_by_others() > DISTURBED:
+            pass
+        one = measure(job, batch_size, contender, turn)
+        if time.monotonic() >= until or one.others is None or one.others <= DISTURBED:
+            return one
+        _tell(f"disturbed, again: batch {batch_size}  {contender}{_taken([one])}")
 
 
 def table(
@@ -260,6 +280,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=_at_least_one, default=1, metavar="N")
     parser.add_argument("--repeats", type=_at_least_one, default=3, metavar="R", help="turns")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement there")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long each measurement may wait for a quiet machine, and be repeated",
+    )
     add_data_options(parser)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -274,7 +301,7 @@ def main() -> None:
             for turn in range(1, given.repeats + 1):
                 for batch_size in given.batch_sizes:
                     for contender in CONTENDERS:
-                        one = measure(job, batch_size, contender, turn)
+                        one = measure_undisturbed(job, batch_size, contender, turn, given.patience)
                         measured.append(one)
                         _tell(
                             f"turn {turn}/{given.repeats}  batch {batch_size}  {contender:<6}  "
