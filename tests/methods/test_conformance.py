@@ -1,0 +1,262 @@
+"""What holds for every method: purity, shapes, dtypes, rewinding, differentiability."""
+
+import copy
+import dataclasses
+import inspect
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from gradus import methods, minimize
+from gradus.methods import (
+    SGD,
+    Adam,
+    Cosine,
+    FirstOrder,
+    GradientDescent,
+    InverseTime,
+    Method,
+    Nesterov,
+    Polyak,
+    StepDecay,
+    Warmup,
+)
+from gradus.risk.tensors import Tensors
+
+# A class, and its hyper-parameters in K = 3 settings; one number stands for all of them.
+K = 3
+STACKS = {
+    "gradient-descent": (GradientDescent, {"lr": (0.1, 0.02, 0.0)}),
+    "polyak": (Polyak, {"lr": (0.1, 0.02, 0.05), "beta": (0.9, 0.0, 0.5)}),
+    "nesterov": (Nesterov, {"lr": (0.1, 0.02, 0.05), "beta": (0.9, 0.0, 0.5)}),
+    "sgd": (SGD, {"lr": (0.1, 0.02, 0.05)}),
+    "sgd-momentum": (SGD, {"lr": (0.1, 0.02, 0.05), "momentum": (0.9, 0.1, 0.5)}),
+    "sgd-all": (
+        SGD,
+        {
+            "lr": (0.1, 0.02, 0.05),
+            "momentum": (0.9, 0.1, 0.5),
+            "dampening": (0.3, 0.0, -0.1),
+            "weight_decay": (0.0, 0.3, 0.1),
+            "maximize": True,
+        },
+    ),
+    "sgd-nesterov": (
+        SGD,
+        {
+            "lr": (0.1, 0.02, 0.05),
+            "momentum": (0.9, 0.1, 0.5),
+            "weight_decay": (0.0, 0.3, 0.1),
+            "nesterov": True,
+        },
+    ),
+    "adam": (Adam, {"lr": (0.1, 0.02, 0.05), "betas": ((0.9, 0.0, 0.5), (0.999, 0.5, 0.9))}),
+    "adam-amsgrad": (
+        Adam,
+        {
+            "lr": (0.1, 0.02, 0.05),
+            "betas": ((0.9, 0.0, 0.5), (0.999, 0.5, 0.9)),
+            "eps": (1e-2, 1e-3, 1e-1),
+            "weight_decay": (0.0, 0.3, 0.1),
+            "amsgrad": True,
+            "maximize": True,
+        },
+    ),
+}
+
+
+def chosen(values, k):
+    """The hyper-parameters of run k."""
+
+    def one(value):
+        if isinstance(value, tuple):
+            return tuple(map(one, value)) if isinstance(value[0], tuple) else value[k]
+        return value
+
+    return {name: one(value) for name, value in values.items()}
+
+
+def stacked(values):
+    """The hyper-parameters of all K runs, each a column [K, 1]."""
+
+    def column(value):
+        if isinstance(value, tuple):
+            if isinstance(value[0], tuple):
+                return tuple(map(column, value))
+            return torch.tensor(value, dtype=torch.float64).unsqueeze(1)
+        return value
+
+    return {name: column(value) for name, value in values.items()}
+
+
+METHODS = {name: cls(**chosen(values, 0)) for name, (cls, values) in STACKS.items()}
+METHODS |= {
+    "gradient-descent-scheduled": GradientDescent(InverseTime(0.1, gamma=0.3)),
+    "nesterov-scheduled": Nesterov(StepDecay(0.1, decay_every=2), 0.9),
+    "adam-scheduled": Adam(Warmup(Cosine(0.1, steps=9), steps=3)),
+}
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+
+# The same sums of a few products, in another order or fused with one another.
+TOLERANCE = {"rtol": 1e-12, "atol": 1e-12}
+
+
+class Bowl:
+    """f(w) = 1/2 sum a_i w_i^2 + sum cos(w_i), for [d] and, row by row, [K, d].
+
+    The i-th tensor of a list takes the i-th piece of a: the same f in all three forms.
+    """
+
+    def __init__(self, dimension=6, dtype=torch.float64):
+        self.a = torch.linspace(0.5, 3.0, dimension, dtype=dtype)
+
+    def value(self, w, batch=None):
+        return (0.5 * self.a * w**2 + w.cos()).sum(-1)
+
+    def gradient(self, w, batch=None):
+        if isinstance(w, Tensors):
+            sizes = [value.numel() for value in w.values]
+            pieces = zip(w.values, self.a.split(sizes), strict=True)
+            return Tensors([a.view(value.shape) * value - value.sin() for value, a in pieces])
+        return self.a * w - w.sin()
+
+
+def start(dtype=torch.float64):
+    return torch.tensor([1.0, -2.0, 0.5, 3.0, -0.25, 0.0], dtype=dtype)
+
+
+def as_list(w):
+    return Tensors([w[:3].clone().view(3, 1), w[3].clone(), w[4:].clone()])
+
+
+def walk(method, f, w, steps, state=None):
+    """The points of a method, and its last state."""
+    state = method.init(w) if state is None else state
+    points = [w]
+    for _ in range(steps):
+        w, state = method.step(f, w, state)
+        points.append(w)
+    return points, state
+
+
+def tensors_in(value):
+    """Every tensor in a point or a state."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, Tensors):
+        return list(value.values)
+    if dataclasses.is_dataclass(value):
+        fields = dataclasses.fields(value)
+        return [found for field in fields for found in tensors_in(getattr(value, field.name))]
+    return []
+
+
+def test_every_method_that_gradus_exports_is_in_the_table():
+    exported = {
+        each
+        for each in map(methods.__getattr__, methods.__all__)
+        if inspect.isclass(each) and issubclass(each, Method) and not inspect.isabstract(each)
+    }
+    assert exported == {type(method) for method in METHODS.values()}
+
+
+@every_method
+@pytest.mark.parametrize("form", [torch.clone, as_list], ids=["flat", "list"])
+def test_a_step_changes_nothing(method, form):
+    f, w = Bowl(), form(start())
+    state = method.init(w)
+    for _ in range(4):
+        before = [tensor.clone() for tensor in tensors_in(w) + tensors_in(state)]
+        step = state.step
+        after, next_state = method.step(f, w, state)
+        kept = tensors_in(w) + tensors_in(state)
+        assert all(map(torch.equal, before, kept))
+        assert (state.step, next_state.step) == (step, step + 1)
+        w, state = after, next_state
+
+
+@every_method
+@pytest.mark.parametrize("form", [torch.clone, as_list], ids=["flat", "list"])
+def test_an_update_does_not_change_the_gradient_it_is_given(method, form):
+    assert isinstance(method, FirstOrder)
+    w, g = form(start()), form(torch.arange(6, dtype=torch.float64) - 2.5)
+    before = [tensor.clone() for tensor in tensors_in(g)]
+    state = method.init(w)
+    for _ in range(3):
+        w, state = method.update(w, g, state)
+        assert all(map(torch.equal, before, tensors_in(g)))
+
+
+@every_method
+def test_methods_are_values(method):
+    twin = copy.copy(method)
+    assert twin == method
+    assert twin is not method
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        method.lr = 0.5
+
+
+@pytest.mark.parametrize(("cls", "values"), STACKS.values(), ids=STACKS)
+def test_rows_are_separate_runs(cls, values):
+    f = Bowl()
+    w0 = torch.stack([start(), start().flip(0), 2 * start()])
+    together, _ = walk(cls(**stacked(values)), f, w0, steps=10)
+    for k in range(K):
+        alone, _ = walk(cls(**chosen(values, k)), f, w0[k], steps=10)
+        assert not torch.equal(alone[-1], w0[k]) or values["lr"][k] == 0
+        torch.testing.assert_close(torch.stack(together)[:, k], torch.stack(alone), **TOLERANCE)
+
+
+@every_method
+def test_a_list_of_tensors_moves_as_the_flat_vector(method):
+    f = Bowl()
+    flat, _ = walk(method, f, start(), steps=10)
+    listed, _ = walk(method, f, as_list(start()), steps=10)
+    torch.testing.assert_close(
+        torch.stack([point.flat() for point in listed]), torch.stack(flat), **TOLERANCE
+    )
+    assert [value.shape for value in listed[-1].values] == [(3, 1), (), (2,)]
+
+
+@every_method
+@pytest.mark.parametrize("form", [torch.clone, as_list], ids=["flat", "list"])
+def test_a_run_continues_from_any_kept_point_and_state(method, form):
+    f = Bowl()
+    whole, _ = walk(method, f, form(start()), steps=8)
+    first, state = walk(method, f, form(start()), steps=3)
+    detour, _ = walk(method, f, first[-1], steps=2, state=state)
+    again, _ = walk(method, f, first[-1], steps=5, state=state)
+    rewound = first[:-1] + again
+    for one, other in zip(rewound, whole, strict=True):
+        assert all(map(torch.equal, tensors_in(one), tensors_in(other)))
+    assert all(map(torch.equal, tensors_in(detour[2]), tensors_in(whole[5])))
+
+
+@every_method
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("form", [torch.clone, as_list], ids=["flat", "list"])
+def test_points_and_states_keep_the_dtype(method, dtype, form):
+    points, state = walk(method, Bowl(dtype=dtype), form(start(dtype)), steps=3)
+    assert {tensor.dtype for tensor in tensors_in(points[-1]) + tensors_in(state)} == {dtype}
+
+
+@pytest.mark.parametrize(("cls", "values"), STACKS.values(), ids=STACKS)
+def test_three_steps_are_differentiable_in_the_start_and_the_hyper_parameters(cls, values):
+    """Against central differences.
+
+    Away from eps = 0 and from g = 0, where the root of v has no slope.
+    """
+    named = ({"eps": 0.05} if cls is Adam else {}) | chosen(values, 0)
+    betas = named.pop("betas", ())
+    numbers = [name for name, value in named.items() if not isinstance(value, bool)]
+
+    def last_point(w0, *given):
+        options = named | dict(zip(numbers, given, strict=False))
+        if betas:
+            options["betas"] = given[len(numbers) :]
+        return minimize(Bowl().value, w0, cls(**options), steps=3).points[-1]
+
+    given = [*(named[name] for name in numbers), *betas]
+    inputs = [start() + 0.1, *(torch.tensor(value, dtype=torch.float64) for value in given)]
+    assert gradcheck(last_point, [tensor.requires_grad_() for tensor in inputs])

@@ -1,0 +1,147 @@
+"""What methods and schedules refuse, and that they say so in one line."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from gradus.methods import (
+    SGD,
+    Adam,
+    Constant,
+    Cosine,
+    GradientDescent,
+    InverseSqrt,
+    InverseTime,
+    Nesterov,
+    Polyak,
+    StepDecay,
+    Warmup,
+)
+
+# Every number that is asked for: how to give it, its name in the message, and its interval.
+NUMBERS = [
+    (lambda value: GradientDescent(value), "lr", 0, math.inf),
+    (lambda value: Polyak(value, 0.5), "lr", 0, math.inf),
+    (lambda value: Polyak(0.1, value), "beta", 0, 1),
+    (lambda value: Nesterov(value, 0.5), "lr", 0, math.inf),
+    (lambda value: Nesterov(0.1, value), "beta", 0, 1),
+    (lambda value: SGD(value), "lr", 0, math.inf),
+    (lambda value: SGD(0.1, momentum=value), "momentum", 0, math.inf),
+    (lambda value: SGD(0.1, momentum=0.5, dampening=value), "dampening", -math.inf, math.inf),
+    (lambda value: SGD(0.1, weight_decay=value), "weight_decay", 0, math.inf),
+    (lambda value: Adam(lr=value), "lr", 0, math.inf),
+    (lambda value: Adam(betas=(value, 0.9)), "betas[0]", 0, 1),
+    (lambda value: Adam(betas=(0.9, value)), "betas[1]", 0, 1),
+    (lambda value: Adam(eps=value), "eps", 0, math.inf),
+    (lambda value: Adam(weight_decay=value), "weight_decay", 0, math.inf),
+    (lambda value: Constant(value), "lr", 0, math.inf),
+    (lambda value: StepDecay(value, 3), "lr", 0, math.inf),
+    (lambda value: StepDecay(0.1, 3, value), "decay_factor", 0, math.inf),
+    (lambda value: InverseTime(value, 1.0), "lr", 0, math.inf),
+    (lambda value: InverseTime(0.1, value), "gamma", 0, math.inf),
+    (lambda value: InverseSqrt(value), "lr", 0, math.inf),
+    (lambda value: InverseSqrt(0.1, value), "gamma", 0, math.inf),
+    (lambda value: Cosine(value, 10), "lr", 0, math.inf),
+    (lambda value: Cosine(0.1, 10, value), "final_lr", 0, math.inf),
+]
+WHOLE = [
+    (lambda value: StepDecay(0.1, value), "decay_every"),
+    (lambda value: Cosine(0.1, value), "steps"),
+    (lambda value: Warmup(Constant(0.1), value), "steps"),
+]
+
+every_number = pytest.mark.parametrize(
+    ("make", "name", "low", "high"), NUMBERS, ids=[f"{i}-{row[1]}" for i, row in enumerate(NUMBERS)]
+)
+
+
+def refused(error, make, value, *said):
+    with pytest.raises(error) as caught:
+        make(value)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in said:
+        assert part in message
+
+
+@every_number
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_numbers_that_are_not_finite_are_refused(make, name, low, high, value):
+    refused(ValueError, make, value, f"{name} must be a finite number", repr(value))
+
+
+@every_number
+@pytest.mark.parametrize("value", [True, False, "0.1", None, [0.1], 0.1j])
+def test_what_is_no_number_is_refused(make, name, low, high, value):
+    refused(TypeError, make, value, f"{name} must be a finite number", repr(value))
+
+
+@every_number
+def test_the_interval_is_closed_below_and_open_above(make, name, low, high):
+    if low == 0:
+        make(0)
+        make(0.0)
+        for value in (-1, -1e-300):
+            refused(ValueError, make, value, name, ">= 0", repr(value))
+    else:
+        make(-3.0)
+    if high == 1:
+        make(math.nextafter(1.0, 0.0))
+        for value in (1, 1.0, 2.5):
+            refused(ValueError, make, value, name, "< 1", repr(value))
+    else:
+        make(1e300)
+
+
+@every_number
+def test_tensors_and_numpy_numbers_are_taken(make, name, low, high):
+    make(np.float64(0.5))
+    make(torch.tensor([[0.5], [0.25]]))
+
+
+@pytest.mark.parametrize(("make", "name"), WHOLE)
+@pytest.mark.parametrize("value", [0, -1, 2.0, 1.5, math.nan, True, "3", None])
+def test_counts_are_whole_numbers_of_at_least_one(make, name, value):
+    make(1)
+    refused(ValueError, make, value, f"{name} must be a whole number >= 1", repr(value))
+
+
+@pytest.mark.parametrize("betas", [(), (0.9,), (0.9, 0.99, 0.999), 0.9, "ab", None])
+def test_betas_are_two(betas):
+    refused(
+        (TypeError, ValueError), lambda value: Adam(betas=value), betas, "betas must be two numbers"
+    )
+
+
+@pytest.mark.parametrize("schedule", [0.1, "cosine", None])
+def test_a_warm_up_needs_a_schedule(schedule):
+    refused(TypeError, lambda value: Warmup(value, 3), schedule, "schedule", repr(schedule))
+
+
+@pytest.mark.parametrize("schedule", [Constant(0.1), Warmup(Cosine(0.1, 5), 2)])
+def test_a_schedule_is_taken_for_a_learning_rate(schedule):
+    for make in (GradientDescent, SGD, Adam, lambda lr: Polyak(lr, 0.5)):
+        assert make(schedule).lr == schedule
+
+
+@pytest.mark.parametrize("lr", [lambda step: 0.1, GradientDescent(0.1)])
+def test_a_function_is_no_schedule(lr):
+    refused(TypeError, GradientDescent, lr, "lr must be")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"dampening": 0.1}, "dampening needs momentum > 0"),
+        ({"nesterov": True}, "nesterov needs momentum > 0 and dampening 0"),
+        ({"nesterov": True, "momentum": 0.0}, "nesterov needs momentum > 0 and dampening 0"),
+        (
+            {"nesterov": True, "momentum": 0.9, "dampening": 0.1},
+            "nesterov needs momentum > 0 and dampening 0",
+        ),
+    ],
+)
+def test_sgd_refuses_options_that_would_do_nothing_or_contradict(given, said):
+    refused(ValueError, lambda options: SGD(0.1, **options), given, said)
