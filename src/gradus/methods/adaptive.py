@@ -67,7 +67,7 @@ class Adam(GradientAtIterate):
 
     def __post_init__(self) -> None:
         require_learning_rate(self.lr)
-        if len(self.betas) != 2:
+        if not isinstance(self.betas, tuple | list) or len(self.betas) != 2:
             raise ValueError(f"betas must be two numbers, not {self.betas!r}")
         for name, beta in zip(("betas[0]", "betas[1]"), self.betas, strict=True):
             require(name, beta, at_least=0.0, below=1.0)

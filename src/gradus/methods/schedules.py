@@ -145,6 +145,8 @@ class Warmup(Schedule):
     steps: int
 
     def __post_init__(self) -> None:
+        if not isinstance(self.schedule, Schedule):
+            raise TypeError(f"schedule must be a Schedule, not {self.schedule!r}")
         require_whole("steps", self.steps)
 
     def __call__(self, step: int) -> float:  # noqa: D102  (said by Schedule)
