@@ -91,7 +91,8 @@ class Tensors:
             values, factor = self._without_factor()
             return Tensors(values, factor, "*", other.values)
         if isinstance(other, Tensor):
-            return Tensors(torch._foreach_mul(self.values, other))
+            # One by one: torch cannot differentiate its multi-tensor form in a factor (2.13).
+            return Tensors([value * other for value in self.values])
         return Tensors(self._values, self._factor * other, self._operator, self._other)
 
     __rmul__ = __mul__
@@ -100,6 +101,8 @@ class Tensors:
         if isinstance(other, Tensors):
             values, factor = self._without_factor()
             return Tensors(values, factor, "/", other.values)
+        if isinstance(other, Tensor):
+            return Tensors([value / other for value in self.values])
         return Tensors(torch._foreach_div(self.values, other))
 
     def _without_factor(self) -> tuple[tuple[Tensor, ...], float]:
@@ -161,5 +164,9 @@ def _sum(values: tuple[Tensor, ...], term: Tensors) -> tuple[Tensor, ...]:
     """One pass: the values, plus a term that may have been put off."""
     if not term._operator:
         return torch._foreach_add(values, term._values, alpha=term._factor)
+    if term._operator == "/" and term.requires_grad:
+        # One by one: torch cannot differentiate its multi-tensor form where a tensor is 0-d (2.13).
+        rows = zip(values, term._values, term._other, strict=True)
+        return tuple(w.addcdiv(a, b, value=term._factor) for w, a, b in rows)
     fused = {"*": torch._foreach_addcmul, "/": torch._foreach_addcdiv}[term._operator]
     return fused(values, term._values, term._other, value=term._factor)

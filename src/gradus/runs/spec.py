@@ -231,7 +231,7 @@ def _first_line(error: ValidationError, fields: Collection[str]) -> str:
         return flag(message) if name in fields else message
     name, given, reason = str(found["loc"][0]), found["input"], found["msg"]
     if found["type"] == "extra_forbidden":
-        return f"{flag(name)}: no such option{_nearest(name, fields)}"
+        return f"{flag(name)}: no such option{_nearest(flag(name), [*map(flag, fields)])}"
     if found["type"] == "literal_error":
         accepted = choices(RunSpec.model_fields[name].annotation)
         return f"{flag(name)} {given}: choose {' | '.join(accepted)}{_nearest(given, accepted)}"

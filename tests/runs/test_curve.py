@@ -1,0 +1,53 @@
+"""The loss curve: its facts against the mathematics, its picture not blank."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gradus.runs.curve import TrainingCurve, draw, in_terminal
+
+
+def curve_of(n, **changes):
+    samples = 16 * (1 + np.arange(n))
+    loss = 2.0 * np.exp(-np.arange(n) / n) + 0.1 * np.random.default_rng(0).normal(size=n)
+    facts = {"test_samples": samples[-1:], "test_loss": loss[-1:]}
+    return TrainingCurve("Optimizer-SGD lr-0.001 mt-0.5 bs-16", samples, loss, **facts, **changes)
+
+
+@pytest.mark.parametrize(("n", "window"), [(1, 1), (49, 1), (50, 1), (100, 3), (375, 7)])
+def test_the_smooth_line_is_a_centred_mean(n, window):
+    curve = curve_of(n)
+    assert curve.window == window
+    half = window // 2
+    expected = [curve.loss[max(0, i - half) : i + half + 1].mean() for i in range(n)]
+    assert curve.smooth == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [0, 1, 10, 400])
+@pytest.mark.parametrize("diverged_at", [None, 320])
+def test_the_picture_has_its_labels_and_is_not_blank(n, diverged_at):
+    curve = curve_of(n, diverged_at=diverged_at)
+    figure = draw(curve)
+    axes = figure.axes[0]
+    assert axes.get_title() == curve.title
+    assert axes.get_xlabel() == "number of samples"
+    assert axes.get_ylabel() == "training loss"
+    drawn = axes.lines[0]
+    assert np.array_equal(drawn.get_xdata(), curve.samples)
+    assert np.array_equal(drawn.get_ydata(), curve.loss)
+    assert any(text.get_text() == "diverged" for text in axes.texts) == (diverged_at is not None)
+    sink = io.BytesIO()
+    figure.savefig(sink, format="png")
+    pixels = np.asarray(Image.open(sink).convert("L"))
+    assert pixels.std() > 5
+
+
+def test_the_small_curve_falls_from_the_upper_left_to_the_lower_right():
+    text = in_terminal(curve_of(400), width=40, height=8)
+    rows = [line for line in text.splitlines() if line.startswith("│")]
+    assert len(rows) == 8
+    blocks = [[column for column, c in enumerate(row) if "▀" <= c <= "▟"] for row in rows]
+    assert min(blocks[0]) < 5
+    assert max(blocks[-1]) > 30

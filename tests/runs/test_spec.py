@@ -1,0 +1,153 @@
+"""The schema: complete, refusing what has no meaning, the same from every source."""
+
+import json
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from gradus import InputError, RunSpec, methods
+from gradus.data import SAMPLINGS
+from gradus.risk import losses, penalties
+from gradus.runs.choices import CLASSES, OPTIONS
+from gradus.runs.spec import SamplingName, choices
+
+
+def test_the_defaults_are_those_of_the_training_script():
+    spec = RunSpec()
+    assert (spec.data, spec.model, spec.hidden, spec.method) == ("digits", "mlp", (512, 512), "sgd")
+    assert (spec.lr, spec.momentum, spec.batch_size, spec.epochs) == (0.001, 0.5, 16, 10)
+    assert (spec.sampling, spec.seed, spec.log_every) == ("shuffle", 0, 100)
+    assert spec.title == "Optimizer-SGD lr-0.001 mt-0.5 bs-16"
+
+
+@pytest.mark.parametrize(
+    ("options", "title"),
+    [
+        ({"method": "adam", "lr": 1e-5, "batch_size": 64}, "Optimizer-Adam lr-0.00001 bs-64"),
+        ({"lr": 10.0, "momentum": 0.0}, "Optimizer-SGD lr-10 mt-0 bs-16"),
+        ({"method": "polyak", "beta": 0.99}, "Optimizer-Polyak lr-0.001 mt-0.99 bs-16"),
+        (
+            {"method": "gradient-descent", "sampling": "full"},
+            "Optimizer-GradientDescent lr-0.001 bs-full",
+        ),
+    ],
+)
+def test_titles(options, title):
+    assert RunSpec(**options).title == title
+
+
+def test_names_agree_with_the_rooms_that_own_them():
+    assert set(choices(SamplingName)) == set(SAMPLINGS)
+    rooms = {"method": methods, "schedule": methods, "loss": losses, "penalty": penalties}
+    for choice, table in CLASSES.items():
+        assert set(choices(RunSpec.model_fields[choice].annotation)) == set(table)
+        for name in table.values():
+            assert hasattr(rooms[choice], name)
+
+
+@pytest.mark.parametrize("method", OPTIONS["method"])
+@pytest.mark.parametrize("schedule", OPTIONS["schedule"])
+def test_every_method_is_built_with_every_schedule(method, schedule):
+    needed = {"step": {"decay_every": 5}, "inverse-time": {"gamma": 0.5}}.get(schedule, {})
+    spec = RunSpec(method=method, schedule=schedule, lr=0.25, warmup=2, **needed)
+    built = spec.build_method(steps=10)
+    assert type(built).__name__ == CLASSES["method"][method]
+    assert built.lr(0) == pytest.approx(0.125)  # half of the way up
+
+
+def test_a_cosine_ends_with_the_run():
+    lr = RunSpec(schedule="cosine", lr=0.1, final_lr=0.01).build_method(steps=40).lr
+    assert lr(0) == pytest.approx(0.1)
+    assert lr(40) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "sdg"}, "--method sdg: choose sgd | gradient-descent"),
+        ({"method": "sdg"}, "did you mean sgd?"),
+        ({"method": "adam", "momentum": 0.9}, "--momentum is not an option of --method adam"),
+        ({"method": "adam", "momentum": 0.9}, "which takes --lr, --betas, --eps"),
+        ({"momentm": 0.9}, "--momentm: no such option (did you mean --momentum?)"),
+        ({"lr": -0.1}, "--lr must be a finite number >= 0, not -0.1"),
+        ({"lr": math.nan}, "--lr nan: must be a finite number"),
+        ({"lr": "fast"}, "--lr fast: must be a valid number"),
+        ({"batch_size": 0}, "--batch-size 0: must be greater than or equal to 1"),
+        ({"sampling": "full", "batch_size": 3}, "--batch-size is not an option of --sampling full"),
+        ({"model": "linear", "hidden": "5"}, "--hidden is not an option of --model linear"),
+        ({"hidden": "5,x"}, "--hidden x: must be a valid integer"),
+        ({"penalty": "l1"}, "--penalty l1 needs --strength"),
+        ({"strength": 0.1}, "--strength needs --penalty: l1 | l2 | squared-l2 | elastic-net"),
+        ({"schedule": "step"}, "--schedule step needs --decay-every"),
+        ({"final_lr": 0.1}, "--final-lr is not an option of --schedule constant"),
+        ({"method": "adam", "betas": "0.9"}, "--betas 0.9: must be two numbers"),
+        ({"method": "adam", "betas": "0.9,1"}, "--betas[1] must be a finite number >= 0 and < 1"),
+        ({"nesterov": True, "momentum": 0}, "--nesterov needs momentum > 0"),
+        ({"engine": "native"}, "--engine native: choose auto | eager"),
+        ({"seed": -1}, "--seed -1: must be greater than or equal to 0"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(options, message):
+    with pytest.raises(InputError) as caught:
+        RunSpec.read(options)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValidationError):
+        RunSpec(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"method": "adam", "betas": (0.8, 0.99), "schedule": "cosine", "warmup": 5},
+        {"penalty": "elastic-net", "strength": 0.1, "model": "linear"},
+        {"data": "houses.csv", "target": "price", "drop": ("id", "street"), "sampling": "full"},
+        {"model": "mynet:make", "loss": "nll"},
+    ],
+)
+def test_a_spec_survives_json_and_toml(options, tmp_path):
+    spec = RunSpec(**options)
+    (tmp_path / "run.json").write_text(json.dumps({"spec": spec.model_dump(mode="json")}))
+    assert RunSpec.read_file(tmp_path / "run.json", {}) == spec
+    lines = [f"{key} = {json.dumps(value)}" for key, value in options.items()]
+    (tmp_path / "run.toml").write_text("\n".join(lines))
+    assert RunSpec.read_file(tmp_path / "run.toml", {}) == spec
+
+
+def test_changes_to_a_file_take_the_options_of_a_changed_choice_with_them(tmp_path):
+    (tmp_path / "run.toml").write_text('method = "sgd"\nlr = 0.5\nmomentum = 0.9\nepochs = 3\n')
+    spec = RunSpec.read_file(tmp_path / "run.toml", {"method": "adam"})
+    assert (spec.method, spec.lr, spec.momentum, spec.epochs) == ("adam", 0.5, None, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.toml", "lr = ", "not a run's specification"),
+        ("a.toml", "learning = 3", "a.toml: --learning: no such option"),
+        ("run.json", "{}", "not a run's specification"),
+        ("absent.toml", None, "no such file; give a TOML file or a run.json"),
+    ],
+)
+def test_files_that_are_no_specification(tmp_path, name, text, message):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match="^.*" + name) as caught:
+        RunSpec.read_file(tmp_path / name, {})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("loss", CLASSES["loss"])
+def test_losses_are_means_over_examples(loss):
+    built = RunSpec(loss=loss).build_loss()
+    assert type(built).__name__ == CLASSES["loss"][loss]
+    assert built.reduction == ("batchmean" if loss == "kl-div" else "mean")
+
+
+def test_penalties_are_built_with_their_strength():
+    assert RunSpec().build_penalty() is None
+    assert RunSpec(strength=0.0).build_penalty() is None
+    spec = RunSpec(penalty="elastic-net", strength=0.5, l1_ratio=0.25)
+    assert spec.build_penalty() == penalties.ElasticNet(0.5, l1_ratio=0.25)

@@ -1,0 +1,314 @@
+"""A run from its spec to its record, and back."""
+
+import json
+import math
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import gradus
+from gradus import InputError, RunSpec, open_run, train
+from gradus.data import load
+from gradus.runs.record import write_whole
+
+QUICK = {"model": "linear", "epochs": 2, "log_every": 10, "lr": 0.1}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(RunSpec(**QUICK), out=tmp_path_factory.mktemp("run"))
+
+
+def test_the_record_is_as_the_design_says(run):
+    folder = run.folder
+    assert {path.name for path in folder.iterdir()} == {
+        "run.json",
+        "history.parquet",
+        "evaluation.parquet",
+        "model.safetensors",
+        "loss.png",
+        "loss.svg",
+    }
+    history = pq.read_table(folder / "history.parquet")
+    assert [(f.name, str(f.type)) for f in history.schema] == [
+        ("step", "int64"),
+        ("samples", "int64"),
+        ("epoch", "int32"),
+        ("loss", "double"),
+        ("lr", "double"),
+    ]
+    evaluation = pq.read_table(folder / "evaluation.parquet")
+    assert [(f.name, str(f.type)) for f in evaluation.schema] == [
+        ("epoch", "int32"),
+        ("samples", "int64"),
+        ("train_loss", "double"),
+        ("test_loss", "double"),
+        ("test_accuracy", "double"),
+    ]
+    # 1,437 digits at batch 16 are 90 batches an epoch, the last of 13.
+    assert history["step"].to_pylist() == [*range(0, 90, 10), *range(90, 180, 10)]
+    assert history["samples"].to_pylist()[:2] == [16, 16 * 11]
+    assert history["samples"].to_pylist()[9] == 1437 + 16
+    assert history["epoch"].to_pylist() == [1] * 9 + [2] * 9
+    assert evaluation["epoch"].to_pylist() == [1, 2]
+    assert evaluation["samples"].to_pylist() == [1437, 2874]
+    content = json.loads((folder / "run.json").read_text())
+    assert content["spec"] == RunSpec(**QUICK, loss="cross-entropy").model_dump(mode="json")
+    assert content["status"] == "finished"
+    assert content["engine"] == "eager"
+    assert content["final"]["test_loss"] == evaluation["test_loss"][-1].as_py()
+    assert content["versions"]["gradus"] == gradus.__version__
+
+
+def test_the_test_loss_and_accuracy_are_those_of_the_model_on_disk(run):
+    test = load("digits").test
+    parameters = load_file(run.folder / "model.safetensors")
+    x, y = test.batch()
+    output = x.flatten(1) @ parameters["1.weight"].T + parameters["1.bias"]
+    final = run.summary["final"]
+    loss = torch.nn.functional.cross_entropy(output, y).item()
+    assert final["test_loss"] == pytest.approx(loss, rel=1e-5)
+    assert final["test_accuracy"] == (output.argmax(1) == y).double().mean().item()
+    assert final["test_accuracy"] > 0.8
+
+
+def test_a_record_opens_as_the_run_that_wrote_it(run):
+    opened = open_run(run.folder)
+    assert opened.spec == run.spec
+    assert opened.history.equals(run.history)
+    assert opened.evaluation.equals(run.evaluation)
+    assert opened.summary["final"] == run.summary["final"]
+    x, _ = load("digits").test.batch()
+    assert torch.equal(opened.model(x), run.model(x))
+    assert opened.plot().axes[0].get_title() == "Optimizer-SGD lr-0.1 mt-0.5 bs-16"
+
+
+def test_the_same_spec_gives_the_same_record_and_leaves_the_random_state(run):
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    again = train(RunSpec(**QUICK))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert again.history.equals(run.history)
+    assert again.evaluation.equals(run.evaluation)
+    assert again.folder is None
+    other = train(RunSpec(**QUICK, seed=1))
+    assert not other.history.equals(run.history)
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten_by_accident(run, tmp_path):
+    with pytest.raises(InputError, match="holds a run already; give another or add --overwrite"):
+        train(RunSpec(**QUICK), out=run.folder)
+    train(RunSpec(**QUICK), out=tmp_path)
+    changed = train(RunSpec(**QUICK, seed=1), out=tmp_path, overwrite=True)
+    assert open_run(tmp_path).history.equals(changed.history)
+
+
+def test_folders_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        train(RunSpec(**QUICK), out=tmp_path / "file")
+    with pytest.raises(InputError, match="cannot be written"):
+        train(RunSpec(**QUICK), out=tmp_path / "file" / "below")
+
+
+def test_a_diverged_run_keeps_its_record_and_says_where(tmp_path):
+    spec = RunSpec(model="linear", method="sgd", lr=1e30, momentum=0.0, weight_decay=1e10)
+    run = train(spec, out=tmp_path)
+    assert run.status == "diverged"
+    found = json.loads((tmp_path / "run.json").read_text())["divergence"]
+    assert found["step"] >= 1
+    assert found["samples"] == found["step"] * 16
+    assert found["last_finite_loss"] is not None
+    assert found["lr"] == 1e30
+    assert "--lr" in found["hint"]
+    assert run.history.num_rows == 1
+    assert np.isfinite(run.history["loss"].to_numpy()).all()
+    opened = open_run(tmp_path)
+    assert opened.curve.diverged_at == found["samples"]
+    assert opened.evaluation.num_rows == 0
+
+
+def test_an_interrupted_run_keeps_its_record(tmp_path):
+    def interrupt_at_step_25(job, split):
+        def report(progress):
+            if progress.step == 25:
+                raise KeyboardInterrupt
+
+        return report
+
+    run = train(RunSpec(**QUICK), out=tmp_path, observe=interrupt_at_step_25)
+    assert run.status == "interrupted"
+    opened = open_run(tmp_path)
+    assert opened.status == "interrupted"
+    assert opened.history["step"].to_pylist() == [0, 10, 20]
+    whole = train(RunSpec(**QUICK))
+    assert opened.history.equals(whole.history.slice(0, 3))
+
+
+def test_full_sampling_is_gradient_descent_and_lowers_the_risk_at_every_step():
+    spec = RunSpec(
+        model="linear", method="gradient-descent", sampling="full", lr=0.5, epochs=20, log_every=1
+    )
+    run = train(spec)
+    losses = run.history["loss"].to_numpy()
+    assert run.history["samples"].to_pylist() == [1437 * t for t in range(1, 21)]
+    assert (np.diff(losses) < 0).all()
+
+
+@pytest.mark.parametrize("loss", ["nll", "kl-div"])
+def test_losses_on_log_probabilities_train_as_cross_entropy_does(loss):
+    reference = train(RunSpec(**QUICK, dtype="float64"))
+    run = train(RunSpec(**QUICK, dtype="float64", loss=loss))
+    np.testing.assert_allclose(
+        run.history["loss"].to_numpy(), reference.history["loss"].to_numpy(), rtol=1e-10
+    )
+
+
+def test_a_penalty_shrinks_the_parameters_and_is_not_part_of_the_recorded_loss():
+    plain = train(RunSpec(**QUICK))
+    for penalty in ("l1", "l2", "squared-l2", "elastic-net"):
+        run = train(RunSpec(**QUICK, penalty=penalty, strength=0.1))
+        norm = {r: sum(p.abs().sum().item() for p in r.model.parameters()) for r in (run, plain)}
+        assert norm[run] < norm[plain]
+        # The first row is before any step: the same model, the same batch, the same loss.
+        assert run.history["loss"][0] == plain.history["loss"][0]
+
+
+def test_regression_on_a_table_of_ones_own_reaches_least_squares(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 3))
+    y = x @ [1.0, -2.0, 0.5] + 3 + 0.1 * rng.normal(size=400)
+    rows = "\n".join(",".join(map(repr, map(float, row))) for row in np.column_stack([x, y]))
+    (tmp_path / "points.csv").write_text("a,b,c,y\n" + rows + "\n")
+    spec = RunSpec(
+        data=str(tmp_path / "points.csv"),
+        target="y",
+        model="linear",
+        lr=0.05,
+        epochs=30,
+        dtype="float64",
+        method="gradient-descent",
+    )
+    run = train(spec)
+    assert run.spec.loss == "mse"
+    assert run.summary["final"]["test_accuracy"] is None
+    layer = run.model[1]
+    # Noise of 0.1 over 320 rows, and what constant steps leave of it.
+    assert layer.weight.detach().numpy().ravel() == pytest.approx([1.0, -2.0, 0.5], abs=0.05)
+    assert layer.bias.item() == pytest.approx(3.0, abs=0.05)
+
+
+def test_a_regression_that_diverges_is_told_to_standardize(tmp_path):
+    rows = "\n".join(f"{1000 * i},{2000 * i}.5" for i in range(1, 60))
+    (tmp_path / "steep.csv").write_text("x,y\n" + rows + "\n")
+    run = train(RunSpec(data=str(tmp_path / "steep.csv"), target="y", lr=0.1, model="linear"))
+    assert run.status == "diverged"
+    assert "--standardize" in run.summary["divergence"]["hint"]
+
+
+@pytest.fixture
+def own_models(tmp_path, monkeypatch):
+    (tmp_path / "own_models.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "def convolution(outputs):\n"
+        "    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(),\n"
+        "                         nn.Flatten(), nn.Dropout(0.2), nn.Linear(144, outputs))\n"
+        "def tied():\n"
+        "    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.Linear(64, 64),\n"
+        "                          nn.Linear(64, 10))\n"
+        "    model[2].weight = model[1].weight\n"
+        "    return model\n"
+        "def five():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 5))\n"
+        "def unfit():\n"
+        "    return nn.Linear(7, 10)\n"
+        "def frozen():\n"
+        "    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Linear(32, 10))\n"
+        "    model[1].requires_grad_(False)\n"
+        "    return model\n"
+    )
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("own_models")
+@pytest.mark.parametrize("name", ["convolution", "tied"])
+def test_a_model_of_ones_own_trains_repeats_and_reopens(name, tmp_path):
+    spec = RunSpec(model=f"own_models:{name}", lr=0.1, epochs=2, log_every=10)
+    run, again = train(spec, out=tmp_path / "a"), train(spec)
+    assert run.history.equals(again.history)
+    assert run.summary["final"]["test_accuracy"] > 0.7
+    opened = open_run(tmp_path / "a").model.eval()
+    x, _ = load("digits").test.batch()
+    assert torch.equal(opened(x), run.model.eval()(x))
+
+
+@pytest.mark.usefixtures("own_models")
+def test_frozen_parameters_stay_where_they_are():
+    spec = RunSpec(model="own_models:frozen", lr=0.1, epochs=1, weight_decay=0.1)
+    torch.manual_seed(0)
+    start = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32))[1].weight
+    assert torch.equal(train(spec).model[1].weight, start)
+
+
+@pytest.mark.usefixtures("own_models")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("five", "gives (2, 5) for a batch of shape (2, 1, 8, 8), but must give (2, 10)"),
+        ("unfit", "fails on a batch of shape (2, 1, 8, 8): mat1 and mat2 shapes"),
+    ],
+)
+def test_a_model_that_does_not_fit_the_data(name, message):
+    with pytest.raises(InputError) as caught:
+        train(RunSpec(model=f"own_models:{name}"))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_input_leaves_nothing_behind(tmp_path):
+    for options in ({"data": "nosuch"}, {"batch_size": 5000}, {"model": "nosuch"}):
+        with pytest.raises(InputError):
+            train(RunSpec(**options), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("damage", ["absent", "text", "table"])
+def test_records_that_cannot_be_opened(run, tmp_path, damage):
+    if damage != "absent":
+        for path in run.folder.iterdir():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+        name = {"text": "run.json", "table": "history.parquet"}[damage]
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:40])
+    with pytest.raises(InputError) as caught:
+        open_run(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_appear_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_whole(path, b"first")
+
+    def fail(descriptor):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="no space"):
+        write_whole(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_run_json_is_json_even_where_a_loss_is_infinite(tmp_path):
+    spec = RunSpec(model="linear", lr=1e30, momentum=0.0, weight_decay=1e10)
+    train(spec, out=tmp_path)
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    content = json.loads((tmp_path / "run.json").read_text(), parse_constant=refuse)
+    assert not math.isfinite(float(content["divergence"]["loss"]))

@@ -1,0 +1,205 @@
+"""The command line as a user meets it."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import gradus
+from gradus.cli import main
+
+QUICK = ["--model", "linear", "--epochs", "2", "--log-every", "10", "--lr", "0.1"]
+
+
+@pytest.fixture
+def call(capsys, tmp_path, monkeypatch):
+    """Run the command line in an empty folder: its exit code, and the lines it wrote."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        written = capsys.readouterr()
+        return ended.value.code or 0, written.out, written.err
+
+    return run
+
+
+def test_help_imports_neither_torch_nor_pydantic():
+    code = (
+        "import sys\n"
+        "from gradus.cli import main\n"
+        "try:\n    main(['--help'])\n"
+        "except SystemExit as ended:\n    assert not ended.code\n"
+        "heavy = {'torch', 'pydantic', 'numpy', 'rich', 'pyarrow', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "gradus train fashion-mnist" in shown.stdout
+
+
+def test_the_help_of_train_shows_every_option_without_torch():
+    code = (
+        "import sys\n"
+        "from gradus.cli import main\n"
+        "try:\n    main(['train', '--help'])\n"
+        "except SystemExit as ended:\n    assert not ended.code\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    for name in gradus.RunSpec.model_fields:
+        assert name == "data" or f"--{name.replace('_', '-')} " in shown.stdout
+    assert "Examples:" in shown.stdout
+
+
+def test_version_and_bare_command(call):
+    assert call("--version") == (0, f"gradus, version {gradus.__version__}\n", "")
+    code, out, _ = call()
+    assert code == 0
+    assert out.startswith("Usage: gradus")
+
+
+def test_training_tells_what_happens_and_where_the_record_is(call):
+    code, out, err = call("train", *QUICK, "--out", "here")
+    assert code == 0
+    assert "1,437 train + 360 test" in err
+    assert "epoch 2/2" in err
+    assert "test accuracy" in out
+    assert "here/loss.png" in out
+    assert "training loss against number of samples" in out
+    assert json.loads(Path("here/run.json").read_text())["status"] == "finished"
+
+
+def test_quiet_prints_the_path_of_the_record_alone(call):
+    assert call("train", *QUICK, "--quiet") == (0, "runs/digits-sgd-1\n", "")
+    assert call("train", *QUICK, "--quiet") == (0, "runs/digits-sgd-2\n", "")
+
+
+def test_options_mean_the_same_on_the_command_line_in_toml_and_in_run_json(call):
+    options = ["--method", "adam", "--betas", "0.8,0.99", "--amsgrad", "--hidden", "20,10"]
+    options += ["--epochs", "1", "--lr", "0.01", "--standardize", "--seed", "3"]
+    assert call("train", *options, "--quiet", "--out", "a")[0] == 0
+    toml = 'method = "adam"\nbetas = [0.8, 0.99]\namsgrad = true\nhidden = [20, 10]\n'
+    toml += "epochs = 1\nlr = 0.01\nstandardize = true\nseed = 3\n"
+    assert tomllib.loads(toml)
+    Path("run.toml").write_text(toml)
+    assert call("train", "--spec", "run.toml", "--quiet", "--out", "b")[0] == 0
+    assert call("train", "--spec", "a/run.json", "--quiet", "--out", "c")[0] == 0
+    runs = [gradus.open_run(name) for name in "abc"]
+    assert runs[0].spec == runs[1].spec == runs[2].spec
+    assert runs[0].history.equals(runs[1].history)
+    assert runs[0].history.equals(runs[2].history)
+
+
+def test_divergence_is_exit_code_3_and_says_what_to_try(call):
+    code, _, err = call("train", "--lr", "1e30", "--weight-decay", "1e10", "--out", "d")
+    assert code == 3
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("gradus: diverged at step")
+    assert "learning rate 1e+30" in last
+    assert "try --lr" in last
+    assert Path("d/history.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["digitz"], "digitz: unknown data; did you mean digits?"),
+        (["--model", "nosuch"], "--model nosuch: unknown"),
+        (["--loss", "hinge"], "--loss hinge: choose cross-entropy | nll | mse | l1 | kl-div"),
+        (["--method", "sdg"], "--method sdg: choose"),
+        (["--momentm", "0.5"], "No such option '--momentm'"),
+        (["--method", "adam", "--momentum", "0.9"], "--momentum is not an option of --method adam"),
+        (["--lr", "-1"], "--lr must be a finite number >= 0, not -1"),
+        (["--lr", "nan"], "--lr nan: must be a finite number"),
+        (["--batch-size", "0"], "--batch-size 0: must be greater than or equal to 1"),
+        (["--batch-size", "1438"], "--batch-size 1438: larger than the training data"),
+        (["--loss", "mse"], "choose --loss cross-entropy | nll | kl-div"),
+        (["table.csv"], "say which column to predict by --target; the columns are a, b"),
+        (["table.csv", "--target", "c"], "--target c: no such column in table.csv"),
+        (["table.csv", "--target", "a"], "column 'b', line 4: 'x' is not a number"),
+        (["fashion-mnist", "--data-dir", "absent"], "--data-dir absent: no such folder"),
+        (["--out", "table.csv"], "--out table.csv: cannot be written"),
+        (["--spec", "absent.toml"], "absent.toml: no such file"),
+        (["digits", "more"], "unexpected extra argument (more)"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(call, arguments, message):
+    Path("table.csv").write_text("a,b\n1.5,2\n2,3\n3,x\n4,5\n5,6\n6,7\n")
+    code, out, err = call("train", *arguments)
+    assert code == 2
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("gradus: ")
+    assert message in err
+    assert not Path("runs").exists()
+
+
+def test_a_folder_that_holds_a_run_needs_overwrite(call):
+    assert call("train", *QUICK, "--quiet", "--out", "x")[0] == 0
+    code, _, err = call("train", *QUICK, "--quiet", "--out", "x")
+    assert (code, err) == (
+        2,
+        "gradus: --out x: holds a run already; give another or add --overwrite\n",
+    )
+    assert call("train", *QUICK, "--quiet", "--out", "x", "--overwrite")[0] == 0
+
+
+def test_ctrl_c_keeps_the_record_and_is_exit_code_130(tmp_path):
+    command = [sys.executable, "-m", "gradus", "train", "--epochs", "10000", "--out", "kept"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            for line in process.stderr:
+                if line.startswith("epoch"):  # plain progress: steps are being taken
+                    break
+            process.send_signal(signal.SIGINT)
+            rest = process.stderr.read()
+            assert process.wait(timeout=60) == 130
+        finally:
+            process.kill()
+    assert "interrupted at step" in rest
+    run = gradus.open_run(tmp_path / "kept")
+    assert run.status == "interrupted"
+    assert run.history.num_rows > 0
+    assert run.model is not None
+
+
+def test_on_a_terminal_the_progress_is_one_live_line(tmp_path):
+    terminal, side = pty.openpty()
+    command = [sys.executable, "-m", "gradus", "train", "--epochs", "20", "--out", "live"]
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "COLUMNS": "100", "TERM": "xterm-256color"},
+        stdin=side,
+        stdout=side,
+        stderr=side,
+    ) as process:
+        os.close(side)
+        shown, deadline = b"", time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                shown += os.read(terminal, 4096)
+            except OSError:  # the terminal closes with the process
+                break
+        assert process.wait(timeout=10) == 0
+    os.close(terminal)
+    text = shown.decode()
+    assert "samples/s" in text
+    assert "left" in text
+    assert text.count("epoch 1") > 3
+    assert "test accuracy" in text
