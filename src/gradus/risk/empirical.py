@@ -33,6 +33,8 @@ class Pair:
     def __init__(self, x: Tensor, y: Tensor) -> None:
         if len(x) != len(y):
             raise ValueError(f"x holds {len(x)} examples but y holds {len(y)}")
+        if len(x) == 0:
+            raise ValueError("the data hold no examples")
         self.x, self.y = x, y
 
     def __len__(self) -> int:
@@ -71,8 +73,8 @@ class EmpiricalRisk:
             training does.
 
     Raises:
-        ValueError: x and y differ in length, the model has no parameter to move, w has the wrong
-            length, or the loss is not a scalar.
+        ValueError: x and y differ in length or are empty, the model has no parameter to move, w has
+            the wrong length, the loss is not a scalar, or chunk_size is less than 1.
 
     Example:
         >>> import gradus, torch
@@ -109,6 +111,8 @@ class EmpiricalRisk:
             raise ValueError("the model has no parameter with requires_grad=True: nothing to move")
         if getattr(loss, "reduction", "mean") == "none":
             raise ValueError('the loss has reduction="none", but a risk is a mean; give "mean"')
+        if chunk_size < 1:
+            raise ValueError(f"chunk_size must be at least 1, not {chunk_size}")
         self._names = tuple(moving)
         self._shapes = tuple(p.shape for p in moving.values())
         self._sizes = tuple(p.numel() for p in moving.values())
@@ -216,14 +220,13 @@ class EmpiricalRisk:
 
     def _named(self, entries: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """The parameters under their names, out of a flat vector or of a list of them."""
-        if len(entries) != len(self._names) or entries[0].shape != self._shapes[0]:
-            (w,) = entries
-            if w.shape != (self.dimension,):
-                raise ValueError(f"w has shape {tuple(w.shape)}, but must be ({self.dimension},)")
-            entries = tuple(
-                part.view(shape)
-                for part, shape in zip(w.split(self._sizes), self._shapes, strict=True)
-            )
+        shapes = tuple(entry.shape for entry in entries)
+        if shapes != self._shapes:
+            if shapes != ((self.dimension,),):
+                given = ", ".join(str(tuple(shape)) for shape in shapes)
+                raise ValueError(f"w has shape {given}, but must be ({self.dimension},)")
+            parts = zip(entries[0].split(self._sizes), self._shapes, strict=True)
+            entries = tuple(part.view(shape) for part, shape in parts)
         return dict(zip(self._names, entries, strict=True))
 
     def _chunks(self, batch: Batch | None) -> Sequence[Batch]:
