@@ -446,13 +446,15 @@ def test_assign_puts_the_model_at_w(make):
     assert all(map(torch.equal, fixed, remaining))
 
 
-def test_the_point_is_a_copy_and_the_parameters_are_shared():
+def test_a_point_taken_from_the_model_does_not_follow_it():
+    """A method may remember it: its w_{t-1} must stay when the model is put at w_t."""
     risk, *_ = risk_of(mlp, "cross-entropy")
-    risk.point.zero_()
-    assert risk.point.abs().sum() > 0
-    shared = [p.data_ptr() for p in risk.model.parameters()]
-    assert [value.data_ptr() for value in risk.parameters.values] == shared
-    assert not risk.parameters.requires_grad
+    flat, listed = risk.point, risk.parameters
+    before = flat.clone()
+    risk.assign(somewhere(risk))
+    assert torch.equal(flat, before)
+    assert torch.equal(listed.flat(), before)
+    assert not listed.requires_grad
 
 
 @pytest.mark.parametrize("make", [mlp, linear, one_matrix, OneVector])

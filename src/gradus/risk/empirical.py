@@ -124,9 +124,9 @@ class EmpiricalRisk:
 
     @property
     def parameters(self) -> Tensors:
-        """Where the model stands now, as the list of its parameters (shared, not copied)."""
+        """Where the model stands now, as the list of its parameters (copies: w never changes)."""
         own = dict(self.model.named_parameters())
-        return Tensors([own[name].detach() for name in self._names])
+        return Tensors([own[name].detach().clone() for name in self._names])
 
     @property
     def point(self) -> Tensor:
