@@ -1,0 +1,491 @@
+"""The eager engine against the pure equation on a flat vector, and what it records on the way."""
+
+import copy
+import dataclasses
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import gradus
+from gradus import EmpiricalRisk, minimize
+from gradus.data.dataset import Dataset
+from gradus.data.sampling import Sampling
+from gradus.engine import eager
+from gradus.engine.job import Divergence, Job, Outcome, Row
+from gradus.methods import (
+    SGD,
+    Adam,
+    Cosine,
+    GradientDescent,
+    InverseTime,
+    Method,
+    Nesterov,
+    Polyak,
+    Warmup,
+)
+from gradus.risk.penalties import L1, L2, ElasticNet, SquaredL2
+
+N, FEATURES, CLASSES, BATCH, EPOCHS = 20, 4, 3, 6, 3
+
+# Two forms of one float64 computation over a dozen steps of a smooth problem.
+TOLERANCE = {"rtol": 1e-10, "atol": 1e-10}
+
+
+def close(got, expected):
+    got, expected = (torch.as_tensor(value, dtype=torch.float64) for value in (got, expected))
+    torch.testing.assert_close(got, expected, **TOLERANCE)
+
+
+def data(n=N, seed=0, classes=("a", "b", "c"), scale=1.0):
+    random = torch.Generator().manual_seed(seed)
+    x = scale * torch.randn(n, FEATURES, generator=random, dtype=torch.float64)
+    y = torch.randint(CLASSES, (n,), generator=random)
+    return Dataset(x, y, classes=classes, dtype=torch.float64)
+
+
+def fresh(*layers, seed=0):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if not layers:
+            return nn.Sequential(nn.Linear(FEATURES, 5), nn.Tanh(), nn.Linear(5, CLASSES)).double()
+        return nn.Sequential(*(layer() for layer in layers)).double()
+
+
+def job(**changes):
+    sampling = changes.pop("sampling", "shuffle")
+    if isinstance(sampling, str):
+        sampling = Sampling(sampling, n=N, batch_size=BATCH, seed=7)
+    given = {
+        "model": fresh(),
+        "loss": gradus.CrossEntropyLoss(),
+        "penalty": None,
+        "method": SGD(0.1, momentum=0.5),
+        "train": data(),
+        "test": data(n=7, seed=1),
+        "sampling": sampling,
+        "epochs": EPOCHS,
+        "log_every": 1,
+        "seed": 0,
+        "device": torch.device("cpu"),
+        "dtype": torch.float64,
+    }
+    return Job(**(given | changes))
+
+
+def batches_of(job):
+    epochs = (job.sampling.epoch(epoch) for epoch in range(job.epochs))
+    return list(itertools.chain.from_iterable(epochs))
+
+
+def size_of(batch):
+    return len(range(N)[batch]) if isinstance(batch, slice) else len(batch)
+
+
+def ground_truth(job):
+    """The risk on a copy of the model, and the path of the method on the same batches."""
+    risk = EmpiricalRisk(copy.deepcopy(job.model), job.loss, job.train, job.penalty)
+    path = minimize(risk, risk.point, job.method, steps=job.steps, batches=batches_of(job))
+    return risk, path
+
+
+def where(model):
+    return nn.utils.parameters_to_vector(model.parameters()).detach()
+
+
+METHODS = {
+    "gradient-descent": GradientDescent(0.1),
+    "polyak": Polyak(0.1, 0.8),
+    "nesterov": Nesterov(0.1, 0.8),
+    "sgd": SGD(0.1, momentum=0.5),
+    "sgd-all": SGD(0.1, 0.9, dampening=0.2, weight_decay=0.05, maximize=True),
+    "sgd-nesterov": SGD(0.1, momentum=0.5, nesterov=True),
+    "adam": Adam(0.02),
+    "adam-amsgrad": Adam(0.02, weight_decay=0.05, amsgrad=True),
+    "scheduled": Nesterov(Warmup(Cosine(0.2, steps=10), steps=4), 0.8),
+}
+PENALTIES = {
+    "none": None,
+    "l1": L1(0.02),
+    "l2": L2(0.05),
+    "squared-l2": SquaredL2(0.1),
+    "elastic-net": ElasticNet(0.05, 0.4),
+}
+
+
+@pytest.mark.parametrize("sampling", ["shuffle", "sequential", "replacement", "full"])
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("method", METHODS)
+def test_the_engine_walks_the_path_of_the_pure_equation(method, penalty, sampling):
+    """And its history holds, row by row, the loss of each batch at w_t, without the penalty."""
+    given = job(method=METHODS[method], penalty=PENALTIES[penalty], sampling=sampling)
+    risk, path = ground_truth(given)
+    assert not torch.allclose(path.points[-1], path.points[0])
+
+    outcome = eager.execute(given)
+
+    assert outcome.status == "finished"
+    assert outcome.step == given.steps == len(path) - 1
+    close(where(given.model), path.points[-1])
+    batches = batches_of(given)
+    for t, (row, w, batch) in enumerate(zip(outcome.history, path.points, batches, strict=False)):
+        assert row.step == t
+        close(row.loss, risk.mean_loss(w, batch))
+    assert len(outcome.history) == len(batches)
+
+
+@pytest.mark.parametrize("log_every", [1, 2, 3, 100])
+@pytest.mark.parametrize("name", ["shuffle", "sequential", "replacement", "full"])
+@pytest.mark.parametrize("method", [GradientDescent(0.1), Nesterov(InverseTime(0.1, 0.5), 0.9)])
+def test_the_rows_of_the_history(method, name, log_every):
+    """One for each batch whose index within its epoch is a multiple of log_every."""
+    given = job(method=method, sampling=name, log_every=log_every)
+    outcome = eager.execute(given)
+    expected, step, samples = [], 0, 0
+    for epoch in range(1, EPOCHS + 1):
+        for index, batch in enumerate(given.sampling.epoch(epoch - 1)):
+            samples += size_of(batch)
+            if index % log_every == 0:
+                lr = method.lr if isinstance(method.lr, float) else method.lr(step)
+                expected.append((step, samples, epoch, lr))
+            step += 1
+    assert [(row.step, row.samples, row.epoch, row.lr) for row in outcome.history] == expected
+    assert (outcome.step, outcome.samples) == (step, samples)
+    # 20 = 6 + 6 + 6 + 2 without replacement; 4 whole batches of 6 with it.
+    per_epoch = {"replacement": 24}.get(name, N)
+    assert samples == EPOCHS * per_epoch
+    assert [row.samples for row in outcome.evaluation] == [per_epoch, 2 * per_epoch, 3 * per_epoch]
+
+
+@pytest.mark.parametrize(
+    ("method", "layer"),
+    [
+        (SGD(0.1, momentum=0.9), nn.Identity),
+        (SGD(0.1, momentum=0.9), nn.Dropout),
+        (Nesterov(0.1, 0.9), nn.Identity),
+        (Nesterov(0.1, 0.9), lambda: nn.BatchNorm1d(5)),
+        pytest.param(
+            Nesterov(0.1, 0.9),
+            nn.Dropout,
+            marks=pytest.mark.xfail(reason="a logged row draws a mask of its own from the run's"),
+        ),
+    ],
+)
+def test_how_often_rows_are_logged_does_not_change_the_run(method, layer):
+    def run(log_every):
+        model = fresh(lambda: nn.Linear(FEATURES, 5), layer, lambda: nn.Linear(5, CLASSES))
+        given = job(model=model, method=method, log_every=log_every)
+        outcome = eager.execute(given)
+        return {row.step: row for row in outcome.history}, outcome.evaluation, where(model)
+
+    often, seldom = run(1), run(3)
+    assert torch.equal(often[2], seldom[2])
+    assert often[1] == seldom[1]
+    assert seldom[0].items() <= often[0].items()
+    assert len(seldom[0]) < len(often[0])
+
+
+def test_the_report_is_told_every_step_and_every_test_pass():
+    told = []
+    given = job()
+    outcome = eager.execute(given, told.append)
+    steps = [progress for progress in told if progress.evaluation is None]
+    assert [progress.step for progress in steps] == list(range(1, given.steps + 1))
+    assert [progress.loss for progress in steps] == [row.loss for row in outcome.history]
+    assert [progress.samples for progress in steps] == [row.samples for row in outcome.history]
+    passes = [progress for progress in told if progress.evaluation is not None]
+    assert [progress.evaluation for progress in passes] == outcome.evaluation
+    assert [progress.epoch for progress in passes] == [1, 2, 3]
+    assert outcome.samples_per_second == outcome.samples / outcome.train_seconds
+    assert math.isnan(Outcome().samples_per_second)
+
+
+def test_the_evaluation_is_the_mean_over_the_test_examples_and_of_the_losses_seen():
+    given = job(penalty=L2(0.1))
+    risk, path = ground_truth(given)
+    outcome = eager.execute(given)
+    x, y = given.test.batch()
+    steps = given.sampling.steps
+    for epoch, row in enumerate(outcome.evaluation, start=1):
+        nn.utils.vector_to_parameters(path.points[epoch * steps], risk.model.parameters())
+        logits = risk.model(x).detach()
+        assert row.epoch == epoch
+        close(row.test_loss, nn.functional.cross_entropy(logits, y))
+        assert row.test_accuracy == sum(logits.argmax(1).eq(y).tolist()) / len(y)
+        logged = [each for each in outcome.history if each.epoch == epoch]
+        sizes = [size_of(batch) for batch in given.sampling.epoch(epoch - 1)]
+        total = math.fsum(size * each.loss for size, each in zip(sizes, logged, strict=True))
+        close(row.train_loss, total / sum(sizes))
+
+
+def test_regression_has_no_accuracy():
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(N, FEATURES, generator=random, dtype=torch.float64)
+    numbers = Dataset(x, x.sum(1, keepdim=True), dtype=torch.float64)
+    model = fresh(lambda: nn.Linear(FEATURES, 1))
+    given = job(model=model, loss=gradus.MSELoss(), train=numbers, test=numbers)
+    outcome = eager.execute(given)
+    assert [row.test_accuracy for row in outcome.evaluation] == [None] * EPOCHS
+    with torch.no_grad():
+        close(outcome.evaluation[-1].test_loss, (model(x) - x.sum(1, keepdim=True)).square().mean())
+
+
+def test_frozen_parameters_stay_where_they_are():
+    model = fresh()
+    model[0].weight.requires_grad_(False)
+    before = [p.detach().clone() for p in model.parameters()]
+    eager.execute(job(model=model, method=SGD(0.1, weight_decay=0.1)))
+    moved = [not torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True)]
+    assert moved == [False, True, True, True]
+    assert [p.requires_grad for p in model.parameters()] == [False, True, True, True]
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_model_and_data_are_brought_to_the_dtype_of_the_job():
+    images = Dataset(
+        torch.randint(256, (N, FEATURES), dtype=torch.uint8), data().y, ("a", "b", "c"), scale=255.0
+    )
+    for dtype in (torch.float32, torch.float64):
+        given = job(model=fresh(), train=images, test=images, dtype=dtype)
+        outcome = eager.execute(given)
+        assert {p.dtype for p in given.model.parameters()} == {dtype}
+        x = images.x.to(dtype) / 255
+        with torch.no_grad():
+            expected = nn.functional.cross_entropy(given.model(x), images.y).double()
+        # A mean of 20 losses of order 1, in this precision.
+        assert outcome.evaluation[-1].test_loss == pytest.approx(
+            expected.item(), rel=20 * torch.finfo(dtype).eps
+        )
+
+
+# What is random, and what has a memory
+
+
+def test_batch_normalisation_learns_its_statistics_in_training_and_not_in_the_test_pass():
+    model = fresh(lambda: nn.BatchNorm1d(FEATURES, momentum=0.25), lambda: nn.Linear(FEATURES, 3))
+    given = job(model=model, sampling="sequential", test=data(n=7, seed=1, scale=100.0))
+    x = given.train.x
+    mean, variance = torch.zeros(FEATURES).double(), torch.ones(FEATURES).double()
+    for batch in batches_of(given):
+        mean = 0.75 * mean + 0.25 * x[batch].mean(0)
+        variance = 0.75 * variance + 0.25 * x[batch].var(0)
+    for method in (SGD(0.1), Nesterov(0.1, 0.9)):  # Nesterov's rows need a second evaluation
+        again = dataclasses.replace(given, model=copy.deepcopy(model), method=method)
+        eager.execute(again)
+        close(again.model[0].running_mean, mean)
+        close(again.model[0].running_var, variance)
+        assert again.model[0].num_batches_tracked == given.steps
+
+
+def test_the_test_pass_is_in_eval_mode_and_training_in_train_mode():
+    modes = []
+
+    class Watch(nn.Identity):
+        def forward(self, x):
+            modes.append((self.training, len(x)))
+            return x
+
+    model = fresh(Watch, lambda: nn.Linear(FEATURES, CLASSES))
+    model.eval()
+    eager.execute(job(model=model, sampling="sequential", epochs=2))
+    assert modes == 2 * [(True, 6), (True, 6), (True, 6), (True, 2), (False, 7)]
+
+
+def dropout_losses(seed, epochs, sampling="full", before=0):
+    """With lr 0 the losses vary with the masks (and the batches) alone."""
+    model = fresh(nn.Dropout, lambda: nn.Linear(FEATURES, CLASSES))
+    torch.manual_seed(before)
+    given = job(
+        model=model, method=GradientDescent(0.0), seed=seed, epochs=epochs, sampling=sampling
+    )
+    return [row.loss for row in eager.execute(given).history]
+
+
+@pytest.mark.parametrize("sampling", ["full", "shuffle"])
+def test_dropout_depends_on_seed_and_epoch_and_on_nothing_before(sampling):
+    losses = dropout_losses(0, 3, sampling)
+    assert losses == dropout_losses(0, 3, sampling, before=99)
+    assert losses[: len(losses) // 3] == dropout_losses(0, 1, sampling)
+    assert len(set(losses)) == len(losses)
+    assert set(losses).isdisjoint(dropout_losses(1, 3, sampling))
+
+
+# How runs end early
+
+
+class Exploding(nn.Module):
+    """A linear model whose output is not finite from some pass on (the test pass not counted)."""
+
+    def __init__(self, after, value=math.nan):
+        super().__init__()
+        self.linear = nn.Linear(FEATURES, CLASSES, dtype=torch.float64)
+        self.passes, self.after, self.value = 0, after, value
+
+    def forward(self, x):
+        if self.training:
+            self.passes += 1
+            if self.passes > self.after:
+                return self.linear(x) + self.value
+        return self.linear(x)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("after", [0, 1, 3, 4, 6])
+@pytest.mark.parametrize("log_every", [1, 3])
+def test_a_loss_that_is_not_finite_ends_the_run_before_its_step(after, value, log_every):
+    """The parameters are those at which the loss was not finite: no step is taken from there."""
+    torch.manual_seed(0)
+    model = Exploding(after, value)
+    method = SGD(InverseTime(0.1, 1.0), momentum=0.5)
+    given = job(model=model, method=method, log_every=log_every)
+    calm = dataclasses.replace(given, model=copy.deepcopy(model))
+    calm.model.after = 10**9
+    risk, path = ground_truth(calm)
+    batches = batches_of(given)
+
+    outcome = eager.execute(given)
+
+    assert outcome.status == "diverged"
+    assert (outcome.step, outcome.samples) == (after, sum(map(size_of, batches[:after])))
+    found = outcome.divergence
+    assert (found.step, found.epoch) == (after, after // 4 + 1)
+    assert not math.isfinite(found.loss)
+    assert found.lr == 0.1 / (1 + after)
+    if after:
+        close(found.last_finite_loss, risk.mean_loss(path.points[after - 1], batches[after - 1]))
+    else:
+        assert found.last_finite_loss is None
+    close(where(model), path.points[after])
+    assert [row.step for row in outcome.history] == [
+        t for t in range(after) if t % 4 % log_every == 0
+    ]
+    assert all(math.isfinite(row.loss) for row in outcome.history)
+    assert len(outcome.evaluation) == after // 4
+
+
+def test_too_large_a_learning_rate_diverges_on_its_own():
+    """f = w^2 grows by (1 - 2 lr)^2 = 10^4 a step, from 1 past the largest float32, 3.4e38."""
+    ones, zeros = torch.ones(4, 1), torch.zeros(4, 1)
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    given = job(
+        model=model,
+        loss=gradus.MSELoss(),
+        method=GradientDescent(50.5),
+        train=Dataset(ones, zeros),
+        test=Dataset(zeros, zeros),
+        sampling=Sampling("full", n=4),
+        epochs=40,
+        dtype=torch.float32,
+    )
+    outcome = eager.execute(given)
+    assert outcome.status == "diverged"
+    assert outcome.divergence == Divergence(10, 11, math.inf, pytest.approx(1e36, rel=1e-4), 50.5)
+    assert [row.loss for row in outcome.history] == pytest.approx(
+        [1e4**t for t in range(10)], rel=1e-4
+    )
+    assert abs(model.weight.item()) == pytest.approx(1e20, rel=1e-4)
+
+
+def test_a_test_loss_that_is_not_finite_ends_the_run_too():
+    given = job(
+        test=dataclasses.replace(data(n=7, seed=1), x=torch.full((7, 4), math.nan).double())
+    )
+    outcome = eager.execute(given)
+    assert outcome.status == "diverged"
+    assert (outcome.divergence.step, outcome.divergence.epoch) == (4, 1)
+    assert outcome.divergence.last_finite_loss == outcome.history[-1].loss
+    assert outcome.evaluation == []
+    assert len(outcome.history) == 4
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["every step", "logged rows"])
+@pytest.mark.parametrize("log_every", [1, 3])
+@pytest.mark.parametrize("after", [0, 2, 5])
+def test_on_a_device_that_is_asked_seldom_divergence_is_dated_back(after, log_every, late):
+    """As on an accelerator: found at the next row or at the end of the epoch, dated to its step."""
+    torch.manual_seed(0)
+    execution = eager._Execution(job(model=Exploding(after), log_every=log_every), lambda _: None)
+    execution.looks_at_every_step = not late
+    outcome = execution.run()
+    assert outcome.status == "diverged"
+    assert outcome.divergence.step == after
+    assert (outcome.divergence.last_finite_loss is None) == (after == 0)
+    assert [row.step for row in outcome.history] == [
+        t for t in range(after) if t % 4 % log_every == 0
+    ]
+
+
+@pytest.mark.parametrize("log_every", [1, 3, 100])
+def test_a_device_that_is_asked_seldom_gives_the_same_record(log_every):
+    def run(every_step):
+        execution = eager._Execution(job(log_every=log_every), lambda _: None)
+        execution.looks_at_every_step = every_step
+        outcome = execution.run()
+        return outcome.history, outcome.evaluation, where(execution.model).tolist()
+
+    assert run(True) == run(False)
+
+
+@pytest.mark.parametrize("at", [1, 4, 7, 12])
+def test_an_interrupted_run_keeps_its_rows_and_where_it_stood(at):
+    def interrupt(progress):
+        if progress.step == at and progress.evaluation is None:
+            raise KeyboardInterrupt
+
+    given = job()
+    _, path = ground_truth(given)
+    whole = eager.execute(job())
+    outcome = eager.execute(given, interrupt)
+    assert outcome.status == "interrupted"
+    assert outcome.divergence is None
+    assert outcome.step == at
+    assert outcome.history == whole.history[:at]
+    assert outcome.samples == whole.history[at - 1].samples
+    assert outcome.evaluation == whole.evaluation[: (at - 1) // 4]
+    close(where(given.model), path.points[at])
+
+
+def test_an_interruption_after_a_test_pass_keeps_the_pass():
+    def interrupt(progress):
+        if progress.evaluation is not None:
+            raise KeyboardInterrupt
+
+    outcome = eager.execute(job(), interrupt)
+    assert (outcome.status, outcome.step, len(outcome.evaluation)) == ("interrupted", 4, 1)
+
+
+def test_other_errors_are_not_swallowed():
+    def fail(progress):
+        raise RuntimeError("full disk")
+
+    with pytest.raises(RuntimeError, match=r"^full disk$"):
+        eager.execute(job(), fail)
+
+
+def test_the_engine_takes_any_method():
+    """Also one that is not first-order, through value and gradient of the risk."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Halving(Method):
+        """Takes the gradient step if it lowers f on the batch, else half of it."""
+
+        lr: float
+
+        def init(self, w):
+            return 0
+
+        def step(self, f, w, state, batch=None):
+            g = f.gradient(w, batch)
+            after = w - self.lr * g
+            if f.value(after, batch) > f.value(w, batch):
+                after = w - self.lr / 2 * g
+            return after, state + 1
+
+    given = job(method=Halving(1.0))
+    _, path = ground_truth(given)
+    outcome = eager.execute(given)
+    close(where(given.model), path.points[-1])
+    assert isinstance(outcome.history[0], Row)
