@@ -112,7 +112,7 @@ def compare(own: Result, peer: Result) -> bool:
 
 
 def main() -> None:
-    """Run both jobs on both sides, print how far they part and a verdict; exit code 1 if too far."""
+    """Run both jobs on both sides, print how far they part, and exit with 1 if too far."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.exactness",
         description=__doc__,
