@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Literal, get_args
 
 import numpy as np
@@ -94,6 +95,10 @@ class Sampling:
             order = self._order(epoch).to(device)
             for start in range(0, len(order), self.batch_size):
                 yield order[start : start + self.batch_size]
+
+    def __iter__(self) -> Iterator[Tensor | slice]:
+        """All batches, epoch after epoch, without end."""
+        return chain.from_iterable(self.epoch(epoch) for epoch in count())
 
     def _order(self, epoch: int) -> Tensor:
         random = np.random.default_rng((self.seed, epoch))
