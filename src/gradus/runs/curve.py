@@ -38,8 +38,8 @@ class TrainingCurve:
 
     @property
     def window(self) -> int:
-        """A fiftieth of the curve, as an odd number of rows; 1 where they are few."""
-        return 1 if len(self.loss) < 50 else 2 * (len(self.loss) // 100) + 1
+        """About a twenty-fifth of the curve, as an odd number of rows; 1 where they are few."""
+        return 2 * (len(self.loss) // 50) + 1
 
     @property
     def smooth(self) -> NDArray[np.float64]:
@@ -75,7 +75,7 @@ def draw(curve: TrainingCurve) -> Figure:
                 curve.smooth,
                 color=SMOOTH,
                 linewidth=2.2,
-                label=f"mean over {curve.window} of them",
+                label=f"running mean of {curve.window}",
             )
         if len(curve.test_loss):
             axes.plot(
