@@ -121,7 +121,8 @@ class _Execution:
     def _log(self, epoch: int, batch: Batch) -> None:
         outcome, loss = self.outcome, self.oracle.seen
         if self.oracle.point is not self.w:
-            loss = self.resting.mean_loss(self.w, batch)
+            with torch.random.fork_rng():  # logging draws nothing that training would draw
+                loss = self.resting.mean_loss(self.w, batch)
         lr = self._lr(outcome.step)
         outcome.history.append(Row(outcome.step, outcome.samples, epoch, loss.item(), lr))
 

@@ -20,7 +20,7 @@ def evaluate(model: nn.Module, loss: Loss, data: Dataset) -> tuple[float, float 
     was_training = model.training
     model.eval()
     totals, masses, correct = [], [], torch.zeros((), dtype=torch.int64)
-    with torch.inference_mode():
+    with torch.no_grad():
         for at in range(0, len(data), CHUNK):
             x, y = data.batch(slice(at, at + CHUNK))
             output = model(x)
