@@ -2,8 +2,8 @@
 
 Every contender runs in a process of its own, with torch's own number of threads; they take turns,
 so that what else the machine does falls on all of them, and are compared within a turn. With
-``--patience`` a contender waits for a machine that nobody else uses, and is measured again where
-others took more than 10 % of it meanwhile: one rule for all of them.
+``--patience`` they wait for a machine that nobody else uses, and a turn in which others took more
+than 10 % of it is measured again, all of it.
 
     gradus   the command: ``gradus train fashion-mnist --sampling sequential``, everything included
     memory   PyTorch on tensors in memory, each batch sliced and converted, fused optimizer
@@ -126,18 +126,34 @@ def measure(job: Job, batch_size: int, contender: Contender, turn: int) -> Measu
     )
 
 
-def measure_undisturbed(
-    job: Job, batch_size: int, contender: Contender, turn: int, patience: float
-) -> Measurement:
-    """Run one contender until others left it alone, for at most ``patience`` seconds more."""
+def measure_turn(job: Job, batch_size: int, turn: int, patience: float) -> list[Measurement]:
+    """Run every contender once, and all of them again while others disturbed any.
+
+    A turn is kept or repeated as a whole, so that what is compared was measured side by side.
+
+    Args:
+        job: what is measured.
+        batch_size: of all contenders.
+        turn: its number, for the record.
+        patience: seconds after which the turn is kept as it is.
+    """
     until = time.monotonic() + patience
     while True:
-        while time.monotonic() < until and processes.share_taken_by_others() > DISTURBED:
-            pass
-        one = measure(job, batch_size, contender, turn)
-        if time.monotonic() >= until or one.others is None or one.others <= DISTURBED:
-            return one
-        _tell(f"disturbed, again: batch {batch_size}  {contender}{_taken([one])}")
+        measured: list[Measurement] = []
+        for contender in CONTENDERS:
+            while time.monotonic() < until and processes.share_taken_by_others() > DISTURBED:
+                pass
+            one = measure(job, batch_size, contender, turn)
+            measured.append(one)
+            _tell(
+                f"turn {turn}  batch {batch_size}  {contender:<6}  "
+                f"{one.train:.2f} s per epoch, {one.whole:.1f} s in all{_taken([one])}"
+            )
+            if time.monotonic() < until and (one.others or 0.0) > DISTURBED:
+                _tell("disturbed: this turn is measured again")
+                break
+        else:
+            return measured
 
 
 def table(
@@ -285,7 +301,7 @@ def main() -> None:
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="how long each measurement may wait for a quiet machine, and be repeated",
+        help="how long each turn may wait for a quiet machine, and be repeated",
     )
     add_data_options(parser)
     given = parser.parse_args()
@@ -297,16 +313,10 @@ def main() -> None:
         job = Job(given.method, given.epochs, folder, data)
         try:
             help_seconds = [processes.run(HELP).wall for _ in range(5)]
-            measured = []
+            measured: list[Measurement] = []
             for turn in range(1, given.repeats + 1):
                 for batch_size in given.batch_sizes:
-                    for contender in CONTENDERS:
-                        one = measure_undisturbed(job, batch_size, contender, turn, given.patience)
-                        measured.append(one)
-                        _tell(
-                            f"turn {turn}/{given.repeats}  batch {batch_size}  {contender:<6}  "
-                            f"{one.train:.2f} s per epoch, {one.whole:.1f} s in all{_taken([one])}"
-                        )
+                    measured += measure_turn(job, batch_size, turn, given.patience)
         except processes.ProcessFailedError as error:
             refuse(str(error))
         except KeyboardInterrupt:
