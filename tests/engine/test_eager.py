@@ -115,9 +115,16 @@ PENALTIES = {
 }
 
 
-@pytest.mark.parametrize("sampling", ["shuffle", "sequential", "replacement", "full"])
-@pytest.mark.parametrize("penalty", PENALTIES)
-@pytest.mark.parametrize("method", METHODS)
+# Every method with every penalty, and every method under every sampling.
+WALKS = [(method, penalty, "shuffle") for method in METHODS for penalty in PENALTIES]
+WALKS += [
+    (method, "none", sampling)
+    for method in METHODS
+    for sampling in ("sequential", "replacement", "full")
+]
+
+
+@pytest.mark.parametrize(("method", "penalty", "sampling"), WALKS)
 def test_the_engine_walks_the_path_of_the_pure_equation(method, penalty, sampling):
     """And its history holds, row by row, the loss of each batch at w_t, without the penalty."""
     given = job(method=METHODS[method], penalty=PENALTIES[penalty], sampling=sampling)
