@@ -86,6 +86,14 @@ def test_a_record_opens_as_the_run_that_wrote_it(run):
     assert opened.plot().axes[0].get_title() == "Optimizer-SGD lr-0.1 mt-0.5 bs-16"
 
 
+def test_a_run_in_double_precision_opens_in_double_precision(tmp_path):
+    run = train(RunSpec(**QUICK, dtype="float64"), out=tmp_path)
+    opened = open_run(tmp_path).model
+    for ours, theirs in zip(opened.parameters(), run.model.parameters(), strict=True):
+        assert ours.dtype == torch.float64
+        assert torch.equal(ours, theirs)
+
+
 def test_the_same_spec_gives_the_same_record_and_leaves_the_random_state(run):
     torch.manual_seed(7)
     before = torch.get_rng_state()
@@ -241,9 +249,9 @@ def test_a_model_of_ones_own_trains_repeats_and_reopens(name, tmp_path):
     run, again = train(spec, out=tmp_path / "a"), train(spec)
     assert run.history.equals(again.history)
     assert run.summary["final"]["test_accuracy"] > 0.7
-    opened = open_run(tmp_path / "a").model.eval()
+    opened = open_run(tmp_path / "a").model
     x, _ = load("digits").test.batch()
-    assert torch.equal(opened(x), run.model.eval()(x))
+    assert torch.equal(opened(x), run.model(x))
 
 
 @pytest.mark.usefixtures("own_models")

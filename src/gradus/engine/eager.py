@@ -108,23 +108,22 @@ class _Execution:
                             return None
                         self.last_loss = value
                     looked_at += values
-                outcome.samples += size
                 if logged:
-                    self._log(epoch, batch)
+                    self._log(epoch, batch, outcome.samples + size)
                 self.w, self.state = w, state
-                outcome.step += 1
+                outcome.step, outcome.samples = outcome.step + 1, outcome.samples + size
                 self.report(Progress(epoch, outcome.step, outcome.samples, self.last_loss))
         finally:
             outcome.train_seconds += time.perf_counter() - started
         return float(np.average(looked_at, weights=sizes))
 
-    def _log(self, epoch: int, batch: Batch) -> None:
+    def _log(self, epoch: int, batch: Batch, samples: int) -> None:
         outcome, loss = self.outcome, self.oracle.seen
         if self.oracle.point is not self.w:
             with torch.random.fork_rng():  # logging draws nothing that training would draw
                 loss = self.resting.mean_loss(self.w, batch)
         lr = self._lr(outcome.step)
-        outcome.history.append(Row(outcome.step, outcome.samples, epoch, loss.item(), lr))
+        outcome.history.append(Row(outcome.step, samples, epoch, loss.item(), lr))
 
     def _test(self, epoch: int, train_loss: float) -> None:
         outcome, started = self.outcome, time.perf_counter()

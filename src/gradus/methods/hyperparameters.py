@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
+from numbers import Integral, Real
 
 from torch import Tensor
 
@@ -21,9 +21,9 @@ def require(
         interval += f" >= {at_least:g}"
     if below < math.inf:
         interval += f" and < {below:g}"
-    if isinstance(value, bool) or not isinstance(value, float | int):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be {interval}, not {value!r}")
-    if not (math.isfinite(value) and at_least <= value < below):
+    if not (math.isfinite(value) and at_least <= float(value) < below):
         raise ValueError(f"{name} must be {interval}, not {value!r}")
 
 

@@ -237,6 +237,8 @@ class EmpiricalRisk:
         if isinstance(batch, Tensor):
             return list(torch.split(batch, size))
         examples = range(len(self.data))[batch or slice(None)]
+        if not examples:
+            raise ValueError(f"the batch {batch} holds none of the {len(self.data)} examples")
         pieces = (examples[at : at + size] for at in range(0, len(examples), size))
         return [slice(piece.start, piece.stop, piece.step) for piece in pieces]
 

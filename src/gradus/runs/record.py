@@ -81,9 +81,10 @@ class Run:
 
     @cached_property
     def model(self) -> nn.Module:
-        """The model with its final parameters."""
+        """The model with its final parameters, in ``eval`` mode."""
         if self.trained is not None:
             return self.trained
+        import torch
         from safetensors.torch import load_model
 
         from gradus.models.networks import build
@@ -97,8 +98,9 @@ class Run:
             log_probabilities=self.spec.takes_log_probabilities,
         )
         assert self.folder is not None
+        model = model.to(getattr(torch, self.spec.dtype))
         load_model(model, self.folder / "model.safetensors")
-        return model
+        return model.eval()
 
     @property
     def curve(self) -> TrainingCurve:

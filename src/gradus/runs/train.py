@@ -128,7 +128,7 @@ def train(
         table(outcome.history, HISTORY),
         table(outcome.evaluation, EVALUATION),
         folder,
-        job.model.cpu(),
+        job.model.cpu().eval(),
     )
     if folder is not None:
         run.save(folder)
