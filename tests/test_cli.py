@@ -215,3 +215,16 @@ def test_on_a_terminal_the_progress_is_one_live_line(tmp_path):
     assert "left" in text
     assert text.count("epoch 1") > 3
     assert "test accuracy" in text
+
+
+def test_runs_started_at_once_take_a_folder_each(tmp_path):
+    command = [sys.executable, "-m", "gradus", "train", "--model", "linear", "--epochs", "1"]
+    processes = [
+        subprocess.Popen([*command, "--quiet"], cwd=tmp_path, env=ENVIRONMENT) for _ in range(3)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+    assert {path.parent.name for path in tmp_path.glob("runs/*/run.json")} == {
+        "digits-sgd-1",
+        "digits-sgd-2",
+        "digits-sgd-3",
+    }

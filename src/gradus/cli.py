@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from itertools import count
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from gradus._version import __version__
 from gradus.errors import InputError
+
+if TYPE_CHECKING:
+    from gradus.runs.spec import RunSpec
 
 DONE, WRONG, DIVERGED, INTERRUPTED = 0, 2, 3, 130
 
@@ -92,16 +97,20 @@ def train(
     from gradus import report
     from gradus.runs.train import train as train_run
 
-    out = out or _fresh_folder(run_spec.data, run_spec.method)
-    if quiet:
-        run = train_run(run_spec, out=out, overwrite=overwrite, data_dir=data_dir)
-        click.echo(out)
-    else:
-        with report.Live() as live:
-            run = train_run(
-                run_spec, out=out, overwrite=overwrite, data_dir=data_dir, observe=live.observe
-            )
-        report.close(run)
+    with _fresh_folder(run_spec) if out is None else nullcontext(out) as folder:
+        if quiet:
+            run = train_run(run_spec, out=folder, overwrite=overwrite, data_dir=data_dir)
+            click.echo(folder)
+        else:
+            with report.Live() as live:
+                run = train_run(
+                    run_spec,
+                    out=folder,
+                    overwrite=overwrite,
+                    data_dir=data_dir,
+                    observe=live.observe,
+                )
+            report.close(run)
     return {"finished": DONE, "diverged": DIVERGED, "interrupted": INTERRUPTED}[run.status]
 
 
@@ -126,12 +135,27 @@ def _fail(message: str) -> None:
     sys.exit(WRONG)
 
 
-def _fresh_folder(data: str, method: str) -> Path:
-    """The first of runs/DATA-METHOD-1, -2, .. that is not there yet."""
-    n = 1
-    while (folder := Path("runs") / f"{Path(data).stem}-{method}-{n}").exists():
-        n += 1
-    return folder
+@contextmanager
+def _fresh_folder(spec: RunSpec) -> Iterator[Path]:
+    """The first of runs/DATA-METHOD-1, -2, .. that nobody has, taken at once.
+
+    It is given back where no run comes to stand in it.
+    """
+    runs = Path("runs")
+    for n in count(1):
+        folder = runs / f"{Path(spec.data).stem}-{spec.method}-{n}"
+        try:
+            folder.mkdir(parents=True)
+            break
+        except FileExistsError:
+            continue
+    try:
+        yield folder
+    except BaseException:
+        for empty in (folder, runs):
+            with suppress(OSError):
+                empty.rmdir()
+        raise
 
 
 def _option(name: str) -> click.Option:
