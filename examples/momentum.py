@@ -19,7 +19,7 @@ def main() -> None:
         gradus.methods.Nesterov(lr=0.01, beta=0.8),
     ):
         path = gradus.minimize(valley, start, method, steps=100)
-        print(f"{method.title:16s} f = {path.values[-1]:.2e}")
+        print(f"{type(method).__name__:16s} f = {path.values[-1]:.2e}")
 
 
 if __name__ == "__main__":

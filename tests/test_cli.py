@@ -158,6 +158,23 @@ def test_wrong_input_is_one_line_and_exit_code_2(call, arguments, message):
     assert not Path("runs").exists()
 
 
+def test_a_repeated_list_option_adds_to_the_list(call):
+    Path("table.csv").write_text("a,b,c,y\n" + "".join(f"{i},{i},{i},{i}.5\n" for i in range(40)))
+    options = ["--target", "y", "--drop", "a", "--drop", "b", "--model", "linear", "--quiet"]
+    code, _, _ = call("train", "table.csv", *options, "--standardize", "--lr", "1e-6", "--out", "o")
+    assert code == 0
+    run = gradus.open_run("o")
+    assert run.spec.drop == ("a", "b")
+    assert run.summary["data"]["features"] == ["c"]
+
+
+def test_paths_are_printed_as_they_are(call):
+    code, out, _ = call("train", *QUICK, "--out", "o[bold]x[/y]")
+    assert code == 0
+    assert "o[bold]x[/y]/loss.png" in out
+    assert Path("o[bold]x[/y]/loss.png").exists()
+
+
 def test_a_folder_that_holds_a_run_needs_overwrite(call):
     assert call("train", *QUICK, "--quiet", "--out", "x")[0] == 0
     code, _, err = call("train", *QUICK, "--quiet", "--out", "x")

@@ -30,6 +30,13 @@ def test_commands_of_the_readme_train(command, tmp_path, monkeypatch):
     assert (tmp_path / "loss.png").exists()
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "benchmarks/RESULTS.md"])
+def test_links_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (ROOT / page).parent.joinpath(target).exists(), target
+
+
 def test_the_readme_shows_every_kind_of_run():
     text = "\n".join(COMMANDS)
     for expected in ("fashion-mnist", "--target", "--model examples.", "--spec", "--method adam"):

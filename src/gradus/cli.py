@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import click
 
@@ -101,6 +101,7 @@ def train(
         if quiet:
             run = train_run(run_spec, out=folder, overwrite=overwrite, data_dir=data_dir)
             click.echo(folder)
+            report.ending(run)
         else:
             with report.Live() as live:
                 run = train_run(
@@ -125,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         _fail(f"{error.filename or 'output'}: {error.strerror or error}")
     except (KeyboardInterrupt, click.Abort):
-        click.echo("gradus: interrupted before the first step; nothing was recorded", err=True)
+        click.echo("gradus: interrupted", err=True)
         sys.exit(INTERRUPTED)
     sys.exit(code)
 
@@ -142,10 +143,11 @@ def _fresh_folder(spec: RunSpec) -> Iterator[Path]:
     It is given back where no run comes to stand in it.
     """
     runs = Path("runs")
+    runs.mkdir(exist_ok=True)
     for n in count(1):
         folder = runs / f"{Path(spec.data).stem}-{spec.method}-{n}"
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
             break
         except FileExistsError:
             continue
@@ -169,8 +171,17 @@ def _option(name: str) -> click.Option:
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
         described += f"  [default: {shown}]"
     kinds = field.annotation, *get_args(field.annotation)
+    if any(get_origin(kind) is tuple for kind in kinds):
+        return click.Option(
+            [flag(name)], multiple=True, callback=_joined, metavar="A,B,..", help=described
+        )
     if bool in kinds:
         return click.Option([flag(name)], is_flag=True, default=None, help=described)
     kind = "N" if int in kinds else "X" if float in kinds else "TEXT"
     metavar = "|".join(choices(field.annotation)) or kind
     return click.Option([flag(name)], metavar=metavar, help=described)
+
+
+def _joined(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> str | None:
+    """A list given at once, or by repeating the option."""
+    return ",".join(given) if given else None

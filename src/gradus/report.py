@@ -9,7 +9,6 @@ from types import TracebackType
 
 import rich.progress as bars
 from rich.console import Console
-from rich.table import Table
 
 from gradus.data.dataset import Split
 from gradus.engine.job import Job, Progress
@@ -24,7 +23,7 @@ class Live:
     """Progress on stderr: one live line on a terminal, plain lines elsewhere."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = _stderr()
         self.bar = bars.Progress(
             bars.TextColumn("{task.fields[epoch]}"),
             bars.BarColumn(bar_width=24),
@@ -105,46 +104,31 @@ class Live:
 
 def close(run: Run) -> None:
     """The closing words: the curve, the figures, and where the record stands."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     summary, final = run.summary, run.summary["final"]
     if run.history.num_rows > 1:
         width = max(30, min(72, console.width - 12))
         console.print(in_terminal(run.curve, width=width), markup=False)
-    figures = Table.grid(padding=(0, 2))
+    figures: dict[str, str] = {}
     if final is not None:
-        figures.add_row("test loss", _number(final["test_loss"]))
+        figures["test loss"] = _number(final["test_loss"])
         if final["test_accuracy"] is not None:
-            figures.add_row("test accuracy", f"{100 * final['test_accuracy']:.2f} %")
-        figures.add_row("training loss", _number(final["train_loss"]))
-    seconds = summary["timings"]["train_seconds"]
+            figures["test accuracy"] = f"{100 * final['test_accuracy']:.2f} %"
+        figures["training loss"] = _number(final["train_loss"])
     speed = summary["timings"]["samples_per_second"]
     pace = "" if math.isnan(speed) else f", {speed:,.0f} samples/s"
-    figures.add_row(
-        "steps", f"{summary['steps']:,} in {_duration(seconds)} ({summary['engine']}{pace})"
-    )
-    figures.add_row("record", str(run.folder))
-    figures.add_row("curve", str(run.folder and run.folder / "loss.png"))
-    console.print(figures, soft_wrap=True)
-    told = Console(stderr=True, highlight=False)
-    if run.status == "diverged":
-        found = summary["divergence"]
-        last = found["last_finite_loss"]
-        before = (
-            "the first loss" if last is None else f"after a last finite loss of {_number(last)}"
-        )
-        told.print(
-            f"gradus: diverged at step {found['step']} (epoch {found['epoch']}): loss "
-            f"{found['loss']} {before}, learning rate {found['lr']:g}; {found['hint']}",
-            style="red",
-            soft_wrap=True,
-        )
-    if run.status == "interrupted":
-        told.print(f"gradus: interrupted at step {summary['steps']}", style="red", soft_wrap=True)
+    seconds = _duration(summary["timings"]["train_seconds"])
+    figures["steps"] = f"{summary['steps']:,} in {seconds} ({summary['engine']}{pace})"
+    figures["record"] = str(run.folder)
+    figures["curve"] = str(run.folder and run.folder / "loss.png")
+    for name, figure in figures.items():
+        console.print(f"{name:14} {figure}", soft_wrap=True)
+    ending(run)
     sparse, every = run.history.num_rows, run.spec.log_every
     per_epoch = max(1, summary["steps"] // run.spec.epochs)
     if run.status == "finished" and sparse < 20 and every > 1 and summary["steps"] >= 20:
         finer = max(1, min(every // 2, per_epoch * run.spec.epochs // 100))
-        told.print(f"The curve has {sparse} points; --log-every {finer} gives a finer one.")
+        _stderr().print(f"Points of the curve: {sparse}; --log-every {finer} gives a finer one.")
 
 
 def _number(value: float | None) -> str:
@@ -160,3 +144,24 @@ def _duration(seconds: float) -> str:
         if seconds < 10
         else f"{rest} s"
     )
+
+
+def ending(run: Run) -> None:
+    """Why a run ended early, on stderr."""
+    if run.status == "diverged":
+        found = run.summary["divergence"]
+        last = found["last_finite_loss"]
+        before = "at once" if last is None else f"after a last finite loss of {_number(last)}"
+        _stderr().print(
+            f"gradus: diverged at step {found['step']} (epoch {found['epoch']}): loss "
+            f"{found['loss']} {before}, learning rate {found['lr']:g}; {found['hint']}",
+            style="red",
+            soft_wrap=True,
+        )
+    if run.status == "interrupted":
+        steps = run.summary["steps"]
+        _stderr().print(f"gradus: interrupted at step {steps}", style="red", soft_wrap=True)
+
+
+def _stderr() -> Console:
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)

@@ -1,5 +1,7 @@
 """The order is a pure function of (seed, epoch), and each sampling is what its name says."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
@@ -50,10 +52,31 @@ def test_epochs_and_seeds_give_other_orders(name):
     assert len(set(orders)) == 4
 
 
+def seed_of(seed, epoch):
+    """A stream of its own for the order of each epoch, apart from that of the split."""
+    return np.random.SeedSequence(seed, spawn_key=(0, epoch))
+
+
+def test_the_order_of_an_epoch_is_drawn_apart_from_all_else():
+    order = torch.cat(list(Sampling("shuffle", 50, 7, seed=5).epoch(0))).tolist()
+    assert order != np.random.default_rng(5).permutation(50).tolist()
+    later = torch.cat(list(Sampling("shuffle", 50, 7, seed=5 + 2**32).epoch(0))).tolist()
+    assert later != torch.cat(list(Sampling("shuffle", 50, 7, seed=5).epoch(1))).tolist()
+
+
+@pytest.mark.parametrize("name", SAMPLINGS)
+def test_samples_before_a_step_are_those_of_the_batches_before_it(name):
+    sampling, total = Sampling(name, n=10, batch_size=4), 0
+    batches = list(islice(sampling, 3 * sampling.steps))
+    for step, batch in enumerate(batches):
+        assert sampling.samples_before(step) == total
+        total += batch.stop - batch.start if isinstance(batch, slice) else len(batch)
+
+
 def test_shuffle_is_the_permutation_of_numpy():
     order = torch.cat(list(Sampling("shuffle", 30, 7, seed=5).epoch(3)))
     assert order.dtype == torch.int64
-    assert order.tolist() == np.random.default_rng((5, 3)).permutation(30).tolist()
+    assert order.tolist() == np.random.default_rng(seed_of(5, epoch=3)).permutation(30).tolist()
 
 
 def test_replacement_is_uniform():

@@ -385,7 +385,9 @@ def test_too_large_a_learning_rate_diverges_on_its_own():
     )
     outcome = eager.execute(given)
     assert outcome.status == "diverged"
-    assert outcome.divergence == Divergence(10, 11, math.inf, pytest.approx(1e36, rel=1e-4), 50.5)
+    assert outcome.divergence == Divergence(
+        10, 40, 11, math.inf, pytest.approx(1e36, rel=1e-4), 50.5
+    )
     assert [row.loss for row in outcome.history] == pytest.approx(
         [1e4**t for t in range(10)], rel=1e-4
     )

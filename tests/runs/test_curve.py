@@ -51,3 +51,13 @@ def test_the_small_curve_falls_from_the_upper_left_to_the_lower_right():
     blocks = [[column for column, c in enumerate(row) if "▀" <= c <= "▟"] for row in rows]
     assert min(blocks[0]) < 5
     assert max(blocks[-1]) > 30
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e9])
+def test_the_small_curve_names_its_highest_and_lowest_loss(scale):
+    curve = curve_of(400)
+    scaled = TrainingCurve("", curve.samples, scale * curve.loss, *(curve.samples[:0],) * 2)
+    rows = [line for line in in_terminal(scaled, width=40).splitlines() if line.startswith("│")]
+    assert rows[0].endswith(f"│ {scaled.smooth.max():.3g}")
+    assert rows[-1].endswith(f"│ {scaled.smooth.min():.3g}")
+    assert all(len(row) < 60 for row in rows)

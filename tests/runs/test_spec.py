@@ -85,6 +85,7 @@ def test_a_cosine_ends_with_the_run():
         ({"method": "adam", "betas": "0.9,1"}, "--betas[1] must be a finite number >= 0 and < 1"),
         ({"nesterov": True, "momentum": 0}, "--nesterov needs momentum > 0"),
         ({"engine": "native"}, "--engine native: choose auto | eager"),
+        ({"method": ["sgd"]}, "--method ['sgd']: choose sgd"),
         ({"seed": -1}, "--seed -1: must be greater than or equal to 0"),
     ],
 )
@@ -116,6 +117,11 @@ def test_a_spec_survives_json_and_toml(options, tmp_path):
     assert RunSpec.read_file(tmp_path / "run.toml", {}) == spec
 
 
+def test_a_toml_may_write_its_keys_as_the_command_line_does(tmp_path):
+    (tmp_path / "run.toml").write_text("batch-size = 32\n")
+    assert RunSpec.read_file(tmp_path / "run.toml", {}).batch_size == 32
+
+
 def test_changes_to_a_file_take_the_options_of_a_changed_choice_with_them(tmp_path):
     (tmp_path / "run.toml").write_text('method = "sgd"\nlr = 0.5\nmomentum = 0.9\nepochs = 3\n')
     spec = RunSpec.read_file(tmp_path / "run.toml", {"method": "adam"})
@@ -128,6 +134,7 @@ def test_changes_to_a_file_take_the_options_of_a_changed_choice_with_them(tmp_pa
         ("a.toml", "lr = ", "not a run's specification"),
         ("a.toml", "learning = 3", "a.toml: --learning: no such option"),
         ("run.json", "{}", "not a run's specification"),
+        ("run.json", '{"spec": [1, 2]}', "not a run's specification"),
         ("absent.toml", None, "no such file; give a TOML file or a run.json"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 import gradus
 from gradus import InputError, RunSpec, open_run, train
 from gradus.data import load
+from gradus.runs import record
 from gradus.runs.record import write_whole
 
 QUICK = {"model": "linear", "epochs": 2, "log_every": 10, "lr": 0.1}
@@ -128,7 +130,7 @@ def test_a_diverged_run_keeps_its_record_and_says_where(tmp_path):
     assert run.status == "diverged"
     found = json.loads((tmp_path / "run.json").read_text())["divergence"]
     assert found["step"] >= 1
-    assert found["samples"] == found["step"] * 16
+    assert found["samples"] == found["step"] * 16  # within the first epoch
     assert found["last_finite_loss"] is not None
     assert found["lr"] == 1e30
     assert "--lr" in found["hint"]
@@ -234,6 +236,12 @@ def own_models(tmp_path, monkeypatch):
         "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 5))\n"
         "def unfit():\n"
         "    return nn.Linear(7, 10)\n"
+        "def normalised(outputs):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, outputs), nn.BatchNorm1d(outputs))\n"
+        "def all_frozen():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).requires_grad_(False)\n"
+        "def double():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).double()\n"
         "def frozen():\n"
         "    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Linear(32, 10))\n"
         "    model[1].requires_grad_(False)\n"
@@ -320,3 +328,81 @@ def test_run_json_is_json_even_where_a_loss_is_infinite(tmp_path):
 
     content = json.loads((tmp_path / "run.json").read_text(), parse_constant=refuse)
     assert not math.isfinite(float(content["divergence"]["loss"]))
+
+
+def test_a_second_ctrl_c_does_not_cost_the_record(tmp_path, monkeypatch):
+    """The first interrupts the steps; the second comes while the record is being written."""
+    write = record.write_whole
+
+    def impatient(path, content):
+        signal.raise_signal(signal.SIGINT)
+        write(path, content)
+
+    def interrupt_at_step_25(job, split):
+        def report(progress):
+            if progress.step == 25:
+                signal.raise_signal(signal.SIGINT)
+
+        return report
+
+    monkeypatch.setattr(record, "write_whole", impatient)
+    run = train(RunSpec(**QUICK), out=tmp_path, observe=interrupt_at_step_25)
+    assert run.status == "interrupted"
+    assert open_run(tmp_path).history["step"].to_pylist() == [0, 10, 20]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_record_is_never_a_mixture_of_two_runs(tmp_path, monkeypatch):
+    train(RunSpec(**QUICK), out=tmp_path)
+
+    def fail(model, path):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("safetensors.torch.save_model", fail)
+    with pytest.raises(OSError, match="no space"):
+        train(RunSpec(**QUICK, seed=1), out=tmp_path, overwrite=True)
+    with pytest.raises(InputError, match="holds no record"):
+        open_run(tmp_path)
+
+
+def test_files_of_others_are_not_overwritten(tmp_path):
+    (tmp_path / "loss.png").write_text("precious")
+    with pytest.raises(InputError, match=r"holds loss\.png already"):
+        train(RunSpec(**QUICK), out=tmp_path)
+    assert (tmp_path / "loss.png").read_text() == "precious"
+
+
+@pytest.mark.parametrize("sampling", ["shuffle", "replacement", "full"])
+def test_a_late_divergence_counts_its_samples_exactly(sampling):
+    spec = RunSpec(model="linear", sampling=sampling, lr=1e37, warmup=250, epochs=300)
+    run = train(spec)
+    assert run.status == "diverged"
+    found = run.summary["divergence"]
+    assert found["step"] >= 90 or sampling == "full"  # after an epoch, whose last batch is short
+    assert found["samples"] == run.summary["samples"]
+    assert f"try --lr {1e36:g}" in found["hint"]
+
+
+@pytest.mark.usefixtures("own_models")
+def test_a_model_that_fails_in_training_is_told_in_one_line():
+    # 1,437 examples at batch 4 leave a last batch of one, which batch normalisation refuses.
+    with pytest.raises(InputError, match="failed in training: Expected more than 1 value"):
+        train(RunSpec(model="own_models:normalised", batch_size=4))
+
+
+@pytest.mark.usefixtures("own_models")
+def test_a_model_with_nothing_to_train():
+    with pytest.raises(InputError, match="nothing to train"):
+        train(RunSpec(model="own_models:all_frozen"))
+
+
+def test_a_model_in_double_precision(own_models):
+    run = train(RunSpec(**(QUICK | {"model": "own_models:double"}), dtype="float64"))
+    assert run.status == "finished"
+
+
+def test_opening_a_record_leaves_the_random_state(run):
+    before = torch.get_rng_state()
+    assert open_run(run.folder).model is not None
+    assert torch.equal(torch.get_rng_state(), before)
+    assert repr(run).startswith("<Run Optimizer-SGD lr-0.1 mt-0.5 bs-16 on digits: finished, test")

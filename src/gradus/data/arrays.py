@@ -129,6 +129,11 @@ def _inputs(path: Path, key: str, x: NDArray[Any]) -> NDArray[Any]:
     if x.dtype == np.uint8:
         if x.ndim == 3:
             return x[:, None]
+        if x.ndim == 4 and x.shape[-1] in (1, 3, 4) and x.shape[1] not in (1, 3, 4):
+            raise InputError(
+                f"{path}: {key!r} has shape {x.shape}; "
+                f"give images as [N, channels, height, width], here {key}.transpose(0, 3, 1, 2)"
+            )
     elif x.dtype.kind not in "biuf":
         raise InputError(f"{path}: {key!r} holds {x.dtype}; give numbers (text goes into a CSV)")
     elif x.dtype not in (np.float32, np.float64):

@@ -76,6 +76,14 @@ class Sampling:
         """Batches in one epoch."""
         return 1 if self.name == "full" else -(-self.n // self.batch_size)
 
+    def samples_before(self, step: int) -> int:
+        """Examples consumed in the first ``step`` steps of a run."""
+        if self.name == "full":
+            return step * self.n
+        epochs, rest = divmod(step, self.steps)
+        per_epoch = self.steps * self.batch_size if self.name == "replacement" else self.n
+        return epochs * per_epoch + rest * self.batch_size
+
     def epoch(self, epoch: int, device: torch.device | str = "cpu") -> Iterator[Tensor | slice]:
         """The batches of one epoch, as ``Dataset.batch`` takes them.
 
@@ -101,7 +109,7 @@ class Sampling:
         return chain.from_iterable(self.epoch(epoch) for epoch in count())
 
     def _order(self, epoch: int) -> Tensor:
-        random = np.random.default_rng((self.seed, epoch))
+        random = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(0, epoch)))
         if self.name == "shuffle":
             return torch.from_numpy(random.permutation(self.n))
         return torch.from_numpy(random.integers(self.n, size=self.steps * self.batch_size))

@@ -138,7 +138,10 @@ class _Execution:
 
     def _diverged(self, step: int, epoch: int, loss: float) -> None:
         self.outcome.status = "diverged"
-        self.outcome.divergence = Divergence(step, epoch, loss, self.last_loss, self._lr(step))
+        samples = self.job.sampling.samples_before(step)
+        self.outcome.divergence = Divergence(
+            step, samples, epoch, loss, self.last_loss, self._lr(step)
+        )
 
     def _lr(self, step: int) -> float:
         return float(learning_rate(self.job.method.lr, step))
@@ -146,4 +149,4 @@ class _Execution:
 
 def _seed_of(seed: int, epoch: int) -> int:
     """One seed for what is random within an epoch, so that a run can start at any epoch."""
-    return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0])
+    return int(np.random.SeedSequence(seed, spawn_key=(1, epoch)).generate_state(1, np.uint64)[0])

@@ -79,6 +79,8 @@ class Divergence(NamedTuple):
 
     step: int
     """The step whose loss was not finite (parameter updates before it)."""
+    samples: int
+    """Training examples consumed before it."""
     epoch: int
     loss: float
     last_finite_loss: float | None

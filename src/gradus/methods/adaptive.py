@@ -54,7 +54,6 @@ class Adam(GradientAtIterate):
     weight_decay: Number = 0.0
     amsgrad: bool = False
     maximize: bool = False
-    title = "Adam"
 
     @dataclass(frozen=True)
     class State:

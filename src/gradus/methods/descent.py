@@ -32,7 +32,6 @@ class GradientDescent(GradientAtIterate):
     """
 
     lr: LearningRate
-    title = "GradientDescent"
 
     @dataclass(frozen=True)
     class State:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from gradus.methods.schedules import LearningRate
 
@@ -34,9 +34,6 @@ class Method(ABC):
     """
 
     lr: LearningRate
-
-    title: ClassVar[str]
-    """The name that stands in the titles of figures."""
 
     @abstractmethod
     def init(self, w: Point) -> State:

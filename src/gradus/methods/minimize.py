@@ -93,6 +93,8 @@ def minimize(
         >>> path.values[-1] < 1e-4
         tensor(True)
     """
+    if steps < 0:
+        raise ValueError(f"steps must be 0 or more, not {steps}")
     oracle: Oracle = f if hasattr(f, "gradient") else Function(f)  # type: ignore[assignment]
     source = repeat(None) if batches is None else iter(batches)
     w, state = w0, method.init(w0)

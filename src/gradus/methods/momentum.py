@@ -42,7 +42,6 @@ class Polyak(GradientAtIterate):
 
     lr: LearningRate
     beta: Number
-    title = "Polyak"
 
     def __post_init__(self) -> None:
         require_learning_rate(self.lr)
@@ -87,7 +86,6 @@ class Nesterov(FirstOrder):
 
     lr: LearningRate
     beta: Number
-    title = "Nesterov"
 
     def __post_init__(self) -> None:
         require_learning_rate(self.lr)
@@ -152,7 +150,6 @@ class SGD(GradientAtIterate):
     weight_decay: Number = 0.0
     nesterov: bool = False
     maximize: bool = False
-    title = "SGD"
 
     @dataclass(frozen=True)
     class State:

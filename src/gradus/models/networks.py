@@ -90,14 +90,22 @@ def own_model(name: str, input_shape: Sequence[int], outputs: int) -> nn.Module:
     The factory is looked for in the current folder first, then where Python looks. It is called
     with those of the keywords ``input_shape`` and ``outputs`` that it has parameters for.
     """
-    module_name, _, factory_name = name.partition(":")
     folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    path = list(sys.path)
+    sys.path.insert(0, folder)
+    try:
+        return _made(name, folder, input_shape, outputs)
+    finally:
+        # Last from here on: what the model imports later is found, and hides no library.
+        sys.path[:] = path if folder in path else [*path, folder]
+
+
+def _made(name: str, folder: str, input_shape: Sequence[int], outputs: int) -> nn.Module:
+    module_name, _, factory_name = name.partition(":")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
+        if not f"{module_name}.".startswith(f"{error.name}."):
             raise InputError(
                 f"--model {name}: {module_name} could not be imported: {error}"
             ) from error

@@ -61,7 +61,9 @@ class EmpiricalRisk:
     tensors; with no batch the risk is that of the whole data, computed in chunks and exact: each
     chunk counts with what the loss divides its mean by (the sum of the class weights used, where
     there are such), and any callable that is not a :class:`~gradus.risk.losses.Loss` with its
-    number of examples. A loss whose ``reduction`` is ``"sum"`` is added up, not averaged.
+    number of examples. A layer that looks across the batch, such as batch normalisation in train
+    mode, sees one chunk at a time. A loss whose ``reduction`` is ``"sum"`` is added up, not
+    averaged.
 
     Args:
         model: any module that maps ``x [B, ...]`` to an output that the loss takes.
@@ -249,12 +251,25 @@ class EmpiricalRisk:
 def summed(
     loss: Callable[[Tensor, Tensor], Tensor], output: Tensor, y: Tensor
 ) -> tuple[Tensor, Tensor | float]:
-    """The loss of a chunk added up, and what the chunk adds to the divisor of the mean."""
+    """The loss of a chunk added up, and what the chunk adds to the divisor of the mean.
+
+    Raises:
+        ValueError: a torch.nn loss weights or ignores targets: its mean does not say by what it
+            was divided.
+    """
     if isinstance(loss, Loss) and loss.reduction != "sum":
         values, mass = loss.terms(output, y)
         return values.sum(), mass
     if getattr(loss, "reduction", "mean") == "sum":
         return scalar(loss(output, y)), 0.0
+    if isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss) and (
+        loss.weight is not None or bool((y == loss.ignore_index).any())
+    ):
+        name = type(loss).__name__
+        raise ValueError(
+            f"torch.nn.{name} with weighted or ignored targets cannot be averaged over chunks; "
+            f"give gradus.{name}, with the same arguments"
+        )
     return scalar(loss(output, y)) * len(y), float(len(y))
 
 

@@ -88,9 +88,9 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
     values = {name: value for name, value in given.items() if value is not None}
     for choice, table in OPTIONS.items():
         chosen = values.get(choice, DEFAULT_CHOICES[choice])
-        if choice == "model" and chosen not in table:
+        if choice == "model" and str(chosen) not in table:
             chosen = "*"
-        if chosen not in table:
+        if str(chosen) not in table:
             continue  # an unknown name: refused with its field, which says what is accepted
         accepted = table[chosen]
         owned = {option for options in table.values() for option in options}
@@ -111,7 +111,7 @@ def changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     kept = dict(values)
     for choice in OPTIONS.keys() & changes.keys():
         table = OPTIONS[choice]
-        accepted = table.get(changes[choice], {})
+        accepted = table.get(str(changes[choice]), {})
         for option in {option for options in table.values() for option in options} - set(accepted):
             kept.pop(option, None)
     return {**kept, **changes}

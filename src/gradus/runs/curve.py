@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,12 +110,13 @@ def draw(curve: TrainingCurve) -> Figure:
 
 
 def in_terminal(curve: TrainingCurve, *, width: int, height: int = 10) -> str:
-    """A small loss curve in characters."""
+    """A small loss curve in characters, its highest and lowest loss written beside it."""
     from uniplot import plot_to_string
 
-    lines: Sequence[str] | str = plot_to_string(
+    loss = curve.smooth
+    drawn = plot_to_string(
         xs=[curve.samples],
-        ys=[curve.smooth],
+        ys=[loss],
         lines=True,
         width=width,
         height=height,
@@ -124,4 +124,12 @@ def in_terminal(curve: TrainingCurve, *, width: int, height: int = 10) -> str:
         y_gridlines=[],
         title="training loss against number of samples",
     )
-    return lines if isinstance(lines, str) else "\n".join(lines)
+    # The library's labels have a fixed width and few digits: losses are small, or very large.
+    frame = [
+        line[: line.rindex("│") + 1] if line.startswith("│") else line
+        for line in drawn.splitlines()
+    ]
+    rows = [at for at, line in enumerate(frame) if line.startswith("│")]
+    frame[rows[0]] += f" {loss.max():.3g}"
+    frame[rows[-1]] += f" {loss.min():.3g}"
+    return "\n".join(line.rstrip() for line in frame)

@@ -74,6 +74,11 @@ class Run:
     folder: Path | None = None
     trained: nn.Module | None = None
 
+    def __repr__(self) -> str:
+        final = self.summary["final"]
+        figure = "" if final is None else f", test loss {final['test_loss']:.4g}"
+        return f"<Run {self.spec.title} on {self.spec.data}: {self.status}{figure}>"
+
     @property
     def status(self) -> str:
         """``finished``, ``diverged`` or ``interrupted``."""
@@ -90,13 +95,14 @@ class Run:
         from gradus.models.networks import build
 
         data = self.summary["data"]
-        model = build(
-            self.spec.model,
-            data["input_shape"],
-            data["outputs"],
-            hidden=self.spec.hidden or (),
-            log_probabilities=self.spec.takes_log_probabilities,
-        )
+        with torch.random.fork_rng():
+            model = build(
+                self.spec.model,
+                data["input_shape"],
+                data["outputs"],
+                hidden=self.spec.hidden or (),
+                log_probabilities=self.spec.takes_log_probabilities,
+            )
         assert self.folder is not None
         model = model.to(getattr(torch, self.spec.dtype))
         load_model(model, self.folder / "model.safetensors")
@@ -129,6 +135,8 @@ class Run:
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "run.json").unlink(missing_ok=True)
+        _sync_folder(folder)
         for name, table in (("history", self.history), ("evaluation", self.evaluation)):
             sink = io.BytesIO()
             pq.write_table(table, sink)
@@ -156,9 +164,19 @@ def table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
     )
 
 
-def holds_run(folder: Path) -> bool:
-    """Whether a folder holds the record of a run."""
-    return (folder / "run.json").exists()
+FILES = (
+    "run.json",
+    "history.parquet",
+    "evaluation.parquet",
+    "model.safetensors",
+    "loss.png",
+    "loss.svg",
+)
+
+
+def in_the_way(folder: Path) -> str | None:
+    """The first file in a folder that a record would replace."""
+    return next((name for name in FILES if (folder / name).exists()), None)
 
 
 def open_run(folder: str | os.PathLike[str]) -> Run:
@@ -169,14 +187,14 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     """
     folder = Path(folder)
     try:
-        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        content = dict(json.loads((folder / "run.json").read_text(encoding="utf-8")))
         spec = RunSpec.read(content.pop("spec"), where=f"{folder / 'run.json'}: ")
         tables = [pq.read_table(folder / f"{name}.parquet") for name in ("history", "evaluation")]
     except FileNotFoundError as error:
         raise InputError(
             f"{folder} holds no record of a run: {error.filename} is missing"
         ) from None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{folder}: the record cannot be read: {error}") from None
@@ -185,22 +203,17 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it appears whole or not at all: beside, fsync, rename."""
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with beside.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(beside, 0o666 & ~_umask())
-        os.replace(beside, path)
+        beside.replace(path)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    _sync_folder(path.parent)
 
 
 def finite(value: Any) -> Any:
@@ -212,7 +225,9 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

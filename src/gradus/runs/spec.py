@@ -65,57 +65,75 @@ class RunSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    data: str = Field("digits", description="digits, fashion-mnist, mnist, a file or a folder")
-    target: str | None = Field(None, description="column to predict (CSV, Parquet)")
-    categorical: Names = Field((), description="columns of names, not numbers")
-    drop: Names = Field((), description="columns to leave out")
+    data: str = Field(
+        default="digits", description="digits, fashion-mnist, mnist, a file or a folder"
+    )
+    target: str | None = Field(default=None, description="column to predict (CSV, Parquet)")
+    categorical: Names = Field(default=(), description="columns of names, not numbers")
+    drop: Names = Field(default=(), description="columns to leave out")
     missing: Literal["mean", "drop"] | None = Field(
-        None, description="fill missing numbers with the mean of their column, or drop their rows"
+        default=None,
+        description="fill missing numbers with the mean of their column, or drop their rows",
     )
-    standardize: bool = Field(False, description="bring inputs to mean 0 and deviation 1")
+    standardize: bool = Field(default=False, description="bring inputs to mean 0 and deviation 1")
     test_fraction: float | None = Field(
-        None, gt=0, lt=1, description="part kept for testing, where data has no test set (0.2)"
+        default=None,
+        gt=0,
+        lt=1,
+        description="part kept for testing, where data has no test set (0.2)",
     )
 
-    model: str = Field("mlp", description="linear, mlp, or package.module:factory")
-    hidden: Widths | None = Field(None, description="widths of the hidden layers of mlp")
-    loss: LossName | None = Field(None, description="default: by the target, cross-entropy or mse")
-    penalty: PenaltyName | None = Field(None, description="regulariser Ω")
-    strength: float | None = Field(None, ge=0, description="λ, the weight of the penalty")
-    l1_ratio: float | None = Field(None, ge=0, le=1, description="share of L1 in elastic-net")
+    model: str = Field(default="mlp", description="linear, mlp, or package.module:factory")
+    hidden: Widths | None = Field(default=None, description="widths of the hidden layers of mlp")
+    loss: LossName | None = Field(
+        default=None, description="default: by the target, cross-entropy or mse"
+    )
+    penalty: PenaltyName | None = Field(default=None, description="regulariser Ω")
+    strength: float | None = Field(default=None, ge=0, description="λ, the weight of the penalty")
+    l1_ratio: float | None = Field(
+        default=None, ge=0, le=1, description="share of L1 in elastic-net"
+    )
 
-    method: MethodName = Field("sgd", description="how the parameters move")
-    lr: float | None = Field(None, description="learning rate α, where a schedule starts")
-    momentum: float | None = Field(None, description="momentum μ of sgd")
-    dampening: float | None = Field(None, description="dampening τ of sgd")
-    nesterov: bool | None = Field(None, description="Nesterov's form of momentum, in sgd")
-    weight_decay: float | None = Field(None, description="weight decay λ of sgd and adam")
-    maximize: bool | None = Field(None, description="climb, not descend: sgd and adam")
-    beta: float | None = Field(None, description="momentum factor β of polyak and nesterov")
-    betas: Betas | None = Field(None, description="β1,β2 of adam")
-    eps: float | None = Field(None, description="ε of adam")
-    amsgrad: bool | None = Field(None, description="running maximum of v, in adam")
+    method: MethodName = Field(default="sgd", description="how the parameters move")
+    lr: float | None = Field(default=None, description="learning rate α, where a schedule starts")
+    momentum: float | None = Field(default=None, description="momentum μ of sgd")
+    dampening: float | None = Field(default=None, description="dampening τ of sgd")
+    nesterov: bool | None = Field(default=None, description="Nesterov's form of momentum, in sgd")
+    weight_decay: float | None = Field(default=None, description="weight decay λ of sgd and adam")
+    maximize: bool | None = Field(default=None, description="climb, not descend: sgd and adam")
+    beta: float | None = Field(default=None, description="momentum factor β of polyak and nesterov")
+    betas: Betas | None = Field(default=None, description="β1,β2 of adam")
+    eps: float | None = Field(default=None, description="ε of adam")
+    amsgrad: bool | None = Field(default=None, description="running maximum of v, in adam")
 
     schedule: ScheduleName = Field(
-        "constant", description="how the learning rate changes with the step"
+        default="constant", description="how the learning rate changes with the step"
     )
-    warmup: int | None = Field(None, ge=0, description="steps of linear warm-up, any schedule")
-    decay_every: int | None = Field(None, ge=1, description="steps between two decays of step")
-    decay_factor: float | None = Field(None, gt=0, description="factor of each decay of step")
+    warmup: int | None = Field(
+        default=None, ge=0, description="steps of linear warm-up, any schedule"
+    )
+    decay_every: int | None = Field(
+        default=None, ge=1, description="steps between two decays of step"
+    )
+    decay_factor: float | None = Field(
+        default=None, gt=0, description="factor of each decay of step"
+    )
     gamma: float | None = Field(
-        None, ge=0, description="γ in 1 + γ t of inverse-time and inverse-sqrt"
+        default=None, ge=0, description="γ in 1 + γ t of inverse-time and inverse-sqrt"
     )
-    final_lr: float | None = Field(None, ge=0, description="last learning rate of cosine")
+    final_lr: float | None = Field(default=None, ge=0, description="last learning rate of cosine")
 
-    sampling: SamplingName = Field("shuffle", description="order of the examples")
-    batch_size: int | None = Field(None, ge=1, description="examples in a mini-batch")
-    epochs: int = Field(10, ge=1, description="passes over the data")
-    seed: int = Field(0, ge=0, lt=2**63, description="of parameters, order and split")
-    log_every: int = Field(100, ge=1, description="batches between two rows")
+    sampling: SamplingName = Field(default="shuffle", description="order of the examples")
+    batch_size: int | None = Field(default=None, ge=1, description="examples in a mini-batch")
+    epochs: int = Field(default=10, ge=1, description="passes over the data")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="of parameters, order and split")
+    log_every: int = Field(default=100, ge=1, description="batches between two rows")
 
-    engine: Literal["auto", "eager"] = Field("auto", description="who executes the run")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where")
-    dtype: Literal["float32", "float64"] = Field("float32", description="arithmetic of the run")
+    engine: Literal["auto", "eager"] = Field(default="auto", description="who executes the run")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where")
+    dtype: Literal["float32", "float64"] = Field(
+        default="float32", description="arithmetic of the run"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -154,6 +172,7 @@ class RunSpec(BaseModel):
         try:
             text = path.read_text(encoding="utf-8")
             content = json.loads(text)["spec"] if path.suffix == ".json" else tomllib.loads(text)
+            content = {name.replace("-", "_"): value for name, value in dict(content).items()}
         except FileNotFoundError:
             raise InputError(f"{path}: no such file; give a TOML file or a run.json") from None
         except (OSError, ValueError, KeyError, TypeError) as error:

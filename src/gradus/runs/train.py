@@ -20,11 +20,12 @@ from gradus.data.dataset import Split
 from gradus.data.load import load
 from gradus.data.sampling import Sampling
 from gradus.engine import eager
-from gradus.engine.job import Divergence, Job, Outcome, Progress
+from gradus.engine.job import Divergence, Job, Outcome, Progress, Report
 from gradus.errors import InputError
 from gradus.models.networks import build
-from gradus.runs.record import EVALUATION, HISTORY, Run, holds_run, table
-from gradus.runs.spec import RunSpec, plain
+from gradus.runs.interrupt import OneInterrupt
+from gradus.runs.record import EVALUATION, HISTORY, Run, in_the_way, table
+from gradus.runs.spec import RunSpec
 
 Observer = Callable[[Job, Split], Callable[[Progress], None]]
 
@@ -64,8 +65,9 @@ def train(
     """
     began, started = time.perf_counter(), datetime.now(UTC)
     folder = None if out is None else Path(out)
-    if folder is not None and holds_run(folder) and not overwrite:
-        raise InputError(f"--out {folder}: holds a run already; give another or add --overwrite")
+    if folder is not None and not overwrite and (name := in_the_way(folder)):
+        held = "a run" if name == "run.json" else name
+        raise InputError(f"--out {folder}: holds {held} already; give another or add --overwrite")
     split = load(
         spec.data,
         target=spec.target,
@@ -88,7 +90,33 @@ def train(
             _check_writable(folder)
         report = observe(job, split) if observe is not None else lambda progress: None
         loaded = time.perf_counter()
-        outcome = eager.execute(job, report)
+        with OneInterrupt() as interrupts:
+            outcome = _execute(spec, job, report)
+            interrupts.close()
+            run = _record(spec, split, job, outcome, folder, loaded - began, started)
+            if folder is not None:
+                run.save(folder)
+    return run
+
+
+def _execute(spec: RunSpec, job: Job, report: Report) -> Outcome:
+    try:
+        return eager.execute(job, report)
+    except Exception as error:
+        if ":" not in spec.model:
+            raise
+        raise InputError(f"--model {spec.model}: failed in training: {_told(error)}") from error
+
+
+def _record(
+    spec: RunSpec,
+    split: Split,
+    job: Job,
+    outcome: Outcome,
+    folder: Path | None,
+    load_seconds: float,
+    started: datetime,
+) -> Run:
     summary = {
         "status": outcome.status,
         "engine": "eager",
@@ -108,7 +136,7 @@ def train(
             "features": split.features,
         },
         "parameters": sum(p.numel() for p in job.model.parameters()),
-        "timings": _timings(outcome, load_seconds=loaded - began),
+        "timings": _timings(outcome, load_seconds=load_seconds),
         "started": started.isoformat(timespec="seconds"),
         "versions": {
             "gradus": __version__,
@@ -122,7 +150,7 @@ def train(
             "threads": torch.get_num_threads(),
         },
     }
-    run = Run(
+    return Run(
         spec,
         summary,
         table(outcome.history, HISTORY),
@@ -130,9 +158,6 @@ def train(
         folder,
         job.model.cpu().eval(),
     )
-    if folder is not None:
-        run.save(folder)
-    return run
 
 
 def _job(spec: RunSpec, split: Split) -> Job:
@@ -142,13 +167,16 @@ def _job(spec: RunSpec, split: Split) -> Job:
     device = spec.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = build(
-        spec.model,
-        split.train.input_shape,
-        split.train.outputs,
-        hidden=spec.hidden or (),
-        log_probabilities=spec.takes_log_probabilities,
-    )
+    try:
+        model = build(
+            spec.model,
+            split.train.input_shape,
+            split.train.outputs,
+            hidden=spec.hidden or (),
+            log_probabilities=spec.takes_log_probabilities,
+        ).to(dtype=getattr(torch, spec.dtype))
+    except RuntimeError as error:
+        raise InputError(f"--model {spec.model}: cannot be built: {_told(error)}") from error
     _check_outputs(spec, model, split)
     return Job(
         model=model,
@@ -168,15 +196,18 @@ def _job(spec: RunSpec, split: Split) -> Job:
 
 def _check_outputs(spec: RunSpec, model: nn.Module, split: Split) -> None:
     """The user's own model has to take the data, and to give what the loss expects."""
-    x, _ = split.train.batch(slice(0, 2))
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError(
+            f"--model {spec.model}: has no parameter with requires_grad=True: nothing to train"
+        )
+    x, _ = split.train.subset(slice(0, 2)).to(dtype=getattr(torch, spec.dtype)).batch()
     model.eval()
     try:
         with torch.random.fork_rng(), torch.no_grad():
             output = model(x)
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"--model {spec.model}: fails on a batch of shape {tuple(x.shape)}: {reason}"
+            f"--model {spec.model}: fails on a batch of shape {tuple(x.shape)}: {_told(error)}"
         ) from error
     model.train()
     expected = (len(x), split.train.outputs)
@@ -190,6 +221,8 @@ def _check_outputs(spec: RunSpec, model: nn.Module, split: Split) -> None:
 
 
 def _check_writable(folder: Path) -> None:
+    if folder.is_file():
+        raise InputError(f"--out {folder}: cannot be written: it is a file, not a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -200,13 +233,14 @@ def _check_writable(folder: Path) -> None:
 
 def _divergence(spec: RunSpec, split: Split, found: Divergence) -> Mapping[str, Any]:
     """Where the run diverged, and what to try."""
-    n = len(split.train)
-    size = n if spec.sampling == "full" else spec.batch_size or n
-    hint = f"try --lr {plain(found.lr / 10)}"
+    assert spec.lr is not None
+    hint = f"try --lr {spec.lr / 10:g}"
     if split.task == "regression" and not spec.standardize:
         hint += ", or --standardize: inputs of large or unequal scale make the risk steep"
-    before = found.step * size
-    return {**found._asdict(), "samples": before, "hint": hint}
+    spread = split.train.y.std().item() if split.task == "regression" else 0.0
+    if spread > 100:
+        hint += f", or bring the target, whose deviation is {spread:.3g}, to a scale near 1"
+    return {**found._asdict(), "hint": hint}
 
 
 def _timings(outcome: Outcome, *, load_seconds: float) -> Mapping[str, float]:
@@ -216,6 +250,10 @@ def _timings(outcome: Outcome, *, load_seconds: float) -> Mapping[str, float]:
         "test_seconds": outcome.test_seconds,
         "samples_per_second": outcome.samples_per_second,
     }
+
+
+def _told(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _device_name(device: torch.device) -> str:
