@@ -164,6 +164,8 @@ def _folders(entry: Entry, data_dir: Path | None) -> Iterator[Path]:
             )
         yield from (data_dir / entry.name, data_dir)
     if named := os.environ.get("GRADUS_DATA"):
+        if not Path(named).is_dir():
+            raise InputError(f"GRADUS_DATA={named}: no such folder; mend or unset the variable")
         yield from (Path(named) / entry.name, Path(named))
 
 
