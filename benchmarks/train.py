@@ -3,7 +3,8 @@
 Every contender runs in a process of its own, with torch's own number of threads; they take turns,
 so that what else the machine does falls on all of them, and are compared within a turn. With
 ``--patience`` they wait for a machine that nobody else uses, and a turn in which others took more
-than 10 % of it is measured again, all of it.
+than 10 % of it is measured again, all of it. A turn that stayed disturbed is not counted, unless
+all of its batch size did.
 
     gradus   the command: ``gradus train fashion-mnist --sampling sequential``, everything included
     memory   PyTorch on tensors in memory, each batch sliced and converted, fused optimizer
@@ -162,18 +163,25 @@ def table(
     """The rows: medians over the turns; ratios are taken turn by turn, their range in brackets."""
     rows = [["batch", "measured", *CONTENDERS, "target", ""]]
     for batch_size in batch_sizes:
-        by = {
-            contender: [
-                m for m in measured if (m.batch_size, m.contender) == (batch_size, contender)
-            ]
-            for contender in CONTENDERS
-        }
+        turns, note = _counted([m for m in measured if m.batch_size == batch_size])
+        by = {contender: [m for m in turns if m.contender == contender] for contender in CONTENDERS}
+        rows.append([str(batch_size), "turns counted", note, "", "", "", ""])
         rows += [[str(batch_size), *row] for row in _rows_of(by, WITHIN_MEMORY.get(batch_size))]
     seconds = statistics.median(help_seconds)
     rows.append(
         ["", "`gradus --help`, s", f"{seconds:.2f}", "", "", *_below(seconds, HELP_SECONDS, "s")]
     )
     return rows
+
+
+def _counted(measured: Sequence[Measurement]) -> tuple[Sequence[Measurement], str]:
+    """The turns that nobody disturbed, or all where there are none; and how many they are."""
+    turns = {m.turn for m in measured}
+    disturbed = {m.turn for m in measured if (m.others or 0.0) > DISTURBED}
+    if disturbed == turns:
+        return measured, f"{len(turns)}, all disturbed"
+    kept = [m for m in measured if m.turn not in disturbed]
+    return kept, f"{len(turns - disturbed)} of {len(turns)}"
 
 
 def _rows_of(
