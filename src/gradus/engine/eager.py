@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,16 +19,31 @@ from gradus.risk.empirical import Batch, EmpiricalRisk
 from gradus.risk.tensors import Tensors
 
 
-class Watched:
-    """The risk as the method sees it, remembering what it was last asked and answered.
+@dataclass
+class Seen:
+    """What the method saw first in a step: where it stood, and the mean loss there."""
 
-    The engine records the loss that the gradient came with: nothing is evaluated twice.
+    point: Tensors | None = None
+    loss: Tensor | None = None
+
+
+class Watched:
+    """The risk as the method sees it, remembering the first evaluation of every step.
+
+    The engine records the loss that the first gradient came with: nothing is evaluated twice, and
+    what a line search tries afterwards is not taken for the loss of the step.
     """
 
-    def __init__(self, risk: EmpiricalRisk) -> None:
+    def __init__(self, risk: EmpiricalRisk, seen: Seen | None = None) -> None:
         self.risk = risk
-        self.point: Tensors
-        self.seen: Tensor
+        self.seen = Seen() if seen is None else seen
+        self.penalty = risk.penalty
+        self.hvp, self.hessian, self.gauss_newton = risk.hvp, risk.hessian, risk.gauss_newton
+
+    @cached_property
+    def smooth(self) -> Watched:
+        """The risk without its penalty, watched by the same eyes."""
+        return self if self.penalty is None else Watched(self.risk.smooth, self.seen)
 
     def value(self, w: Tensors, batch: Batch | None = None) -> Tensor:
         """F at w."""
@@ -34,9 +51,19 @@ class Watched:
 
     def gradient(self, w: Tensors, batch: Batch | None = None) -> Tensors:
         """The gradient of f at w."""
-        self.point = w
-        self.seen, g = self.risk.loss_and_gradient(w, batch)
+        loss, g = self.risk.loss_and_gradient(w, batch)
+        if self.seen.point is None:
+            self.seen.point, self.seen.loss = w, loss
         return g
+
+    def value_and_gradient(
+        self, w: Tensors, batch: Batch | None = None
+    ) -> tuple[Tensor, Tensors]:
+        """F and its gradient at w."""
+        loss, g = self.risk.loss_and_gradient(w, batch)
+        if self.seen.point is None:
+            self.seen.point, self.seen.loss = w, loss
+        return (loss if self.penalty is None else loss + self.penalty.value(w)), g
 
 
 def execute(job: Job, report: Report = lambda progress: None) -> Outcome:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
+from torch import Tensor
+
 from gradus.methods.schedules import LearningRate
+from gradus.risk.penalties import Penalty
 
 # A point is a tensor [d] or [K, d], or gradus.risk.tensors.Tensors: whatever adds and scales.
 Point = Any
@@ -14,13 +17,36 @@ State = Any
 
 
 class Oracle(Protocol):
-    """All that a method sees of what it minimises."""
+    """What a method sees of what it minimises; a method uses only what its equation needs.
+
+    ``w`` and ``v`` are points; a ``batch`` of None means the whole of f.
+    """
 
     def value(self, w: Point, batch: Batch = None) -> Any:
-        """f(w) on a batch, or on the whole data."""
+        """f(w)."""
 
     def gradient(self, w: Point, batch: Batch = None) -> Point:
         """The gradient of f at w."""
+
+    def value_and_gradient(self, w: Point, batch: Batch = None) -> tuple[Any, Point]:
+        """f(w) and its gradient, from one evaluation."""
+
+    def hvp(self, w: Point, v: Point, batch: Batch = None) -> Point:
+        """The Hessian of f at w, times v."""
+
+    def hessian(self, w: Point, batch: Batch = None) -> Tensor:
+        """The Hessian of f at w, ``[d, d]``."""
+
+    def gauss_newton(self, w: Point, batch: Batch = None) -> Tensor:
+        """The Gauss-Newton matrix of f at w, ``[d, d]``, where f has one."""
+
+    @property
+    def smooth(self) -> Oracle:
+        """The same f without its penalty."""
+
+    @property
+    def penalty(self) -> Penalty | None:
+        """The penalty of f."""
 
 
 class Method(ABC):

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from gradus.methods.method import Method, Oracle
+from gradus.risk.function import Function
+from gradus.risk.penalties import Penalty
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,31 +31,6 @@ class Trajectory:
         return len(self.points)
 
 
-class Function:
-    """A callable of a tensor, as methods see it: its value, and its gradient by autograd."""
-
-    def __init__(self, call: Callable[..., Tensor]) -> None:
-        self.call = call
-
-    def value(self, w: Tensor, batch: Any = None) -> Tensor:
-        """f(w), or f(w, batch) where batches are given."""
-        value = self.call(w) if batch is None else self.call(w, batch)
-        if not isinstance(value, Tensor) or value.dim() != 0:
-            shape = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
-            raise ValueError(f"f must return a scalar tensor, but f(w) is {shape}")
-        return value
-
-    def gradient(self, w: Tensor, batch: Any = None) -> Tensor:
-        """The gradient at w; differentiable in w if w requires gradients."""
-        differentiable = torch.is_grad_enabled() and w.requires_grad
-        with torch.enable_grad():
-            leaf = w if differentiable else w.detach().requires_grad_()
-            (g,) = torch.autograd.grad(
-                self.value(leaf, batch), leaf, create_graph=differentiable, materialize_grads=True
-            )
-        return g
-
-
 def minimize(
     f: Oracle | Callable[..., Tensor],
     w0: Tensor,
@@ -61,6 +38,7 @@ def minimize(
     *,
     steps: int,
     batches: Iterable[Any] | None = None,
+    penalty: Penalty | None = None,
 ) -> Trajectory:
     """Take steps from w0 by the method, and keep every point.
 
@@ -75,12 +53,14 @@ def minimize(
         steps: how many steps to take.
         batches: the batch of each step (see :class:`~gradus.data.Sampling`); without it every
             step sees the whole of f.
+        penalty: added to a callable f; a risk has its own.
 
     Returns:
         The points and the values of f there, with no batch: the risk on the whole data.
 
     Raises:
-        ValueError: fewer batches than steps, or f is not a scalar.
+        ValueError: fewer batches than steps, f is not a scalar, or a penalty is given beside a
+            risk.
 
     Example:
         >>> import torch, gradus
@@ -95,7 +75,13 @@ def minimize(
     """
     if steps < 0:
         raise ValueError(f"steps must be 0 or more, not {steps}")
-    oracle: Oracle = f if hasattr(f, "gradient") else Function(f)  # type: ignore[assignment]
+    oracle: Oracle
+    if hasattr(f, "gradient"):
+        if penalty is not None:
+            raise ValueError("f has a gradient of its own: give the penalty to f, not to minimize")
+        oracle = f  # type: ignore[assignment]
+    else:
+        oracle = Function(f, penalty)
     source = repeat(None) if batches is None else iter(batches)
     w, state = w0, method.init(w0)
     points, values = [w], [oracle.value(w)]

@@ -125,6 +125,19 @@ class EmpiricalRisk:
         return sum(self._sizes)
 
     @property
+    def smooth(self) -> EmpiricalRisk:
+        """The same risk without its penalty."""
+        if self.penalty is None:
+            return self
+        return EmpiricalRisk(
+            self.model,
+            self.loss,
+            self.data,
+            chunk_size=self.chunk_size,
+            update_buffers=self.update_buffers,
+        )
+
+    @property
     def parameters(self) -> Tensors:
         """Where the model stands now, as the list of its parameters (copies: w never changes)."""
         own = dict(self.model.named_parameters())
