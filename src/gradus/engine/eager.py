@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +24,7 @@ class Seen:
     """What the method saw first in a step: where it stood, and the mean loss there."""
 
     point: Tensors | None = None
-    loss: Tensor | None = None
+    loss: Tensor = field(default_factory=lambda: torch.tensor(math.nan))
 
 
 class Watched:
@@ -56,9 +56,7 @@ class Watched:
             self.seen.point, self.seen.loss = w, loss
         return g
 
-    def value_and_gradient(
-        self, w: Tensors, batch: Batch | None = None
-    ) -> tuple[Tensor, Tensors]:
+    def value_and_gradient(self, w: Tensors, batch: Batch | None = None) -> tuple[Tensor, Tensors]:
         """F and its gradient at w."""
         loss, g = self.risk.loss_and_gradient(w, batch)
         if self.seen.point is None:
@@ -121,8 +119,9 @@ class _Execution:
         try:
             for index, batch in enumerate(job.sampling.epoch(epoch - 1, device=job.device)):
                 size = batch.stop - batch.start if isinstance(batch, slice) else len(batch)
+                self.oracle.seen.point = None
                 w, state = job.method.step(self.oracle, self.w, self.state, batch)
-                seen.append(self.oracle.seen)
+                seen.append(self.oracle.seen.loss)
                 sizes.append(size)
                 logged = index % job.log_every == 0
                 if logged or self.looks_at_every_step or index + 1 == job.sampling.steps:
@@ -145,8 +144,8 @@ class _Execution:
         return float(np.average(looked_at, weights=sizes))
 
     def _log(self, epoch: int, batch: Batch, samples: int) -> None:
-        outcome, loss = self.outcome, self.oracle.seen
-        if self.oracle.point is not self.w:
+        outcome, loss = self.outcome, self.oracle.seen.loss
+        if self.oracle.seen.point is not self.w:
             with torch.random.fork_rng():  # logging draws nothing that training would draw
                 loss = self.resting.mean_loss(self.w, batch)
         lr = self._lr(outcome.step)
