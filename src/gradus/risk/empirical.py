@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from gradus.risk.curvature import (
+    LIMIT,
+    Curvature,
+    Entries,
+    Product,
+    Summand,
+    gauss_newton_product,
+    hessian_product,
+    output_hessian,
+    pieces,
+)
 from gradus.risk.losses import Loss, mean
 from gradus.risk.penalties import Penalty
 from gradus.risk.tensors import Tensors
@@ -194,6 +205,70 @@ class EmpiricalRisk:
         if self.penalty is not None:
             gradient = gradient + self.penalty.gradient(w)
         return value, gradient
+
+    def hvp(self, w: Point, v: Point, batch: Batch | None = None) -> Point:
+        """The Hessian of f at w times v, of w's own form; the matrix is never formed."""
+        return self._curvature(w, batch, self._bending, kept=False) @ v
+
+    def hessian(
+        self, w: Tensor | Tensors, batch: Batch | None = None, *, limit: float = LIMIT
+    ) -> Tensor:
+        """The Hessian of f at w, ``[d, d]`` over the flat vector w; refused above limit bytes."""
+        return self._curvature(w, batch, self._bending, kept=False).matrix(limit=limit)
+
+    def gauss_newton(
+        self, w: Tensor | Tensors, batch: Batch | None = None, *, limit: float = LIMIT
+    ) -> Tensor:
+        """The Gauss-Newton matrix of f at w, ``[d, d]``; refused above limit bytes."""
+        return self._curvature(w, batch, self._first_order, kept=False).matrix(limit=limit)
+
+    def curvature_at(self, w: Point, batch: Batch | None = None) -> Curvature[Point]:
+        """The Hessian of f at w as an operator, for repeated products ``curvature @ v``."""
+        return self._curvature(w, batch, self._bending, kept=True)
+
+    def _curvature(
+        self, w: Point, batch: Batch | None, product: Callable[..., Product], *, kept: bool
+    ) -> Curvature[Point]:
+        differentiable = torch.is_grad_enabled() and w.requires_grad
+        leaves = pieces(w, self._shapes)
+        if not differentiable:
+            leaves = tuple(leaf.detach().requires_grad_() for leaf in leaves)
+        chunks = self._chunks(batch)
+
+        def summands() -> Iterator[Summand]:
+            for chunk in chunks:
+                x, y = self._cut(chunk)
+                output = self._output(leaves, x)
+                if len(chunks) == 1:
+                    value, mass = scalar(self.loss(output, y)), 0.0
+                else:
+                    value, mass = summed(self.loss, output, y)
+                yield Summand(product(value, output, leaves, differentiable), mass)
+
+        penalty = None
+        if self.penalty is not None:
+            with torch.enable_grad():
+                penalty = hessian_product(
+                    self.penalty.value(Tensors(leaves)), leaves, create_graph=differentiable
+                )
+        return Curvature(
+            w,
+            self._shapes,
+            summands,
+            lambda masses: averaged(torch.ones(()), masses),
+            penalty,
+            kept=kept and len(chunks) == 1,
+        )
+
+    @staticmethod
+    def _bending(value: Tensor, output: Tensor, leaves: Entries, create_graph: bool) -> Product:
+        return hessian_product(value, leaves, create_graph=create_graph)
+
+    @staticmethod
+    def _first_order(value: Tensor, output: Tensor, leaves: Entries, create_graph: bool) -> Product:
+        return gauss_newton_product(
+            output, leaves, output_hessian(value, output), create_graph=create_graph
+        )
 
     def _mean_and_gradients(
         self, leaves: tuple[Tensor, ...], batch: Batch | None, create_graph: bool

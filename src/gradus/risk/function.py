@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gradus.risk.curvature import LIMIT, Curvature, Summand, hessian_product
 from gradus.risk.penalties import Penalty
 
 
@@ -63,6 +64,28 @@ class Function:
         if self.penalty is None:
             return value, g
         return value + self.penalty.value(w), g + self.penalty.gradient(w)
+
+    def hvp(self, w: Tensor, v: Tensor, batch: Any = None) -> Tensor:
+        """The Hessian at w times v; the matrix is never formed."""
+        return self._curvature(w, batch, kept=False) @ v
+
+    def hessian(self, w: Tensor, batch: Any = None, *, limit: float = LIMIT) -> Tensor:
+        """The Hessian at w, ``[d, d]``; refused above ``limit`` bytes."""
+        return self._curvature(w, batch, kept=False).matrix(limit=limit)
+
+    def curvature_at(self, w: Tensor, batch: Any = None) -> Curvature[Tensor]:
+        """The Hessian at w as an operator, for repeated products ``curvature @ v``."""
+        return self._curvature(w, batch, kept=True)
+
+    def _curvature(self, w: Tensor, batch: Any, *, kept: bool) -> Curvature[Tensor]:
+        differentiable = torch.is_grad_enabled() and w.requires_grad
+        leaf = w if differentiable else w.detach().requires_grad_()
+
+        def summands() -> list[Summand]:
+            value = self.value(leaf, batch)
+            return [Summand(hessian_product(value, (leaf,), create_graph=differentiable), 0.0)]
+
+        return Curvature(w, (w.shape,), summands, kept=kept)
 
     def _called(self, w: Tensor, batch: Any) -> Tensor:
         value = self.call(w) if batch is None else self.call(w, batch)
