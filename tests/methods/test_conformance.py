@@ -11,7 +11,9 @@ from torch.autograd import gradcheck
 from gradus import methods, minimize
 from gradus.methods import (
     SGD,
+    Adagrad,
     Adam,
+    AdamW,
     Cosine,
     FirstOrder,
     GradientDescent,
@@ -19,6 +21,7 @@ from gradus.methods import (
     Method,
     Nesterov,
     Polyak,
+    RMSprop,
     StepDecay,
     Warmup,
 )
@@ -60,6 +63,39 @@ STACKS = {
             "eps": (1e-2, 1e-3, 1e-1),
             "weight_decay": (0.0, 0.3, 0.1),
             "amsgrad": True,
+            "maximize": True,
+        },
+    ),
+    "adamw": (
+        AdamW,
+        {
+            "lr": (0.1, 0.02, 0.05),
+            "betas": ((0.9, 0.0, 0.5), (0.999, 0.5, 0.9)),
+            "weight_decay": (0.1, 0.0, 0.3),
+        },
+    ),
+    "rmsprop": (RMSprop, {"lr": (0.1, 0.02, 0.05), "alpha": (0.9, 0.0, 0.5)}),
+    "rmsprop-all": (
+        RMSprop,
+        {
+            "lr": (0.1, 0.02, 0.05),
+            "alpha": (0.9, 0.3, 0.5),
+            "eps": (1e-2, 1e-3, 1e-1),
+            "weight_decay": (0.0, 0.3, 0.1),
+            "momentum": (0.9, 0.1, 0.5),
+            "centered": True,
+            "maximize": True,
+        },
+    ),
+    "adagrad": (Adagrad, {"lr": (0.1, 0.02, 0.05)}),
+    "adagrad-all": (
+        Adagrad,
+        {
+            "lr": (0.1, 0.02, 0.05),
+            "lr_decay": (0.3, 0.0, 0.1),
+            "weight_decay": (0.0, 0.3, 0.1),
+            "initial_accumulator_value": (0.5, 0.1, 0.0),
+            "eps": (1e-2, 1e-3, 1e-1),
             "maximize": True,
         },
     ),
@@ -233,6 +269,31 @@ def test_a_run_continues_from_any_kept_point_and_state(method, form):
     assert all(map(torch.equal, tensors_in(detour[2]), tensors_in(whole[5])))
 
 
+@pytest.mark.parametrize(("cls", "values"), STACKS.values(), ids=STACKS)
+@pytest.mark.parametrize("form", [torch.clone, as_list], ids=["flat", "list"])
+def test_the_step_may_be_counted_by_a_tensor(cls, values, form):
+    f, method = Bowl(), cls(**chosen(values, 0))
+    counted, _ = walk(method, f, form(start()), steps=5)
+    state = method.init(form(start()))
+    state = dataclasses.replace(state, step=torch.tensor(0.0, dtype=torch.float64))
+    points, state = walk(method, f, form(start()), steps=5, state=state)
+    assert torch.equal(state.step, torch.tensor(5.0, dtype=torch.float64))
+    for one, other in zip(points, counted, strict=True):
+        for mine, expected in zip(tensors_in(one), tensors_in(other), strict=True):
+            torch.testing.assert_close(mine, expected, **TOLERANCE)
+
+
+@pytest.mark.parametrize(("cls", "values"), STACKS.values(), ids=STACKS)
+@pytest.mark.parametrize("form", [torch.clone, as_list], ids=["flat", "list"])
+def test_no_step_asks_a_tensor_for_its_number(cls, values, form):
+    """A captured CUDA graph allows none to; a tensor on the meta device has none."""
+    f, method, w = Bowl(), cls(**chosen(values, 0)), form(start().to("meta"))
+    f.a = f.a.to("meta")
+    state = dataclasses.replace(method.init(w), step=torch.tensor(0.0, device="meta"))
+    points, _ = walk(method, f, w, steps=3, state=state)
+    assert {tensor.device.type for tensor in tensors_in(points[-1])} == {"meta"}
+
+
 @every_method
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("form", [torch.clone, as_list], ids=["flat", "list"])
@@ -247,7 +308,8 @@ def test_three_steps_are_differentiable_in_the_start_and_the_hyper_parameters(cl
 
     Away from eps = 0 and from g = 0, where the root of v has no slope.
     """
-    named = ({"eps": 0.05} if cls is Adam else {}) | chosen(values, 0)
+    scaling = cls in (Adagrad, Adam, AdamW, RMSprop)
+    named = ({"eps": 0.05} if scaling else {}) | chosen(values, 0)
     betas = named.pop("betas", ())
     numbers = [name for name, value in named.items() if not isinstance(value, bool)]
 

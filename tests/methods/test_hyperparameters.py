@@ -8,7 +8,9 @@ import torch
 
 from gradus.methods import (
     SGD,
+    Adagrad,
     Adam,
+    AdamW,
     Constant,
     Cosine,
     GradientDescent,
@@ -16,6 +18,7 @@ from gradus.methods import (
     InverseTime,
     Nesterov,
     Polyak,
+    RMSprop,
     StepDecay,
     Warmup,
 )
@@ -36,6 +39,26 @@ NUMBERS = [
     (lambda value: Adam(betas=(0.9, value)), "betas[1]", 0, 1),
     (lambda value: Adam(eps=value), "eps", 0, math.inf),
     (lambda value: Adam(weight_decay=value), "weight_decay", 0, math.inf),
+    (lambda value: AdamW(lr=value), "lr", 0, math.inf),
+    (lambda value: AdamW(betas=(value, 0.9)), "betas[0]", 0, 1),
+    (lambda value: AdamW(betas=(0.9, value)), "betas[1]", 0, 1),
+    (lambda value: AdamW(eps=value), "eps", 0, math.inf),
+    (lambda value: AdamW(weight_decay=value), "weight_decay", 0, math.inf),
+    (lambda value: RMSprop(lr=value), "lr", 0, math.inf),
+    (lambda value: RMSprop(alpha=value), "alpha", 0, 1),
+    (lambda value: RMSprop(eps=value), "eps", 0, math.inf),
+    (lambda value: RMSprop(weight_decay=value), "weight_decay", 0, math.inf),
+    (lambda value: RMSprop(momentum=value), "momentum", 0, math.inf),
+    (lambda value: Adagrad(lr=value), "lr", 0, math.inf),
+    (lambda value: Adagrad(lr_decay=value), "lr_decay", 0, math.inf),
+    (lambda value: Adagrad(weight_decay=value), "weight_decay", 0, math.inf),
+    (
+        lambda value: Adagrad(initial_accumulator_value=value),
+        "initial_accumulator_value",
+        0,
+        math.inf,
+    ),
+    (lambda value: Adagrad(eps=value), "eps", 0, math.inf),
     (lambda value: Constant(value), "lr", 0, math.inf),
     (lambda value: StepDecay(value, 3), "lr", 0, math.inf),
     (lambda value: StepDecay(0.1, 3, value), "decay_factor", 0, math.inf),
@@ -108,11 +131,10 @@ def test_counts_are_whole_numbers_of_at_least_one(make, name, value):
     refused(ValueError, make, value, f"{name} must be a whole number >= 1", repr(value))
 
 
+@pytest.mark.parametrize("method", [Adam, AdamW])
 @pytest.mark.parametrize("betas", [(), (0.9,), (0.9, 0.99, 0.999), 0.9, "ab", None])
-def test_betas_are_two(betas):
-    refused(
-        (TypeError, ValueError), lambda value: Adam(betas=value), betas, "betas must be two numbers"
-    )
+def test_betas_are_two(method, betas):
+    refused(ValueError, lambda value: method(betas=value), betas, "betas must be two numbers")
 
 
 @pytest.mark.parametrize("schedule", [0.1, "cosine", None])
@@ -122,7 +144,7 @@ def test_a_warm_up_needs_a_schedule(schedule):
 
 @pytest.mark.parametrize("schedule", [Constant(0.1), Warmup(Cosine(0.1, 5), 2)])
 def test_a_schedule_is_taken_for_a_learning_rate(schedule):
-    for make in (GradientDescent, SGD, Adam, lambda lr: Polyak(lr, 0.5)):
+    for make in (GradientDescent, SGD, Adam, AdamW, RMSprop, Adagrad, lambda lr: Polyak(lr, 0.5)):
         assert make(schedule).lr == schedule
 
 

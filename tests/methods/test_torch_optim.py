@@ -1,4 +1,4 @@
-"""SGD and Adam against torch.optim: to rounding on a flat vector, to the bit on a list."""
+"""The methods that torch.optim has, against it: to rounding on [d], to the bit on a list."""
 
 import itertools
 
@@ -6,13 +6,24 @@ import pytest
 import torch
 
 from gradus import minimize
-from gradus.methods import SGD, Adam, Constant, Cosine, InverseTime, StepDecay, Warmup
+from gradus.methods import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    InverseTime,
+    RMSprop,
+    StepDecay,
+    Warmup,
+)
 from gradus.risk.tensors import Tensors
 
-STEPS = 50
+STEPS = 30
 
 # The same operations, save that a flat tensor rounds products that torch fuses with a sum: a few
-# units in the last place of numbers of order 1, over 50 steps.
+# units in the last place of numbers of order 1, over 30 steps.
 TOLERANCE = {"rtol": 1e-12, "atol": 1e-12}
 
 # Sizes below, at and beyond the width of a vector register, and a scalar.
@@ -52,8 +63,34 @@ ADAM_OPTIONS = options(
     amsgrad=[False, True],
     maximize=[False, True],
 )
-CASES = [(SGD, torch.optim.SGD, given) for given in [{"lr": 0.05}, *SGD_OPTIONS]]
-CASES += [(Adam, torch.optim.Adam, given) for given in [{}, {"eps": 0.0}, *ADAM_OPTIONS]]
+RMSPROP_OPTIONS = options(
+    lr=[0.01],
+    alpha=[0.9],
+    eps=[1e-2],
+    weight_decay=[0.0, 0.1],
+    momentum=[0.0, 0.9],
+    centered=[False, True],
+    maximize=[False, True],
+)
+ADAGRAD_OPTIONS = options(
+    lr=[0.1],
+    lr_decay=[0.0, 0.03],
+    weight_decay=[0.0, 0.1],
+    initial_accumulator_value=[0.0, 0.3],
+    eps=[1e-2],
+    maximize=[False, True],
+)
+CASES = [
+    (method, optimizer, given)
+    for method, optimizer, every in (
+        (SGD, torch.optim.SGD, [{"lr": 0.05}, *SGD_OPTIONS]),
+        (Adam, torch.optim.Adam, [{}, {"eps": 0.0}, *ADAM_OPTIONS]),
+        (AdamW, torch.optim.AdamW, [{}, {"eps": 0.0}, *ADAM_OPTIONS]),
+        (RMSprop, torch.optim.RMSprop, [{}, {"eps": 0.0}, {"alpha": 0.0}, *RMSPROP_OPTIONS]),
+        (Adagrad, torch.optim.Adagrad, [{}, {"eps": 0.0}, *ADAGRAD_OPTIONS]),
+    )
+    for given in every
+]
 
 
 def label(value):
@@ -71,7 +108,7 @@ def wave(w):
 def test_a_flat_vector_moves_as_torch_moves_it(method, optimizer, given):
     w0 = torch.linspace(-1.5, 2.0, 7, dtype=torch.float64)
     theirs = w0.clone().requires_grad_()
-    stepper = optimizer([theirs], **given, foreach=False, fused=False)
+    stepper = optimizer([theirs], **given, foreach=False)
     expected = [w0]
     for _ in range(STEPS):
         stepper.zero_grad()
@@ -85,23 +122,28 @@ def test_a_flat_vector_moves_as_torch_moves_it(method, optimizer, given):
     torch.testing.assert_close(path.points, torch.stack(expected), **TOLERANCE)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize(("method", "optimizer", "given"), CASES, ids=label)
-def test_a_list_of_float32_tensors_moves_as_torch_moves_it_to_the_bit(method, optimizer, given):
+def test_a_list_of_tensors_moves_as_torch_moves_it_to_the_bit(method, optimizer, given, dtype):
     """The engine's claim: what it does to a module's parameters is what the for-loop does."""
     random = torch.Generator().manual_seed(0)
-    theirs = [torch.randn(shape, generator=random).requires_grad_() for shape in SHAPES]
-    stepper = optimizer(theirs, **given, foreach=False, fused=False)
+
+    def drawn():
+        return [torch.randn(shape, generator=random, dtype=dtype) for shape in SHAPES]
+
+    theirs = [value.requires_grad_() for value in drawn()]
+    stepper = optimizer(theirs, **given, foreach=False)
     ours = method(**given)
     w = Tensors([p.detach().clone() for p in theirs])
     state = ours.init(w)
     for step in range(STEPS):
-        gradients = [torch.randn(shape, generator=random) for shape in SHAPES]
+        gradients = drawn()
         for p, g in zip(theirs, gradients, strict=True):
             p.grad = g.clone()
         stepper.step()
         w, state = ours.update(w, Tensors(gradients), state)
         for mine, p in zip(w.values, theirs, strict=True):
-            assert mine.dtype == torch.float32
+            assert mine.dtype == dtype
             assert torch.equal(mine, p.detach()), f"differs after step {step + 1}"
 
 
@@ -111,18 +153,26 @@ def test_a_list_of_float32_tensors_moves_as_torch_moves_it_to_the_bit(method, op
         Constant(0.03),
         StepDecay(0.1, decay_every=7, decay_factor=0.5),
         InverseTime(0.1, gamma=0.2),
-        Warmup(Cosine(0.1, steps=40), steps=5),
+        Warmup(Cosine(0.1, steps=25), steps=5),
     ],
     ids=lambda schedule: type(schedule).__name__,
 )
 @pytest.mark.parametrize(
-    ("method", "optimizer"), [(SGD, torch.optim.SGD), (Adam, torch.optim.Adam)]
+    ("method", "optimizer"),
+    [
+        (SGD, torch.optim.SGD),
+        (Adam, torch.optim.Adam),
+        (AdamW, torch.optim.AdamW),
+        (RMSprop, torch.optim.RMSprop),
+        (Adagrad, torch.optim.Adagrad),
+    ],
+    ids=label,
 )
 def test_a_schedule_is_what_lambda_lr_makes_of_it(method, optimizer, schedule):
     """torch counts as Gradus does: the first step takes the learning rate of step 0."""
     w0 = torch.linspace(-1.5, 2.0, 7, dtype=torch.float64)
     theirs = w0.clone().requires_grad_()
-    stepper = optimizer([theirs], lr=1.0, foreach=False, fused=False)
+    stepper = optimizer([theirs], lr=1.0, foreach=False)
     scheduler = torch.optim.lr_scheduler.LambdaLR(stepper, schedule)
     for _ in range(STEPS):
         stepper.zero_grad()

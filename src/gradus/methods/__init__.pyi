@@ -1,4 +1,5 @@
 from .adaptive import Adam as Adam
+from .adaptive import AdamW as AdamW
 from .descent import GradientDescent as GradientDescent
 from .method import FirstOrder as FirstOrder
 from .method import GradientAtIterate as GradientAtIterate
@@ -7,6 +8,8 @@ from .method import Oracle as Oracle
 from .momentum import SGD as SGD
 from .momentum import Nesterov as Nesterov
 from .momentum import Polyak as Polyak
+from .scaled import Adagrad as Adagrad
+from .scaled import RMSprop as RMSprop
 from .schedules import Constant as Constant
 from .schedules import Cosine as Cosine
 from .schedules import InverseSqrt as InverseSqrt
