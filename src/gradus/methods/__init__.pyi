@@ -8,6 +8,9 @@ from .method import Oracle as Oracle
 from .momentum import SGD as SGD
 from .momentum import Nesterov as Nesterov
 from .momentum import Polyak as Polyak
+from .newton import Newton as Newton
+from .proximal import Proximal as Proximal
+from .proximal import ProximalGradient as ProximalGradient
 from .scaled import Adagrad as Adagrad
 from .scaled import RMSprop as RMSprop
 from .schedules import Constant as Constant

@@ -1,0 +1,152 @@
+"""The form of a method that uses curvature, and the linear systems that such methods solve."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, fields, replace
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from gradus.errors import NotPositiveDefinite
+from gradus.methods.hyperparameters import Number
+from gradus.methods.method import Batch, Method, Oracle, Point, State
+from gradus.risk.curvature import require_memory
+from gradus.risk.tensors import Tensors
+
+
+@dataclass(frozen=True)
+class Count:
+    """The number of steps taken."""
+
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The number of steps taken, and the state of each row of w."""
+
+    step: int
+    states: tuple[State, ...]
+
+
+class SecondOrder(Method):
+    r"""A method that uses the curvature of f: one run at a time.
+
+    K runs ``[K, d]`` are K runs of their own, since what is solved within a step ends sooner for
+    one row than for another: f is given one row ``[d]`` at a time, and of the hyper-parameters
+    ``[K, 1]`` the entry of that row. A vector ``[d]`` and :class:`~gradus.risk.tensors.Tensors`
+    are one run.
+
+    The first evaluation of a step is f with its gradient, at w itself.
+    """
+
+    @abstractmethod
+    def begin(self, w: Point) -> State:
+        """The state of one run before its first step, at w."""
+
+    @abstractmethod
+    def advance(
+        self, f: Oracle, w: Point, state: State, batch: Batch = None
+    ) -> tuple[Point, State]:
+        """The next point and the next state of one run."""
+
+    @final
+    def init(self, w: Point) -> State:
+        """The state before the first step: one for each row of ``[K, d]``."""
+        if _are_rows(w):
+            return Rows(0, tuple(_of_row(self, k).begin(row) for k, row in enumerate(w)))
+        return self.begin(w)
+
+    @final
+    def step(self, f: Oracle, w: Point, state: State, batch: Batch = None) -> tuple[Point, State]:
+        """The next point and the next state, row by row for ``[K, d]``."""
+        if not _are_rows(w):
+            return self.advance(f, w, state, batch)
+        ends = [
+            _of_row(self, k).advance(f, row, own, batch)
+            for k, (row, own) in enumerate(zip(w, state.states, strict=True))
+        ]
+        points, states = zip(*ends, strict=True)
+        return torch.stack(points), Rows(state.step + 1, states)
+
+
+def _are_rows(w: Point) -> bool:
+    return isinstance(w, Tensor) and w.dim() == 2
+
+
+def _of_row(method: Any, k: int) -> Any:
+    """The method with the hyper-parameters of run k."""
+    given = {field.name: getattr(method, field.name) for field in fields(method)}
+    columns = {name: v for name, v in given.items() if isinstance(v, Tensor) and v.dim() == 2}
+    return replace(method, **{name: column[k, 0] for name, column in columns.items()})
+
+
+def flat(w: Point) -> Tensor:
+    """The entries of one point as a vector ``[d]``."""
+    return w.flat() if isinstance(w, Tensors) else w.reshape(-1)
+
+
+def like(w: Point, entries: Tensor) -> Point:
+    """The vector ``[d]`` in the form of w."""
+    if not isinstance(w, Tensors):
+        return entries.view(w.shape)
+    parts = entries.split([value.numel() for value in w.values])
+    return Tensors([part.view(value.shape) for part, value in zip(parts, w.values, strict=True)])
+
+
+def require_matrices(w: Point, matrices: int, what: str) -> None:
+    """Refuse to hold so many matrices ``[d, d]`` at once where that is more than there is room for.
+
+    Raises:
+        ValueError: they would take more than :data:`gradus.risk.curvature.LIMIT`.
+    """
+    parts = w.values if isinstance(w, Tensors) else (w,)
+    dimension = sum(part.numel() for part in parts)
+    remedy = "take NewtonCG, which needs no matrix"
+    require_memory(dimension, parts[0].dtype, matrices, what=what, remedy=remedy)
+
+
+def damped(matrix: Tensor, damping: Number) -> Tensor:
+    r"""$A + \mu I$, as a new matrix."""
+    shifted = matrix.clone()
+    shifted.diagonal().add_(damping)
+    return shifted
+
+
+def solved(matrix: Tensor, g: Tensor) -> Tensor | None:
+    r"""$A^{-1} g$ by Cholesky's factor, or None where A is not positive definite.
+
+    A is taken for singular, to working precision, where a pivot is no larger than what rounding
+    may have left of the entry of the diagonal that it comes from. What is not finite gives what is
+    not finite. Half precision is factored in float32.
+    """
+    if not matrix.isfinite().all():
+        return g * torch.nan
+    working = matrix.to(torch.promote_types(matrix.dtype, torch.float32))
+    factor, info = torch.linalg.cholesky_ex(working)
+    pivots, rounding = factor.diagonal().square(), rounding_of(working)
+    if info > 0 or (pivots <= rounding * working.diagonal()).any():
+        return None
+    return torch.cholesky_solve(g.to(working.dtype).unsqueeze(1), factor).squeeze(1).to(g.dtype)
+
+
+def rounding_of(matrix: Tensor) -> float:
+    """How far rounding moves the pivots of a matrix, as a part of its entries."""
+    return 10 * math.sqrt(len(matrix)) * torch.finfo(matrix.dtype).eps
+
+
+def not_positive_definite(
+    name: str, matrix: Tensor, damping: Number, step: int, otherwise: str
+) -> NotPositiveDefinite:
+    """What to say of the matrix of f, given with its damping, that :func:`solved` refuses."""
+    working = matrix.detach().to(torch.promote_types(matrix.dtype, torch.float32))
+    eigenvalues = torch.linalg.eigvalsh(working) - float(damping)
+    smallest, largest = eigenvalues[0].item(), eigenvalues.abs().max().item()
+    enough = max(-smallest, rounding_of(working) * largest)
+    return NotPositiveDefinite(
+        f"step {step}: the {name} is not positive definite, its smallest eigenvalue is "
+        f"{smallest:.3g}: give damping above {enough:.2g}, {otherwise}"
+    )
