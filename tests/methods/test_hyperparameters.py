@@ -18,6 +18,7 @@ from gradus.methods import (
     InverseTime,
     Nesterov,
     Polyak,
+    ProximalGradient,
     RMSprop,
     StepDecay,
     Warmup,
@@ -59,6 +60,7 @@ NUMBERS = [
         math.inf,
     ),
     (lambda value: Adagrad(eps=value), "eps", 0, math.inf),
+    (lambda value: ProximalGradient(value), "lr", 0, math.inf),
     (lambda value: Constant(value), "lr", 0, math.inf),
     (lambda value: StepDecay(value, 3), "lr", 0, math.inf),
     (lambda value: StepDecay(0.1, 3, value), "decay_factor", 0, math.inf),
@@ -144,7 +146,8 @@ def test_a_warm_up_needs_a_schedule(schedule):
 
 @pytest.mark.parametrize("schedule", [Constant(0.1), Warmup(Cosine(0.1, 5), 2)])
 def test_a_schedule_is_taken_for_a_learning_rate(schedule):
-    for make in (GradientDescent, SGD, Adam, AdamW, RMSprop, Adagrad, lambda lr: Polyak(lr, 0.5)):
+    simple = (GradientDescent, SGD, Adam, AdamW, RMSprop, Adagrad, ProximalGradient)
+    for make in (*simple, lambda lr: Polyak(lr, 0.5)):
         assert make(schedule).lr == schedule
 
 
