@@ -20,6 +20,7 @@ from gradus.methods import (
     InverseTime,
     Method,
     Nesterov,
+    Newton,
     Polyak,
     Proximal,
     ProximalGradient,
@@ -144,6 +145,8 @@ METHODS |= {
     "nesterov-scheduled": Nesterov(StepDecay(0.1, decay_every=2), 0.9),
     "adam-scheduled": Adam(Warmup(Cosine(0.1, steps=9), steps=3)),
     "proximal-scheduled": Proximal(Adam(Warmup(Cosine(0.1, steps=9), steps=3))),
+    "newton": Newton(0.5, damping=1.0),
+    "newton-saddle-free": Newton(0.5, saddle_free=True),
 }
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 FIRST_ORDER = {name: each for name, each in METHODS.items() if isinstance(each, FirstOrder)}
@@ -170,17 +173,39 @@ class Bowl:
         return Bowl(self.a.dtype, self.a.device, penalty=None)
 
     def value(self, w, batch=None):
-        value = (0.5 * self.a * w**2 + w.cos()).sum(-1)
+        flat = w.flat() if isinstance(w, Tensors) else w
+        value = (0.5 * self.a * flat**2 + flat.cos()).sum(-1)
         return value if self.penalty is None else value + self.penalty.value(w)
 
     def gradient(self, w, batch=None):
-        if isinstance(w, Tensors):
-            sizes = [value.numel() for value in w.values]
-            pieces = zip(w.values, self.a.split(sizes), strict=True)
-            g = Tensors([a.view(value.shape) * value - value.sin() for value, a in pieces])
-        else:
-            g = self.a * w - w.sin()
+        g = piecewise(lambda a, w: a * w - w.sin(), self.a, w)
         return g if self.penalty is None else g + self.penalty.gradient(w)
+
+    def value_and_gradient(self, w, batch=None):
+        return self.value(w, batch), self.gradient(w, batch)
+
+    def hvp(self, w, v, batch=None):
+        product = piecewise(lambda a, w, v: (a - w.cos()) * v, self.a, w, v)
+        return product if self.penalty is None else product + self.penalty.gradient(v)
+
+    def hessian(self, w, batch=None):
+        flat, unit = (w.flat() if isinstance(w, Tensors) else w), torch.ones_like(self.a)
+        return torch.diag(self.hvp(flat, unit))
+
+    def gauss_newton(self, w, batch=None):
+        """Of the squares alone, as if the cosines were straight lines."""
+        return torch.diag(self.a + (0 if self.penalty is None else self.penalty.strength))
+
+
+def piecewise(function, a, *points):
+    """The function of a and of the points, piece by piece if they are lists."""
+    if not isinstance(points[0], Tensors):
+        return function(a, *points)
+    shapes = [value.shape for value in points[0].values]
+    pieces = a.split([shape.numel() for shape in shapes])
+    values = (point.values for point in points)
+    rows = zip(shapes, pieces, *values, strict=True)
+    return Tensors([function(piece.view(shape), *row) for shape, piece, *row in rows])
 
 
 def start(dtype=torch.float64):
