@@ -1,6 +1,9 @@
 from .adaptive import Adam as Adam
 from .adaptive import AdamW as AdamW
 from .descent import GradientDescent as GradientDescent
+from .gauss_newton import GaussNewton as GaussNewton
+from .gauss_newton import LevenbergMarquardt as LevenbergMarquardt
+from .lbfgs import LBFGS as LBFGS
 from .method import FirstOrder as FirstOrder
 from .method import GradientAtIterate as GradientAtIterate
 from .method import Method as Method
@@ -9,6 +12,7 @@ from .momentum import SGD as SGD
 from .momentum import Nesterov as Nesterov
 from .momentum import Polyak as Polyak
 from .newton import Newton as Newton
+from .newton_cg import NewtonCG as NewtonCG
 from .proximal import Proximal as Proximal
 from .proximal import ProximalGradient as ProximalGradient
 from .scaled import Adagrad as Adagrad

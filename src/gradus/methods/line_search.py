@@ -119,8 +119,8 @@ def strong_wolfe(
         evaluations: the most trials.
 
     Returns:
-        The first trial that meets both conditions; where the trials run out, the lowest that meets
-        the first; ``start``, so that nothing moves, where the slope at 0 is not negative or none
+        The first trial that meets both conditions; where the trials run out, or there is no number
+        left between two of them, the lowest that meets the first; ``start``, so that nothing moves, where the slope at 0 is not negative or none
         of the trials meets the first.
 
     Example:
@@ -137,7 +137,7 @@ def strong_wolfe(
     low, previous, high = start, start, None
     for _ in range(evaluations):
         trial = phi(alpha)
-        climbs = low is not start and trial.value >= low.value
+        climbs = low is not start and trial.value > low.value + rounding
         if climbs or not _decreases(trial, start, c1, rounding) or not math.isfinite(trial.slope):
             high = trial
         elif abs(trial.slope) <= -c2 * start.slope:
@@ -148,6 +148,8 @@ def strong_wolfe(
                 high = low
             previous, low = low, trial
         alpha = _longer(previous, low) if high is None else _between(low, high)
+        if high is not None and alpha in (low.alpha, high.alpha):
+            break
     return low
 
 

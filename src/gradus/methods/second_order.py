@@ -97,6 +97,12 @@ def like(w: Point, entries: Tensor) -> Point:
     return Tensors([part.view(value.shape) for part, value in zip(parts, w.values, strict=True)])
 
 
+def dot(a: Point, b: Point) -> Tensor:
+    """The inner product of two points of one form."""
+    product: Tensor = (a * b).sum()
+    return product
+
+
 def require_matrices(w: Point, matrices: int, what: str) -> None:
     """Refuse to hold so many matrices ``[d, d]`` at once where that is more than there is room for.
 

@@ -1,0 +1,111 @@
+"""Newton's step without a matrix: its equation solved by conjugate gradients, as far as needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from gradus.methods.hyperparameters import Number, is_set, require, require_whole
+from gradus.methods.line_search import Search, require_line_search, step_along
+from gradus.methods.method import Batch, Oracle, Point
+from gradus.methods.schedules import LearningRate, learning_rate, require_learning_rate
+from gradus.methods.second_order import Count, SecondOrder, dot
+from gradus.risk.tensors import zeros_like
+
+
+@dataclass(frozen=True)
+class NewtonCG(SecondOrder):
+    r"""$$
+    w_{t+1} = w_t + \alpha_t p_t, \qquad
+    \big\| \big(\nabla^2 f(w_t) + \mu I\big) p_t + \nabla f(w_t) \big\|
+    < \min\big(\tfrac12, \|\nabla f(w_t)\|^{1/2}\big) \|\nabla f(w_t)\|
+    $$
+
+    Newton's method with each step solved by conjugate gradients from 0, only as exactly as its
+    place deserves: roughly far from a minimum, ever more exactly near it, so that convergence is
+    superlinear. Where a direction of negative curvature is met, the step goes as far as it has come
+    (along $-\nabla f$ if that is the first direction); so it always descends, and leaves saddles.
+
+    One step costs one gradient, at most ``max_iterations`` Hessian-vector products (d of them are
+    always enough on paper), each as much as about two gradients, and the evaluations of the line
+    search (mostly one). It holds 6 vectors of length d, and no matrix.
+
+    Args:
+        lr: $\alpha_t$, a number >= 0 or a schedule; the first step that a line search tries.
+        max_iterations: the most conjugate gradients of one step.
+        damping: $\mu \ge 0$.
+        line_search: None, ``"backtracking"`` or ``"strong-wolfe"``; where the search finds no
+            lower point, w stays.
+
+    Raises:
+        ValueError: a hyper-parameter is out of its range or not finite.
+
+    Example:
+        >>> import torch, gradus
+        >>> f = lambda w: 2 * w[0] ** 2 + 8 * w[1] ** 2
+        >>> path = gradus.minimize(
+        ...     f, torch.tensor([8.0, -4.0]), gradus.methods.NewtonCG(max_iterations=2), steps=6
+        ... )
+        >>> path.values[-1] < 1e-6
+        tensor(True)
+
+    Source: Nocedal, Wright (2006), "Numerical Optimization", algorithm 7.1; Dembo, Steihaug (1983),
+        "Truncated-Newton algorithms for large-scale unconstrained optimization".
+    """  # noqa: D205
+
+    lr: LearningRate = 1.0
+    max_iterations: int = 100
+    damping: Number = 0.0
+    line_search: Search | None = "backtracking"
+
+    def __post_init__(self) -> None:
+        require_learning_rate(self.lr)
+        require_whole("max_iterations", self.max_iterations)
+        require("damping", self.damping, at_least=0.0)
+        require_line_search(self.line_search)
+
+    def begin(self, w: Point) -> Count:
+        """Step 0."""
+        return Count()
+
+    def advance(
+        self, f: Oracle, w: Point, state: Count, batch: Batch = None
+    ) -> tuple[Point, Count]:
+        """Along the direction that conjugate gradients find."""
+        alpha = learning_rate(self.lr, state.step)
+        value, g = f.value_and_gradient(w, batch)
+
+        def product(v: Point) -> Point:
+            bent = f.hvp(w, v, batch)
+            return bent + self.damping * v if is_set(self.damping) else bent
+
+        p = _conjugate_gradients(product, g, self.max_iterations)
+        end = step_along(self.line_search, f, w, p, alpha, batch, value, g)
+        return end.point, Count(state.step + 1)
+
+
+def _conjugate_gradients(product: Callable[[Point], Point], g: Point, max_iterations: int) -> Point:
+    r"""A direction p that descends and nearly solves $B p = -g$, with B given by its products.
+
+    A curvature is taken for positive where it is more than what rounding leaves of 0.
+    """
+    p, residual, d = zeros_like(g), g, -g
+    squared = dot(g, g)
+    norm = math.sqrt(squared.item())
+    tolerance = min(0.5, math.sqrt(norm)) * norm
+    for iteration in range(max_iterations):
+        bent = product(d)
+        curvature = dot(d, bent)
+        rounding = torch.finfo(curvature.dtype).eps * (dot(d, d) * dot(bent, bent)).sqrt()
+        if not curvature > rounding:
+            return d if iteration == 0 else p
+        alpha = squared / curvature
+        p, residual = p + alpha * d, residual + alpha * bent
+        before, squared = squared, dot(residual, residual)
+        if math.sqrt(squared.item()) < tolerance:
+            return p
+        d = -residual + (squared / before) * d
+    return p
