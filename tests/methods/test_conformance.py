@@ -10,17 +10,21 @@ from torch.autograd import gradcheck
 
 from gradus import methods, minimize
 from gradus.methods import (
+    LBFGS,
     SGD,
     Adagrad,
     Adam,
     AdamW,
     Cosine,
     FirstOrder,
+    GaussNewton,
     GradientDescent,
     InverseTime,
+    LevenbergMarquardt,
     Method,
     Nesterov,
     Newton,
+    NewtonCG,
     Polyak,
     Proximal,
     ProximalGradient,
@@ -147,6 +151,10 @@ METHODS |= {
     "proximal-scheduled": Proximal(Adam(Warmup(Cosine(0.1, steps=9), steps=3))),
     "newton": Newton(0.5, damping=1.0),
     "newton-saddle-free": Newton(0.5, saddle_free=True),
+    "newton-cg": NewtonCG(),
+    "gauss-newton": GaussNewton(0.5),
+    "levenberg-marquardt": LevenbergMarquardt(),
+    "lbfgs": LBFGS(),
 }
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 FIRST_ORDER = {name: each for name, each in METHODS.items() if isinstance(each, FirstOrder)}
