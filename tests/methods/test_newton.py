@@ -133,6 +133,8 @@ class TestNearAMinimum:
     def test_a_risk_of_several_classes_ends_where_its_gradient_is_zero(self, listed):
         x, y = labelled()
         model = torch.nn.Linear(3, 3, dtype=torch.float64)
+        torch.nn.init.zeros_(model.weight)
+        torch.nn.init.zeros_(model.bias)
         classes = y + (x[:, 0] > 1).long()
         risk = EmpiricalRisk(model, gradus.CrossEntropyLoss(), (x, classes), SquaredL2(0.01))
         w, method = risk.parameters if listed else risk.point, Newton()
@@ -264,6 +266,8 @@ class TestForms:
     def test_a_list_of_tensors_moves_as_the_flat_vector(self):
         x, y = labelled()
         model = torch.nn.Linear(3, 2, dtype=torch.float64)
+        torch.nn.init.zeros_(model.weight)
+        torch.nn.init.ones_(model.bias)
         risk = EmpiricalRisk(model, gradus.CrossEntropyLoss(), (x, y), SquaredL2(0.1))
         method = Newton(line_search="backtracking")
         flat, listed = risk.point, risk.parameters

@@ -42,6 +42,8 @@ def classes(strength=0.05):
     random = torch.Generator().manual_seed(3)
     x = torch.randn(40, 3, generator=random, dtype=torch.float64)
     model = torch.nn.Linear(3, 3, dtype=torch.float64)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, generator=random)
     y = (x.argmax(1) + torch.randint(2, (40,), generator=random)) % 3
     return EmpiricalRisk(model, gradus.CrossEntropyLoss(), (x, y), SquaredL2(strength))
 

@@ -120,8 +120,8 @@ def strong_wolfe(
 
     Returns:
         The first trial that meets both conditions; where the trials run out, or there is no number
-        left between two of them, the lowest that meets the first; ``start``, so that nothing moves, where the slope at 0 is not negative or none
-        of the trials meets the first.
+        left between two of them, the lowest that meets the first; ``start``, so that nothing moves,
+        where the slope at 0 is not negative or none of the trials meets the first.
 
     Example:
         >>> from gradus.methods.line_search import Trial, strong_wolfe
@@ -154,8 +154,9 @@ def strong_wolfe(
 
 
 def _decreases(trial: Trial, start: Trial, c1: float, rounding: float) -> bool:
-    """Armijo's condition, which no value that is not finite meets."""
-    bound = start.value + c1 * float(trial.alpha) * start.slope + rounding
+    """Armijo's condition, which no value that is not finite meets, nor one that is not lower."""
+    bound = start.value + c1 * float(trial.alpha) * start.slope
+    bound = min(bound, math.nextafter(start.value, -math.inf)) + rounding
     return math.isfinite(trial.value) and trial.value <= bound
 
 
@@ -223,6 +224,8 @@ def step_along(
         return Trial(alpha, point=w + alpha * p)
     start = Trial(0.0, value.item(), (g * p).sum().item(), w, g)
     rounding = ROUNDING * torch.finfo(value.dtype).eps * abs(start.value)
+    if -start.slope * float(alpha) > 100 * rounding:
+        rounding = 0.0  # the step promises a decrease that can be seen
 
     def valued(alpha: float) -> Trial:
         point = w + alpha * p
