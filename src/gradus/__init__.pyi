@@ -1,11 +1,17 @@
 from . import data as data
 from . import methods as methods
+from . import optim as optim
 from ._version import __version__ as __version__
 from .errors import InputError as InputError
 from .methods.minimize import Trajectory as Trajectory
 from .methods.minimize import minimize as minimize
+from .risk import curvature as curvature
+from .risk import finite_difference as finite_difference
 from .risk import penalties as penalties
 from .risk.empirical import EmpiricalRisk as EmpiricalRisk
+from .risk.finite_difference import GradientCheck as GradientCheck
+from .risk.finite_difference import check_gradient as check_gradient
+from .risk.function import LeastSquares as LeastSquares
 from .risk.losses import CrossEntropyLoss as CrossEntropyLoss
 from .risk.losses import KLDivLoss as KLDivLoss
 from .risk.losses import L1Loss as L1Loss

@@ -2,6 +2,15 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=["empirical", "function", "losses", "penalties", "tensors"]
-)
+SUBMODULES = [
+    "curvature",
+    "dense",
+    "empirical",
+    "finite_difference",
+    "function",
+    "losses",
+    "penalties",
+    "tensors",
+]
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=SUBMODULES)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self, final
 
 import torch
 from torch import Tensor
@@ -11,17 +12,127 @@ from torch import Tensor
 Scalar = float | Tensor
 
 
-class Tensors:
+class PutOff(ABC):
+    r"""A vector whose products are put off until they are added to something.
+
+    A product or quotient is a term ``factor * a``, ``factor * a * b`` or ``factor * a / b``. So
+    ``w - lr * g`` and ``w - lr * m / d`` are one pass over memory each, and the same operations as
+    ``w.add_(g, alpha=-lr)`` and ``w.addcdiv_(m, d, value=-lr)``, which torch.optim uses, to the
+    bit. No operation changes its operands.
+    """
+
+    __slots__ = ("_factor", "_operator", "_other", "_values")
+
+    def __init__(
+        self,
+        values: Any,
+        _factor: float = 1.0,
+        _operator: Literal["", "*", "/"] = "",
+        _other: Any = None,
+    ) -> None:
+        self._values = values
+        self._factor, self._operator, self._other = _factor, _operator, _other
+
+    @classmethod
+    @abstractmethod
+    def _apply(cls, operation: str, values: Any, *others: Any, **numbers: float) -> Any:
+        """What ``torch._foreach_<operation>`` makes of the values."""
+
+    @property
+    def values(self) -> Any:
+        """The entries, with what was put off carried out."""
+        if self._is_put_off:
+            self._values = self._carried_out()
+            self._factor, self._operator, self._other = 1.0, "", None
+        return self._values
+
+    @property
+    def _is_put_off(self) -> bool:
+        return self._factor != 1.0 or self._operator != ""
+
+    def _carried_out(self) -> Any:
+        if not self._operator:
+            return self._apply("mul", self._values, self._factor)
+        operation = "mul" if self._operator == "*" else "div"
+        product = self._apply(operation, self._values, self._other)
+        return product if self._factor == 1.0 else self._apply("mul", product, self._factor)
+
+    def _plus(self, term: Self) -> Any:
+        """One pass: the values, plus a term that may have been put off."""
+        values = self._carried_out() if self._is_put_off else self._values
+        if not term._operator:
+            return self._apply("add", values, term._values, alpha=term._factor)
+        operation = "addcmul" if term._operator == "*" else "addcdiv"
+        return self._apply(operation, values, term._values, term._other, value=term._factor)
+
+    def __add__(self, other: Self | float) -> Self:
+        if isinstance(other, PutOff):
+            return type(self)(self._plus(other))
+        return type(self)(self._apply("add", self.values, other))
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Self:
+        return self * -1.0
+
+    def __sub__(self, other: Self | float) -> Self:
+        return self + (-other)
+
+    def __mul__(self, other: Self | Scalar) -> Self:
+        if isinstance(other, PutOff):
+            values, factor = self._without_factor()
+            return type(self)(values, factor, "*", other.values)
+        if isinstance(other, Tensor):
+            return type(self)(self._apply("mul", self.values, other))
+        return type(self)(self._values, self._factor * other, self._operator, self._other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Self | Scalar) -> Self:
+        if isinstance(other, PutOff):
+            values, factor = self._without_factor()
+            return type(self)(values, factor, "/", other.values)
+        return type(self)(self._apply("div", self.values, other))
+
+    def _without_factor(self) -> tuple[Any, float]:
+        """A term of one list, as that list and its factor."""
+        return (self.values, 1.0) if self._operator else (self._values, self._factor)
+
+    def lerp(self, end: Self, weight: Scalar) -> Self:
+        """``(1 - weight) * self + weight * end``."""
+        return type(self)(self._apply("lerp", self.values, end.values, weight))
+
+    def square(self) -> Self:
+        """The elementwise square."""
+        return self * self
+
+    def sqrt(self) -> Self:
+        """The elementwise square root."""
+        return type(self)(self._apply("sqrt", self.values))
+
+    def abs(self) -> Self:
+        """The elementwise absolute value."""
+        return type(self)(self._apply("abs", self.values))
+
+    def sign(self) -> Self:
+        """The elementwise sign, 0 at 0."""
+        return type(self)(self._apply("sign", self.values))
+
+    def clamp(self, *, min: float) -> Self:  # noqa: A002  (torch's own name for it)
+        """The elementwise maximum with a number."""
+        return type(self)(self._apply("clamp_min", self.values, min))
+
+    def maximum(self, other: Self) -> Self:
+        """The elementwise maximum."""
+        return type(self)(self._apply("maximum", self.values, other.values))
+
+
+@final
+class Tensors(PutOff):
     r"""A vector $w \in R^d$ kept as a list of tensors, with the arithmetic of one flat tensor.
 
     A method written as ``w - lr * g`` moves a flat vector or the parameters of a module by the
-    same line: here every operation is one multi-tensor (``torch._foreach_*``) call. No operation
-    changes its operands.
-
-    A product or quotient is a term ``factor * a``, ``factor * a * b`` or ``factor * a / b`` that is
-    put off until it is added to something. So ``w - lr * g`` and ``w - lr * m / d`` are one pass
-    over memory each, and the same operations as ``w.add_(g, alpha=-lr)`` and
-    ``w.addcdiv_(m, d, value=-lr)``, which torch.optim uses, to the bit.
+    same line: here every operation is one multi-tensor (``torch._foreach_*``) call.
 
     Args:
         values: the tensors, of any shapes.
@@ -34,108 +145,37 @@ class Tensors:
         tensor(3.5000)
     """
 
-    __slots__ = ("_factor", "_operator", "_other", "_values")
+    __slots__ = ()
 
     def __init__(
         self,
         values: Sequence[Tensor],
         _factor: float = 1.0,
         _operator: Literal["", "*", "/"] = "",
-        _other: Sequence[Tensor] = (),
+        _other: Sequence[Tensor] | None = None,
     ) -> None:
-        self._values = tuple(values)
-        self._factor, self._operator, self._other = _factor, _operator, tuple(_other)
+        super().__init__(tuple(values), _factor, _operator, _other)
 
-    @property
-    def values(self) -> tuple[Tensor, ...]:
-        """The tensors, with what was put off carried out."""
-        if self._is_put_off:
-            self._values = self._carried_out()
-            self._factor, self._operator, self._other = 1.0, "", ()
-        return self._values
+    @classmethod
+    def _apply(
+        cls, operation: str, values: Sequence[Tensor], *others: Any, **numbers: float
+    ) -> Sequence[Tensor]:
+        # torch cannot differentiate its multi-tensor forms in a factor that is a tensor, nor
+        # addcdiv where one of the tensors is 0-d (2.13): there the tensors go one by one.
+        if others and isinstance(others[-1], Tensor):
+            return [getattr(torch, operation)(value, *others) for value in values]
+        if operation == "addcdiv" and any(v.requires_grad for vs in (values, *others) for v in vs):
+            rows = zip(values, *others, strict=True)
+            return [torch.addcdiv(w, a, b, value=numbers["value"]) for w, a, b in rows]
+        results: Sequence[Tensor] = getattr(torch, f"_foreach_{operation}")(
+            values, *others, **numbers
+        )
+        return results
 
     @property
     def requires_grad(self) -> bool:
         """Whether any of the tensors takes part in automatic differentiation."""
-        return any(value.requires_grad for value in (*self._values, *self._other))
-
-    @property
-    def _is_put_off(self) -> bool:
-        return self._factor != 1.0 or self._operator != ""
-
-    def _carried_out(self) -> tuple[Tensor, ...]:
-        """The term in fresh tensors."""
-        if not self._operator:
-            return torch._foreach_mul(self._values, self._factor)
-        multiply_or_divide = {"*": torch._foreach_mul, "/": torch._foreach_div}[self._operator]
-        fresh = multiply_or_divide(self._values, self._other)
-        return fresh if self._factor == 1.0 else torch._foreach_mul(fresh, self._factor)
-
-    def __add__(self, other: Tensors | float) -> Tensors:
-        if not isinstance(other, Tensors):
-            return Tensors(torch._foreach_add(self.values, other))
-        if not self._is_put_off:
-            return Tensors(_sum(self._values, other))
-        return Tensors(_sum(self._carried_out(), other))
-
-    __radd__ = __add__
-
-    def __neg__(self) -> Tensors:
-        return self * -1.0
-
-    def __sub__(self, other: Tensors | float) -> Tensors:
-        return self + (-other)
-
-    def __mul__(self, other: Tensors | Scalar) -> Tensors:
-        if isinstance(other, Tensors):
-            values, factor = self._without_factor()
-            return Tensors(values, factor, "*", other.values)
-        if isinstance(other, Tensor):
-            # One by one: torch cannot differentiate its multi-tensor form in a factor (2.13).
-            return Tensors([value * other for value in self.values])
-        return Tensors(self._values, self._factor * other, self._operator, self._other)
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, other: Tensors | Scalar) -> Tensors:
-        if isinstance(other, Tensors):
-            values, factor = self._without_factor()
-            return Tensors(values, factor, "/", other.values)
-        if isinstance(other, Tensor):
-            return Tensors([value / other for value in self.values])
-        return Tensors(torch._foreach_div(self.values, other))
-
-    def _without_factor(self) -> tuple[tuple[Tensor, ...], float]:
-        """A term of one list, as that list and its factor."""
-        return (self.values, 1.0) if self._operator else (self._values, self._factor)
-
-    def lerp(self, end: Tensors, weight: float) -> Tensors:
-        """``(1 - weight) * self + weight * end``."""
-        return Tensors(torch._foreach_lerp(self.values, end.values, weight))
-
-    def square(self) -> Tensors:
-        """The elementwise square."""
-        return self * self
-
-    def sqrt(self) -> Tensors:
-        """The elementwise square root."""
-        return Tensors(torch._foreach_sqrt(self.values))
-
-    def abs(self) -> Tensors:
-        """The elementwise absolute value."""
-        return Tensors(torch._foreach_abs(self.values))
-
-    def sign(self) -> Tensors:
-        """The elementwise sign, 0 at 0."""
-        return Tensors(torch._foreach_sign(self.values))
-
-    def clamp(self, *, min: float) -> Tensors:  # noqa: A002  (torch's own name for it)
-        """The elementwise maximum with a number."""
-        return Tensors(torch._foreach_clamp_min(self.values, min))
-
-    def maximum(self, other: Tensors) -> Tensors:
-        """The elementwise maximum."""
-        return Tensors(torch._foreach_maximum(self.values, other.values))
+        return any(value.requires_grad for value in (*self._values, *(self._other or ())))
 
     def sum(self) -> Tensor:
         """The sum of all entries of all tensors, a 0-d tensor."""
@@ -158,15 +198,3 @@ def zeros_like(w: Any) -> Any:
     if isinstance(w, Tensors):
         return Tensors([torch.zeros_like(value) for value in w.values])
     return torch.zeros_like(w)
-
-
-def _sum(values: tuple[Tensor, ...], term: Tensors) -> tuple[Tensor, ...]:
-    """One pass: the values, plus a term that may have been put off."""
-    if not term._operator:
-        return torch._foreach_add(values, term._values, alpha=term._factor)
-    if term._operator == "/" and term.requires_grad:
-        # One by one: torch cannot differentiate its multi-tensor form where a tensor is 0-d (2.13).
-        rows = zip(values, term._values, term._other, strict=True)
-        return tuple(w.addcdiv(a, b, value=term._factor) for w, a, b in rows)
-    fused = {"*": torch._foreach_addcmul, "/": torch._foreach_addcdiv}[term._operator]
-    return fused(values, term._values, term._other, value=term._factor)

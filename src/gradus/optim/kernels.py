@@ -1,0 +1,80 @@
+"""Torch's fused kernels: a whole update in one pass over memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradus import methods
+from gradus.methods.method import FirstOrder
+from gradus.optim.together import Together
+
+Scaling = dict[str, Tensor | None]
+"""``grad_scale`` and ``found_inf`` of torch's GradScaler, or None."""
+
+
+def _sgd(method: Any, lists: Together, scaling: Scaling) -> None:
+    is_first_step = "buffer" not in lists.vectors
+    if is_first_step and method.momentum:
+        lists.make_room(["buffer"])
+    torch._fused_sgd_(
+        lists.vectors["w"],
+        lists.vectors["gradient"],
+        lists.vectors["buffer"] if method.momentum else [],
+        lr=method.lr,
+        momentum=method.momentum,
+        dampening=method.dampening,
+        weight_decay=method.weight_decay,
+        nesterov=method.nesterov,
+        maximize=method.maximize,
+        is_first_step=is_first_step,
+        **scaling,
+    )
+
+
+def _adam(method: Any, lists: Together, scaling: Scaling) -> None:
+    kernel = torch._fused_adamw_ if isinstance(method, methods.AdamW) else torch._fused_adam_
+    beta1, beta2 = method.betas
+    kernel(
+        lists.vectors["w"],
+        lists.vectors["gradient"],
+        lists.vectors["m"],
+        lists.vectors["v"],
+        lists.vectors["v_max"] if method.amsgrad else [],
+        lists.steps,
+        lr=method.lr,
+        beta1=float(beta1),
+        beta2=float(beta2),
+        weight_decay=method.weight_decay,
+        eps=method.eps,
+        amsgrad=method.amsgrad,
+        maximize=method.maximize,
+        **scaling,
+    )
+
+
+def _adagrad(method: Any, lists: Together, scaling: Scaling) -> None:
+    torch._fused_adagrad_(
+        lists.vectors["w"],
+        lists.vectors["gradient"],
+        lists.vectors["sum"],
+        lists.steps,
+        lr=method.lr,
+        lr_decay=method.lr_decay,
+        weight_decay=method.weight_decay,
+        eps=method.eps,
+        maximize=method.maximize,
+        **scaling,
+    )
+
+
+KERNELS: dict[type[FirstOrder], Callable[[Any, Together, Scaling], None]] = {
+    methods.SGD: _sgd,
+    methods.Adam: _adam,
+    methods.AdamW: _adam,
+    methods.Adagrad: _adagrad,
+}
+"""The kernel of each method that has one."""

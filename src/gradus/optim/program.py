@@ -1,0 +1,176 @@
+"""How an equation runs in place: recorded once a step, then carried out where the tensors lie.
+
+A method's update is pure: it makes new vectors. Carried out as it stands it writes every
+intermediate vector to fresh memory and copies the results back. Here the update is called on
+symbols, which record its few multi-tensor operations. The program that they make writes a result
+over its first operand wherever nothing reads that operand again, so that a step costs no more
+memory than its equation needs; and it runs over pieces small enough to stay in the processor's
+cache, so that each number is fetched from memory once a step, not once an operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, final
+
+import torch
+from torch import Tensor
+
+from gradus.risk.tensors import PutOff
+
+PIECE = 2**19
+"""Entries of a piece: what a step reads and writes of it then stays in the last cache."""
+
+Columns = list[Tensor] | tuple[Tensor, ...]
+Operation = tuple[Any, ...]
+"""A name and the places of its operands."""
+Call = tuple[Any, bool, tuple[int, ...]]
+"""What is called, whether it writes over its first operand, and the places of its operands."""
+Move = tuple[str | None, int]
+"""A result at a place, and the buffer into which it is copied."""
+
+
+@final
+class Symbol(PutOff):
+    """A vector that stands for one to come: its arithmetic is recorded."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        values: Place,
+        _factor: float = 1.0,
+        _operator: Literal["", "*", "/"] = "",
+        _other: Place | None = None,
+    ) -> None:
+        super().__init__(values, _factor, _operator, _other)
+
+    @classmethod
+    def _apply(cls, operation: str, values: Place, *others: Any, **numbers: float) -> Place:
+        return values.program.record(operation, values, others, numbers)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where a vector of a program stands: an input, or the result of an operation."""
+
+    program: Program
+    index: int
+
+
+class Program:
+    """The operations of one update, and how they run in place.
+
+    Args:
+        inputs: the names of the vectors that the update is given.
+        constant: the one of them that is only read; all others may be overwritten.
+    """
+
+    def __init__(self, inputs: Iterable[str], constant: str) -> None:
+        self.inputs, self.constant = tuple(inputs), constant
+        self.operations: list[Operation] = []
+        self.arguments: list[tuple[tuple[Any, ...], dict[str, float]]] = []
+        self.symbols = {name: Symbol(Place(self, i)) for i, name in enumerate(self.inputs)}
+
+    def record(
+        self, name: str, values: Place, others: tuple[Any, ...], numbers: dict[str, float]
+    ) -> Place:
+        """Note an operation, and say where its result will stand."""
+        vectors = [other.index for other in others if type(other) is Place]
+        result = len(self.inputs) + len(self.operations)
+        self.operations.append((name, values.index, *vectors))
+        self.arguments.append((others[len(vectors) :], numbers))
+        return Place(self, result)
+
+    def run(self, outputs: Mapping[str, Symbol], buffers: Mapping[str, Columns]) -> None:
+        """Carry the operations out, leaving every output in the buffers of its name.
+
+        Args:
+            outputs: the results by name.
+            buffers: the tensors by name; those of an output that is no input are only written.
+        """
+        results = tuple((name, symbol.values.index) for name, symbol in outputs.items())
+        calls, moves = _plan(self.inputs, self.constant, tuple(self.operations), results)
+        for piece in _pieces(buffers):
+            at: list[Any] = [piece[name] for name in self.inputs]
+            for (call, is_in_place, places), (others, numbers) in zip(
+                calls, self.arguments, strict=True
+            ):
+                operands = [at[place] for place in places]
+                made = call(*operands, *others, **numbers)
+                at.append(operands[0] if is_in_place else made)
+            for name, place in moves:
+                if name is None:
+                    at[place] = [value.clone() for value in at[place]]
+                else:
+                    torch._foreach_copy_(piece[name], at[place])
+
+
+@lru_cache(maxsize=256)
+def _plan(
+    inputs: tuple[str, ...],
+    constant: str,
+    operations: tuple[Operation, ...],
+    results: tuple[tuple[str, int], ...],
+) -> tuple[list[Call], list[Move]]:
+    """Which operations write over their first operand, and what is left to copy."""
+    last = {place: at for at, (_, *places) in enumerate(operations) for place in places}
+    kept = {place for _, place in results}
+    home = {place: name for place, name in enumerate(inputs) if name != constant}
+    fresh: set[int] = set()
+    calls: list[Call] = []
+    for at, (name, first, *others) in enumerate(operations):
+        result = len(inputs) + at
+        is_in_place = last[first] == at and first not in kept and (first in home or first in fresh)
+        if is_in_place and first in home:
+            home[result] = home.pop(first)
+        else:
+            fresh.add(result)
+        call = getattr(torch, f"_foreach_{name}_" if is_in_place else f"_foreach_{name}")
+        calls.append((call, is_in_place, (first, *others)))
+    return calls, _in_order(dict(results), home)
+
+
+def _in_order(results: Mapping[str, int], home: Mapping[int, str]) -> list[Move]:
+    """The copies that bring every result home, none over what another has still to read.
+
+    A copy to None takes its source out of the buffer in which it stands.
+    """
+    waiting = {name: place for name, place in results.items() if home.get(place) != name}
+    standing = {place: home[place] for place in waiting.values() if place in home}
+    moves: list[Move] = []
+    while waiting:
+        read = {standing[place] for place in waiting.values() if place in standing}
+        free = [name for name in waiting if name not in read]
+        moves += [(name, waiting.pop(name)) for name in free]
+        if not free:
+            place = next(iter(waiting.values()))
+            moves.append((None, place))
+            del standing[place]
+    return moves
+
+
+def _pieces(buffers: Mapping[str, Columns]) -> Iterator[dict[str, Columns]]:
+    """The buffers cut into pieces that fit the cache; on other devices than the CPU, whole."""
+    names, rows = tuple(buffers), tuple(zip(*buffers.values(), strict=True))
+    sizes = [row[0].numel() for row in rows]
+    if sum(sizes) <= PIECE or rows[0][0].device.type != "cpu":
+        yield dict(buffers)
+        return
+    gathered: list[tuple[Tensor, ...]] = []
+    size = 0
+    for row, entries in zip(rows, sizes, strict=True):
+        if entries > PIECE and all(tensor.is_contiguous() for tensor in row):
+            cut = [tensor.view(-1).split(PIECE) for tensor in row]
+            for parts in zip(*cut, strict=True):
+                yield {name: [part] for name, part in zip(names, parts, strict=True)}
+            continue
+        gathered.append(row)
+        size += entries
+        if size >= PIECE:
+            yield dict(zip(names, zip(*gathered, strict=True), strict=True))
+            gathered, size = [], 0
+    if gathered:
+        yield dict(zip(names, zip(*gathered, strict=True), strict=True))

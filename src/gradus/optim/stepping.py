@@ -1,0 +1,350 @@
+"""How a method moves the parameters of a module: what every optimizer shares."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from gradus.methods.hyperparameters import is_set
+from gradus.methods.method import FirstOrder
+from gradus.optim.kernels import KERNELS, Scaling
+from gradus.optim.program import Program, Symbol
+from gradus.optim.together import Together, of_kind, real
+from gradus.risk.tensors import Tensors
+
+V = TypeVar("V", Tensor, Tensors, Symbol)
+
+
+class Followed(NamedTuple):
+    """What a group follows."""
+
+    options: dict[str, Any]
+    """The hyper-parameters as they were read."""
+    method: FirstOrder
+    needed: frozenset[str]
+    """The keys of ``state`` without which no step can be taken."""
+
+
+class MethodOptimizer(Optimizer):
+    """A ``torch.optim.Optimizer`` whose step is the update of a method.
+
+    A subclass names its method and how torch calls the parts of its state; everything else is
+    here. The options of the method are options of the parameter group: they can differ from group
+    to group and change between steps, and what is wrong in them is refused before the step.
+    """
+
+    method: ClassVar[type[FirstOrder]]
+    """The equation."""
+    decoupled: ClassVar[type[FirstOrder]]
+    """The equation with weight decay apart from the gradient, where there is one."""
+    carried: ClassVar[type[Any]]
+    """The state of the method."""
+    parts: ClassVar[Mapping[str, str]]
+    """Under which key of ``state`` each field of the method's state is kept."""
+    counts: ClassVar[bool] = False
+    """Whether the equation uses the number of the step, kept under ``"step"``."""
+    moves_query: ClassVar[bool] = False
+    """Whether the gradient is taken elsewhere than at w: the parameters then stand there."""
+    restless: ClassVar[tuple[str, ...] | None] = None
+    """Options with which an entry of w moves though its gradient is 0; None: it moves anyway."""
+
+    def __init__(self, params: Any, options: Mapping[str, Any]) -> None:
+        self._followed: dict[int, Followed] = {}
+        super().__init__(params, dict(options))
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group of parameters, with options of its own where they are given.
+
+        Raises:
+            ValueError: an option is out of its range, or contradicts another.
+            TypeError: an option is no number.
+        """
+        if isinstance(param_group, dict):
+            self._check({**self.defaults, **param_group})
+        super().add_param_group(param_group)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._followed = {}
+        for group in self.param_groups:
+            for name, value in self.defaults.items():
+                group.setdefault(name, value)
+            for p in group["params"] if self.counts else ():
+                held = self.state.get(p)
+                if held and not isinstance(held.get("step", 0), Tensor):
+                    held["step"] = _no_steps(group, p) + held["step"]
+
+    @property
+    def _step_supports_amp_scaling(self) -> bool:
+        """Whether the gradients may come scaled: torch's GradScaler asks."""
+        return self.method in KERNELS and all(group["fused"] for group in self.param_groups)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take one step.
+
+        Args:
+            closure: evaluates the loss anew, calls ``backward`` and returns the loss.
+
+        Returns:
+            What the closure returns.
+
+        Raises:
+            ValueError: an option of a group is out of its range, or contradicts another.
+            RuntimeError: a gradient is sparse and the method cannot take it.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for index, group in enumerate(self.param_groups):
+            with torch.set_grad_enabled(group["differentiable"]):
+                self._move(self._follow(index, group), group)
+        return loss
+
+    # What the options of a group say.
+
+    def _follow(self, index: int, group: Mapping[str, Any]) -> Followed:
+        """The method of a group, built anew where its options have changed."""
+        stays_on_device = group["differentiable"] or group.get("capturable", False)
+        read = _scalar if stays_on_device else _number
+        options = {name: read(group[name]) for name in self._options}
+        known = self._followed.get(index)
+        if known is not None and not stays_on_device and known.options == options:
+            return known
+        method = self._kind(group)(**options)
+        initial = method.init(Tensors([torch.zeros(())]))
+        needed = {key for part, key in self.parts.items() if getattr(initial, part) is not None}
+        if self.counts:
+            needed.add("step")
+        followed = Followed(options, method, frozenset(needed))
+        self._followed[index] = followed
+        return followed
+
+    def _kind(self, group: Mapping[str, Any]) -> type[FirstOrder]:
+        """The equation that a group follows."""
+        return self.decoupled if group.get("decoupled_weight_decay") else self.method
+
+    @property
+    def _options(self) -> Iterator[str]:
+        """The names of the method's hyper-parameters."""
+        return (field.name for field in fields(self.method))  # type: ignore[arg-type]
+
+    @property
+    def _keys(self) -> dict[str, str]:
+        """Under which key of ``state`` each vector is kept that a step carries over to the next."""
+        return {**self.parts, "iterate": "iterate"} if self.moves_query else dict(self.parts)
+
+    def _check(self, group: Mapping[str, Any]) -> None:
+        """Refuse options that are out of their range, or contradict one another."""
+        for name in self._options:
+            for value in group[name] if isinstance(group[name], tuple | list) else [group[name]]:
+                if isinstance(value, Tensor) and value.numel() != 1:
+                    shape = tuple(value.shape)
+                    raise ValueError(f"Tensor {name} must be 1-element, but its shape is {shape}")
+        self._kind(group)(**{name: _number(group[name]) for name in self._options})
+        ways = [way for way in ("foreach", "fused", "differentiable") if group[way]]
+        if len(ways) > 1:
+            raise RuntimeError(
+                f"`{ways[0]}` and `{ways[1]}` cannot be True together: a step is carried out in "
+                "one way"
+            )
+
+    # The step, and the ways to carry it out.
+
+    def _move(self, followed: Followed, group: Mapping[str, Any]) -> None:
+        """One step of one group."""
+        moving = [p for p in group["params"] if p.grad is not None]
+        dense = [p for p in moving if not p.grad.is_sparse]
+        if group["differentiable"]:
+            carry_out, in_lists = self._differentiably, False
+        elif group["fused"] and self.method in KERNELS:
+            carry_out, in_lists = self._at_once, True
+        elif group["foreach"] is False:
+            carry_out, in_lists = self._one_by_one, False
+        else:
+            carry_out, in_lists = self._together, True
+        for lists in self._gather(followed, group, dense, in_lists=in_lists):
+            carry_out(followed.method, group, lists)
+        if len(dense) < len(moving):
+            for p in moving:
+                if p.grad.is_sparse:
+                    self._on_rows(followed, group, p)
+
+    def _equation(
+        self, method: FirstOrder, group: Mapping[str, Any], step: Any, given: Mapping[str, V]
+    ) -> dict[str, V]:
+        """The update on vectors of any form: the new w, and the new parts of the state."""
+        g = given["gradient"]
+        if group["maximize"] and not hasattr(method, "maximize"):
+            g = -g
+        state = self.carried(step, *(given.get(part) for part in self.parts))
+        w, state = method.update(given["iterate" if self.moves_query else "w"], g, state)
+        made = {part: getattr(state, part) for part in self.parts}
+        made["w"] = w
+        if self.moves_query:
+            made |= {"iterate": w, "w": method.query(w, state)}
+        return {name: vector for name, vector in made.items() if vector is not None}
+
+    def _together(self, method: FirstOrder, group: Mapping[str, Any], lists: Together) -> None:
+        """``foreach``: the equation, recorded and run in place on many tensors at once."""
+        program = Program(lists.vectors, constant="gradient")
+        made = self._equation(method, group, lists.step, program.symbols)
+        lists.make_room(made.keys() - lists.vectors.keys())
+        program.run(made, lists.vectors)
+        self._count(lists)
+
+    def _one_by_one(self, method: FirstOrder, group: Mapping[str, Any], lists: Together) -> None:
+        """The for-loop: the equation as it stands."""
+        given = {name: Tensors(tensors) for name, tensors in lists.vectors.items()}
+        made = self._equation(method, group, lists.step, given)
+        lists.make_room(made.keys() - lists.vectors.keys())
+        results = {name: vector.values[0] for name, vector in made.items()}
+        # What is w now may be part of the next state: w is written last.
+        for name in sorted(results, key="w".__eq__):
+            lists.vectors[name][0].copy_(results[name])
+        self._count(lists)
+
+    def _differentiably(
+        self, method: FirstOrder, group: Mapping[str, Any], lists: Together
+    ) -> None:
+        """Automatic differentiation sees the step: w and the state as they were stay unchanged."""
+        given = {name: tensor.clone() for name, (tensor,) in lists.vectors.items()}
+        made = self._equation(method, group, lists.step, given)
+        (p,), (state,) = lists.params, lists.states
+        real(p).copy_(made.pop("w"))
+        for name, tensor in made.items():
+            state[lists.keys[name]] = of_kind(p, tensor)
+        self._count(lists)
+
+    def _at_once(self, method: FirstOrder, group: Mapping[str, Any], lists: Together) -> None:
+        """``fused``: torch's own kernel, one pass over memory."""
+        self._count(lists)
+        device = lists.params[0].device
+        scaling: Scaling = {}
+        for name in ("grad_scale", "found_inf"):
+            value = getattr(self, name, None)
+            scaling[name] = None if value is None else value.to(device)
+        KERNELS[self.method](method, lists, scaling)
+        skipped = scaling["found_inf"]
+        if skipped is not None and self.counts:
+            torch._foreach_sub_(lists.steps, [skipped] * len(lists.steps))
+
+    def _on_rows(self, followed: Followed, group: Mapping[str, Any], p: Tensor) -> None:
+        """A sparse gradient: the equation on the entries that it touches."""
+        name = type(self).__name__
+        for way in ("fused", "differentiable", "capturable"):
+            if group.get(way):
+                raise RuntimeError(f"{name} with {way}=True does not support sparse gradients")
+        if self.restless is None or any(is_set(group[option]) for option in self.restless):
+            condition = f" with {' or '.join(self.restless)}" if self.restless else ""
+            raise RuntimeError(
+                f"{name} does not support sparse gradients{condition}: entries without a gradient "
+                "would have to move too"
+            )
+        assert p.grad is not None
+        gradient = p.grad.coalesce()
+        (lists,) = self._gather(followed, group, [p], in_lists=False)
+        at = tuple(gradient.indices())
+        given = {
+            name: Tensors([tensor[at]])
+            for name, (tensor,) in lists.vectors.items()
+            if name != "gradient"
+        }
+        given["gradient"] = Tensors([real(gradient.values())])
+        for name, vector in self._equation(followed.method, group, lists.step, given).items():
+            lists.vectors[name][0][at] = vector.values[0]
+        self._count(lists)
+
+    # What is kept from step to step.
+
+    def _gather(
+        self,
+        followed: Followed,
+        group: Mapping[str, Any],
+        params: Sequence[Tensor],
+        *,
+        in_lists: bool,
+    ) -> Iterator[Together]:
+        """The parameters in lists that move together, or each by itself."""
+        keys = self._keys
+        states = [self.state[p] for p in params]
+        for p, state in zip(params, states, strict=True):
+            if not followed.needed <= state.keys():
+                self._begin(followed.method, group, p)
+        steps = self._steps(group, states)
+        kinds: dict[Any, list[tuple[Any, ...]]] = defaultdict(list)
+        for p, state, step in zip(params, states, steps, strict=True):
+            held = [state.get(key) for key in keys.values()]
+            absent = [value is None for value in held]
+            kind = (p.device, p.dtype, step, *absent) if in_lists else p
+            kinds[kind].append((step, p, state, p, p.grad, *held))
+        for rows in kinds.values():
+            alike_steps, alike, kept, *columns = zip(*rows, strict=True)
+            names = ("w", "gradient", *keys)
+            vectors = {
+                name: list(map(real, column)) if alike[0].is_complex() else list(column)
+                for name, column in zip(names, columns, strict=True)
+                if column[0] is not None
+            }
+            yield Together(alike_steps[0], keys, alike, kept, vectors)
+
+    def _steps(self, group: Mapping[str, Any], states: Sequence[dict[str, Any]]) -> Sequence[Any]:
+        """How many steps each parameter has taken, without waiting for a device that may not."""
+        if not self.counts or not states or (group["fused"] and self.method in KERNELS):
+            return [0] * len(states)
+        tensors = [state["step"] for state in states]
+        if group["differentiable"] or group.get("capturable"):
+            return tensors
+        return torch.stack(tensors).tolist() if len(tensors) > 1 else [tensors[0].item()]
+
+    def _begin(self, method: FirstOrder, group: Mapping[str, Any], p: Tensor) -> None:
+        """What the state of a parameter holds before its first step."""
+        if group["fused"] and self.method not in KERNELS and p.device.type != "cpu":
+            raise RuntimeError(
+                f"{type(self).__name__} has no fused kernel on {p.device.type}: its fastest form "
+                "there is foreach=True"
+            )
+        state = self.state[p]
+        w = Tensors([real(p.detach())])
+        if self.counts:
+            state.setdefault("step", _no_steps(group, p))
+        initial = method.init(w)
+        start = {part: getattr(initial, part) for part in self.parts}
+        if self.moves_query:
+            start["iterate"] = w
+        for name, vector in start.items():
+            if vector is not None and self._keys[name] not in state:
+                state[self._keys[name]] = of_kind(p, vector.values[0].clone())
+
+    def _count(self, lists: Together) -> None:
+        """One step more."""
+        if self.counts:
+            torch._foreach_add_(lists.steps, 1)
+
+
+def _no_steps(group: Mapping[str, Any], p: Tensor) -> Tensor:
+    """A count of steps as torch keeps it: beside the parameter where the host must not wait."""
+    beside = group["fused"] or group.get("capturable", False)
+    doubles = torch.get_default_dtype() == torch.float64 and not group["fused"]
+    dtype = torch.float64 if doubles else torch.float32
+    return torch.zeros((), dtype=dtype, device=p.device if beside else "cpu")
+
+
+def _number(option: Any) -> Any:
+    """An option as a number: a tensor is read."""
+    if isinstance(option, tuple | list):
+        return tuple(map(_number, option))
+    return option.item() if isinstance(option, Tensor) else option
+
+
+def _scalar(option: Any) -> Any:
+    """An option as it is, a tensor as 0-d."""
+    if isinstance(option, tuple | list):
+        return tuple(map(_scalar, option))
+    return option.reshape(()) if isinstance(option, Tensor) else option

@@ -1,0 +1,52 @@
+"""What a step reads and writes: parameters that move together, and what is kept of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(eq=False, slots=True)
+class Together:
+    """Parameters that take their step together.
+
+    Attributes:
+        step: how many steps they have taken: a number, or a tensor where the host must not wait.
+        keys: under which key of its state each vector of a parameter is kept.
+        params: the parameters.
+        states: what the optimizer keeps of each of them.
+        vectors: ``w``, ``gradient`` and the kept vectors; complex ones as pairs of reals.
+    """
+
+    step: Any
+    keys: Mapping[str, str]
+    params: Sequence[Tensor]
+    states: Sequence[dict[str, Any]]
+    vectors: dict[str, list[Tensor]]
+
+    @property
+    def steps(self) -> list[Tensor]:
+        """The counts of steps, a tensor for each parameter; none where they are not counted."""
+        return [state["step"] for state in self.states if "step" in state]
+
+    def make_room(self, names: Iterable[str]) -> None:
+        """Vectors of zeros for what is kept from this step on."""
+        for name in names:
+            fresh = [torch.zeros_like(p) for p in self.params]
+            self.vectors[name] = [real(tensor) for tensor in fresh]
+            for state, tensor in zip(self.states, fresh, strict=True):
+                state[self.keys[name]] = tensor
+
+
+def real(tensor: Tensor) -> Tensor:
+    """The tensor itself, or the pairs of reals of a complex one: the equations are real."""
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+
+
+def of_kind(p: Tensor, tensor: Tensor) -> Tensor:
+    """A real tensor as p is: complex again, if p is."""
+    return torch.view_as_complex(tensor) if p.is_complex() else tensor
