@@ -116,8 +116,8 @@ class LevenbergMarquardt(SecondOrder):
     The gain ratio $\rho$ compares what the step gained with what the quadratic model promised. A
     step that would raise f is not taken (nor one to where f is not finite, nor one whose matrix
     is singular to working precision): w stays, and the next step is shorter. A change of f that is
-    within its rounding counts as the one promised. $\mu$ never falls below what can be seen beside
-    the largest entry of the diagonal of G.
+    within its rounding counts as the one promised. $\mu$ is never taken smaller than what can be
+    seen beside the largest entry of the diagonal of G.
 
     f is an :class:`~gradus.EmpiricalRisk` or a :class:`~gradus.risk.function.LeastSquares`; any
     other callable has no Gauss-Newton matrix.
@@ -173,9 +173,11 @@ class LevenbergMarquardt(SecondOrder):
         self, f: Oracle, w: Point, state: State, batch: Batch = None
     ) -> tuple[Point, State]:
         """A damped step, taken if it gains, and the damping for the next."""
-        alpha, mu = learning_rate(self.lr, state.step), state.damping
+        alpha = learning_rate(self.lr, state.step)
         value, g = f.value_and_gradient(w, batch)
         matrix = f.gauss_newton(w, batch)
+        visible = torch.finfo(matrix.dtype).eps * matrix.diagonal().max().item()
+        mu = max(state.damping, visible)
         solution = solved(damped(matrix, mu), flat(g))
         if solution is None:
             return w, self.State(state.step + 1, 10 * mu)
@@ -189,6 +191,5 @@ class LevenbergMarquardt(SecondOrder):
         if not gain >= 0.25:
             mu = 10 * mu
         elif gain > 0.75:
-            floor = torch.finfo(matrix.dtype).eps * matrix.diagonal().max()
-            mu = max(mu / 10, floor.item())
+            mu = mu / 10
         return (after if gain > 0 else w), self.State(state.step + 1, mu)
