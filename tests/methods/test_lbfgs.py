@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from scipy.optimize import minimize as peer
+from torch.autograd import gradcheck
 
 import gradus
 from gradus import EmpiricalRisk, minimize
@@ -201,12 +202,12 @@ def test_at_a_minimum_it_stays():
 
 def test_a_schedule_scales_the_step():
     f, start = classes(), classes().point
-    path = minimize(f, start, LBFGS(StepDecay(0.5, decay_every=1), line_search=None), steps=2)
-    halved = minimize(f, start, LBFGS(0.5, line_search=None), steps=2)
-    assert torch.equal(path.points[1], halved.points[1])
-    first = minimize(f, start, LBFGS(0.05, line_search=None), steps=1)
-    assert not torch.equal(path.points[2], halved.points[2])
-    assert first.points[1].shape == start.shape
+    schedule = StepDecay(0.5, decay_every=1, decay_factor=0.1)
+    path = minimize(f, start, LBFGS(schedule, line_search=None), steps=2)
+    constant = minimize(f, start, LBFGS(0.5, line_search=None), steps=2)
+    assert torch.equal(path.points[1], constant.points[1])
+    second, whole = path.points[2] - path.points[1], constant.points[2] - constant.points[1]
+    torch.testing.assert_close(second, 0.1 * whole, **TOLERANCE)
 
 
 def test_rows_are_separate_runs_with_a_learning_rate_of_their_own():
@@ -257,6 +258,14 @@ def test_the_whole_of_a_risk_is_minimised_to_rounding():
     risk = classes()
     path = minimize(risk, risk.point, LBFGS(), steps=40)
     assert risk.gradient(path.points[-1]).norm() < 1e-9
+
+
+def test_three_steps_are_differentiable_in_the_start_and_the_learning_rate():
+    def last_point(w0, lr):
+        return minimize(rosenbrock, w0, LBFGS(lr, line_search=None), steps=3).points[-1]
+
+    inputs = (vector(-1.2, 1.0, 0.5), vector(0.1)[0])
+    assert gradcheck(last_point, [tensor.requires_grad_() for tensor in inputs])
 
 
 @pytest.mark.parametrize(

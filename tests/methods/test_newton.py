@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from torch.autograd import gradcheck
 
 import gradus
 from gradus import EmpiricalRisk, minimize
@@ -288,6 +289,34 @@ class TestForms:
         assert torch.equal(w, before)
         assert torch.equal(after, again)
         assert (state.step, next_state.step) == (0, 1)
+
+    @pytest.mark.parametrize("saddle_free", [False, True])
+    def test_three_steps_are_differentiable_in_the_start_and_the_hyper_parameters(
+        self, saddle_free
+    ):
+        class Waves:
+            """f(w) = a·w^4 / 12 + c w^T w / 2 + w_0 w_1, with derivatives that have derivatives."""
+
+            a, mixed = vector(1.0, 2.0), torch.tensor([[0.0, 1.0], [1.0, 0.0]]).double()
+
+            def value(self, w, batch=None):
+                return self.a @ w**4 / 12 + w @ w / 2 + w[0] * w[1]
+
+            def value_and_gradient(self, w, batch=None):
+                return self.value(w), self.a * w**3 / 3 + w + self.mixed @ w
+
+            def hessian(self, w, batch=None):
+                return torch.diag(self.a * w**2 + 1) + self.mixed
+
+        def last_point(w, lr, damping):
+            method, f = Newton(lr, damping, saddle_free), Waves()
+            state = method.init(w)
+            for _ in range(3):
+                w, state = method.step(f, w, state)
+            return w
+
+        inputs = (vector(1.0, -2.0), vector(0.7)[0], vector(0.3)[0])
+        assert gradcheck(last_point, [tensor.requires_grad_() for tensor in inputs])
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
     @pytest.mark.parametrize("saddle_free", [False, True])

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.autograd import gradcheck
 
 import gradus
 from gradus import EmpiricalRisk, minimize
@@ -183,6 +184,29 @@ def test_a_step_changes_nothing_and_can_be_taken_again():
     assert torch.equal(w, before)
     assert torch.equal(after, again)
     assert (state.step, next_state.step) == (0, 1)
+
+
+def test_three_steps_are_differentiable_in_the_start_and_the_hyper_parameters():
+    class Quartic:
+        """f(w) = a·w^4 / 12 + w^T w / 2, with derivatives that have derivatives."""
+
+        a = vector(1.0, 2.0, 0.5)
+
+        def value_and_gradient(self, w, batch=None):
+            return self.a @ w**4 / 12 + w @ w / 2, self.a * w**3 / 3 + w
+
+        def hvp(self, w, v, batch=None):
+            return (self.a * w**2 + 1) * v
+
+    def last_point(w, lr, damping):
+        method, f = NewtonCG(lr, damping=damping, line_search=None), Quartic()
+        state = method.init(w)
+        for _ in range(3):
+            w, state = method.step(f, w, state)
+        return w
+
+    inputs = (vector(1.0, -2.0, 0.5), vector(0.7)[0], vector(0.3)[0])
+    assert gradcheck(last_point, [tensor.requires_grad_() for tensor in inputs])
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ class LBFGS(SecondOrder):
         alpha = learning_rate(self.lr, state.step)
         value, g = f.value_and_gradient(w, batch)
         if not state.pairs:
-            alpha = alpha / max(1.0, g.abs().sum().item())
+            alpha = alpha / g.abs().sum().clamp(min=1.0)
         p = -_two_loops(state.pairs, g)
         end = step_along(self.line_search, f, w, p, alpha, batch, value, g)
         if end.gradient is g:

@@ -32,7 +32,7 @@ class Trial:
         gradient: $\nabla f(w + \alpha p)$, None where it was not asked for.
     """
 
-    alpha: Number
+    alpha: float
     value: float = math.nan
     slope: float = math.nan
     point: Point = None
@@ -143,7 +143,7 @@ def strong_wolfe(
         elif abs(trial.slope) <= -c2 * start.slope:
             return trial
         else:
-            ahead = 1.0 if high is None else float(high.alpha - low.alpha)
+            ahead = 1.0 if high is None else high.alpha - low.alpha
             if trial.slope * ahead >= 0:
                 high = low
             previous, low = low, trial
@@ -155,21 +155,21 @@ def strong_wolfe(
 
 def _decreases(trial: Trial, start: Trial, c1: float, rounding: float) -> bool:
     """Armijo's condition, which no value that is not finite meets, nor one that is not lower."""
-    bound = start.value + c1 * float(trial.alpha) * start.slope
+    bound = start.value + c1 * trial.alpha * start.slope
     bound = min(bound, math.nextafter(start.value, -math.inf)) + rounding
     return math.isfinite(trial.value) and trial.value <= bound
 
 
 def _longer(previous: Trial, low: Trial) -> float:
     """Where the cubic through two trials has its minimum, but at 2 to 10 times the last step."""
-    alpha = float(low.alpha)
+    alpha = low.alpha
     minimum = _cubic_minimum(previous, low)
     return 2 * alpha if math.isnan(minimum) else min(max(minimum, 2 * alpha), 10 * alpha)
 
 
 def _between(low: Trial, high: Trial) -> float:
     """Where the cubic through both ends has its minimum, but a tenth away from the ends."""
-    start, width = float(low.alpha), float(high.alpha - low.alpha)
+    start, width = low.alpha, high.alpha - low.alpha
     if not (math.isfinite(high.value) and math.isfinite(high.slope)):
         return start + 0.1 * width
     fraction = (_cubic_minimum(low, high) - start) / width
@@ -178,14 +178,14 @@ def _between(low: Trial, high: Trial) -> float:
 
 def _cubic_minimum(a: Trial, b: Trial) -> float:
     """Where the cubic with the values and slopes of both has its minimum; NaN without one."""
-    width = float(b.alpha - a.alpha)
+    width = b.alpha - a.alpha
     d1 = a.slope + b.slope - 3 * (b.value - a.value) / width
     discriminant = d1 * d1 - a.slope * b.slope
     if not discriminant >= 0:
         return math.nan
     d2 = math.copysign(math.sqrt(discriminant), width)
     divisor = b.slope - a.slope + 2 * d2
-    return float(b.alpha) - width * (b.slope + d2 - d1) / divisor if divisor else math.nan
+    return b.alpha - width * (b.slope + d2 - d1) / divisor if divisor else math.nan
 
 
 def require_line_search(line_search: object) -> None:
@@ -218,13 +218,15 @@ def step_along(
         g: the gradient at w.
 
     Returns:
-        The trial at its end; at w itself, with alpha 0, where the search finds no lower point.
+        The trial at its end; at w itself, with alpha 0, where the search finds no lower point. What
+        is differentiated through it takes the alpha that a search has found for a constant.
     """
+    longest = float(alpha.detach() if isinstance(alpha, Tensor) else alpha)
     if line_search is None:
-        return Trial(alpha, point=w + alpha * p)
+        return Trial(longest, point=w + alpha * p)
     start = Trial(0.0, value.item(), (g * p).sum().item(), w, g)
     rounding = ROUNDING * torch.finfo(value.dtype).eps * abs(start.value)
-    if -start.slope * float(alpha) > 100 * rounding:
+    if -start.slope * longest > 100 * rounding:
         rounding = 0.0  # the step promises a decrease that can be seen
 
     def valued(alpha: float) -> Trial:
@@ -237,5 +239,5 @@ def step_along(
         return Trial(alpha, value.item(), (gradient * p).sum().item(), point, gradient)
 
     if line_search == "backtracking":
-        return backtracking(valued, start, float(alpha), rounding=rounding)
-    return strong_wolfe(valued_with_slope, start, float(alpha), rounding=rounding)
+        return backtracking(valued, start, longest, rounding=rounding)
+    return strong_wolfe(valued_with_slope, start, longest, rounding=rounding)
