@@ -129,7 +129,7 @@ class TestGaussNewton:
             minimize(risk, risk.point, GaussNewton(), steps=1)
         said = str(refusal.value)
         assert said.startswith(
-            "step 0: the Gauss-Newton matrix is not positive definite, its small"
+            "step 0: the Gauss-Newton matrix is singular to working precision, its"
         )
         assert said.endswith(", or take LevenbergMarquardt")
         minimize(risk, risk.point, GaussNewton(damping=1e-3), steps=1)

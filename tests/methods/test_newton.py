@@ -169,7 +169,7 @@ class TestWithoutAPositiveDefiniteHessian:
     @pytest.mark.parametrize("eigenvalues", [(1.0, 0.0, 2.0), (0.0, 0.0, 0.0), (1e-17, 1.0, 2.0)])
     def test_a_singular_one_is_refused(self, eigenvalues):
         f = quadratic(rotated(vector(*eigenvalues))[0], torch.zeros(3, dtype=torch.float64))
-        with pytest.raises(NotPositiveDefinite, match=r"^step 0: the Hessian is not positive"):
+        with pytest.raises(NotPositiveDefinite, match=r"^step 0: the Hessian is singular to"):
             minimize(f, vector(1.0, 2.0, 3.0), Newton(), steps=1)
 
     def test_the_scales_of_the_entries_of_w_do_not_make_it_singular(self):

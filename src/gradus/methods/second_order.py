@@ -151,8 +151,9 @@ def not_positive_definite(
     working = matrix.detach().to(torch.promote_types(matrix.dtype, torch.float32))
     eigenvalues = torch.linalg.eigvalsh(working) - float(damping)
     smallest, largest = eigenvalues[0].item(), eigenvalues.abs().max().item()
-    enough = max(-smallest, rounding_of(working) * largest)
+    rounding = rounding_of(working) * largest
+    fault = "not positive definite" if smallest < -rounding else "singular to working precision"
     return NotPositiveDefinite(
-        f"step {step}: the {name} is not positive definite, its smallest eigenvalue is "
-        f"{smallest:.3g}: give damping above {enough:.2g}, {otherwise}"
+        f"step {step}: the {name} is {fault}, its smallest eigenvalue is {smallest:.3g}: "
+        f"give damping above {max(-smallest, rounding):.2g}, {otherwise}"
     )
