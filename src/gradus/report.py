@@ -115,6 +115,8 @@ def close(run: Run) -> None:
         if final["test_accuracy"] is not None:
             figures["test accuracy"] = f"{100 * final['test_accuracy']:.2f} %"
         figures["training loss"] = _number(final["train_loss"])
+    if run.spec.proximal or run.spec.method == "proximal-gradient":
+        figures["exact zeros"] = f"{summary['zeros']:,} of {summary['parameters']:,} parameters"
     speed = summary["timings"]["samples_per_second"]
     pace = "" if math.isnan(speed) else f", {speed:,.0f} samples/s"
     seconds = _duration(summary["timings"]["train_seconds"])

@@ -12,6 +12,15 @@ CLASSES: dict[str, dict[str, str]] = {
         "polyak": "Polyak",
         "nesterov": "Nesterov",
         "adam": "Adam",
+        "adamw": "AdamW",
+        "rmsprop": "RMSprop",
+        "adagrad": "Adagrad",
+        "proximal-gradient": "ProximalGradient",
+        "newton": "Newton",
+        "newton-cg": "NewtonCG",
+        "gauss-newton": "GaussNewton",
+        "levenberg-marquardt": "LevenbergMarquardt",
+        "lbfgs": "LBFGS",
     },
     "schedule": {
         "constant": "Constant",
@@ -49,6 +58,26 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "lr": 0.001, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0,
             "amsgrad": False, "maximize": False,
         },
+        "adamw": {
+            "lr": 0.001, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01,
+            "amsgrad": False, "maximize": False,
+        },
+        "rmsprop": {
+            "lr": 0.01, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.0,
+            "centered": False, "maximize": False,
+        },
+        "adagrad": {
+            "lr": 0.01, "lr_decay": 0.0, "weight_decay": 0.0, "initial_accumulator_value": 0.0,
+            "eps": 1e-10, "maximize": False,
+        },
+        "proximal-gradient": {"lr": 0.001, "accelerated": False},
+        "newton": {"lr": 1.0, "damping": 0.0, "saddle_free": False, "line_search": "none"},
+        "newton-cg": {
+            "lr": 1.0, "damping": 0.0, "max_iterations": 100, "line_search": "backtracking",
+        },
+        "gauss-newton": {"lr": 1.0, "damping": 0.0, "line_search": "none"},
+        "levenberg-marquardt": {"lr": 1.0, "damping": 0.001},
+        "lbfgs": {"lr": 1.0, "history": 10, "line_search": "strong-wolfe"},
     },
     "schedule": {
         "constant": {"warmup": 0},
@@ -60,8 +89,10 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "model": {"mlp": {"hidden": (512, 512)}, "linear": {}, "*": {}},
     "penalty": {
         "none": {},
-        "l1": {"strength": None}, "l2": {"strength": None}, "squared-l2": {"strength": None},
-        "elastic-net": {"strength": None, "l1_ratio": 0.5},
+        "l1": {"strength": None, "proximal": False},
+        "l2": {"strength": None, "proximal": False},
+        "squared-l2": {"strength": None, "proximal": False},
+        "elastic-net": {"strength": None, "l1_ratio": 0.5, "proximal": False},
     },
     "sampling": {
         "shuffle": {"batch_size": 16}, "sequential": {"batch_size": 16},
@@ -69,6 +100,9 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }  # fmt: skip
 """Which options belong to which choice, and their defaults; None: it has to be given."""
+
+ON_ALL_DATA = {"newton", "newton-cg", "gauss-newton", "levenberg-marquardt", "lbfgs"}
+"""The methods that see all examples at every step, unless a sampling or a batch size is given."""
 
 DEFAULT_CHOICES = {
     "method": "sgd",
@@ -86,6 +120,8 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: an option does not belong to the choice made, or one that it needs is missing.
     """
     values = {name: value for name, value in given.items() if value is not None}
+    if values.get("method") in ON_ALL_DATA and "batch_size" not in values:
+        values.setdefault("sampling", "full")
     for choice, table in OPTIONS.items():
         chosen = values.get(choice, DEFAULT_CHOICES[choice])
         if choice == "model" and str(chosen) not in table:

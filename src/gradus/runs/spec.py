@@ -28,7 +28,24 @@ if TYPE_CHECKING:
 
 LossName = Literal["cross-entropy", "nll", "mse", "l1", "kl-div"]
 PenaltyName = Literal["l1", "l2", "squared-l2", "elastic-net"]
-MethodName = Literal["sgd", "gradient-descent", "polyak", "nesterov", "adam"]
+PENALTIES: tuple[str, ...] = get_args(PenaltyName)
+MethodName = Literal[
+    "sgd",
+    "gradient-descent",
+    "polyak",
+    "nesterov",
+    "adam",
+    "adamw",
+    "rmsprop",
+    "adagrad",
+    "proximal-gradient",
+    "newton",
+    "newton-cg",
+    "gauss-newton",
+    "levenberg-marquardt",
+    "lbfgs",
+]
+LineSearchName = Literal["none", "backtracking", "strong-wolfe"]
 ScheduleName = Literal["constant", "step", "inverse-time", "inverse-sqrt", "cosine"]
 SamplingName = Literal["shuffle", "sequential", "replacement", "full"]
 
@@ -93,18 +110,47 @@ class RunSpec(BaseModel):
     l1_ratio: float | None = Field(
         default=None, ge=0, le=1, description="share of L1 in elastic-net"
     )
+    proximal: bool | None = Field(
+        default=None, description="take the penalty by its proximal step: exact zeros with l1"
+    )
 
     method: MethodName = Field(default="sgd", description="how the parameters move")
     lr: float | None = Field(default=None, description="learning rate α, where a schedule starts")
-    momentum: float | None = Field(default=None, description="momentum μ of sgd")
+    momentum: float | None = Field(default=None, description="momentum μ of sgd and rmsprop")
     dampening: float | None = Field(default=None, description="dampening τ of sgd")
     nesterov: bool | None = Field(default=None, description="Nesterov's form of momentum, in sgd")
-    weight_decay: float | None = Field(default=None, description="weight decay λ of sgd and adam")
-    maximize: bool | None = Field(default=None, description="climb, not descend: sgd and adam")
+    weight_decay: float | None = Field(
+        default=None, description="weight decay λ of sgd, adam, adamw, rmsprop and adagrad"
+    )
+    maximize: bool | None = Field(default=None, description="climb, not descend: methods of torch")
     beta: float | None = Field(default=None, description="momentum factor β of polyak and nesterov")
-    betas: Betas | None = Field(default=None, description="β1,β2 of adam")
-    eps: float | None = Field(default=None, description="ε of adam")
-    amsgrad: bool | None = Field(default=None, description="running maximum of v, in adam")
+    betas: Betas | None = Field(default=None, description="β1,β2 of adam and adamw")
+    eps: float | None = Field(default=None, description="ε of adam, adamw, rmsprop and adagrad")
+    amsgrad: bool | None = Field(default=None, description="running maximum of v: adam, adamw")
+    alpha: float | None = Field(default=None, description="weight of the past, in rmsprop")
+    centered: bool | None = Field(
+        default=None, description="divide by the deviation of gradients, in rmsprop"
+    )
+    lr_decay: float | None = Field(default=None, description="decay of the rate with t, in adagrad")
+    initial_accumulator_value: float | None = Field(
+        default=None, description="sum of squares before the first step, in adagrad"
+    )
+    accelerated: bool | None = Field(
+        default=None, description="the accelerated form of proximal-gradient (FISTA)"
+    )
+    damping: float | None = Field(
+        default=None, description="damping μ of newton, newton-cg, gauss-newton, where LM starts"
+    )
+    saddle_free: bool | None = Field(
+        default=None, description="eigenvalues by their absolute values, in newton"
+    )
+    max_iterations: int | None = Field(
+        default=None, description="conjugate-gradient iterations a step, of newton-cg"
+    )
+    history: int | None = Field(default=None, description="pairs that lbfgs remembers")
+    line_search: LineSearchName | None = Field(
+        default=None, description="of newton, newton-cg, gauss-newton and lbfgs"
+    )
 
     schedule: ScheduleName = Field(
         default="constant", description="how the learning rate changes with the step"
@@ -146,6 +192,8 @@ class RunSpec(BaseModel):
     @model_validator(mode="after")
     def _buildable(self) -> RunSpec:
         """The equations have the last word on their hyper-parameters."""
+        if self.method == "proximal-gradient" and self.penalty is None:
+            raise ValueError(f"method proximal-gradient needs --penalty: {' | '.join(PENALTIES)}")
         self.build_method(steps=1)
         self.build_penalty()
         return self
@@ -191,8 +239,17 @@ class RunSpec(BaseModel):
                 scheduled["steps"] = steps
             schedule = getattr(methods, CLASSES["schedule"][self.schedule])(self.lr, **scheduled)
             options["lr"] = methods.Warmup(schedule, warmup) if warmup else schedule
+        if options.get("line_search") == "none":
+            options["line_search"] = None
         method: Method = getattr(methods, CLASSES["method"][self.method])(**options)
-        return method
+        if not self.proximal or isinstance(method, methods.ProximalGradient):
+            return method
+        if not isinstance(method, methods.FirstOrder):
+            raise ValueError(
+                f"proximal needs a first-order method, which {self.method} is not: "
+                "use proximal-gradient, or sgd, adam, ... with --proximal"
+            )
+        return methods.Proximal(method)
 
     def build_loss(self) -> Loss:
         """The loss, once it is known; KL as a mean over examples, as every other."""
@@ -211,7 +268,9 @@ class RunSpec(BaseModel):
         if self.penalty is None:
             return None
         kind = getattr(penalties, CLASSES["penalty"][self.penalty])
-        penalty: Penalty = kind(**self._options("penalty"))
+        options = self._options("penalty")
+        del options["proximal"]  # how the method takes the penalty, not what it is
+        penalty: Penalty = kind(**options)
         return penalty
 
     def _options(self, choice: str) -> dict[str, Any]:

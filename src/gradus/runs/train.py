@@ -102,6 +102,8 @@ def train(
 def _execute(spec: RunSpec, job: Job, report: Report) -> Outcome:
     try:
         return eager.execute(job, report)
+    except InputError as error:
+        raise InputError(f"--method {spec.method}: {error}") from None
     except Exception as error:
         if ":" not in spec.model:
             raise
@@ -136,6 +138,7 @@ def _record(
             "features": split.features,
         },
         "parameters": sum(p.numel() for p in job.model.parameters()),
+        "zeros": sum(int((p == 0).sum()) for p in job.model.parameters()),
         "timings": _timings(outcome, load_seconds=load_seconds),
         "started": started.isoformat(timespec="seconds"),
         "versions": {
