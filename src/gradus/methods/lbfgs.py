@@ -44,8 +44,8 @@ class LBFGS(SecondOrder):
 
     One step costs one gradient, and the evaluations of the line search (mostly one): each of
     them is a gradient with ``"strong-wolfe"``, whose last also gives y; with ``"backtracking"`` it
-    is a value, and with it or None y costs one gradient more. It holds 2 ``history`` + 8 vectors of
-    length d.
+    is a value, and with it or None y costs one gradient more. It holds at most 2 ``history`` + 11
+    vectors of length d.
 
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule; the first step that the line search tries.

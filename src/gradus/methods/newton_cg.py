@@ -31,7 +31,7 @@ class NewtonCG(SecondOrder):
 
     One step costs one gradient, at most ``max_iterations`` Hessian-vector products (d of them are
     always enough on paper), each as much as about two gradients, and the evaluations of the line
-    search (mostly one). It holds 6 vectors of length d, and no matrix.
+    search (mostly one). It holds 6 vectors of length d beside what a product holds, and no matrix.
 
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule; the first step that a line search tries.
