@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from contextlib import nullcontext
+from typing import Protocol, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
 
 from gradus.risk.curvature import (
     LIMIT,
+    Bend,
     Curvature,
-    Entries,
-    Product,
+    LinearLayers,
+    Matrix,
     Summand,
     gauss_newton_product,
     hessian_product,
+    likelihood,
+    output_empirical_fisher,
+    output_fisher,
     output_hessian,
     pieces,
+    require_matrix,
 )
 from gradus.risk.losses import Loss, mean
 from gradus.risk.penalties import Penalty
@@ -26,6 +32,9 @@ from gradus.risk.tensors import Tensors
 Point = TypeVar("Point", Tensor, Tensors)
 Indices = Tensor | slice
 Batch = Indices | tuple[Tensor, Tensor]
+
+ROWS = 16384
+"""Rows of a matrix times examples that are evaluated at once: 32 MB in a layer of 512, float32."""
 
 
 class Examples(Protocol):
@@ -207,27 +216,93 @@ class EmpiricalRisk:
         return value, gradient
 
     def hvp(self, w: Point, v: Point, batch: Batch | None = None) -> Point:
-        """The Hessian of f at w times v, of w's own form; the matrix is never formed."""
-        return self._curvature(w, batch, self._bending, kept=False) @ v
+        r"""The Hessian of f at w times v, of w's own form, penalty included.
+
+        $$\nabla^2 f(w)\, v = \nabla_w \big( \nabla f(w)^\top v \big)$$
+
+        The matrix is never formed; it costs about two gradients. Where many products are taken
+        at one point, :meth:`curvature_at` costs less. Differentiable where w requires gradients.
+
+        Source: Pearlmutter (1994), "Fast exact multiplication by the Hessian".
+        """
+        return self._curvature(w, batch, "hessian") @ v
 
     def hessian(
         self, w: Tensor | Tensors, batch: Batch | None = None, *, limit: float = LIMIT
     ) -> Tensor:
-        """The Hessian of f at w, ``[d, d]`` over the flat vector w; refused above limit bytes."""
-        return self._curvature(w, batch, self._bending, kept=False).matrix(limit=limit)
+        """The Hessian of f at w, ``[d, d]`` over the flat vector w, penalty included.
+
+        Raises:
+            ValueError: it would take more than ``limit`` bytes.
+        """
+        return self._curvature(_flat(w), batch, "hessian").matrix(limit=limit)
+
+    def gauss_newton_product(self, w: Point, v: Point, batch: Batch | None = None) -> Point:
+        """The Gauss-Newton matrix of f at w times v, of w's own form; see :meth:`gauss_newton`."""
+        return self._curvature(w, batch, "gauss-newton") @ v
 
     def gauss_newton(
         self, w: Tensor | Tensors, batch: Batch | None = None, *, limit: float = LIMIT
     ) -> Tensor:
-        """The Gauss-Newton matrix of f at w, ``[d, d]``; refused above limit bytes."""
-        return self._curvature(w, batch, self._first_order, kept=False).matrix(limit=limit)
+        r"""The Gauss-Newton matrix of f at w, ``[d, d]`` over the flat vector w.
 
-    def curvature_at(self, w: Point, batch: Batch | None = None) -> Curvature[Point]:
-        """The Hessian of f at w as an operator, for repeated products ``curvature @ v``."""
-        return self._curvature(w, batch, self._bending, kept=True)
+        $$G = \frac{1}{N} \sum_{i=1}^{N} J_i^\top \, \nabla_z^2 L(z_i, y_i) \, J_i
+          + \nabla^2 \lambda\,\Omega(w), \qquad
+          z_i = h_w(x_i), \quad J_i = \frac{\partial z_i}{\partial w}$$
+
+        It is the Hessian without the second derivatives of the model.
+
+        Raises:
+            ValueError: it would take more than ``limit`` bytes.
+
+        Source: Schraudolph (2002), "Fast curvature matrix-vector products for second-order gradient
+            descent".
+        """
+        return self._curvature(_flat(w), batch, "gauss-newton").matrix(limit=limit)
+
+    def fisher_product(
+        self, w: Point, v: Point, batch: Batch | None = None, *, empirical: bool = False
+    ) -> Point:
+        r"""The Fisher matrix of f at w times v, of w's own form.
+
+        $$F = \frac{1}{N} \sum_{i=1}^{N} J_i^\top \,
+          E_{y \sim p(\cdot \mid z_i)}\big[\nabla_z L \, \nabla_z L^\top\big] \, J_i
+          + \nabla^2 \lambda\,\Omega(w)$$
+
+        y is drawn from the distribution of which the loss is the negative logarithm: softmax for
+        cross entropy, the log-probabilities themselves for NLL and KL, Gaussian of variance 1/2 for
+        MSE, Laplace for L1. For cross entropy and MSE it is the Gauss-Newton matrix. The empirical
+        Fisher matrix takes the targets of the data in place of the expectation. Both are divided
+        by what the mean of the loss is divided by.
+
+        Raises:
+            ValueError: the loss is not of these; or it has class weights or label smoothing, with
+                which it is no likelihood (the empirical Fisher matrix takes both); or the output
+                has not one row per example, as the empirical Fisher matrix needs.
+
+        Source: Amari (1998), "Natural gradient works efficiently in learning"; Kunstner, Balles,
+            Hennig (2019), "Limitations of the empirical Fisher approximation".
+        """
+        return self._curvature(w, batch, "empirical-fisher" if empirical else "fisher") @ v
+
+    def curvature_at(
+        self, w: Point, batch: Batch | None = None, *, matrix: Matrix = "hessian"
+    ) -> Curvature[Point]:
+        """A matrix at w for many products, ``curvature @ v``.
+
+        Where the batch is one chunk its graph is built once and kept, see
+        :class:`~gradus.risk.curvature.Curvature`.
+
+        Args:
+            w: the point.
+            batch: the batch.
+            matrix: "hessian", "gauss-newton", "fisher" or "empirical-fisher".
+        """
+        require_matrix(matrix, get_args(Matrix), "a risk")
+        return self._curvature(w, batch, matrix, kept=True)
 
     def _curvature(
-        self, w: Point, batch: Batch | None, product: Callable[..., Product], *, kept: bool
+        self, w: Point, batch: Batch | None, matrix: Matrix, *, kept: bool = False
     ) -> Curvature[Point]:
         differentiable = torch.is_grad_enabled() and w.requires_grad
         leaves = pieces(w, self._shapes)
@@ -238,37 +313,56 @@ class EmpiricalRisk:
         def summands() -> Iterator[Summand]:
             for chunk in chunks:
                 x, y = self._cut(chunk)
-                output = self._output(leaves, x)
-                if len(chunks) == 1:
-                    value, mass = scalar(self.loss(output, y)), 0.0
+                layers = None if differentiable else LinearLayers(leaves)
+                with layers or nullcontext():
+                    output = self._output(leaves, x, update_buffers=False)
+                if matrix == "hessian":
+                    value, mass = self._reduced(output, y, alone=len(chunks) == 1)
+                    product = hessian_product(value, leaves, layers, create_graph=differentiable)
                 else:
-                    value, mass = summed(self.loss, output, y)
-                yield Summand(product(value, output, leaves, differentiable), mass)
+                    at = output if differentiable else output.detach().requires_grad_()
+                    bend, mass = self._bend(matrix, at, x, y, alone=len(chunks) == 1)
+                    product = gauss_newton_product(
+                        output, leaves, bend, layers, create_graph=differentiable
+                    )
+                yield Summand(product, mass, rows=max(1, min(256, ROWS // len(x))))
 
         penalty = None
         if self.penalty is not None:
             with torch.enable_grad():
-                penalty = hessian_product(
-                    self.penalty.value(Tensors(leaves)), leaves, create_graph=differentiable
-                )
+                value = self.penalty.value(Tensors(leaves))
+                penalty = hessian_product(value, leaves, create_graph=differentiable)
         return Curvature(
             w,
             self._shapes,
             summands,
-            lambda masses: averaged(torch.ones(()), masses),
+            lambda masses: _share(masses, leaves[0]),
             penalty,
             kept=kept and len(chunks) == 1,
         )
 
-    @staticmethod
-    def _bending(value: Tensor, output: Tensor, leaves: Entries, create_graph: bool) -> Product:
-        return hessian_product(value, leaves, create_graph=create_graph)
+    def _reduced(self, output: Tensor, y: Tensor, *, alone: bool) -> tuple[Tensor, Tensor | float]:
+        """The loss of a chunk and its mass; where there is no other, simply the loss."""
+        return (scalar(self.loss(output, y)), 0.0) if alone else summed(self.loss, output, y)
 
-    @staticmethod
-    def _first_order(value: Tensor, output: Tensor, leaves: Entries, create_graph: bool) -> Product:
-        return gauss_newton_product(
-            output, leaves, output_hessian(value, output), create_graph=create_graph
-        )
+    def _bend(
+        self, matrix: Matrix, output: Tensor, x: Tensor, y: Tensor, *, alone: bool
+    ) -> tuple[Bend, Tensor | float]:
+        """The matrix in the output of the model, and the mass of the chunk."""
+        if matrix == "gauss-newton":
+            value, mass = self._reduced(output, y, alone=alone)
+            return output_hessian(value, output), mass
+        loss = likelihood(self.loss)
+        total, mass = summed(loss, output, y)
+        if matrix == "fisher":
+            return output_fisher(loss, output, y), mass
+        if output.shape[:1] != (len(x),):
+            raise ValueError(
+                f"the model makes an output of shape {tuple(output.shape)} from {len(x)} examples; "
+                "the empirical Fisher matrix needs one row per example"
+            )
+        (gradient,) = torch.autograd.grad(total, output, create_graph=True)
+        return output_empirical_fisher(gradient), mass
 
     def _mean_and_gradients(
         self, leaves: tuple[Tensor, ...], batch: Batch | None, create_graph: bool
@@ -301,9 +395,11 @@ class EmpiricalRisk:
     ) -> tuple[Tensor, Tensor | float]:
         return summed(self.loss, self._output(entries, x), y)
 
-    def _output(self, entries: tuple[Tensor, ...], x: Tensor) -> Tensor:
+    def _output(
+        self, entries: tuple[Tensor, ...], x: Tensor, *, update_buffers: bool | None = None
+    ) -> Tensor:
         named: dict[str, Tensor] = self._named(entries)
-        if not self.update_buffers:
+        if not (self.update_buffers if update_buffers is None else update_buffers):
             named |= {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         output: Tensor = torch.func.functional_call(self.model, named, (x,))
         return output
@@ -380,3 +476,13 @@ def _entries(w: Tensor | Tensors) -> tuple[Tensor, ...]:
 
 def _of_the_form_of(w: Point, entries: tuple[Tensor, ...]) -> Point:
     return Tensors(entries) if isinstance(w, Tensors) else entries[0]
+
+
+def _share(masses: Sequence[Tensor | float], like: Tensor) -> Tensor | float:
+    """What makes a sum over all chunks their mean; 1 for a loss that is a sum."""
+    mass = sum(masses)
+    return 1.0 if isinstance(mass, float) and mass == 0 else mean(like.detach().new_ones(()), mass)
+
+
+def _flat(w: Tensor | Tensors) -> Tensor:
+    return w.flat() if isinstance(w, Tensors) else w

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from gradus.risk.curvature import LIMIT, Curvature, Summand, hessian_product
+from gradus.risk.curvature import (
+    LIMIT,
+    Curvature,
+    Matrix,
+    Summand,
+    gauss_newton_product,
+    of_value,
+    require_matrix,
+    require_scalar,
+)
 from gradus.risk.penalties import Penalty
 
 
@@ -70,26 +79,125 @@ class Function:
         return self._curvature(w, batch, kept=False) @ v
 
     def hessian(self, w: Tensor, batch: Any = None, *, limit: float = LIMIT) -> Tensor:
-        """The Hessian at w, ``[d, d]``; refused above ``limit`` bytes."""
+        """The Hessian at w, ``[d, d]``; refused where it would take more than ``limit`` bytes."""
         return self._curvature(w, batch, kept=False).matrix(limit=limit)
 
-    def curvature_at(self, w: Tensor, batch: Any = None) -> Curvature[Tensor]:
-        """The Hessian at w as an operator, for repeated products ``curvature @ v``."""
+    def gauss_newton(self, w: Tensor, batch: Any = None) -> Tensor:
+        """Refused: a plain function does not say what it is composed of."""
+        require_matrix("gauss-newton", ("hessian",), "a plain function")
+        raise AssertionError
+
+    def curvature_at(
+        self, w: Tensor, batch: Any = None, *, matrix: Matrix = "hessian"
+    ) -> Curvature[Tensor]:
+        """The Hessian at w for many products ``curvature @ v``: the graph is built once."""
+        require_matrix(matrix, ("hessian",), "a plain function")
         return self._curvature(w, batch, kept=True)
 
     def _curvature(self, w: Tensor, batch: Any, *, kept: bool) -> Curvature[Tensor]:
+        return of_value(lambda leaf: self.value(leaf, batch), w, kept=kept)
+
+    def _called(self, w: Tensor, batch: Any) -> Tensor:
+        return require_scalar(self.call(w) if batch is None else self.call(w, batch))
+
+
+@final
+class LeastSquares:
+    r"""The mean of squared residuals as methods see it.
+
+    $$f(w) = \frac{1}{m} \sum_{i=1}^{m} r_i(w)^2, \qquad
+      \nabla f = \frac{2}{m} J^\top r, \qquad G = \frac{2}{m} J^\top J$$
+
+    where J is the Jacobian ``[m, d]`` of the residuals. The Gauss-Newton matrix G is the Hessian
+    without the second derivatives of the residuals.
+
+    Args:
+        residuals: any function of a tensor ``[d]`` that returns a tensor ``[m]``, differentiable by
+            autograd; called as ``residuals(w, batch)`` where a batch is given.
+
+    Raises:
+        ValueError: the residuals are no tensor ``[m]``.
+
+    Example:
+        >>> import torch
+        >>> from gradus.risk.function import LeastSquares
+        >>> f = LeastSquares(lambda w: torch.stack([w[0] - 1, w[0] * w[1]]))
+        >>> f.value(torch.tensor([2.0, 3.0]))
+        tensor(18.5000)
+        >>> f.gauss_newton(torch.tensor([2.0, 3.0]))
+        tensor([[10.,  6.],
+                [ 6.,  4.]])
+
+    Source: Gauss (1809), "Theoria motus"; Nocedal and Wright (2006), "Numerical Optimization",
+        section 10.3.
+    """
+
+    penalty = None
+
+    def __init__(self, residuals: Callable[..., Tensor]) -> None:
+        self.residuals = residuals
+        self._mean_square = Function(self._called)
+
+    @property
+    def smooth(self) -> LeastSquares:
+        """The function itself: it has no penalty."""
+        return self
+
+    def value(self, w: Tensor, batch: Any = None) -> Tensor:
+        """f(w)."""
+        return self._mean_square.value(w, batch)
+
+    def gradient(self, w: Tensor, batch: Any = None) -> Tensor:
+        """The gradient at w; differentiable in w if w requires gradients."""
+        return self._mean_square.gradient(w, batch)
+
+    def value_and_gradient(self, w: Tensor, batch: Any = None) -> tuple[Tensor, Tensor]:
+        """f(w) and its gradient from one evaluation."""
+        return self._mean_square.value_and_gradient(w, batch)
+
+    def hvp(self, w: Tensor, v: Tensor, batch: Any = None) -> Tensor:
+        """The Hessian at w times v; the matrix is never formed."""
+        return self._mean_square.hvp(w, v, batch)
+
+    def hessian(self, w: Tensor, batch: Any = None, *, limit: float = LIMIT) -> Tensor:
+        """The Hessian at w, ``[d, d]``; refused where it would take more than ``limit`` bytes."""
+        return self._mean_square.hessian(w, batch, limit=limit)
+
+    def gauss_newton_product(self, w: Tensor, v: Tensor, batch: Any = None) -> Tensor:
+        """G v, without forming G."""
+        return self._gauss_newton(w, batch, kept=False) @ v
+
+    def gauss_newton(self, w: Tensor, batch: Any = None, *, limit: float = LIMIT) -> Tensor:
+        """G at w, ``[d, d]``; refused where it would take more than ``limit`` bytes."""
+        return self._gauss_newton(w, batch, kept=False).matrix(limit=limit)
+
+    def curvature_at(
+        self, w: Tensor, batch: Any = None, *, matrix: Matrix = "hessian"
+    ) -> Curvature[Tensor]:
+        """The Hessian or G at w for many products ``curvature @ v``: the graph is built once."""
+        require_matrix(matrix, ("hessian", "gauss-newton"), "a sum of squares")
+        if matrix == "hessian":
+            return self._mean_square.curvature_at(w, batch)
+        return self._gauss_newton(w, batch, kept=True)
+
+    def _gauss_newton(self, w: Tensor, batch: Any, *, kept: bool) -> Curvature[Tensor]:
         differentiable = torch.is_grad_enabled() and w.requires_grad
         leaf = w if differentiable else w.detach().requires_grad_()
 
         def summands() -> list[Summand]:
-            value = self.value(leaf, batch)
-            return [Summand(hessian_product(value, (leaf,), create_graph=differentiable), 0.0)]
+            r = self._residuals(leaf, batch)
+            product = gauss_newton_product(
+                r, (leaf,), lambda s, stacked: s * (2 / len(r)), create_graph=differentiable
+            )
+            return [Summand(product, 0.0)]
 
         return Curvature(w, (w.shape,), summands, kept=kept)
 
-    def _called(self, w: Tensor, batch: Any) -> Tensor:
-        value = self.call(w) if batch is None else self.call(w, batch)
-        if not isinstance(value, Tensor) or value.dim() != 0:
-            shape = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
-            raise ValueError(f"f must return a scalar tensor, but f(w) is {shape}")
-        return value
+    def _called(self, w: Tensor, batch: Any = None) -> Tensor:
+        return self._residuals(w, batch).square().mean()
+
+    def _residuals(self, w: Tensor, batch: Any) -> Tensor:
+        r = self.residuals(w) if batch is None else self.residuals(w, batch)
+        if r.dim() != 1 or not len(r):
+            raise ValueError(f"the residuals must have shape (m,), not {tuple(r.shape)}")
+        return r
