@@ -17,58 +17,68 @@ Scaling = dict[str, Tensor | None]
 
 
 def _sgd(method: Any, lists: Together, scaling: Scaling) -> None:
-    is_first_step = "buffer" not in lists.vectors
-    if is_first_step and method.momentum:
+    w = lists.vectors["w"][0]
+    is_first_step = bool(method.momentum) and "buffer" not in lists.vectors
+    if is_first_step:
+        skipped = scaling["found_inf"]
+        if skipped is not None and skipped.item():
+            return  # The buffer begins with the first gradient that is finite.
         lists.make_room(["buffer"])
-    torch._fused_sgd_(
-        lists.vectors["w"],
-        lists.vectors["gradient"],
-        lists.vectors["buffer"] if method.momentum else [],
-        lr=method.lr,
-        momentum=method.momentum,
-        dampening=method.dampening,
-        weight_decay=method.weight_decay,
-        nesterov=method.nesterov,
-        maximize=method.maximize,
-        is_first_step=is_first_step,
-        **scaling,
-    )
+    # On the CPU the kernel of torch 2.13 passes over float16 and bfloat16 numbers that fill a
+    # vector register (pytorch issue 191763).
+    is_low = w.device.type == "cpu" and w.dtype in (torch.float16, torch.bfloat16)
+    with lists.aligned(torch.float32 if is_low else w.dtype) as vectors:
+        torch._fused_sgd_(
+            vectors["w"],
+            vectors["gradient"],
+            vectors["buffer"] if method.momentum else [],
+            lr=method.lr,
+            momentum=method.momentum,
+            dampening=method.dampening,
+            weight_decay=method.weight_decay,
+            nesterov=method.nesterov,
+            maximize=method.maximize,
+            is_first_step=is_first_step,
+            **scaling,
+        )
 
 
 def _adam(method: Any, lists: Together, scaling: Scaling) -> None:
     kernel = torch._fused_adamw_ if isinstance(method, methods.AdamW) else torch._fused_adam_
     beta1, beta2 = method.betas
-    kernel(
-        lists.vectors["w"],
-        lists.vectors["gradient"],
-        lists.vectors["m"],
-        lists.vectors["v"],
-        lists.vectors["v_max"] if method.amsgrad else [],
-        lists.steps,
-        lr=method.lr,
-        beta1=float(beta1),
-        beta2=float(beta2),
-        weight_decay=method.weight_decay,
-        eps=method.eps,
-        amsgrad=method.amsgrad,
-        maximize=method.maximize,
-        **scaling,
-    )
+    with lists.aligned(lists.vectors["w"][0].dtype) as vectors:
+        kernel(
+            vectors["w"],
+            vectors["gradient"],
+            vectors["m"],
+            vectors["v"],
+            vectors["v_max"] if method.amsgrad else [],
+            lists.steps,
+            lr=method.lr,
+            beta1=float(beta1),
+            beta2=float(beta2),
+            weight_decay=method.weight_decay,
+            eps=method.eps,
+            amsgrad=method.amsgrad,
+            maximize=method.maximize,
+            **scaling,
+        )
 
 
 def _adagrad(method: Any, lists: Together, scaling: Scaling) -> None:
-    torch._fused_adagrad_(
-        lists.vectors["w"],
-        lists.vectors["gradient"],
-        lists.vectors["sum"],
-        lists.steps,
-        lr=method.lr,
-        lr_decay=method.lr_decay,
-        weight_decay=method.weight_decay,
-        eps=method.eps,
-        maximize=method.maximize,
-        **scaling,
-    )
+    with lists.aligned(lists.vectors["w"][0].dtype) as vectors:
+        torch._fused_adagrad_(
+            vectors["w"],
+            vectors["gradient"],
+            vectors["sum"],
+            lists.steps,
+            lr=method.lr,
+            lr_decay=method.lr_decay,
+            weight_decay=method.weight_decay,
+            eps=method.eps,
+            maximize=method.maximize,
+            **scaling,
+        )
 
 
 KERNELS: dict[type[FirstOrder], Callable[[Any, Together, Scaling], None]] = {

@@ -102,9 +102,14 @@ class MethodOptimizer(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        followed = []
         for index, group in enumerate(self.param_groups):
             with torch.set_grad_enabled(group["differentiable"]):
-                self._move(self._follow(index, group), group)
+                followed.append(self._follow(index, group))
+            self._check_gradients(group)
+        for to_follow, group in zip(followed, self.param_groups, strict=True):
+            with torch.set_grad_enabled(group["differentiable"]):
+                self._move(to_follow, group)
         return loss
 
     # What the options of a group say.
@@ -115,9 +120,14 @@ class MethodOptimizer(Optimizer):
         read = _scalar if stays_on_device else _number
         options = {name: read(group[name]) for name in self._options}
         known = self._followed.get(index)
-        if known is not None and not stays_on_device and known.options == options:
+        kind = self._kind(group)
+        if (
+            known is not None
+            and not stays_on_device
+            and (type(known.method), known.options) == (kind, options)
+        ):
             return known
-        method = self._kind(group)(**options)
+        method = kind(**options)
         initial = method.init(Tensors([torch.zeros(())]))
         needed = {key for part, key in self.parts.items() if getattr(initial, part) is not None}
         if self.counts:
@@ -153,6 +163,21 @@ class MethodOptimizer(Optimizer):
             raise RuntimeError(
                 f"`{ways[0]}` and `{ways[1]}` cannot be True together: a step is carried out in "
                 "one way"
+            )
+
+    def _check_gradients(self, group: Mapping[str, Any]) -> None:
+        """Refuse sparse gradients where the method cannot take them."""
+        if not any(p.grad is not None and p.grad.is_sparse for p in group["params"]):
+            return
+        name = type(self).__name__
+        for way in ("fused", "differentiable", "capturable"):
+            if group.get(way):
+                raise RuntimeError(f"{name} with {way}=True does not support sparse gradients")
+        if self.restless is None or any(is_set(group[option]) for option in self.restless):
+            condition = f" with {' or '.join(self.restless)}" if self.restless else ""
+            raise RuntimeError(
+                f"{name} does not support sparse gradients{condition}: entries without a gradient "
+                "would have to move too"
             )
 
     # The step, and the ways to carry it out.
@@ -237,16 +262,6 @@ class MethodOptimizer(Optimizer):
 
     def _on_rows(self, followed: Followed, group: Mapping[str, Any], p: Tensor) -> None:
         """A sparse gradient: the equation on the entries that it touches."""
-        name = type(self).__name__
-        for way in ("fused", "differentiable", "capturable"):
-            if group.get(way):
-                raise RuntimeError(f"{name} with {way}=True does not support sparse gradients")
-        if self.restless is None or any(is_set(group[option]) for option in self.restless):
-            condition = f" with {' or '.join(self.restless)}" if self.restless else ""
-            raise RuntimeError(
-                f"{name} does not support sparse gradients{condition}: entries without a gradient "
-                "would have to move too"
-            )
         assert p.grad is not None
         gradient = p.grad.coalesce()
         (lists,) = self._gather(followed, group, [p], in_lists=False)
@@ -299,7 +314,7 @@ class MethodOptimizer(Optimizer):
         if not self.counts or not states or (group["fused"] and self.method in KERNELS):
             return [0] * len(states)
         tensors = [state["step"] for state in states]
-        if group["differentiable"] or group.get("capturable"):
+        if group.get("capturable"):
             return tensors
         return torch.stack(tensors).tolist() if len(tensors) > 1 else [tensors[0].item()]
 
