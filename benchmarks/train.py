@@ -15,15 +15,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +35,7 @@ from benchmarks.reference import (
     find_data,
     refuse,
 )
+from benchmarks.tables import describe_machine, markdown
 
 Contender = Literal["gradus", "memory", "plain"]
 CONTENDERS: tuple[Contender, ...] = ("gradus", "memory", "plain")
@@ -244,34 +242,6 @@ def _verdict(reached: bool, turns: Sequence[bool] = ()) -> str:
     """By the median; where turns contradict each other, in how many of them it held."""
     word = "reached" if reached else "MISSED"
     return word if len(set(turns)) < 2 else f"{word}; held in {sum(turns)} of {len(turns)} turns"
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """The rows as one table, the first of them its head."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in rows
-    ]
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])
-
-
-def describe_machine() -> str:
-    """The machine and the versions, in general words."""
-    return (
-        f"{os.cpu_count()} processors ({platform.machine()}, {_vectors()}), "
-        f"Python {platform.python_version()}, torch {version('torch')}"
-    )
-
-
-def _vectors() -> str:
-    """The widest vector instructions that the system says it has."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return "vector width unknown"
-    return "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2"
 
 
 def _taken(measured: Sequence[Measurement]) -> str:

@@ -1,0 +1,195 @@
+"""How long a step of an optimizer takes beside torch's own, and a Hessian-vector product.
+
+All contenders live in one process and take turns, a block of calls each, so that what else the
+machine does falls on all of them. Ratios are taken within a turn; their median over the turns is
+printed, and the range of the middle 80 %. Gradients are given: only ``step()`` is measured.
+
+    loop     foreach=False, one tensor after the other
+    foreach  foreach=True, lists of tensors
+    fused    fused=True; torch has none for RMSprop, and ours runs the pieces of foreach there
+    hvp      EmpiricalRisk.hvp on the MLP 784-512-512-10, against two gradients of the same risk
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+import gradus
+from benchmarks.tables import describe_machine, markdown
+
+WITHIN = 1.1
+"""How many times as long as torch's same form a step may take."""
+WITHIN_TWO_GRADIENTS = 1.2
+
+METHODS: dict[str, dict[str, Any]] = {
+    "SGD": {"lr": 1e-3, "momentum": 0.9},
+    "Adam": {"lr": 1e-3},
+    "AdamW": {"lr": 1e-3},
+    "RMSprop": {"lr": 1e-3},
+    "Adagrad": {"lr": 1e-3},
+}
+FORMS: dict[str, dict[str, bool]] = {
+    "loop": {"foreach": False},
+    "foreach": {"foreach": True},
+    "fused": {"fused": True},
+}
+
+Turns = dict[str, list[float]]
+"""Seconds a call of each contender, turn by turn."""
+
+
+def take_turns(calls: Mapping[str, Callable[[], Any]], turns: int, block: float) -> Turns:
+    """Every call in turn, in blocks of about so many seconds."""
+    counts = {}
+    for name, call in calls.items():
+        call()
+        started = time.perf_counter()
+        call()
+        counts[name] = max(1, min(1000, round(block / (time.perf_counter() - started))))
+    seconds: Turns = {name: [] for name in calls}
+    for _ in range(turns):
+        for name, call in calls.items():
+            began = time.perf_counter()
+            for _ in range(counts[name]):
+                call()
+            seconds[name].append((time.perf_counter() - began) / counts[name])
+    return seconds
+
+
+def ratio(turns: Turns, one: str, other: str) -> tuple[float, str]:
+    """How many times as long as the other: the median, and the median with the range."""
+    ratios = sorted(a / b for a, b in zip(turns[one], turns[other], strict=True))
+    middle, cut = statistics.median(ratios), len(ratios) // 10
+    return middle, f"{middle:.2f} ({ratios[cut]:.2f}–{ratios[-1 - cut]:.2f})"
+
+
+def steps(name: str, entries: int, tensors: int) -> dict[str, Callable[[], Any]]:
+    """A step of every form of torch's class and of ours, each on parameters of its own."""
+    calls: dict[str, Callable[[], Any]] = {}
+    for house, module in (("torch", torch.optim), ("gradus", gradus.optim)):
+        for form, options in FORMS.items():
+            if house == "torch" and name == "RMSprop" and form == "fused":
+                continue
+            torch.manual_seed(0)
+            size = max(1, entries // tensors)
+            params = [nn.Parameter(torch.randn(size)) for _ in range(tensors)]
+            for p in params:
+                p.grad = torch.randn_like(p)
+            optimizer = getattr(module, name)(params, **METHODS[name], **options)
+            calls[f"{house} {form}"] = optimizer.step
+    return calls
+
+
+def step_rows(
+    names: Sequence[str], sizes: Sequence[int], tensors: Sequence[int], turns: int, block: float
+) -> list[list[str]]:
+    """A row for every method, size and number of tensors."""
+    head = ["method", "parameters", "in tensors"]
+    head += [f"torch {form}, µs" for form in FORMS] + [f"gradus {form}, µs" for form in FORMS]
+    head += ["foreach / torch foreach", "fused / torch fused", "best / torch best", ""]
+    rows = [head]
+    for name in names:
+        for entries in sizes:
+            for count in tensors:
+                taken = take_turns(steps(name, entries, count), turns, block)
+                median = {who: statistics.median(seconds) for who, seconds in taken.items()}
+                row = [name, f"{entries:,}", str(count)]
+                for house in ("torch", "gradus"):
+                    for form in FORMS:
+                        seconds = median.get(f"{house} {form}")
+                        row.append("" if seconds is None else f"{seconds * 1e6:,.0f}")
+                each, told = ratio(taken, "gradus foreach", "torch foreach")
+                worst = each
+                row.append(told)
+                if "torch fused" in taken:
+                    fused, told = ratio(taken, "gradus fused", "torch fused")
+                    worst = max(worst, fused)
+                    row.append(told)
+                else:
+                    row.append("")
+                best = [
+                    min((who for who in median if who.startswith(house)), key=median.__getitem__)
+                    for house in ("gradus", "torch")
+                ]
+                row.append(ratio(taken, *best)[1])
+                row.append("reached" if worst <= WITHIN else f"MISSED (≤ {WITHIN})")
+                rows.append(row)
+                print("  ".join(row), file=sys.stderr, flush=True)
+    return rows
+
+
+def hvp_rows(batch_sizes: Sequence[int], turns: int, block: float) -> list[list[str]]:
+    """A row for every number of examples."""
+    rows = [["examples", "gradient, ms", "hvp, ms", "hvp / two gradients", ""]]
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
+    )
+    for examples in batch_sizes:
+        data = torch.rand(examples, 784), torch.randint(10, (examples,))
+        risk = gradus.EmpiricalRisk(model, gradus.CrossEntropyLoss(), data)
+        w = risk.parameters
+        v = risk.gradient(w)
+
+        def two_gradients(risk: Any = risk, w: Any = w) -> None:
+            risk.gradient(w)
+            risk.gradient(w)
+
+        def product(risk: Any = risk, w: Any = w, v: Any = v) -> None:
+            risk.hvp(w, v)
+
+        taken = take_turns({"gradients": two_gradients, "hvp": product}, turns, block)
+        middle, told = ratio(taken, "hvp", "gradients")
+        verdict = "reached" if middle <= WITHIN_TWO_GRADIENTS else "MISSED"
+        gradient = statistics.median(taken["gradients"]) / 2 * 1e3
+        milliseconds = statistics.median(taken["hvp"]) * 1e3
+        rows.append([
+            f"{examples:,}", f"{gradient:.2f}", f"{milliseconds:.2f}", told,
+            f"{verdict} (≤ {WITHIN_TWO_GRADIENTS})",
+        ])  # fmt: skip
+        print("  ".join(rows[-1]), file=sys.stderr, flush=True)
+    return rows
+
+
+def _counts(text: str) -> list[int]:
+    counts = [int(float(part)) for part in text.split(",")]
+    if min(counts) < 1:
+        raise ValueError
+    return counts
+
+
+def main() -> None:
+    """Measure, telling every row on stderr, and print the tables."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.optim",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--methods", default="SGD,Adam", help="of " + ", ".join(METHODS))
+    parser.add_argument("--sizes", type=_counts, default=_counts("1e3,1e4,1e5,1e6,1e7"))
+    parser.add_argument("--tensors", type=_counts, default=[6, 300])
+    parser.add_argument("--examples", type=_counts, default=[256, 4096], help="for hvp")
+    parser.add_argument("--turns", type=int, default=21)
+    parser.add_argument("--block", type=float, default=0.02, help="seconds a turn and contender")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    names = given.methods.split(",")
+    if unknown := set(names) - METHODS.keys():
+        parser.error(f"--methods {', '.join(unknown)}: choose of {', '.join(METHODS)}")
+    print(f"{describe_machine()}; {given.threads} threads, {given.turns} turns\n")
+    rows = step_rows(names, given.sizes, given.tensors, given.turns, given.block)
+    print(markdown(rows), "\n")
+    print(markdown(hvp_rows(given.examples, given.turns, given.block)))
+
+
+if __name__ == "__main__":
+    main()
