@@ -13,6 +13,7 @@ from gradus import EmpiricalRisk, minimize
 from gradus.errors import NotPositiveDefinite
 from gradus.methods.gauss_newton import GaussNewton, LevenbergMarquardt
 from gradus.methods.newton import Newton
+from gradus.risk.function import LeastSquares
 from gradus.risk.penalties import SquaredL2
 from gradus.risk.tensors import Tensors
 
@@ -113,6 +114,33 @@ class TestGaussNewton:
         method = GaussNewton(line_search=line_search)
         path = minimize(risk, vector(1.0, 1.0, 0.0), method, steps=20)
         torch.testing.assert_close(path.points[-1], fitted_by_scipy(), rtol=0, atol=1e-8)
+
+    @pytest.mark.parametrize("method", [GaussNewton(), LevenbergMarquardt()])
+    def test_any_residuals_are_fitted_as_scipy_fits_them(self, method):
+        """A circle through points: how far each is from it."""
+        random = torch.Generator().manual_seed(4)
+        angles = 4 * torch.rand(15, generator=random, dtype=torch.float64)
+        noise = 0.05 * torch.randn(2, 15, generator=random, dtype=torch.float64)
+        points = torch.stack([1 + 2 * angles.cos(), -1 + 2 * angles.sin()]) + noise
+
+        def residuals(w):
+            return (points - w[:2, None]).square().sum(0).sqrt() - w[2]
+
+        path = minimize(LeastSquares(residuals), vector(0.0, 0.0, 1.0), method, steps=25)
+        found = least_squares(
+            lambda w: residuals(torch.from_numpy(w)).numpy(),
+            [0.0, 0.0, 1.0],
+            method="lm",
+            xtol=1e-15,
+            ftol=1e-15,
+        )
+        expected = torch.from_numpy(found.x)
+        torch.testing.assert_close(path.points[-1], expected, rtol=0, atol=1e-8)
+
+    @pytest.mark.parametrize("method", [GaussNewton(), LevenbergMarquardt()])
+    def test_a_plain_function_is_refused(self, method):
+        with pytest.raises(ValueError, match=r"EmpiricalRisk\).*LeastSquares\)"):
+            minimize(lambda w: (w**2).sum(), vector(1.0, 2.0), method, steps=1)
 
     def test_on_residuals_that_vanish_it_converges_quadratically(self):
         risk, truth = curve_fit(noise=0.0), vector(2.5, 1.3, 0.5)

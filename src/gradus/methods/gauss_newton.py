@@ -35,7 +35,7 @@ class GaussNewton(SecondOrder):
     The Gauss-Newton method, with G the Gauss-Newton matrix of f. On linear least squares it is
     Newton's method; elsewhere its direction descends wherever it is defined.
 
-    f is an :class:`~gradus.EmpiricalRisk` or a :class:`~gradus.risk.function.LeastSquares`; any
+    f is an :class:`~gradus.EmpiricalRisk` or a :class:`~gradus.LeastSquares`; any
     other callable has no Gauss-Newton matrix.
 
     One step costs one gradient, the matrix (d products with it, each as much as about two
@@ -119,7 +119,7 @@ class LevenbergMarquardt(SecondOrder):
     within its rounding counts as the one promised. $\mu$ is never taken smaller than what can be
     seen beside the largest entry of the diagonal of G.
 
-    f is an :class:`~gradus.EmpiricalRisk` or a :class:`~gradus.risk.function.LeastSquares`; any
+    f is an :class:`~gradus.EmpiricalRisk` or a :class:`~gradus.LeastSquares`; any
     other callable has no Gauss-Newton matrix.
 
     One step costs one gradient, one value (on the same batch), the matrix (d products with it, each
