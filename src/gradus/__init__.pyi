@@ -1,6 +1,7 @@
 from . import data as data
 from . import methods as methods
 from . import optim as optim
+from . import testing as testing
 from ._version import __version__ as __version__
 from .errors import InputError as InputError
 from .methods.minimize import Trajectory as Trajectory
