@@ -379,7 +379,7 @@ def backward(
             [output for output, _ in dependent],
             (*inputs, *twins),
             [weight for _, weight in dependent],
-            retain_graph=keep,
+            retain_graph=keep or create_graph,
             create_graph=create_graph,
             allow_unused=True,
             is_grads_batched=stacked,

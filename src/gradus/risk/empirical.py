@@ -351,7 +351,7 @@ class EmpiricalRisk:
         """The matrix in the output of the model, and the mass of the chunk."""
         if matrix == "gauss-newton":
             value, mass = self._reduced(output, y, alone=alone)
-            return output_hessian(value, output), mass
+            return output_hessian(value, output, create_graph=output.grad_fn is not None), mass
         loss = likelihood(self.loss)
         total, mass = summed(loss, output, y)
         if matrix == "fisher":

@@ -1,0 +1,668 @@
+"""Second derivatives: every product and matrix against its dense definition."""
+
+import math
+import re
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import gradus
+from gradus import EmpiricalRisk
+from gradus.risk import curvature, dense
+from gradus.risk.curvature import require_memory
+from gradus.risk.function import Function, LeastSquares
+from gradus.risk.penalties import L1, L2, ElasticNet, SquaredL2
+from gradus.risk.tensors import Tensors
+
+N, FEATURES, CLASSES = 5, 4, 3
+
+# The same sums of float64 in another order, of some hundred numbers of order 1.
+TOLERANCE = {"rtol": 1e-10, "atol": 1e-11}
+
+DENSE = {
+    "hessian": dense.hessian,
+    "gauss-newton": dense.gauss_newton,
+    "fisher": dense.fisher,
+    "empirical-fisher": dense.empirical_fisher,
+}
+
+
+def close(got, expected):
+    torch.testing.assert_close(got, expected, **TOLERANCE)
+
+
+def numbers(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+# Models. Log-probabilities where the loss asks for them: a true distribution, as Fisher needs.
+
+
+class Tied(nn.Module):
+    """One matrix in a linear layer, and once more outside of any."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(FEATURES, FEATURES)
+        self.head = nn.Linear(FEATURES, CLASSES)
+
+    def forward(self, x):
+        return self.head((self.layer(x).tanh() @ self.layer.weight).sin())
+
+
+class Twice(nn.Module):
+    """A layer evaluated twice, and one whose output is not used."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(FEATURES, FEATURES, bias=False)
+        self.head = nn.Linear(FEATURES, CLASSES)
+        self.idle = nn.Linear(FEATURES, 2)
+
+    def forward(self, x):
+        self.idle(x)
+        return self.head(self.layer(self.layer(x).tanh()))
+
+
+def linear():
+    return nn.Sequential(nn.Linear(FEATURES, CLASSES))
+
+
+def mlp():
+    return nn.Sequential(nn.Linear(FEATURES, 3), nn.Tanh(), nn.Linear(3, CLASSES))
+
+
+def normalised():
+    model = nn.Sequential(
+        nn.Linear(FEATURES, 3), nn.BatchNorm1d(3), nn.Sigmoid(), nn.Linear(3, CLASSES)
+    ).eval()
+    model[1].running_mean += 0.3
+    model[1].running_var *= 1.7
+    return model
+
+
+def in_place():
+    return nn.Sequential(nn.Linear(FEATURES, 4), nn.ReLU(inplace=True), nn.Linear(4, CLASSES))
+
+
+def conv():
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 2, 2)), nn.Conv2d(1, 3, 2), nn.Tanh(), nn.Flatten(), nn.Linear(3, 3)
+    )
+
+
+def frozen():
+    model = mlp()
+    model[0].weight.requires_grad_(False)
+    model[2].bias.requires_grad_(False)
+    return model
+
+
+MODELS = (linear, mlp, normalised)
+ODD_MODELS = (in_place, conv, frozen, Tied, Twice)
+
+# Losses, targets, and the matrices that are defined.
+
+INDICES = torch.tensor([0, 2, 1, 1, 2])
+WITH_HOLES = torch.tensor([0, -1, 1, -1, 2])
+NUMBERS = numbers(N, CLASSES, seed=1)
+PROBABILITIES = NUMBERS.softmax(1)
+WEIGHT = torch.tensor([0.5, 2.0, 1.25], dtype=torch.float64)
+ALL = tuple(DENSE)
+NO_LIKELIHOOD = ("hessian", "gauss-newton", "empirical-fisher")
+
+LOSSES = {
+    "mse": (gradus.MSELoss(), NUMBERS, ALL),
+    "mse-sum": (gradus.MSELoss(reduction="sum"), NUMBERS, ALL),
+    "l1": (gradus.L1Loss(), NUMBERS, ALL),
+    "cross-entropy": (gradus.CrossEntropyLoss(), INDICES, ALL),
+    "cross-entropy-ignore": (gradus.CrossEntropyLoss(ignore_index=-1), WITH_HOLES, ALL),
+    "cross-entropy-ignore-1": (gradus.CrossEntropyLoss(ignore_index=1), INDICES, ALL),
+    "cross-entropy-probabilities": (gradus.CrossEntropyLoss(), PROBABILITIES, ALL),
+    "cross-entropy-weight": (
+        gradus.CrossEntropyLoss(WEIGHT, label_smoothing=0.1),
+        INDICES,
+        NO_LIKELIHOOD,
+    ),
+    "nll": (gradus.NLLLoss(), INDICES, ALL),
+    "nll-weight": (gradus.NLLLoss(WEIGHT, ignore_index=-1), WITH_HOLES, NO_LIKELIHOOD),
+    "kl": (gradus.KLDivLoss(), PROBABILITIES, ALL),
+    "kl-batchmean": (
+        gradus.KLDivLoss(reduction="batchmean", log_target=True),
+        PROBABILITIES.log(),
+        ALL,
+    ),
+    "callable": (lambda z, y: (z - y).pow(4).mean(), NUMBERS, ("hessian", "gauss-newton")),
+}
+CASES = [(loss, matrix) for loss, (_, _, matrices) in LOSSES.items() for matrix in matrices]
+
+
+def risk_of(make, loss, penalty=None, **options):
+    function, y, _ = LOSSES[loss]
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        model = make().double()
+    if loss.startswith(("nll", "kl")):
+        model = nn.Sequential(model, nn.LogSoftmax(1)).train(model.training)
+    x = numbers(N, FEATURES, seed=3)
+    return EmpiricalRisk(model, function, (x, y), penalty, **options)
+
+
+def somewhere(risk, seed=4):
+    return numbers(risk.dimension, seed=seed) / 2
+
+
+def as_list(risk, w):
+    shapes = [p.shape for p in risk.model.parameters() if p.requires_grad]
+    parts = w.split([shape.numel() for shape in shapes])
+    return Tensors([part.view(shape) for part, shape in zip(parts, shapes, strict=True)])
+
+
+def product_of(risk, matrix, w, v, batch=None):
+    if matrix == "hessian":
+        return risk.hvp(w, v, batch)
+    if matrix == "gauss-newton":
+        return risk.gauss_newton_product(w, v, batch)
+    return risk.fisher_product(w, v, batch, empirical=matrix == "empirical-fisher")
+
+
+every_model = pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__.lower())
+every_odd_model = pytest.mark.parametrize(
+    "make", ODD_MODELS, ids=lambda make: make.__name__.lower()
+)
+every_case = pytest.mark.parametrize(("loss", "matrix"), CASES)
+every_matrix = pytest.mark.parametrize("matrix", ALL)
+
+
+@every_model
+@every_case
+def test_every_product_and_matrix_is_its_definition(make, loss, matrix):
+    """Flat and as a list, in one chunk and in two, by the graph kept and without."""
+    risk = risk_of(make, loss, chunk_size=3)
+    w, v = somewhere(risk), somewhere(risk, seed=5)
+    expected = DENSE[matrix](risk, w)
+    close(product_of(risk, matrix, w, v), expected @ v)
+    close(risk.curvature_at(w, matrix=matrix) @ v, expected @ v)
+    close(risk.curvature_at(w, matrix=matrix).matrix(), expected)
+    risk.chunk_size = 100
+    product = product_of(risk, matrix, as_list(risk, w), as_list(risk, v))
+    assert [p.shape for p in product.values] == [p.shape for p in as_list(risk, w).values]
+    close(product.flat(), expected @ v)
+    kept = risk.curvature_at(w, matrix=matrix)
+    for _ in range(2):
+        close(kept @ v, expected @ v)
+    close(kept.matrix(), expected)
+    assert not (kept @ v).requires_grad
+    if matrix == "hessian":
+        close(risk.hessian(as_list(risk, w)), expected)
+    if matrix == "gauss-newton":
+        close(risk.gauss_newton(as_list(risk, w)), expected)
+
+
+@every_odd_model
+def test_whatever_a_model_does_with_its_parameters_is_counted(make):
+    for chunk_size in (3, 100):
+        risk = risk_of(make, "cross-entropy", ElasticNet(0.3), chunk_size=chunk_size)
+        w, v = somewhere(risk), somewhere(risk, seed=5)
+        for matrix, definition in DENSE.items():
+            expected = definition(risk, w)
+            close(product_of(risk, matrix, w, v), expected @ v)
+            close(risk.curvature_at(w, matrix=matrix).matrix(), expected)
+
+
+@every_matrix
+@pytest.mark.parametrize(
+    "penalty",
+    [L1(0.3), L2(0.3), SquaredL2(0.3), ElasticNet(0.3, 0.4)],
+    ids=lambda p: type(p).__name__,
+)
+def test_the_hessian_of_the_penalty_is_added_once(penalty, matrix):
+    for chunk_size in (3, 100):
+        risk = risk_of(mlp, "cross-entropy-ignore", penalty, chunk_size=chunk_size)
+        w, v = somewhere(risk), somewhere(risk, seed=5)
+        expected = DENSE[matrix](risk, w)
+        close(product_of(risk, matrix, w, v), expected @ v)
+        close(product_of(risk, matrix, as_list(risk, w), as_list(risk, v)).flat(), expected @ v)
+        close(risk.curvature_at(w, matrix=matrix).matrix(), expected)
+        smooth = risk.smooth.curvature_at(w, matrix=matrix).matrix()
+        eye, norm = torch.eye(len(w), dtype=w.dtype), w.norm()
+        added = {
+            "L1": 0 * eye,
+            "L2": 0.3 * (eye / norm - torch.outer(w, w) / norm**3),
+            "SquaredL2": 0.3 * eye,
+            "ElasticNet": 0.3 * 0.6 * eye,
+        }
+        close(expected - smooth, added[type(penalty).__name__])
+
+
+@every_matrix
+def test_every_form_of_a_batch_is_the_same_examples(matrix):
+    risk = risk_of(mlp, "cross-entropy", chunk_size=2)
+    w, v = somewhere(risk), somewhere(risk, seed=5)
+    x, y = risk.data.x, risk.data.y
+    for batch, at in (
+        (torch.tensor([4, 0, 4]), [4, 0, 4]),
+        (slice(0, 5, 2), [0, 2, 4]),
+        ((x[2:5], y[2:5]), [2, 3, 4]),
+    ):
+        expected = DENSE[matrix](risk, w, (x[at], y[at])) @ v
+        close(product_of(risk, matrix, w, v, batch), expected)
+        close(risk.curvature_at(w, batch, matrix=matrix) @ v, expected)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "y"),
+    [
+        (nn.MSELoss(), gradus.MSELoss(), NUMBERS),
+        (nn.MSELoss(reduction="sum"), gradus.MSELoss(reduction="sum"), NUMBERS),
+        (nn.L1Loss(), gradus.L1Loss(), NUMBERS),
+        (nn.CrossEntropyLoss(), gradus.CrossEntropyLoss(), INDICES),
+        (
+            nn.CrossEntropyLoss(ignore_index=1),
+            gradus.CrossEntropyLoss(ignore_index=1),
+            INDICES,
+        ),
+        (nn.NLLLoss(), gradus.NLLLoss(), INDICES),
+        (
+            nn.KLDivLoss(reduction="batchmean", log_target=True),
+            gradus.KLDivLoss(reduction="batchmean", log_target=True),
+            PROBABILITIES.log(),
+        ),
+    ],
+)
+@every_matrix
+def test_the_losses_of_torch_have_the_matrices_of_ours(theirs, ours, y, matrix):
+    risk = risk_of(mlp, "mse")
+    w, v = somewhere(risk), somewhere(risk, seed=5)
+    one, other = (EmpiricalRisk(risk.model, loss, (risk.data.x, y)) for loss in (theirs, ours))
+    close(product_of(one, matrix, w, v), product_of(other, matrix, w, v))
+
+
+@pytest.mark.parametrize(
+    "loss", ["mse", "mse-sum", "cross-entropy", "cross-entropy-ignore", "cross-entropy-ignore-1"]
+)
+@every_model
+def test_fisher_is_gauss_newton_for_cross_entropy_and_mse(make, loss):
+    risk = risk_of(make, loss, SquaredL2(0.1), chunk_size=3)
+    w = somewhere(risk)
+    close(risk.curvature_at(w, matrix="fisher").matrix(), risk.gauss_newton(w))
+
+
+def test_gauss_newton_is_the_hessian_of_a_linear_model():
+    for loss in ("mse", "cross-entropy", "cross-entropy-weight", "callable"):
+        risk = risk_of(linear, loss, L2(0.2))
+        w = somewhere(risk)
+        close(risk.gauss_newton(w), risk.hessian(w))
+
+
+@pytest.mark.parametrize("matrix", ["gauss-newton", "fisher", "empirical-fisher"])
+def test_outputs_of_more_dimensions_have_their_matrices(matrix):
+    """Outputs [N, C, 2]: two independent positions an example, each with the head of the other."""
+    model = nn.Sequential(nn.Linear(FEATURES, 2 * CLASSES), nn.Unflatten(1, (CLASSES, 2))).double()
+    y = torch.stack([INDICES, WITH_HOLES], dim=1)
+    loss = gradus.CrossEntropyLoss(ignore_index=-1)
+    risk = EmpiricalRisk(model, loss, (numbers(N, FEATURES), y), chunk_size=3)
+    w = somewhere(risk)
+    got = risk.curvature_at(w, matrix=matrix).matrix()
+    close(got, DENSE["gauss-newton" if matrix == "fisher" else matrix](risk, w))
+
+
+def test_an_output_of_one_number_for_each_example_has_its_matrices():
+    model = nn.Sequential(nn.Linear(FEATURES, 1), nn.Flatten(0)).double()
+    risk = EmpiricalRisk(model, gradus.MSELoss(), (numbers(N, FEATURES), numbers(N)))
+    w = somewhere(risk)
+    for matrix in ("hessian", "gauss-newton", "empirical-fisher"):
+        close(risk.curvature_at(w, matrix=matrix).matrix(), DENSE[matrix](risk, w))
+    close(risk.curvature_at(w, matrix="fisher").matrix(), risk.gauss_newton(w))
+
+
+def test_batch_normalisation_in_training_couples_the_examples_of_a_chunk():
+    risk = risk_of(normalised, "cross-entropy")
+    risk.model.train()
+    w = somewhere(risk)
+    close(risk.hessian(w), dense.hessian(risk, w))
+    close(risk.gauss_newton(w), dense.gauss_newton(risk, w))
+
+
+@every_matrix
+@pytest.mark.parametrize("update_buffers", [False, True])
+def test_nothing_of_the_model_is_changed(matrix, update_buffers):
+    """Not even where gradients move the buffers: a product is no step."""
+    risk = risk_of(normalised, "cross-entropy", update_buffers=update_buffers, chunk_size=3)
+    risk.model.train()
+    for p in risk.model.parameters():
+        p.grad = torch.full_like(p, 0.25)
+    before = {name: value.clone() for name, value in risk.model.state_dict().items()}
+    with torch.no_grad():
+        for w in (risk.point, risk.parameters):
+            product = product_of(risk, matrix, w, w)
+            at = risk.curvature_at(w, slice(0, 3), matrix=matrix)
+            at.matrix()
+            assert not product.requires_grad
+            assert not (at @ w).requires_grad
+    torch.testing.assert_close(dict(risk.model.state_dict()), before, rtol=0, atol=0)
+    assert all((p.grad == 0.25).all() and p.requires_grad for p in risk.model.parameters())
+
+
+@pytest.mark.parametrize("matrix", ["hessian", "gauss-newton", "fisher"])
+@pytest.mark.parametrize("penalty", [None, L2(0.3)])
+@pytest.mark.parametrize("chunk_size", [3, 100])
+def test_products_are_differentiable_in_w_and_v(matrix, penalty, chunk_size):
+    risk = risk_of(mlp, "cross-entropy", penalty, chunk_size=chunk_size)
+    w, v = somewhere(risk).requires_grad_(), somewhere(risk, seed=5).requires_grad_()
+    u = somewhere(risk, seed=6)
+    got = torch.autograd.grad(product_of(risk, matrix, w, v) @ u, (w, v))
+    step = 1e-5  # central differences: rounding 1e-16 / 1e-5, truncation 1e-10 times a constant
+    difference = [
+        product_of(risk, matrix, w.detach() + sign * step * u, v.detach()) for sign in (1, -1)
+    ]
+    # d/dw of u^T A(w) v, along u, and its derivative in v, which is A u.
+    torch.testing.assert_close(
+        got[0] @ u, (difference[0] - difference[1]) @ u / (2 * step), rtol=1e-6, atol=1e-8
+    )
+    close(got[1], product_of(risk, matrix, w.detach(), u))
+
+
+vectors = st.lists(st.floats(-10, 10), min_size=27, max_size=27).map(
+    lambda entries: torch.tensor(entries, dtype=torch.float64)
+)
+
+
+@given(vectors, vectors, st.floats(-3, 3))
+@settings(max_examples=15, deadline=None)
+@pytest.mark.parametrize("penalty", [None, L2(0.3)])
+def test_a_product_is_linear_and_symmetric(penalty, u, v, a):
+    risk = risk_of(mlp, "cross-entropy", penalty, chunk_size=3)
+    w = somewhere(risk)
+    of_u, of_v = risk.hvp(w, u), risk.hvp(w, v)
+    tolerance = {"rtol": 1e-10, "atol": 1e-10}  # entries up to 10, and sums of 27 products of them
+    torch.testing.assert_close(risk.hvp(w, u + a * v), of_u + a * of_v, **tolerance)
+    torch.testing.assert_close(v @ of_u, u @ of_v, rtol=1e-10, atol=1e-8)
+    torch.testing.assert_close(of_u, risk.hessian(w) @ u, **tolerance)
+
+
+class Doubled(torch.autograd.Function):
+    """2 x, whose derivative looks at the numbers: on a stack of them, torch refuses."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g if float(g.abs().sum()) > 0 else torch.zeros_like(g)
+
+
+class Squared(torch.autograd.Function):
+    """x^2."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * Doubled.apply(ctx.saved_tensors[0])
+
+
+def test_a_model_that_cannot_be_stacked_is_taken_row_by_row():
+    w = numbers(4)
+    leaf = w.clone().requires_grad_()
+    eye = torch.eye(4, dtype=w.dtype)
+    with pytest.raises(RuntimeError):
+        torch.autograd.grad(Doubled.apply(leaf), leaf, eye, is_grads_batched=True)
+    others = w.prod() / torch.outer(w, w) * (1 - eye)
+    close(curvature.hessian(lambda w: Squared.apply(w).sum() + w.prod(), w), others + 2 * eye)
+
+
+# What is refused.
+
+
+def test_a_matrix_beyond_the_limit_is_refused_before_it_exists():
+    model = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU())
+    model.append(nn.Linear(512, 10))
+    risk = EmpiricalRisk(
+        model, gradus.CrossEntropyLoss(), (torch.rand(2, 784), torch.tensor([3, 4]))
+    )
+    said = (
+        "^a Hessian of 669,706 x 669,706 float32 numbers would take 1.8 TB; the limit is 4 GB "
+        r"\(limit=4000000000\): use hvp, which never forms it$"
+    )
+    with pytest.raises(ValueError, match=said):
+        risk.hessian(risk.parameters)
+    with pytest.raises(ValueError, match=said):
+        curvature.hessian(risk, risk.point)
+    for refused in (risk.gauss_newton, risk.curvature_at(risk.point).matrix):
+        with pytest.raises(ValueError, match=r"would take 1\.8 TB"):
+            refused(risk.point) if refused == risk.gauss_newton else refused()
+    with pytest.raises(ValueError, match=r"3 x 3 float64 .* 72 B; the limit is 71 B \(limit=71\)"):
+        curvature.hessian(lambda w: (w**2).sum(), numbers(3), limit=71)
+    assert curvature.hessian(lambda w: (w**2).sum(), numbers(3), limit=72).shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "dtype", "matrices", "said"),
+    [
+        (669_706, torch.float32, 2, "3.6 TB"),
+        (100_000, torch.float32, 1, "40 GB"),
+        (99_999, torch.float64, 1, "80 GB"),
+        (10**6, torch.bfloat16, 1, "2 TB"),
+        (10**9, torch.float64, 1, "8,000 PB"),
+        (31_623, torch.float32, 1, "4 GB"),
+    ],
+)
+def test_memory_is_told_in_decimal_units(dimension, dtype, matrices, said):
+    with pytest.raises(ValueError, match=rf" would take {re.escape(said)}; the limit is 4 GB "):
+        require_memory(dimension, dtype, matrices)
+    require_memory(dimension, dtype, matrices, limit=math.inf)
+
+
+def test_what_the_memory_is_for_and_what_to_do_instead_can_be_told():
+    with pytest.raises(ValueError, match=r"^a Hessian and its factor of .*: take L-BFGS$"):
+        require_memory(
+            10**6, torch.float32, 2, what="a Hessian and its factor", remedy="take L-BFGS"
+        )
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (gradus.CrossEntropyLoss(WEIGHT), "with class weights, CrossEntropyLoss is no "),
+        (nn.NLLLoss(WEIGHT), "with class weights, NLLLoss is no "),
+        (gradus.CrossEntropyLoss(label_smoothing=0.1), "with label smoothing, CrossEntropyLoss "),
+        (nn.functional.cross_entropy, "not of cross_entropy: use the Gauss-Newton matrix"),
+        (nn.HuberLoss(), "not of HuberLoss: use the Gauss-Newton matrix"),
+    ],
+)
+def test_a_loss_that_is_no_known_likelihood_has_no_fisher_matrix(loss, said):
+    y = NUMBERS if isinstance(loss, nn.HuberLoss) else INDICES
+    risk = EmpiricalRisk(mlp().double(), loss, (numbers(N, FEATURES), y))
+    w = risk.point
+    with pytest.raises(ValueError, match=said):
+        risk.fisher_product(w, w)
+    close(risk.gauss_newton(w) @ w, risk.gauss_newton_product(w, w))
+
+
+def test_the_empirical_fisher_matrix_needs_one_row_per_example():
+    model = nn.Sequential(nn.Linear(FEATURES, CLASSES), nn.Flatten(0)).double()
+    risk = EmpiricalRisk(model, gradus.MSELoss(), (numbers(N, FEATURES), numbers(N * CLASSES)[:N]))
+    pair = (numbers(N, FEATURES), numbers(N * CLASSES))
+    risk.chunk_size = 100
+    with pytest.raises(ValueError, match=r"output of shape \(15,\) from 5 examples; .* one row"):
+        risk.fisher_product(risk.point, risk.point, pair, empirical=True)
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_a_vector_of_the_wrong_length_is_refused(change):
+    risk = risk_of(mlp, "mse")
+    w = risk.point
+    wrong = torch.zeros(len(w) + change, dtype=w.dtype)
+    with pytest.raises(ValueError, match=rf"^v has shape \({len(wrong)},\), but must be \(27,\)$"):
+        risk.hvp(w, wrong)
+    with pytest.raises(ValueError, match=rf"^w has shape \({len(wrong)},\), but must be \(27,\)$"):
+        risk.hvp(wrong, w)
+    with pytest.raises(ValueError, match=r"^w has shape .* but must be \(27,\)$"):
+        risk.hessian(Tensors([wrong]))
+
+
+def test_a_matrix_that_is_unknown_or_not_defined_is_refused():
+    risk = risk_of(mlp, "mse")
+    with pytest.raises(ValueError, match=r"^matrix='hesse' is not one of 'hessian', 'gauss-newt"):
+        risk.curvature_at(risk.point, matrix="hesse")
+    for f in (Function(torch.sum), torch.sum):
+        with pytest.raises(ValueError, match=r"^a plain function has no fisher matrix, only 'hess"):
+            curvature.trace(f, numbers(3), matrix="fisher")
+    with pytest.raises(ValueError, match=r"^a plain function has no gauss-newton matrix, only"):
+        Function(torch.sum).gauss_newton(numbers(3))
+    with pytest.raises(ValueError, match=r"^a sum of squares has no fisher matrix, only 'hessian'"):
+        LeastSquares(torch.sin).curvature_at(numbers(3), matrix="fisher")
+    with pytest.raises(ValueError, match=r"^f must return a scalar tensor, but f\(w\) is shape"):
+        curvature.hessian(torch.sin, numbers(3))
+
+
+# Eigenvalues and trace.
+
+SIZES = (5, 63, 90)  # up to 64 from the matrix itself, beyond by Lanczos
+
+
+def quadratic(d, seed=7):
+    """1/2 w^T A w with eigenvalues of both signs, and some that are zero."""
+    Q = torch.linalg.qr(numbers(d, d, seed=seed)).Q
+    spectrum = torch.linspace(-3, 5, d, dtype=torch.float64)
+    spectrum[d // 2 : d // 2 + 2] = 0
+    A = Q @ torch.diag(spectrum) @ Q.T
+    return (lambda w: 0.5 * w @ A @ w), (A + A.T) / 2
+
+
+@pytest.mark.parametrize("d", SIZES)
+@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize("which", ["largest", "smallest", "both"])
+def test_eigenvalues_are_those_of_the_matrix(d, k, which):
+    f, A = quadratic(d)
+    expected = torch.linalg.eigvalsh(A)
+    at = {"largest": slice(d - k, d), "smallest": slice(k)}
+    ends = ["smallest", "largest"] if which == "both" else [which]
+    found = curvature.eigenvalues(f, numbers(d), k, which, vectors=True)
+    # The tolerance asked of Lanczos, eps^(2/3), times the norm of the matrix.
+    close = {"rtol": 0, "atol": 5 * 3.7e-11}
+    torch.testing.assert_close(found.values, torch.cat([expected[at[e]] for e in ends]), **close)
+    U = found.vectors
+    torch.testing.assert_close(A @ U, U * found.values, rtol=0, atol=1e-8)
+    torch.testing.assert_close(U.T @ U, torch.eye(U.shape[1], dtype=U.dtype), rtol=0, atol=1e-8)
+    assert curvature.eigenvalues(f, numbers(d), k, which).vectors is None
+
+
+@every_matrix
+def test_eigenvalues_of_every_matrix_of_a_risk(matrix):
+    model = nn.Sequential(nn.Linear(FEATURES, 9), nn.Tanh(), nn.Linear(9, CLASSES)).double()
+    x = numbers(N, FEATURES, seed=3)
+    risk = EmpiricalRisk(model, gradus.CrossEntropyLoss(), (x, INDICES))
+    assert risk.dimension > 64
+    for w in (risk.point, risk.parameters):
+        for batch in (None, slice(0, 3)):
+            found = curvature.eigenvalues(risk, w, 3, "both", batch=batch, matrix=matrix)
+            expected = torch.linalg.eigvalsh(
+                risk.curvature_at(risk.point, batch, matrix=matrix).matrix()
+            )
+            # Near zero to the tolerance asked, relative to a norm of order 1.
+            torch.testing.assert_close(
+                found.values, expected[[0, 1, 2, -3, -2, -1]], rtol=0, atol=1e-9
+            )
+
+
+def test_float32_eigenvalues_are_found_to_its_precision():
+    A = quadratic(90)[1].float()
+    found = curvature.eigenvalues(lambda w: 0.5 * w @ A @ w, numbers(90).float(), 2, "both")
+    assert found.values.dtype == torch.float32
+    expected = torch.linalg.eigvalsh(A)[[0, 1, -2, -1]]
+    torch.testing.assert_close(found.values, expected, rtol=0, atol=5 * 2.5e-5)  # eps^(2/3)
+
+
+def test_eigenvalues_of_nothing_and_of_everything():
+    close(
+        curvature.eigenvalues(lambda w: w.sum(), numbers(70), 2, "both").values,
+        torch.zeros(4, dtype=torch.float64),
+    )
+    one = curvature.eigenvalues(lambda w: (w**2).sum(), numbers(1))
+    close(one.values, torch.tensor([2.0], dtype=torch.float64))
+    f, A = quadratic(70)
+    close(curvature.eigenvalues(f, numbers(70), 70).values, torch.linalg.eigvalsh(A))
+
+
+def test_the_same_seed_gives_the_same_eigenvalues_and_trace():
+    f, _ = quadratic(90)
+    one, same = (curvature.eigenvalues(f, numbers(90), seed=3, vectors=True) for _ in range(2))
+    assert torch.equal(one.vectors, same.vectors)
+    assert one.products == same.products > 5
+    assert curvature.trace(f, numbers(90), seed=3) == curvature.trace(f, numbers(90), seed=3)
+    assert curvature.trace(f, numbers(90), seed=3) != curvature.trace(f, numbers(90), seed=4)
+
+
+def test_what_lanczos_cannot_give_is_said():
+    f, _ = quadratic(90)
+    said = r"^\d of the 2 largest eigenvalues were found to a tolerance of 1.0e-14 in 1 iterations:"
+    with pytest.raises(RuntimeError, match=said):
+        curvature.eigenvalues(f, numbers(90), 2, iterations=1, tolerance=1e-14)
+    for k, which in ((0, "largest"), (91, "smallest"), (46, "both")):
+        with pytest.raises(ValueError, match=rf"^k={k} {which} eigenvalues: .* 90 x 90 has 90"):
+            curvature.eigenvalues(f, numbers(90), k, which)
+    with pytest.raises(ValueError, match=r"^which='most' is not one of 'largest', 'smallest', 'b"):
+        curvature.eigenvalues(f, numbers(90), which="most")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_trace_is_within_four_standard_errors(seed):
+    f, A = quadratic(20)
+    found = curvature.trace(f, numbers(20), samples=400, seed=seed)
+    assert abs(found.value - A.trace().item()) < 4 * found.standard_error
+    variance = 2 * (A.square().sum() - A.diag().square().sum())
+    # The standard deviation itself is estimated, from 400 samples: to some 4 %, here 5 times that.
+    assert found.standard_error == pytest.approx(math.sqrt(variance / 400), rel=0.2)
+
+
+@pytest.mark.parametrize("samples", [2, 10])
+def test_the_trace_of_a_diagonal_matrix_is_exact(samples):
+    a = numbers(30)
+    found = curvature.trace(lambda w: 0.5 * (a * w * w).sum(), numbers(30, seed=1), samples)
+    assert found.value == pytest.approx(a.sum().item(), rel=1e-12)
+    assert found.standard_error == pytest.approx(0, abs=1e-12)
+    assert found.samples == samples
+
+
+def test_the_trace_of_every_matrix_of_a_risk():
+    risk = risk_of(mlp, "cross-entropy", SquaredL2(0.1))
+    for matrix in ALL:
+        exact = risk.curvature_at(risk.point, matrix=matrix).matrix().trace().item()
+        found, same = (
+            curvature.trace(risk, w, 50, matrix=matrix) for w in (risk.point, risk.parameters)
+        )
+        assert abs(found.value - exact) < 4 * found.standard_error
+        assert same.value == pytest.approx(found.value, rel=1e-10)
+
+
+def test_a_trace_is_told_with_its_error():
+    assert str(curvature.Trace(12.34567891, 0.4567, 100)) == "12.3457 ± 0.46 (100 samples)"
+    with pytest.raises(ValueError, match=r"^samples=1 have no standard error; give at least 2$"):
+        curvature.trace(torch.sum, numbers(3), 1)
+
+
+def test_a_graph_that_is_kept_is_that_of_its_own_point():
+    """The model may move meanwhile: the matrix stays the one at w."""
+    risk = risk_of(mlp, "cross-entropy")
+    w, v = somewhere(risk), somewhere(risk, seed=5)
+    at = risk.curvature_at(w)
+    before = at @ v
+    risk.assign(torch.zeros_like(w))
+    assert torch.equal(at @ v, before)
+
+
+def test_at_its_kink_a_penalty_adds_nothing():
+    risk = risk_of(linear, "mse", L2(0.3))
+    w = torch.zeros(risk.dimension, dtype=torch.float64)
+    close(risk.hessian(w), risk.smooth.hessian(w))
+    close(risk.hvp(w, w + 1), risk.smooth.hvp(w, w + 1))
