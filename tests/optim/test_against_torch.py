@@ -304,6 +304,23 @@ def test_a_parameter_may_be_a_part_of_a_larger_tensor(name, form):
 
 @over_every_method
 @over_every_form
+def test_a_gradient_may_be_a_conjugate_still_to_be_taken(name, form):
+    """A parameter may not: it has no pairs of reals that could be moved where they lie."""
+    random = torch.Generator().manual_seed(0)
+    p, *slopes = (torch.randn(5, generator=random, dtype=torch.complex64) for _ in range(STEPS))
+    lazy, taken = [[g.conj()] for g in slopes], [[g.conj().resolve_conj()] for g in slopes]
+    assert lazy[0][0].is_conj()
+    stepper = form_of(name, form)
+    actual, expected = (run(stepper, EVERY[name], [p], gradients) for gradients in (lazy, taken))
+    assert torch.equal(actual[0], expected[0])
+    (conjugate,) = params = [p.conj()]
+    conjugate.grad = taken[0][0]
+    with pytest.raises(RuntimeError, match="conjugate"):
+        stepper(params, **EVERY[name]).step()
+
+
+@over_every_method
+@over_every_form
 def test_a_group_may_be_empty(name, form):
     p = torch.ones(3, requires_grad=True)
     stepper = form_of(name, form)([{"params": []}, {"params": [p]}], **EVERY[name])

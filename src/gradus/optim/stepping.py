@@ -271,7 +271,7 @@ class MethodOptimizer(Optimizer):
             for name, (tensor,) in lists.vectors.items()
             if name != "gradient"
         }
-        given["gradient"] = Tensors([real(gradient.values())])
+        given["gradient"] = Tensors([real(gradient.values().resolve_conj())])
         for name, vector in self._equation(followed.method, group, lists.step, given).items():
             lists.vectors[name][0][at] = vector.values[0]
         self._count(lists)
@@ -298,7 +298,7 @@ class MethodOptimizer(Optimizer):
             held = [state.get(key) for key in keys.values()]
             absent = [value is None for value in held]
             kind = (p.device, p.dtype, step, *absent) if in_lists else p
-            kinds[kind].append((step, p, state, p, p.grad, *held))
+            kinds[kind].append((step, p, state, p, p.grad.resolve_conj(), *held))
         for rows in kinds.values():
             alike_steps, alike, kept, *columns = zip(*rows, strict=True)
             names = ("w", "gradient", *keys)
@@ -326,7 +326,7 @@ class MethodOptimizer(Optimizer):
                 "there is foreach=True"
             )
         state = self.state[p]
-        w = Tensors([real(p.detach())])
+        w = Tensors([real(p)])
         if self.counts:
             state.setdefault("step", _no_steps(group, p))
         initial = method.init(w)

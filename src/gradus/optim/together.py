@@ -70,7 +70,7 @@ def _aligned(row: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
 
 def real(tensor: Tensor) -> Tensor:
     """The tensor itself, or the pairs of reals of a complex one: the equations are real."""
-    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
 def of_kind(p: Tensor, tensor: Tensor) -> Tensor:
