@@ -226,7 +226,8 @@ def _logistic(dtype: torch.dtype, device: torch.device | str) -> Problem:
     y, strength = (x[:, 0] - x[:, 1] + noise > 0).long(), 0.1
 
     def risk(dtype: torch.dtype, device: torch.device | str) -> EmpiricalRisk:
-        model = nn.Linear(3, 2, device="meta")  # a form only: its parameters are always w
+        # On "meta" a model is its form alone, made without a random number: w is given to it.
+        model = nn.Linear(3, 2, device="meta")
         data = (x.to(device, dtype), y.to(device))
         return EmpiricalRisk(model, CrossEntropyLoss(), data)
 
@@ -253,7 +254,8 @@ def _network(dtype: torch.dtype, device: torch.device | str) -> Problem:
     start = 0.7 * torch.randn(10, generator=random, dtype=torch.float64)
 
     def risk(dtype: torch.dtype, device: torch.device | str) -> EmpiricalRisk:
-        model = nn.Sequential(nn.Linear(1, 3), nn.Tanh(), nn.Linear(3, 1)).to("meta")
+        first, last = nn.Linear(1, 3, device="meta"), nn.Linear(3, 1, device="meta")
+        model = nn.Sequential(first, nn.Tanh(), last)
         data = (x.to(device, dtype), torch.sin(2 * x).to(device, dtype))
         return EmpiricalRisk(model, MSELoss(), data)
 
