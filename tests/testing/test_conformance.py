@@ -124,8 +124,9 @@ class MixesTensors(Plain):
 
     def update(self, w, g, state):
         def shortened(value):
-            squares = value.square()
-            return value / (1e-3 + (squares.sum(-1, keepdim=True) if value.dim() else squares))
+            squared = value.square()
+            norm = (squared.sum(-1, keepdim=True) if value.dim() else squared).sqrt()
+            return value / (1e-3 + norm)
 
         parts = [shortened(value) for value in values_of(g)]
         return super().update(w, Tensors(parts) if isinstance(w, Tensors) else parts[0], state)
@@ -289,8 +290,10 @@ class TestDeclarations:
         assert len(set(names)) == len(names)
         assert names[0] == "dtype-quadratic-float16"
 
-    @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
-    def test_the_device_is_checked_on_cuda_where_there_is_one(self):
+    def test_the_device_is_checked_on_cuda_where_there_is_one(self, monkeypatch):
+        for available, devices in ((False, {"cpu"}), (True, {"cpu", "cuda"})):
+            monkeypatch.setattr(torch.cuda, "is_available", lambda available=available: available)
+            assert {case.device for case in cases(Plain())} == devices
         assert "device-quadratic-float32-cuda" in [str(case) for case in cases(Plain())]
 
     @pytest.mark.parametrize("given", [GradientDescent, 0.1, None])
