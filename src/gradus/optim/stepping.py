@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from gradus.methods.hyperparameters import is_set
 from gradus.methods.method import FirstOrder
+from gradus.methods.schedules import Schedule
 from gradus.optim.kernels import KERNELS, Scaling
 from gradus.optim.program import Program, Symbol
 from gradus.optim.together import Together, of_kind, real
@@ -127,7 +128,7 @@ class MethodOptimizer(Optimizer):
             and (type(known.method), known.options) == (kind, options)
         ):
             return known
-        method = kind(**options)
+        method = _of(kind, options)
         initial = method.init(Tensors([torch.zeros(())]))
         needed = {key for part, key in self.parts.items() if getattr(initial, part) is not None}
         if self.counts:
@@ -157,7 +158,7 @@ class MethodOptimizer(Optimizer):
                 if isinstance(value, Tensor) and value.numel() != 1:
                     shape = tuple(value.shape)
                     raise ValueError(f"Tensor {name} must be 1-element, but its shape is {shape}")
-        self._kind(group)(**{name: _number(group[name]) for name in self._options})
+        _of(self._kind(group), {name: _number(group[name]) for name in self._options})
         ways = [way for way in ("foreach", "fused", "differentiable") if group[way]]
         if len(ways) > 1:
             raise RuntimeError(
@@ -341,6 +342,16 @@ class MethodOptimizer(Optimizer):
         """One step more."""
         if self.counts:
             torch._foreach_add_(lists.steps, 1)
+
+
+def _of(kind: type[FirstOrder], options: Mapping[str, Any]) -> FirstOrder:
+    """The method with these options, if they are numbers in their range."""
+    if isinstance(lr := options["lr"], Schedule):
+        raise TypeError(
+            f"lr must be a finite number >= 0, not {lr!r}: "
+            "let torch.optim.lr_scheduler.LambdaLR change it from step to step"
+        )
+    return kind(**options)
 
 
 def _no_steps(group: Mapping[str, Any], p: Tensor) -> Tensor:
