@@ -102,6 +102,23 @@ def frozen():
     return model
 
 
+class Attention(nn.Module):
+    """Two heads look at four positions of one number each."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.MultiheadAttention(2, 2, batch_first=True)
+        self.head = nn.Linear(2, CLASSES)
+
+    def forward(self, x):
+        x = x.view(-1, 2, 2)
+        return self.head(self.layer(x, x, x, need_weights=False)[0].mean(1))
+
+
+def weight_normalised():
+    return nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(FEATURES, CLASSES)))
+
+
 MODELS = (linear, mlp, normalised)
 ODD_MODELS = (in_place, conv, frozen, Tied, Twice)
 
@@ -201,6 +218,19 @@ def test_every_product_and_matrix_is_its_definition(make, loss, matrix):
         close(risk.hessian(as_list(risk, w)), expected)
     if matrix == "gauss-newton":
         close(risk.gauss_newton(as_list(risk, w)), expected)
+
+
+@pytest.mark.parametrize("make", [Attention, weight_normalised])
+def test_a_model_that_torch_cannot_differentiate_twice_is(make):
+    """Torch 2.13 refuses the one and is wrong on the other: against differences of gradients."""
+    risk = risk_of(make, "cross-entropy")
+    w, v = somewhere(risk), somewhere(risk, seed=5)
+    step = 1e-5  # central differences: rounding 1e-16 / 1e-5, truncation 1e-10 times a constant
+    difference = (risk.gradient(w + step * v) - risk.gradient(w - step * v)) / (2 * step)
+    for product in (risk.hvp(w, v), risk.hessian(w) @ v, risk.curvature_at(w) @ v):
+        torch.testing.assert_close(product, difference, rtol=1e-6, atol=1e-8)
+    differentiable = risk.hvp(w.clone().requires_grad_(), v)
+    torch.testing.assert_close(differentiable, risk.hvp(w, v), **TOLERANCE)
 
 
 @every_odd_model

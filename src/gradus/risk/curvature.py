@@ -190,17 +190,18 @@ class Curvature(Generic[Point]):
 # What a product is made of.
 
 
-class LinearLayers(TorchFunctionMode):
-    r"""Takes part in the evaluation of a model, so that it need not form the weight gradients.
+class TwiceDifferentiable(TorchFunctionMode):
+    r"""Takes part in the evaluation of a model that will be differentiated twice.
 
     Let $y = x W^\top + c$ be a linear layer and $\delta$ the gradient in y. A second backward pass
     asks the gradient $\delta^\top x$ in W only for its inner product with a direction V, which is
-    $\langle \delta, x V^\top \rangle$: so the first pass may stop at $\delta$. This saves one of
-    the six matrix products of a Hessian times a vector. Every other use of a parameter is left to
-    automatic differentiation; a parameter may well have both.
+    $\langle \delta, x V^\top \rangle$: so the first pass may stop at $\delta$. In a chain of
+    layers this saves one of the six matrix products of a layer that a Hessian times a vector costs.
+    Every other use of a parameter is left to automatic differentiation; one may well have both.
 
     Args:
-        leaves: the parameters, as they are given to the model.
+        leaves: the parameters as they are given to the model, or none to leave all linear layers
+            to automatic differentiation.
     """
 
     def __init__(self, leaves: Entries) -> None:
@@ -214,6 +215,9 @@ class LinearLayers(TorchFunctionMode):
     ) -> Any:
         if func is nn.functional.linear:
             return self._linear(*args, **(kwargs or {}))
+        if func is torch._weight_norm:
+            # The second derivative of torch's own is wrong (2.13); this is its definition.
+            return _weight_norm(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
     def _linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # noqa: A002
@@ -228,6 +232,10 @@ class LinearLayers(TorchFunctionMode):
         # The edge stays that of this layer, should a layer after it work in place.
         self.uses.append(Use(input, get_gradient_edge(output), at, bias_at))
         return output
+
+
+def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
+    return v * (g / torch.norm_except_dim(v, 2, dim))
 
 
 class Use(NamedTuple):
@@ -268,7 +276,7 @@ class Slope(NamedTuple):
 def slope(
     root: Tensor,
     leaves: Entries,
-    layers: LinearLayers | None,
+    layers: TwiceDifferentiable | None,
     weight: Tensor | None = None,
     *,
     with_inputs: bool = True,
@@ -304,7 +312,7 @@ def slope(
 def hessian_product(
     value: Tensor,
     leaves: Entries,
-    layers: LinearLayers | None = None,
+    layers: TwiceDifferentiable | None = None,
     *,
     create_graph: bool = False,
 ) -> Product:
@@ -329,7 +337,7 @@ def gauss_newton_product(
     output: Tensor,
     leaves: Entries,
     bend: Bend,
-    layers: LinearLayers | None = None,
+    layers: TwiceDifferentiable | None = None,
     *,
     create_graph: bool = False,
 ) -> Product:
@@ -361,7 +369,7 @@ def backward(
     outputs: Entries,
     inputs: Entries,
     weights: Entries,
-    layers: LinearLayers | None = None,
+    layers: TwiceDifferentiable | None = None,
     *,
     stacked: bool = False,
     keep: bool = True,

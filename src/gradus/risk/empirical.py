@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from typing import Protocol, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gradus.risk.curvature import (
     LIMIT,
     Bend,
     Curvature,
-    LinearLayers,
     Matrix,
     Summand,
+    TwiceDifferentiable,
     gauss_newton_product,
     hessian_product,
     likelihood,
@@ -313,8 +313,8 @@ class EmpiricalRisk:
         def summands() -> Iterator[Summand]:
             for chunk in chunks:
                 x, y = self._cut(chunk)
-                layers = None if differentiable else LinearLayers(leaves)
-                with layers or nullcontext():
+                layers = TwiceDifferentiable(() if differentiable else leaves)
+                with layers, sdpa_kernel(SDPBackend.MATH):  # no other attention has a second one
                     output = self._output(leaves, x, update_buffers=False)
                 if matrix == "hessian":
                     value, mass = self._reduced(output, y, alone=len(chunks) == 1)
