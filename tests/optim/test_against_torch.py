@@ -5,6 +5,7 @@ same operations in the same order, so they agree with it to the bit.
 """
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -341,3 +342,28 @@ def test_pieces_make_no_difference(name, dtype, monkeypatch):
         assert all(map(torch.equal, moved(ours(name), EVERY[name], dtype), whole)), size
     if not dtype.is_complex:
         assert all(map(torch.equal, whole, moved(loop(name), EVERY[name], dtype)))
+
+
+def peak(call):
+    """The most bytes that torch holds at once, of those it allocates in a call."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as recorded:
+        call()
+    events = recorded.profiler.kineto_results.events()
+    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
+    return max(itertools.accumulate((size for _, size in changes), initial=0))
+
+
+@over_every_method
+def test_a_step_allocates_a_few_pieces(name, monkeypatch):
+    """However large the parameter is; the for-loop allocates several of its size."""
+    entries, pieces = 1024, 64
+    monkeypatch.setattr(program, "PIECE", entries)
+    (p,) = params = [torch.ones(pieces * entries)]
+    p.grad = torch.ones_like(p)
+    stepper = ours(name)(params, **EVERY[name])
+    stepper.step()
+    piece = entries * p.element_size()
+    assert peak(stepper.step) <= 5 * piece
+    stepper.param_groups[0]["foreach"] = False
+    assert peak(stepper.step) >= pieces * piece
