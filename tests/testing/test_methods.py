@@ -1,5 +1,7 @@
 """Every method of Gradus, through the suite that a user's own method goes through."""
 
+import copy
+import dataclasses
 import inspect
 
 import pytest
@@ -85,6 +87,15 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_every_method_passes(case):
     case.run()
+
+
+@pytest.mark.parametrize("method", [method for method, _ in METHODS.values()], ids=METHODS)
+def test_methods_are_values(method):
+    twin = copy.copy(method)
+    assert twin == method
+    assert twin is not method
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        method.lr = 0.5
 
 
 def test_every_method_that_gradus_exports_is_in_the_table():
