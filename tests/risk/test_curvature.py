@@ -155,7 +155,13 @@ LOSSES = {
     ),
     "callable": (lambda z, y: (z - y).pow(4).mean(), NUMBERS, ("hessian", "gauss-newton")),
 }
-CASES = [(loss, matrix) for loss, (_, _, matrices) in LOSSES.items() for matrix in matrices]
+WITH_EVERY_MODEL = ("mse", "cross-entropy-ignore", "cross-entropy-weight", "kl", "callable")
+CASES = [
+    pytest.param(make, loss, matrix, id=f"{make.__name__}-{loss}-{matrix}")
+    for loss, (_, _, matrices) in LOSSES.items()
+    for matrix in matrices
+    for make in (MODELS if loss in WITH_EVERY_MODEL else (mlp,))
+]
 
 
 def risk_of(make, loss, penalty=None, **options):
@@ -191,11 +197,10 @@ every_model = pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__na
 every_odd_model = pytest.mark.parametrize(
     "make", ODD_MODELS, ids=lambda make: make.__name__.lower()
 )
-every_case = pytest.mark.parametrize(("loss", "matrix"), CASES)
+every_case = pytest.mark.parametrize(("make", "loss", "matrix"), CASES)
 every_matrix = pytest.mark.parametrize("matrix", ALL)
 
 
-@every_model
 @every_case
 def test_every_product_and_matrix_is_its_definition(make, loss, matrix):
     """Flat and as a list, in one chunk and in two, by the graph kept and without."""
@@ -516,6 +521,18 @@ def test_a_loss_that_is_no_known_likelihood_has_no_fisher_matrix(loss, said):
     with pytest.raises(ValueError, match=said):
         risk.fisher_product(w, w)
     close(risk.gauss_newton(w) @ w, risk.gauss_newton_product(w, w))
+
+
+def test_a_weighted_loss_of_torch_has_a_mean_only_in_one_chunk():
+    x = numbers(N, FEATURES)
+    risk = EmpiricalRisk(mlp().double(), nn.CrossEntropyLoss(WEIGHT), (x, INDICES))
+    w = risk.point
+    close(risk.hessian(w), dense.hessian(risk, w))
+    close(risk.gauss_newton(w), dense.gauss_newton(risk, w))
+    risk.chunk_size = 3
+    for product in (risk.hvp, risk.gauss_newton_product):
+        with pytest.raises(ValueError, match=r"cannot be averaged over chunks; give gradus\.Cross"):
+            product(w, w)
 
 
 def test_the_empirical_fisher_matrix_needs_one_row_per_example():

@@ -393,7 +393,10 @@ def test_the_hessian_of_least_squares_is_that_of_its_normal_equations():
         for c in range(CLASSES):
             at = [*range(c * FEATURES, (c + 1) * FEATURES), CLASSES * FEATURES + c]
             expected[torch.tensor(at)[:, None], torch.tensor(at)] = block
-        close(hessian, expected + 0.7 * torch.eye(risk.dimension, dtype=torch.float64))
+        expected += 0.7 * torch.eye(risk.dimension, dtype=torch.float64)
+        for got in (hessian, risk.hessian(w), risk.gauss_newton(w)):
+            close(got, expected)
+        close(risk.hvp(w, w), expected @ w)
 
 
 @pytest.mark.parametrize("penalty", [None, L2(0.3), ElasticNet(0.3)])

@@ -774,7 +774,7 @@ def eigenvalues(
         ends_at = {"largest": range(d - k, d), "smallest": range(k)}
         at = [i for end in ends for i in ends_at[end]]
         return Eigenvalues(values[at], columns[:, at] if vectors else None, d)
-    lanczos = Lanczos(curvature, tolerance, iterations, seed)
+    lanczos = _Lanczos(curvature, tolerance, iterations, seed)
     found = [lanczos.end(k, end) for end in ends]
     like = curvature.like
     return Eigenvalues(
@@ -784,7 +784,7 @@ def eigenvalues(
     )
 
 
-class Lanczos:
+class _Lanczos:
     """The Lanczos method on one matrix, in float64 whatever the precision of the products."""
 
     def __init__(

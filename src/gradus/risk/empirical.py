@@ -297,6 +297,16 @@ class EmpiricalRisk:
             w: the point.
             batch: the batch.
             matrix: "hessian", "gauss-newton", "fisher" or "empirical-fisher".
+
+        Example:
+            >>> import gradus, torch
+            >>> x, y = torch.tensor([[1.0], [3.0]]), torch.zeros(2, 1)
+            >>> model = torch.nn.Linear(1, 1, bias=False)
+            >>> curvature = gradus.EmpiricalRisk(model, gradus.MSELoss(), (x, y)).curvature_at(
+            ...     torch.ones(1)
+            ... )
+            >>> curvature @ torch.tensor([2.0])
+            tensor([20.])
         """
         require_matrix(matrix, get_args(Matrix), "a risk")
         return self._curvature(w, batch, matrix, kept=True)
