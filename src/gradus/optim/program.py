@@ -11,9 +11,8 @@ cache, so that each number is fetched from memory once a step, not once an opera
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, final
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -26,6 +25,8 @@ PIECE = 2**19
 Columns = list[Tensor] | tuple[Tensor, ...]
 Operation = tuple[Any, ...]
 """A name and the places of its operands."""
+Argument = tuple[tuple[Any, ...], dict[str, float]]
+"""What an operation is given beside its operands."""
 Call = tuple[Any, bool, tuple[int, ...]]
 """What is called, whether it writes over its first operand, and the places of its operands."""
 Move = tuple[str | None, int]
@@ -38,26 +39,16 @@ class Symbol(PutOff):
 
     __slots__ = ()
 
-    def __init__(
-        self,
-        values: Place,
-        _factor: float = 1.0,
-        _operator: Literal["", "*", "/"] = "",
-        _other: Place | None = None,
-    ) -> None:
-        super().__init__(values, _factor, _operator, _other)
-
     @classmethod
     def _apply(cls, operation: str, values: Place, *others: Any, **numbers: float) -> Place:
         return values.program.record(operation, values, others, numbers)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class Place(NamedTuple):
     """Where a vector of a program stands: an input, or the result of an operation."""
 
     program: Program
-    index: int
+    position: int
 
 
 class Program:
@@ -71,16 +62,17 @@ class Program:
     def __init__(self, inputs: Iterable[str], constant: str) -> None:
         self.inputs, self.constant = tuple(inputs), constant
         self.operations: list[Operation] = []
-        self.arguments: list[tuple[tuple[Any, ...], dict[str, float]]] = []
+        self.arguments: list[Argument] = []
         self.symbols = {name: Symbol(Place(self, i)) for i, name in enumerate(self.inputs)}
+        self._planned: tuple[list[Call], list[Move]] | None = None
 
     def record(
         self, name: str, values: Place, others: tuple[Any, ...], numbers: dict[str, float]
     ) -> Place:
         """Note an operation, and say where its result will stand."""
-        vectors = [other.index for other in others if type(other) is Place]
+        vectors = [other.position for other in others if type(other) is Place]
         result = len(self.inputs) + len(self.operations)
-        self.operations.append((name, values.index, *vectors))
+        self.operations.append((name, values.position, *vectors))
         self.arguments.append((others[len(vectors) :], numbers))
         return Place(self, result)
 
@@ -91,12 +83,21 @@ class Program:
             outputs: the results by name.
             buffers: the tensors by name; those of an output that is no input are only written.
         """
-        results = tuple((name, symbol.values.index) for name, symbol in outputs.items())
-        calls, moves = _plan(self.inputs, self.constant, tuple(self.operations), results)
+        if self._planned is None:
+            results = tuple((name, symbol.values.position) for name, symbol in outputs.items())
+            self._planned = _plan(self.inputs, self.constant, tuple(self.operations), results)
+        calls, moves = self._planned
+        arguments = self.arguments
+        first = next(iter(buffers.values()))[0]
+        if first.is_cpu and first.dtype in (torch.float32, torch.float64):
+            arguments = [
+                _wrapped(step, given, first.dtype)
+                for step, given in zip(self.operations, arguments, strict=True)
+            ]
         for piece in _pieces(buffers):
             at: list[Any] = [piece[name] for name in self.inputs]
             for (call, is_in_place, places), (others, numbers) in zip(
-                calls, self.arguments, strict=True
+                calls, arguments, strict=True
             ):
                 operands = [at[place] for place in places]
                 made = call(*operands, *others, **numbers)
@@ -133,6 +134,15 @@ def _plan(
     return calls, _in_order(dict(results), home)
 
 
+def _wrapped(operation: Operation, given: Argument, dtype: torch.dtype) -> Argument:
+    """A number as a tensor: on a CPU torch would make it one anew for every tensor of a list."""
+    name, (others, numbers) = operation[0], given
+    if not others or isinstance(others[0], Tensor) or name not in ("add", "mul", "div"):
+        return given
+    number = torch.tensor(others[0], dtype=dtype)
+    return (number,), {"alpha": 1.0} if name == "add" else numbers
+
+
 def _in_order(results: Mapping[str, int], home: Mapping[int, str]) -> list[Move]:
     """The copies that bring every result home, none over what another has still to read.
 
@@ -152,13 +162,14 @@ def _in_order(results: Mapping[str, int], home: Mapping[int, str]) -> list[Move]
     return moves
 
 
-def _pieces(buffers: Mapping[str, Columns]) -> Iterator[dict[str, Columns]]:
+def _pieces(buffers: Mapping[str, Columns]) -> Iterator[Mapping[str, Columns]]:
     """The buffers cut into pieces that fit the cache; on other devices than the CPU, whole."""
-    names, rows = tuple(buffers), tuple(zip(*buffers.values(), strict=True))
-    sizes = [row[0].numel() for row in rows]
-    if sum(sizes) <= PIECE or rows[0][0].device.type != "cpu":
-        yield dict(buffers)
+    first = next(iter(buffers.values()))
+    sizes = [tensor.numel() for tensor in first]
+    if sum(sizes) <= PIECE or first[0].device.type != "cpu":
+        yield buffers
         return
+    names, rows = tuple(buffers), zip(*buffers.values(), strict=True)
     gathered: list[tuple[Tensor, ...]] = []
     size = 0
     for row, entries in zip(rows, sizes, strict=True):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
@@ -16,7 +16,7 @@ from gradus.methods.method import FirstOrder
 from gradus.methods.schedules import Schedule
 from gradus.optim.kernels import KERNELS, Scaling
 from gradus.optim.program import Program, Symbol
-from gradus.optim.together import Together, of_kind, real
+from gradus.optim.together import Together, gather, of_kind, real
 from gradus.risk.tensors import Tensors
 
 V = TypeVar("V", Tensor, Tensors, Symbol)
@@ -57,6 +57,7 @@ class MethodOptimizer(Optimizer):
 
     def __init__(self, params: Any, options: Mapping[str, Any]) -> None:
         self._followed: dict[int, Followed] = {}
+        self._programs: dict[Any, tuple[Program, dict[str, Symbol]]] = {}
         super().__init__(params, dict(options))
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -72,7 +73,7 @@ class MethodOptimizer(Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._followed = {}
+        self._followed, self._programs = {}, {}
         for group in self.param_groups:
             for name, value in self.defaults.items():
                 group.setdefault(name, value)
@@ -103,14 +104,22 @@ class MethodOptimizer(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        followed = []
+        moves = []
         for index, group in enumerate(self.param_groups):
             with torch.set_grad_enabled(group["differentiable"]):
-                followed.append(self._follow(index, group))
-            self._check_gradients(group)
-        for to_follow, group in zip(followed, self.param_groups, strict=True):
+                followed = self._follow(index, group)
+            moving = [(p, g) for p in group["params"] if (g := p.grad) is not None]
+            sparse = [(p, g) for p, g in moving if g.is_sparse]
+            if sparse:
+                self._check_sparse(group)
+                moving = [(p, g) for p, g in moving if not g.is_sparse]
+            moves.append((followed, group, moving, sparse))
+        for followed, group, dense, sparse in moves:
             with torch.set_grad_enabled(group["differentiable"]):
-                self._move(to_follow, group)
+                for lists, carry_out in self._ways(followed, group, dense):
+                    carry_out(followed.method, group, lists)
+                for p, g in sparse:
+                    self._on_rows(followed, group, p, g)
         return loss
 
     # What the options of a group say.
@@ -142,9 +151,9 @@ class MethodOptimizer(Optimizer):
         return self.decoupled if group.get("decoupled_weight_decay") else self.method
 
     @property
-    def _options(self) -> Iterator[str]:
+    def _options(self) -> tuple[str, ...]:
         """The names of the method's hyper-parameters."""
-        return (field.name for field in fields(self.method))  # type: ignore[arg-type]
+        return _fields_of(self.method)
 
     @property
     def _keys(self) -> dict[str, str]:
@@ -166,10 +175,8 @@ class MethodOptimizer(Optimizer):
                 "one way"
             )
 
-    def _check_gradients(self, group: Mapping[str, Any]) -> None:
+    def _check_sparse(self, group: Mapping[str, Any]) -> None:
         """Refuse sparse gradients where the method cannot take them."""
-        if not any(p.grad is not None and p.grad.is_sparse for p in group["params"]):
-            return
         name = type(self).__name__
         for way in ("fused", "differentiable", "capturable"):
             if group.get(way):
@@ -183,24 +190,32 @@ class MethodOptimizer(Optimizer):
 
     # The step, and the ways to carry it out.
 
-    def _move(self, followed: Followed, group: Mapping[str, Any]) -> None:
-        """One step of one group."""
-        moving = [p for p in group["params"] if p.grad is not None]
-        dense = [p for p in moving if not p.grad.is_sparse]
+    def _ways(
+        self, followed: Followed, group: Mapping[str, Any], moving: Sequence[tuple[Tensor, Tensor]]
+    ) -> Iterator[tuple[Together, Callable[[FirstOrder, Mapping[str, Any], Together], None]]]:
+        """What takes its step together, and the way in which it does."""
+        if not moving:
+            return
+        has_kernel = group["fused"] and self.method in KERNELS
         if group["differentiable"]:
-            carry_out, in_lists = self._differentiably, False
-        elif group["fused"] and self.method in KERNELS:
-            carry_out, in_lists = self._at_once, True
+            carry_out, alone = self._differentiably, True
+        elif has_kernel:
+            carry_out, alone = self._at_once, False
         elif group["foreach"] is False:
-            carry_out, in_lists = self._one_by_one, False
+            carry_out, alone = self._one_by_one, True
         else:
-            carry_out, in_lists = self._together, True
-        for lists in self._gather(followed, group, dense, in_lists=in_lists):
-            carry_out(followed.method, group, lists)
-        if len(dense) < len(moving):
-            for p in moving:
-                if p.grad.is_sparse:
-                    self._on_rows(followed, group, p)
+            carry_out, alone = self._together, bool(group.get("capturable"))
+        states = [self.state[p] for p, _ in moving]
+        for (p, _), state in zip(moving, states, strict=True):
+            if not followed.needed <= state.keys():
+                self._begin(followed.method, group, p)
+        steps: list[Any] = [0] * len(states)
+        if self.counts and not has_kernel:
+            steps = [state["step"] for state in states]
+            if not group.get("capturable"):
+                steps = torch.stack(steps).tolist() if len(steps) > 1 else [steps[0].item()]
+        for lists in gather(moving, states, steps, self._keys, alone=alone):
+            yield lists, carry_out
 
     def _equation(
         self, method: FirstOrder, group: Mapping[str, Any], step: Any, given: Mapping[str, V]
@@ -219,11 +234,25 @@ class MethodOptimizer(Optimizer):
 
     def _together(self, method: FirstOrder, group: Mapping[str, Any], lists: Together) -> None:
         """``foreach``: the equation, recorded and run in place on many tensors at once."""
-        program = Program(lists.vectors, constant="gradient")
-        made = self._equation(method, group, lists.step, program.symbols)
+        program, made = self._recorded(method, group, lists)
         lists.make_room(made.keys() - lists.vectors.keys())
         program.run(made, lists.vectors)
         self._count(lists)
+
+    def _recorded(
+        self, method: FirstOrder, group: Mapping[str, Any], lists: Together
+    ) -> tuple[Program, dict[str, Symbol]]:
+        """The equation on symbols; where no number in it depends on the step, recorded once."""
+        key = method, group["maximize"], *lists.vectors
+        if not self.counts and key in self._programs:
+            return self._programs[key]
+        program = Program(lists.vectors, constant="gradient")
+        recorded = program, self._equation(method, group, lists.step, program.symbols)
+        if not self.counts:
+            if len(self._programs) >= len(self.param_groups):
+                self._programs.clear()  # the options have changed: what was recorded is of no use
+            self._programs[key] = recorded
+        return recorded
 
     def _one_by_one(self, method: FirstOrder, group: Mapping[str, Any], lists: Together) -> None:
         """The for-loop: the equation as it stands."""
@@ -261,11 +290,12 @@ class MethodOptimizer(Optimizer):
         if skipped is not None and self.counts:
             torch._foreach_sub_(lists.steps, [skipped] * len(lists.steps))
 
-    def _on_rows(self, followed: Followed, group: Mapping[str, Any], p: Tensor) -> None:
+    def _on_rows(
+        self, followed: Followed, group: Mapping[str, Any], p: Tensor, gradient: Tensor
+    ) -> None:
         """A sparse gradient: the equation on the entries that it touches."""
-        assert p.grad is not None
-        gradient = p.grad.coalesce()
-        (lists,) = self._gather(followed, group, [p], in_lists=False)
+        gradient = gradient.coalesce()
+        ((lists, _),) = self._ways(followed, group, [(p, gradient)])
         at = tuple(gradient.indices())
         given = {
             name: Tensors([tensor[at]])
@@ -278,46 +308,6 @@ class MethodOptimizer(Optimizer):
         self._count(lists)
 
     # What is kept from step to step.
-
-    def _gather(
-        self,
-        followed: Followed,
-        group: Mapping[str, Any],
-        params: Sequence[Tensor],
-        *,
-        in_lists: bool,
-    ) -> Iterator[Together]:
-        """The parameters in lists that move together, or each by itself."""
-        keys = self._keys
-        states = [self.state[p] for p in params]
-        for p, state in zip(params, states, strict=True):
-            if not followed.needed <= state.keys():
-                self._begin(followed.method, group, p)
-        steps = self._steps(group, states)
-        kinds: dict[Any, list[tuple[Any, ...]]] = defaultdict(list)
-        for p, state, step in zip(params, states, steps, strict=True):
-            held = [state.get(key) for key in keys.values()]
-            absent = [value is None for value in held]
-            kind = (p.device, p.dtype, step, *absent) if in_lists else p
-            kinds[kind].append((step, p, state, p, p.grad.resolve_conj(), *held))
-        for rows in kinds.values():
-            alike_steps, alike, kept, *columns = zip(*rows, strict=True)
-            names = ("w", "gradient", *keys)
-            vectors = {
-                name: list(map(real, column)) if alike[0].is_complex() else list(column)
-                for name, column in zip(names, columns, strict=True)
-                if column[0] is not None
-            }
-            yield Together(alike_steps[0], keys, alike, kept, vectors)
-
-    def _steps(self, group: Mapping[str, Any], states: Sequence[dict[str, Any]]) -> Sequence[Any]:
-        """How many steps each parameter has taken, without waiting for a device that may not."""
-        if not self.counts or not states or (group["fused"] and self.method in KERNELS):
-            return [0] * len(states)
-        tensors = [state["step"] for state in states]
-        if group.get("capturable"):
-            return tensors
-        return torch.stack(tensors).tolist() if len(tensors) > 1 else [tensors[0].item()]
 
     def _begin(self, method: FirstOrder, group: Mapping[str, Any], p: Tensor) -> None:
         """What the state of a parameter holds before its first step."""
@@ -341,7 +331,14 @@ class MethodOptimizer(Optimizer):
     def _count(self, lists: Together) -> None:
         """One step more."""
         if self.counts:
-            torch._foreach_add_(lists.steps, 1)
+            steps = lists.steps
+            one = torch.ones((), dtype=steps[0].dtype) if steps[0].is_cpu else 1
+            torch._foreach_add_(steps, one)
+
+
+@cache
+def _fields_of(method: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(method))
 
 
 def _of(kind: type[FirstOrder], options: Mapping[str, Any]) -> FirstOrder:

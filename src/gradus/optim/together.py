@@ -41,6 +41,11 @@ class Together:
         Tensors that lie otherwise in memory are copied, and what becomes of the copies is copied
         back; gradients are only read.
         """
+        if dtype == self.vectors["w"][0].dtype and all(
+            tensor.is_contiguous() for column in self.vectors.values() for tensor in column
+        ):
+            yield self.vectors
+            return
         rows = [_aligned(row, dtype) for row in zip(*self.vectors.values(), strict=True)]
         columns = zip(*rows, strict=True)
         vectors = {name: list(column) for name, column in zip(self.vectors, columns, strict=True)}
@@ -66,6 +71,61 @@ def _aligned(row: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
         and torch.ops.aten.is_non_overlapping_and_dense(row[0])
     )
     return [t.to(dtype) if alike else t.to(dtype).contiguous() for t in row]
+
+
+def gather(
+    moving: Sequence[tuple[Tensor, Tensor]],
+    states: Sequence[dict[str, Any]],
+    steps: Sequence[Any],
+    keys: Mapping[str, str],
+    *,
+    alone: bool,
+) -> Iterator[Together]:
+    """Parameters with their gradients in lists of one device, dtype, and number of steps.
+
+    Args:
+        moving: pairs of a parameter and its gradient.
+        states: what is kept of each.
+        steps: how many steps each has taken.
+        keys: under which key of its state each vector is kept.
+        alone: every parameter by itself.
+    """
+    params = [p for p, _ in moving]
+    columns: dict[str, list[Any]] = {"w": params, "gradient": [g for _, g in moving]}
+    absent = []
+    for name, key in keys.items():
+        columns[name] = [state.get(key) for state in states]
+        absent.append([tensor is None for tensor in columns[name]])
+    kinds: Sequence[Any] = range(len(params))
+    if not alone:
+        kinds = list(zip(map(_kind, params), steps, *absent, strict=True))
+        if len(set(kinds)) == 1:
+            vectors = {name: column for name, column in columns.items() if column[0] is not None}
+            yield Together(steps[0], keys, params, states, _as_reals(vectors))
+            return
+    members: dict[Any, list[int]] = {}
+    for index, kind in enumerate(kinds):
+        members.setdefault(kind, []).append(index)
+    for chosen in members.values():
+        vectors = {
+            name: [column[index] for index in chosen]
+            for name, column in columns.items()
+            if column[chosen[0]] is not None
+        }
+        own = [states[index] for index in chosen]
+        yield Together(steps[chosen[0]], keys, vectors["w"], own, _as_reals(vectors))
+
+
+def _as_reals(vectors: dict[str, list[Tensor]]) -> dict[str, list[Tensor]]:
+    """The vectors, as pairs of reals where they are complex."""
+    if not vectors["w"][0].is_complex():
+        return vectors
+    vectors["gradient"] = [g.resolve_conj() for g in vectors["gradient"]]
+    return {name: list(map(real, column)) for name, column in vectors.items()}
+
+
+def _kind(p: Tensor) -> tuple[torch.device, torch.dtype]:
+    return p.device, p.dtype
 
 
 def real(tensor: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class PutOff(ABC):
         return self._apply(operation, values, term._values, term._other, value=term._factor)
 
     def __add__(self, other: Self | float) -> Self:
-        if isinstance(other, PutOff):
+        if type(other) is type(self):
             return type(self)(self._plus(other))
         return type(self)(self._apply("add", self.values, other))
 
@@ -79,7 +79,7 @@ class PutOff(ABC):
         return self + (-other)
 
     def __mul__(self, other: Self | Scalar) -> Self:
-        if isinstance(other, PutOff):
+        if type(other) is type(self):
             values, factor = self._without_factor()
             return type(self)(values, factor, "*", other.values)
         if isinstance(other, Tensor):
@@ -89,7 +89,7 @@ class PutOff(ABC):
     __rmul__ = __mul__
 
     def __truediv__(self, other: Self | Scalar) -> Self:
-        if isinstance(other, PutOff):
+        if type(other) is type(self):
             values, factor = self._without_factor()
             return type(self)(values, factor, "/", other.values)
         return type(self)(self._apply("div", self.values, other))
@@ -100,6 +100,8 @@ class PutOff(ABC):
 
     def lerp(self, end: Self, weight: Scalar) -> Self:
         """``(1 - weight) * self + weight * end``."""
+        if isinstance(weight, Tensor):
+            return self + (end - self) * weight
         return type(self)(self._apply("lerp", self.values, end.values, weight))
 
     def square(self) -> Self:
