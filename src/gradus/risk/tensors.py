@@ -84,7 +84,7 @@ class PutOff(ABC):
             return type(self)(values, factor, "*", other.values)
         if isinstance(other, Tensor):
             return type(self)(self._apply("mul", self.values, other))
-        return type(self)(self._values, self._factor * other, self._operator, self._other)
+        return type(self)(self._values, self._factor * other, self._operator, self._other)  # type: ignore[arg-type]
 
     __rmul__ = __mul__
 
