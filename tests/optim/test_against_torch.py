@@ -6,6 +6,7 @@ same operations in the same order, so they agree with it to the bit.
 
 import copy
 import itertools
+from functools import cache
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ vars(torch.backends)["__allow_nonbracketed_mutation_flag"] = True
 
 # Sizes below, at and beyond the width of a vector register, a scalar, and nothing at all.
 SHAPES = ((5, 7), (17,), (), (2, 3, 4), (64,), (0,))
-STEPS = 5
+STEPS = 4
 
 NAMES = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad")
 INFO = {info.optim_cls.__name__: info for info in optim_db}
@@ -79,12 +80,18 @@ def tolerance(form, dtype):
     return TO_THE_BIT if exact else TOLERANCE[dtype]
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@cache
+def truth(name, dtype):
+    """Where torch's for-loop leads, with every configuration."""
+    every = [options | FORMS["loop"] for _, options in configurations(name)]
+    return [moved(theirs(name), options, dtype) for options in every]
+
+
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_form_moves_as_torchs_loop_does(name, form, dtype):
-    for named, options in configurations(name):
-        expected = moved(theirs(name), options | FORMS["loop"], dtype)
+    for (named, options), expected in zip(configurations(name), truth(name, dtype), strict=True):
         actual = moved(ours(name), options | FORMS[form], dtype)
         torch.testing.assert_close(
             actual, expected, **tolerance(form, dtype), msg=lambda m, n=named: f"{n}: {m}"
@@ -332,12 +339,12 @@ def test_a_group_may_be_empty(name, form):
     assert not torch.equal(p.detach(), torch.ones(3))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex128], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex128], ids=str)
 @over_every_method
 def test_pieces_make_no_difference(name, dtype, monkeypatch):
     """Tensors beyond a piece are cut, small ones gathered: the same numbers to the bit."""
     whole = moved(ours(name), EVERY[name], dtype)
-    for size in (1, 5, 20, 64, 10**9):
+    for size in (1, 20, 64):
         monkeypatch.setattr(program, "PIECE", size)
         assert all(map(torch.equal, moved(ours(name), EVERY[name], dtype), whole)), size
     if not dtype.is_complex:
