@@ -214,7 +214,7 @@ class Refuses(Plain):
         (WantsANumber, "columns", EXACT, "it raises ValueError: only one element tensors can"),
         (Climbs, "descent", WELL, "f does not come to stay within 1% of its fall to the minimum"),
         (Stays, "descent", WELL, "f does not come to stay within 1% of its fall to the minimum"),
-        (Overshoots, "monotony", WELL, "step 0 raises f by"),
+        (Overshoots, "monotonicity", WELL, "step 0 raises f by"),
     ],
 )
 def test_what_is_broken_is_caught_by_its_check(broken, check, where, said):
@@ -240,7 +240,7 @@ def test_what_is_broken_is_caught_by_its_check(broken, check, where, said):
 )
 def test_no_other_check_blames_it(broken, checks):
     failed = set()
-    for case in cases(broken()):
+    for case in cases(broken(), problems=["quadratic", "badly-conditioned"]):
         try:
             case.run()
         except AssertionError:
@@ -272,9 +272,9 @@ class TestDeclarations:
     def test_what_is_declared_chooses_the_cases(self):
         names = {case.check.name for case in cases(Plain(), monotone=True)}
         assert names == {check.name for check in CHECKS}
-        assert names - {case.check.name for case in cases(Plain())} == {"monotony"}
+        assert names - {case.check.name for case in cases(Plain())} == {"monotonicity"}
         left_out = names - {case.check.name for case in cases(Plain(), descends=False)}
-        assert left_out == {"monotony", "descent"}
+        assert left_out == {"monotonicity", "descent"}
 
     def test_a_schedule_is_no_number_to_be_a_tensor(self):
         scheduled = {case.check.name for case in cases(Plain(InverseTime(0.1, gamma=0.5)))}

@@ -20,8 +20,24 @@ do not come nearer to a minimum than that:
     Traceback (most recent call last):
     AssertionError: SignDescent(lr=0.5) fails descent on quadratic in float64: f does not come ...
 
-Where that is meant, ``descends=False`` leaves the check out. Under pytest each check is a test of
-its own:
+Where that is meant, ``descends=False`` leaves that check out. ``monotonicity`` is checked where it
+is asked for, and all others hold of every method:
+
+    >>> for check in gradus.testing.CHECKS:
+    ...     print(f"{check.name}: {check.holds}")
+    dtype: points and states keep the dtype of w
+    device: points and states stay on the device of w
+    purity: w, the state, and all that f gave are left as they were
+    determinism: two runs are the same to the bit, and finite
+    rewinding: a run goes on from any point and state, to the bit
+    rows: [K, d] is K separate runs
+    lists: a list of tensors moves as the flat vector
+    numbers: 0-d tensors give what the numbers give
+    columns: hyper-parameters [K, 1] are those of K runs
+    descent: f comes to stay near its minimum
+    monotonicity: f never rises
+
+Under pytest each check is a test of its own:
 
     @pytest.mark.parametrize("case", gradus.testing.cases(SignDescent(lr=0.01)), ids=str)
     def test_sign_descent(case):

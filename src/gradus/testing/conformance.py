@@ -33,8 +33,8 @@ SHARES = (1.0, 0.6)
 # Descent ends within this part of the fall from the start to the minimum, for so many steps.
 NEAR, STAYS, STEPS = 0.01, 10, 300
 
-# What does not depend on how f is conditioned is checked on one of the quadratics.
-VARIED = ("badly-conditioned", "logistic", "rosenbrock", "network")
+# What does not depend on how f is conditioned, nor on whether it is convex, is checked on these.
+VARIED = ("badly-conditioned", "rosenbrock", "network")
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def check_method(
         >>> momentum = gradus.methods.Polyak(lr=0.1, beta=0.9)
         >>> gradus.testing.check_method(momentum, monotone=True)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        AssertionError: Polyak(lr=0.1, beta=0.9) fails monotony on quadratic in float64: ...
+        AssertionError: Polyak(lr=0.1, beta=0.9) fails monotonicity on quadratic in float64: ...
     """
     for case in cases(
         method, descends=descends, monotone=monotone, problems=problems, dtypes=dtypes
@@ -174,7 +174,7 @@ def cases(
     if not descends:
         left_out.add("descent")
     if not monotone:
-        left_out.add("monotony")
+        left_out.add("monotonicity")
     if not _has_numbers(method):
         left_out |= {"numbers", "columns"}
     every_device = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
@@ -493,7 +493,7 @@ CHECKS: tuple[Check, ...] = (
         _descends,
         ("quadratic", "badly-conditioned", "logistic"),
     ),
-    Check("monotony", "f never rises", _never_rises),
+    Check("monotonicity", "f never rises", _never_rises),
 )
 """Every check, in the order in which they are run."""
 

@@ -56,7 +56,16 @@ class EveryForm:
 
     def value_and_gradient(self, w: Point, batch: Batch = None) -> tuple[Any, Point]:
         """Both."""
-        return self.value(w, batch), self.gradient(w, batch)
+
+        def joined(w: Tensor) -> Tensor:
+            value, g = self.f.value_and_gradient(w, batch)
+            return torch.cat([value.unsqueeze(0), g])
+
+        both = self.scale * _each(joined, w)
+        value, g = both[..., 0], like(w, both[..., 1:].contiguous())
+        if self.penalty is None:
+            return value, g
+        return value + self.penalty.value(w), g + self.penalty.gradient(w)
 
     def hvp(self, w: Point, v: Point, batch: Batch = None) -> Point:
         """The Hessian at w, times v."""
