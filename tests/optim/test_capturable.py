@@ -80,7 +80,6 @@ def test_a_rate_that_is_a_tensor_stays_on_the_device(name, form):
     drive(optimizer, params)
 
 
-@pytest.mark.xfail(reason="PutOff.lerp takes no tensor as its weight", strict=False)
 @pytest.mark.parametrize("form", ["loop", "foreach", "default"])
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])
 def test_betas_that_are_tensors_stay_on_the_device(name, form):
