@@ -35,6 +35,7 @@ NEAR, STAYS, STEPS = 0.01, 10, 300
 
 # What does not depend on how f is conditioned, nor on whether it is convex, is checked on these.
 VARIED = ("badly-conditioned", "rosenbrock", "network")
+TWO = ("badly-conditioned", "network")
 
 
 @dataclass(frozen=True)
@@ -480,13 +481,13 @@ CHECKS: tuple[Check, ...] = (
         "determinism",
         "two runs are the same to the bit, and finite",
         _is_deterministic,
-        VARIED,
+        TWO,
     ),
     Check("rewinding", "a run goes on from any point and state, to the bit", _rewinds, VARIED),
-    Check("rows", "[K, d] is K separate runs", _moves_rows_apart, VARIED),
+    Check("rows", "[K, d] is K separate runs", _moves_rows_apart, TWO),
     Check("lists", "a list of tensors moves as the flat vector", _moves_lists, VARIED),
-    Check("numbers", "0-d tensors give what the numbers give", _takes_numbers_as_tensors, VARIED),
-    Check("columns", "hyper-parameters [K, 1] are those of K runs", _takes_columns, VARIED),
+    Check("numbers", "0-d tensors give what the numbers give", _takes_numbers_as_tensors, TWO),
+    Check("columns", "hyper-parameters [K, 1] are those of K runs", _takes_columns, TWO),
     Check(
         "descent",
         "f comes to stay near its minimum",
