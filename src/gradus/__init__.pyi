@@ -4,6 +4,7 @@ from . import optim as optim
 from . import testing as testing
 from ._version import __version__ as __version__
 from .errors import InputError as InputError
+from .errors import NotPositiveDefiniteError as NotPositiveDefiniteError
 from .methods.minimize import Trajectory as Trajectory
 from .methods.minimize import minimize as minimize
 from .risk import curvature as curvature

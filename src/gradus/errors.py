@@ -9,7 +9,7 @@ class InputError(ValueError):
     """
 
 
-class NotPositiveDefinite(InputError):
+class NotPositiveDefiniteError(InputError):
     """A method needs a positive definite matrix, and f has none at this point.
 
     The message names the step, the smallest eigenvalue of the matrix, and the remedies.

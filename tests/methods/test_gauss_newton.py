@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 
 import gradus
 from gradus import EmpiricalRisk, minimize
-from gradus.errors import NotPositiveDefinite
+from gradus.errors import NotPositiveDefiniteError
 from gradus.methods.gauss_newton import GaussNewton, LevenbergMarquardt
 from gradus.methods.newton import Newton
 from gradus.risk.function import LeastSquares
@@ -153,7 +153,7 @@ class TestGaussNewton:
 
     def test_a_singular_matrix_is_refused(self):
         risk = classes()  # adding a constant to all outputs changes nothing
-        with pytest.raises(NotPositiveDefinite) as refusal:
+        with pytest.raises(NotPositiveDefiniteError) as refusal:
             minimize(risk, risk.point, GaussNewton(), steps=1)
         said = str(refusal.value)
         assert said.startswith(

@@ -11,7 +11,7 @@ from torch.autograd import gradcheck
 
 import gradus
 from gradus import EmpiricalRisk, minimize
-from gradus.errors import InputError, NotPositiveDefinite
+from gradus.errors import InputError, NotPositiveDefiniteError
 from gradus.methods import Newton, StepDecay
 from gradus.risk.function import Function
 from gradus.risk.penalties import SquaredL2
@@ -158,18 +158,18 @@ class TestWithoutAPositiveDefiniteHessian:
     )
     def test_an_indefinite_one_is_refused(self, eigenvalues, smallest, enough):
         f = quadratic(rotated(vector(*eigenvalues))[0], torch.zeros(3, dtype=torch.float64))
-        with pytest.raises(NotPositiveDefinite) as refusal:
+        with pytest.raises(NotPositiveDefiniteError) as refusal:
             minimize(f, vector(1.0, 2.0, 3.0), Newton(), steps=1)
         assert str(refusal.value) == (
             "step 0: the Hessian is not positive definite, its smallest eigenvalue is "
             f"{smallest}: give damping above {enough}, saddle_free=True, or take NewtonCG"
         )
-        assert issubclass(NotPositiveDefinite, InputError)
+        assert issubclass(NotPositiveDefiniteError, InputError)
 
     @pytest.mark.parametrize("eigenvalues", [(1.0, 0.0, 2.0), (0.0, 0.0, 0.0), (1e-17, 1.0, 2.0)])
     def test_a_singular_one_is_refused(self, eigenvalues):
         f = quadratic(rotated(vector(*eigenvalues))[0], torch.zeros(3, dtype=torch.float64))
-        with pytest.raises(NotPositiveDefinite, match=r"^step 0: the Hessian is singular to"):
+        with pytest.raises(NotPositiveDefiniteError, match=r"^step 0: the Hessian is singular to"):
             minimize(f, vector(1.0, 2.0, 3.0), Newton(), steps=1)
 
     def test_the_scales_of_the_entries_of_w_do_not_make_it_singular(self):
@@ -185,12 +185,16 @@ class TestWithoutAPositiveDefiniteHessian:
         for _ in range(2):
             w = -(w**3) / (1 - w**2)
         smallest = re.escape(f"{(1 - w**2) * math.exp(-(w**2) / 2):.3g}")
-        with pytest.raises(NotPositiveDefinite, match=rf"^step 2: .* eigenvalue is {smallest}: "):
+        with pytest.raises(
+            NotPositiveDefiniteError, match=rf"^step 2: .* eigenvalue is {smallest}: "
+        ):
             minimize(lambda w: -(-(w**2) / 2).exp().sum(), vector(0.72), Newton(), steps=9)
 
     def test_the_smallest_eigenvalue_is_that_without_damping(self):
         f = quadratic(torch.diag(vector(1.0, -2.0)), vector(0.0, 0.0))
-        with pytest.raises(NotPositiveDefinite, match=r"eigenvalue is -2: give damping above 2,"):
+        with pytest.raises(
+            NotPositiveDefiniteError, match=r"eigenvalue is -2: give damping above 2,"
+        ):
             minimize(f, vector(1.0, 1.0), Newton(damping=1.5), steps=1)
         path = minimize(f, vector(1.0, 1.0), Newton(damping=2.5), steps=1)
         torch.testing.assert_close(path.points[1], vector(1 - 1 / 3.5, 1 + 2 / 0.5), **TOLERANCE)

@@ -50,7 +50,7 @@ class GaussNewton(SecondOrder):
             lower point, w stays.
 
     Raises:
-        NotPositiveDefinite: the matrix plus $\mu I$ is singular.
+        NotPositiveDefiniteError: the matrix plus $\mu I$ is singular.
         ValueError: f has no Gauss-Newton matrix; a hyper-parameter is out of its range or not
             finite; the matrices would take more memory than
             :data:`gradus.risk.curvature.LIMIT`.

@@ -53,7 +53,7 @@ class Newton(SecondOrder):
             lower point, w stays.
 
     Raises:
-        NotPositiveDefinite: the Hessian plus $\mu I$ is singular or not positive definite, and
+        NotPositiveDefiniteError: the Hessian plus $\mu I$ is singular or not positive definite, and
             saddle_free is off.
         ValueError: a hyper-parameter is out of its range or not finite; the matrices would take
             more memory than :data:`gradus.risk.curvature.LIMIT`.

@@ -10,7 +10,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from gradus.errors import NotPositiveDefinite
+from gradus.errors import NotPositiveDefiniteError
 from gradus.methods.hyperparameters import Number
 from gradus.methods.method import Batch, Method, Oracle, Point, State
 from gradus.risk.curvature import require_memory
@@ -146,14 +146,14 @@ def rounding_of(matrix: Tensor) -> float:
 
 def not_positive_definite(
     name: str, matrix: Tensor, damping: Number, step: int, otherwise: str
-) -> NotPositiveDefinite:
+) -> NotPositiveDefiniteError:
     """What to say of the matrix of f, given with its damping, that :func:`solved` refuses."""
     working = matrix.detach().to(torch.promote_types(matrix.dtype, torch.float32))
     eigenvalues = torch.linalg.eigvalsh(working) - float(damping)
     smallest, largest = eigenvalues[0].item(), eigenvalues.abs().max().item()
     rounding = rounding_of(working) * largest
     fault = "not positive definite" if smallest < -rounding else "singular to working precision"
-    return NotPositiveDefinite(
+    return NotPositiveDefiniteError(
         f"step {step}: the {name} is {fault}, its smallest eigenvalue is {smallest:.3g}: "
         f"give damping above {max(-smallest, rounding):.2g}, {otherwise}"
     )
