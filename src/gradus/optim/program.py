@@ -41,7 +41,11 @@ class Symbol(PutOff):
 
     @classmethod
     def _apply(cls, operation: str, values: Place, *others: Any, **numbers: float) -> Place:
-        return values.program.record(operation, values, others, numbers)
+        program = values.program
+        vectors = [other.position for other in others if type(other) is Place]
+        program.operations.append((operation, values.position, *vectors))
+        program.arguments.append((others[len(vectors) :], numbers))
+        return Place(program, len(program.inputs) + len(program.operations) - 1)
 
 
 class Place(NamedTuple):
@@ -65,16 +69,6 @@ class Program:
         self.arguments: list[Argument] = []
         self.symbols = {name: Symbol(Place(self, i)) for i, name in enumerate(self.inputs)}
         self._planned: tuple[list[Call], list[Move]] | None = None
-
-    def record(
-        self, name: str, values: Place, others: tuple[Any, ...], numbers: dict[str, float]
-    ) -> Place:
-        """Note an operation, and say where its result will stand."""
-        vectors = [other.position for other in others if type(other) is Place]
-        result = len(self.inputs) + len(self.operations)
-        self.operations.append((name, values.position, *vectors))
-        self.arguments.append((others[len(vectors) :], numbers))
-        return Place(self, result)
 
     def run(self, outputs: Mapping[str, Symbol], buffers: Mapping[str, Columns]) -> None:
         """Carry the operations out, leaving every output in the buffers of its name.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from functools import cache
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
@@ -22,11 +22,17 @@ from gradus.risk.tensors import Tensors
 V = TypeVar("V", Tensor, Tensors, Symbol)
 
 
+WAYS = ("foreach", "fused", "differentiable")
+"""The options that say how a step is carried out, of which one may be True."""
+
+
 class Followed(NamedTuple):
     """What a group follows."""
 
-    options: dict[str, Any]
-    """The hyper-parameters as they were read."""
+    given: list[Any]
+    """The entries of the group of which it is made."""
+    lasts: bool
+    """Whether it holds until one of them is replaced; a tensor may change where it stands."""
     method: FirstOrder
     needed: frozenset[str]
     """The keys of ``state`` without which no step can be taken."""
@@ -106,8 +112,7 @@ class MethodOptimizer(Optimizer):
                 loss = closure()
         moves = []
         for index, group in enumerate(self.param_groups):
-            with torch.set_grad_enabled(group["differentiable"]):
-                followed = self._follow(index, group)
+            followed = self._follow(index, group)
             moving = [(p, g) for p in group["params"] if (g := p.grad) is not None]
             sparse = [(p, g) for p, g in moving if g.is_sparse]
             if sparse:
@@ -126,23 +131,25 @@ class MethodOptimizer(Optimizer):
 
     def _follow(self, index: int, group: Mapping[str, Any]) -> Followed:
         """The method of a group, built anew where its options have changed."""
-        stays_on_device = group["differentiable"] or group.get("capturable", False)
-        read = _scalar if stays_on_device else _number
-        options = {name: read(group[name]) for name in self._options}
+        given = [group.get(name) for name in self._read]
         known = self._followed.get(index)
-        kind = self._kind(group)
-        if (
-            known is not None
-            and not stays_on_device
-            and (type(known.method), known.options) == (kind, options)
-        ):
+        if known is not None and known.lasts and known.given == given:
             return known
-        method = _of(kind, options)
+        self._check_ways(group)
+        is_tensor = any(map(_holds_tensor, given))
+        stays = is_tensor and (group["differentiable"] or group.get("capturable", False))
+        with torch.set_grad_enabled(group["differentiable"]):
+            read = _scalar if stays else _number
+            options = {name: read(group[name]) for name in self._options}
+        method = _of(self._kind(group), options)
+        if known is not None and not stays and known.method == method:
+            self._followed[index] = known._replace(given=given, lasts=not is_tensor)
+            return known
         initial = method.init(Tensors([torch.zeros(())]))
         needed = {key for part, key in self.parts.items() if getattr(initial, part) is not None}
         if self.counts:
             needed.add("step")
-        followed = Followed(options, method, frozenset(needed))
+        followed = Followed(given, not is_tensor, method, frozenset(needed))
         self._followed[index] = followed
         return followed
 
@@ -150,12 +157,17 @@ class MethodOptimizer(Optimizer):
         """The equation that a group follows."""
         return self.decoupled if group.get("decoupled_weight_decay") else self.method
 
-    @property
+    @cached_property
     def _options(self) -> tuple[str, ...]:
         """The names of the method's hyper-parameters."""
-        return _fields_of(self.method)
+        return tuple(field.name for field in fields(self.method))  # type: ignore[arg-type]
 
-    @property
+    @cached_property
+    def _read(self) -> tuple[str, ...]:
+        """The entries of a group that say what it follows."""
+        return (*self._options, *WAYS, "capturable", "decoupled_weight_decay")
+
+    @cached_property
     def _keys(self) -> dict[str, str]:
         """Under which key of ``state`` each vector is kept that a step carries over to the next."""
         return {**self.parts, "iterate": "iterate"} if self.moves_query else dict(self.parts)
@@ -168,7 +180,11 @@ class MethodOptimizer(Optimizer):
                     shape = tuple(value.shape)
                     raise ValueError(f"Tensor {name} must be 1-element, but its shape is {shape}")
         _of(self._kind(group), {name: _number(group[name]) for name in self._options})
-        ways = [way for way in ("foreach", "fused", "differentiable") if group[way]]
+        self._check_ways(group)
+
+    def _check_ways(self, group: Mapping[str, Any]) -> None:
+        """Refuse ways to carry out a step that contradict each other."""
+        ways = [way for way in WAYS if group[way]]
         if len(ways) > 1:
             raise RuntimeError(
                 f"`{ways[0]}` and `{ways[1]}` cannot be True together: a step is carried out in "
@@ -332,13 +348,10 @@ class MethodOptimizer(Optimizer):
         """One step more."""
         if self.counts:
             steps = lists.steps
-            one = torch.ones((), dtype=steps[0].dtype) if steps[0].is_cpu else 1
-            torch._foreach_add_(steps, one)
-
-
-@cache
-def _fields_of(method: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(method))
+            if steps[0].is_cpu:  # torch would make a tensor of a number anew for each of them
+                torch._foreach_add_(steps, torch.ones((), dtype=steps[0].dtype), alpha=1.0)
+            else:
+                torch._foreach_add_(steps, 1)
 
 
 def _of(kind: type[FirstOrder], options: Mapping[str, Any]) -> FirstOrder:
@@ -357,6 +370,14 @@ def _no_steps(group: Mapping[str, Any], p: Tensor) -> Tensor:
     doubles = torch.get_default_dtype() == torch.float64 and not group["fused"]
     dtype = torch.float64 if doubles else torch.float32
     return torch.zeros((), dtype=dtype, device=p.device if beside else "cpu")
+
+
+def _holds_tensor(option: Any) -> bool:
+    return (
+        any(map(_holds_tensor, option))
+        if isinstance(option, tuple | list)
+        else isinstance(option, Tensor)
+    )
 
 
 def _number(option: Any) -> Any:

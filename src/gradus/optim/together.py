@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class Together:
     """Parameters that take their step together.
 
@@ -29,7 +30,7 @@ class Together:
     states: Sequence[dict[str, Any]]
     vectors: dict[str, list[Tensor]]
 
-    @property
+    @cached_property
     def steps(self) -> list[Tensor]:
         """The counts of steps, a tensor for each parameter; none where they are not counted."""
         return [state["step"] for state in self.states if "step" in state]

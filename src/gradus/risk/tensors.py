@@ -41,14 +41,10 @@ class PutOff(ABC):
     @property
     def values(self) -> Any:
         """The entries, with what was put off carried out."""
-        if self._is_put_off:
+        if self._operator or self._factor != 1.0:
             self._values = self._carried_out()
             self._factor, self._operator, self._other = 1.0, "", None
         return self._values
-
-    @property
-    def _is_put_off(self) -> bool:
-        return self._factor != 1.0 or self._operator != ""
 
     def _carried_out(self) -> Any:
         if not self._operator:
@@ -59,7 +55,8 @@ class PutOff(ABC):
 
     def _plus(self, term: Self) -> Any:
         """One pass: the values, plus a term that may have been put off."""
-        values = self._carried_out() if self._is_put_off else self._values
+        is_put_off = self._operator or self._factor != 1.0
+        values = self._carried_out() if is_put_off else self._values
         if not term._operator:
             return self._apply("add", values, term._values, alpha=term._factor)
         operation = "addcmul" if term._operator == "*" else "addcdiv"
