@@ -484,3 +484,13 @@ def test_sparse_and_dense_parameters_move_in_one_group():
     assert torch.equal(dense.detach(), torch.full((3,), 1 - 0.1))
     moved = (table.weight.detach() != before).any(1)
     assert moved.nonzero().tolist() == [[1]]
+
+
+def test_the_profiler_finds_the_step_by_torchs_name():
+    p = torch.nn.Parameter(torch.ones(2))
+    p.grad = torch.ones(2)
+    optimizer = gradus.optim.SGD([p], lr=0.5)
+    with torch.profiler.profile() as profile:
+        optimizer.step()
+    assert "Optimizer.step#SGD.step" in {event.key for event in profile.key_averages()}
+    assert torch.equal(p.detach(), torch.full((2,), 0.5))

@@ -27,58 +27,61 @@ def _sgd(method: Any, lists: Together, scaling: Scaling) -> None:
     # On the CPU the kernel of torch 2.13 passes over float16 and bfloat16 numbers that fill a
     # vector register (pytorch issue 191763).
     is_low = w.device.type == "cpu" and w.dtype in (torch.float16, torch.bfloat16)
-    with lists.aligned(torch.float32 if is_low else w.dtype) as vectors:
-        torch._fused_sgd_(
-            vectors["w"],
-            vectors["gradient"],
-            vectors["buffer"] if method.momentum else [],
-            lr=method.lr,
-            momentum=method.momentum,
-            dampening=method.dampening,
-            weight_decay=method.weight_decay,
-            nesterov=method.nesterov,
-            maximize=method.maximize,
-            is_first_step=is_first_step,
-            **scaling,
-        )
+    vectors = lists.aligned(torch.float32 if is_low else w.dtype)
+    torch._fused_sgd_(
+        vectors["w"],
+        vectors["gradient"],
+        vectors["buffer"] if method.momentum else [],
+        lr=method.lr,
+        momentum=method.momentum,
+        dampening=method.dampening,
+        weight_decay=method.weight_decay,
+        nesterov=method.nesterov,
+        maximize=method.maximize,
+        is_first_step=is_first_step,
+        **scaling,
+    )
+    lists.take_back(vectors)
 
 
 def _adam(method: Any, lists: Together, scaling: Scaling) -> None:
     kernel = torch._fused_adamw_ if isinstance(method, methods.AdamW) else torch._fused_adam_
     beta1, beta2 = method.betas
-    with lists.aligned(lists.vectors["w"][0].dtype) as vectors:
-        kernel(
-            vectors["w"],
-            vectors["gradient"],
-            vectors["m"],
-            vectors["v"],
-            vectors["v_max"] if method.amsgrad else [],
-            lists.steps,
-            lr=method.lr,
-            beta1=float(beta1),
-            beta2=float(beta2),
-            weight_decay=method.weight_decay,
-            eps=method.eps,
-            amsgrad=method.amsgrad,
-            maximize=method.maximize,
-            **scaling,
-        )
+    vectors = lists.aligned(lists.vectors["w"][0].dtype)
+    kernel(
+        vectors["w"],
+        vectors["gradient"],
+        vectors["m"],
+        vectors["v"],
+        vectors["v_max"] if method.amsgrad else [],
+        lists.steps,
+        lr=method.lr,
+        beta1=float(beta1),
+        beta2=float(beta2),
+        weight_decay=method.weight_decay,
+        eps=method.eps,
+        amsgrad=method.amsgrad,
+        maximize=method.maximize,
+        **scaling,
+    )
+    lists.take_back(vectors)
 
 
 def _adagrad(method: Any, lists: Together, scaling: Scaling) -> None:
-    with lists.aligned(lists.vectors["w"][0].dtype) as vectors:
-        torch._fused_adagrad_(
-            vectors["w"],
-            vectors["gradient"],
-            vectors["sum"],
-            lists.steps,
-            lr=method.lr,
-            lr_decay=method.lr_decay,
-            weight_decay=method.weight_decay,
-            eps=method.eps,
-            maximize=method.maximize,
-            **scaling,
-        )
+    vectors = lists.aligned(lists.vectors["w"][0].dtype)
+    torch._fused_adagrad_(
+        vectors["w"],
+        vectors["gradient"],
+        vectors["sum"],
+        lists.steps,
+        lr=method.lr,
+        lr_decay=method.lr_decay,
+        weight_decay=method.weight_decay,
+        eps=method.eps,
+        maximize=method.maximize,
+        **scaling,
+    )
+    lists.take_back(vectors)
 
 
 KERNELS: dict[type[FirstOrder], Callable[[Any, Together, Scaling], None]] = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from gradus.methods.hyperparameters import is_set
 from gradus.methods.method import FirstOrder
@@ -36,6 +37,30 @@ class Followed(NamedTuple):
     method: FirstOrder
     needed: frozenset[str]
     """The keys of ``state`` without which no step can be taken."""
+
+
+def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
+    """The step with torch's hooks and its mark for the profiler, where there are any.
+
+    Torch wraps the step of every optimizer in them; for a small model that costs as much as the
+    step.
+    """
+    with_all = Optimizer.profile_hook_step(step)
+
+    @wraps(step)
+    def stepping(self: MethodOptimizer, *args: Any, **kwargs: Any) -> Any:
+        if (
+            self._optimizer_step_pre_hooks
+            or self._optimizer_step_post_hooks
+            or _global_optimizer_pre_hooks
+            or _global_optimizer_post_hooks
+            or torch.autograd._profiler_enabled()  # type: ignore[attr-defined]
+        ):
+            return with_all(self, *args, **kwargs)
+        return step(self, *args, **kwargs)
+
+    stepping.hooked = True  # type: ignore[attr-defined]  # torch wraps it no more
+    return stepping
 
 
 class MethodOptimizer(Optimizer):
@@ -93,6 +118,7 @@ class MethodOptimizer(Optimizer):
         """Whether the gradients may come scaled: torch's GradScaler asks."""
         return self.method in KERNELS and all(group["fused"] for group in self.param_groups)
 
+    @_hooked
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step.
 

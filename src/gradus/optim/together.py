@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import torch
@@ -35,22 +35,22 @@ class Together:
         """The counts of steps, a tensor for each parameter; none where they are not counted."""
         return [state["step"] for state in self.states if "step" in state]
 
-    @contextmanager
-    def aligned(self, dtype: torch.dtype) -> Iterator[dict[str, list[Tensor]]]:
+    def aligned(self, dtype: torch.dtype) -> dict[str, list[Tensor]]:
         """The vectors as a kernel takes them: of one dtype, entry beside entry in one order.
 
-        Tensors that lie otherwise in memory are copied, and what becomes of the copies is copied
-        back; gradients are only read.
+        Tensors that lie otherwise in memory are copied; :meth:`take_back` what becomes of them.
         """
-        if dtype == self.vectors["w"][0].dtype and all(
-            tensor.is_contiguous() for column in self.vectors.values() for tensor in column
-        ):
-            yield self.vectors
-            return
+        tensors = chain.from_iterable(self.vectors.values())
+        if dtype == self.vectors["w"][0].dtype and all(map(Tensor.is_contiguous, tensors)):
+            return self.vectors
         rows = [_aligned(row, dtype) for row in zip(*self.vectors.values(), strict=True)]
         columns = zip(*rows, strict=True)
-        vectors = {name: list(column) for name, column in zip(self.vectors, columns, strict=True)}
-        yield vectors
+        return {name: list(column) for name, column in zip(self.vectors, columns, strict=True)}
+
+    def take_back(self, vectors: dict[str, list[Tensor]]) -> None:
+        """Copy back what was copied, but for gradients, which are only read."""
+        if vectors is self.vectors:
+            return
         for name in self.vectors.keys() - {"gradient"}:
             for tensor, taken in zip(self.vectors[name], vectors[name], strict=True):
                 if taken is not tensor:
@@ -99,8 +99,9 @@ def gather(
         absent.append([tensor is None for tensor in columns[name]])
     kinds: Sequence[Any] = range(len(params))
     if not alone:
-        kinds = list(zip(map(_kind, params), steps, *absent, strict=True))
-        if len(set(kinds)) == 1:
+        dtypes, devices = [p.dtype for p in params], [p.device for p in params]
+        kinds = list(zip(dtypes, devices, steps, *absent, strict=True))
+        if kinds.count(kinds[0]) == len(kinds):
             vectors = {name: column for name, column in columns.items() if column[0] is not None}
             yield Together(steps[0], keys, params, states, _as_reals(vectors))
             return
@@ -123,10 +124,6 @@ def _as_reals(vectors: dict[str, list[Tensor]]) -> dict[str, list[Tensor]]:
         return vectors
     vectors["gradient"] = [g.resolve_conj() for g in vectors["gradient"]]
     return {name: list(map(real, column)) for name, column in vectors.items()}
-
-
-def _kind(p: Tensor) -> tuple[torch.device, torch.dtype]:
-    return p.device, p.dtype
 
 
 def real(tensor: Tensor) -> Tensor:
