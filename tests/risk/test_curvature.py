@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import gradus
-from gradus import EmpiricalRisk
+from gradus import EmpiricalRisk, InputError
 from gradus.risk import curvature, dense
 from gradus.risk.curvature import require_memory
 from gradus.risk.function import Function, LeastSquares
@@ -386,7 +386,7 @@ def test_nothing_of_the_model_is_changed(matrix, update_buffers):
 @pytest.mark.parametrize("matrix", ["hessian", "gauss-newton", "fisher"])
 @pytest.mark.parametrize("penalty", [None, L2(0.3)])
 @pytest.mark.parametrize("chunk_size", [3, 100])
-def test_products_are_differentiable_in_w_and_v(matrix, penalty, chunk_size):
+def test_products_and_matrices_are_differentiable(matrix, penalty, chunk_size):
     risk = risk_of(mlp, "cross-entropy", penalty, chunk_size=chunk_size)
     w, v = somewhere(risk).requires_grad_(), somewhere(risk, seed=5).requires_grad_()
     u = somewhere(risk, seed=6)
@@ -400,6 +400,11 @@ def test_products_are_differentiable_in_w_and_v(matrix, penalty, chunk_size):
         got[0] @ u, (difference[0] - difference[1]) @ u / (2 * step), rtol=1e-6, atol=1e-8
     )
     close(got[1], product_of(risk, matrix, w.detach(), u))
+    A = risk.curvature_at(w, matrix=matrix).matrix()
+    close(torch.autograd.grad(u @ A @ v.detach(), w)[0], got[0])
+    with torch.no_grad():
+        assert not risk.curvature_at(w, matrix=matrix).matrix().requires_grad
+    assert not risk.curvature_at(w.detach(), matrix=matrix).matrix().requires_grad
 
 
 vectors = st.lists(st.floats(-10, 10), min_size=27, max_size=27).map(
@@ -468,9 +473,9 @@ def test_a_matrix_beyond_the_limit_is_refused_before_it_exists():
         "^a Hessian of 669,706 x 669,706 float32 numbers would take 1.8 TB; the limit is 4 GB "
         r"\(limit=4000000000\): use hvp, which never forms it$"
     )
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(InputError, match=said):
         risk.hessian(risk.parameters)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(InputError, match=said):
         curvature.hessian(risk, risk.point)
     for refused in (risk.gauss_newton, risk.curvature_at(risk.point).matrix):
         with pytest.raises(ValueError, match=r"would take 1\.8 TB"):
@@ -492,16 +497,16 @@ def test_a_matrix_beyond_the_limit_is_refused_before_it_exists():
     ],
 )
 def test_memory_is_told_in_decimal_units(dimension, dtype, matrices, said):
-    with pytest.raises(ValueError, match=rf" would take {re.escape(said)}; the limit is 4 GB "):
+    with pytest.raises(InputError, match=rf" would take {re.escape(said)}; the limit is 4 GB: "):
         require_memory(dimension, dtype, matrices)
     require_memory(dimension, dtype, matrices, limit=math.inf)
 
 
 def test_what_the_memory_is_for_and_what_to_do_instead_can_be_told():
-    with pytest.raises(ValueError, match=r"^a Hessian and its factor of .*: take L-BFGS$"):
-        require_memory(
-            10**6, torch.float32, 2, what="a Hessian and its factor", remedy="take L-BFGS"
-        )
+    what, remedy = "a Hessian and its factor", "take L-BFGS"
+    for limit, said in ((None, "4 GB"), (4e9, r"4 GB \(limit=4000000000\)")):
+        with pytest.raises(InputError, match=f"^{what} of .*; the limit is {said}: {remedy}$"):
+            require_memory(10**6, torch.float32, 2, limit=limit, what=what, remedy=remedy)
 
 
 @pytest.mark.parametrize(

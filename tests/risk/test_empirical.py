@@ -372,6 +372,15 @@ def test_the_penalty_is_added_once(penalty, chunk_size):
     close(automatic, gradient + penalty.gradient(w))
 
 
+def test_the_smooth_part_is_one_risk_without_the_penalty():
+    risk, _, _, _ = risk_of(mlp, "mse", L1(0.3), chunk_size=4)
+    w = somewhere(risk)
+    assert risk.smooth is risk.smooth
+    assert risk.smooth.smooth is risk.smooth
+    assert risk.smooth.penalty is None
+    close(risk.smooth.value(w), risk.mean_loss(w))
+
+
 @pytest.mark.parametrize("penalty", [L1(0.3), L2(0.3), SquaredL2(0.3), ElasticNet(0.3, 0.4)])
 def test_at_a_kink_the_penalty_adds_the_subgradient_zero(penalty):
     risk, reference, x, y = risk_of(linear, "mse", penalty)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime, least_squares
 
+from gradus.methods import Newton, NewtonCG
 from gradus.risk import curvature
 from gradus.risk.function import Function, LeastSquares
 from gradus.risk.penalties import L1, L2, ElasticNet, SquaredL2
@@ -92,6 +93,56 @@ def test_products_are_differentiable_where_w_is():
     product = Function(lambda w: (w**4).sum()).hvp(w, v)
     close(product, 12 * w**2 * v)
     close(torch.autograd.grad(product.sum(), w)[0], 24 * w.detach() * v)
+
+
+@every_function
+@pytest.mark.parametrize("penalty", [None, L2(0.3)])
+def test_products_may_be_differentiated_again_and_again(call, penalty):
+    """At one point, which is itself computed; a product is the direction of the next."""
+    f, v = Function(call, penalty), numbers(4, seed=1)
+
+    def twice(w):
+        u = w.sin() + w
+        first = f.hvp(u, v)
+        return first + f.hvp(u, first)
+
+    assert torch.autograd.gradcheck(twice, numbers(4).requires_grad_())
+
+
+@every_function
+def test_matrices_are_differentiable_where_w_is(call):
+    w = numbers(4).requires_grad_()
+    assert torch.autograd.gradcheck(Function(call, L2(0.3)).hessian, w)
+    squares = LeastSquares(residuals_of_rosenbrock)
+    assert torch.autograd.gradcheck(squares.gauss_newton, w)
+    with torch.no_grad():
+        assert not Function(call).hessian(w).requires_grad
+    assert not Function(call).hessian(w.detach()).requires_grad
+
+
+@pytest.mark.parametrize(
+    "method",
+    [Newton(), Newton(damping=0.5), Newton(saddle_free=True), NewtonCG(), NewtonCG(damping=0.5)],
+    ids=repr,
+)
+def test_steps_that_take_second_derivatives_are_differentiable(method):
+    f = Function(lambda w: (w**4).sum() + (w[1:] - w[:-1]).square().sum(), SquaredL2(0.3))
+
+    def step(w):
+        return method.step(f, w, method.init(w))[0]
+
+    assert torch.autograd.gradcheck(step, numbers(3).requires_grad_())
+
+
+def test_a_single_number_is_a_point():
+    """f = w^4 at 2: its second derivative is 48."""
+    f, w = Function(lambda w: w**4), torch.tensor(2.0, dtype=torch.float64)
+    expected = torch.tensor([[48.0]], dtype=torch.float64)
+    for matrix in (f.hessian(w), f.curvature_at(w).matrix(), curvature.hessian(f.call, w)):
+        close(matrix, expected)
+    close(f.hvp(w, w), 2 * expected[0, 0])
+    close(curvature.eigenvalues(f, w).values, expected[0])
+    assert curvature.trace(f, w).value == 48
 
 
 def test_a_batch_is_passed_on():

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Protocol, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from gradus.risk.curvature import (
-    LIMIT,
-    Bend,
-    Curvature,
-    Matrix,
-    Summand,
-    TwiceDifferentiable,
-    gauss_newton_product,
-    hessian_product,
+from gradus.risk.curvature.functions import Matrix, require_matrix
+from gradus.risk.curvature.matrix import LIMIT, Curvature, Summand, pieces
+from gradus.risk.curvature.outputs import (
     likelihood,
     output_empirical_fisher,
     output_fisher,
     output_hessian,
-    pieces,
-    require_matrix,
+)
+from gradus.risk.curvature.products import (
+    Bend,
+    TwiceDifferentiable,
+    gauss_newton_product,
+    hessian_product,
 )
 from gradus.risk.losses import Loss, mean
 from gradus.risk.penalties import Penalty
@@ -144,7 +143,7 @@ class EmpiricalRisk:
         """d, the length of w."""
         return sum(self._sizes)
 
-    @property
+    @cached_property
     def smooth(self) -> EmpiricalRisk:
         """The same risk without its penalty."""
         if self.penalty is None:
@@ -233,7 +232,7 @@ class EmpiricalRisk:
         """The Hessian of f at w, ``[d, d]`` over the flat vector w, penalty included.
 
         Raises:
-            ValueError: it would take more than ``limit`` bytes.
+            InputError: it would take more than ``limit`` bytes.
         """
         return self._curvature(_flat(w), batch, "hessian").matrix(limit=limit)
 
@@ -253,7 +252,7 @@ class EmpiricalRisk:
         It is the Hessian without the second derivatives of the model.
 
         Raises:
-            ValueError: it would take more than ``limit`` bytes.
+            InputError: it would take more than ``limit`` bytes.
 
         Source: Schraudolph (2002), "Fast curvature matrix-vector products for second-order gradient
             descent".

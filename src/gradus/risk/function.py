@@ -8,16 +8,9 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from gradus.risk.curvature import (
-    LIMIT,
-    Curvature,
-    Matrix,
-    Summand,
-    gauss_newton_product,
-    of_value,
-    require_matrix,
-    require_scalar,
-)
+from gradus.risk.curvature.functions import Matrix, of_value, require_matrix, require_scalar
+from gradus.risk.curvature.matrix import LIMIT, Curvature, Summand
+from gradus.risk.curvature.products import gauss_newton_product
 from gradus.risk.penalties import Penalty
 
 

@@ -1,0 +1,20 @@
+"""How does f bend at w: matrices of second derivatives, their products, eigenvalues and trace."""
+
+from gradus.risk.curvature.functions import Matrix, curvature_at, hessian, hvp, require_matrix
+from gradus.risk.curvature.matrix import LIMIT, Curvature, require_memory
+from gradus.risk.curvature.spectrum import Eigenvalues, Trace, eigenvalues, trace
+
+__all__ = [
+    "LIMIT",
+    "Curvature",
+    "Eigenvalues",
+    "Matrix",
+    "Trace",
+    "curvature_at",
+    "eigenvalues",
+    "hessian",
+    "hvp",
+    "require_matrix",
+    "require_memory",
+    "trace",
+]

@@ -1,0 +1,108 @@
+"""What matrices stand in the output of the model, between the Jacobian and its transpose."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gradus.risk.curvature.products import Bend, backward
+from gradus.risk.losses import CrossEntropyLoss, KLDivLoss, L1Loss, Loss, MSELoss, NLLLoss
+
+
+def output_hessian(value: Tensor, output: Tensor, *, create_graph: bool = False) -> Bend:
+    """The Hessian of a loss in the output of the model."""
+    (gradient,) = torch.autograd.grad(value, output, create_graph=True)
+
+    def bend(s: Tensor, stacked: bool) -> Tensor:
+        return backward((gradient,), (output,), (s,), stacked=stacked, create_graph=create_graph)[0]
+
+    return bend
+
+
+def output_fisher(loss: Loss, output: Tensor, y: Tensor) -> Bend:
+    r"""The Fisher matrix of each output, where the loss is a negative log-likelihood.
+
+    $$E_{y \sim p(\cdot \mid z)} \big[\nabla_z \ell \, \nabla_z \ell^\top\big] = \begin{cases}
+      \mathrm{diag}(p) - p p^\top, \ p = \mathrm{softmax}(z) & \text{cross entropy} \\
+      \mathrm{diag}(p), \ p = e^z & \text{NLL and KL, of log-probabilities z} \\
+      2 I & \text{MSE: Gaussian of variance } 1/2 \\
+      I & \text{L1: Laplace}
+      \end{cases}$$
+
+    Ignored targets count as nothing.
+
+    Raises:
+        ValueError: class weights or label smoothing, with which the loss is no such likelihood.
+    """
+    if isinstance(loss, MSELoss | L1Loss):
+        factor = 2.0 if isinstance(loss, MSELoss) else 1.0
+        return lambda s, stacked: s * factor
+    if isinstance(loss, KLDivLoss):
+        probability = output.exp()
+        return lambda s, stacked: s * probability
+    assert isinstance(loss, CrossEntropyLoss | NLLLoss)
+    _require_likelihood(loss)
+    axis = 0 if output.dim() == 1 else 1
+    used: Tensor | float = 1.0
+    if not y.is_floating_point():
+        used = (y != loss.ignore_index).unsqueeze(axis)
+    if isinstance(loss, NLLLoss):
+        used_probability = output.exp() * used
+        return lambda s, stacked: s * used_probability
+    p, axis = output.softmax(axis), axis - output.dim()
+
+    def bend(s: Tensor, stacked: bool) -> Tensor:
+        ps = p * s
+        return (ps - p * ps.sum(axis, keepdim=True)) * used
+
+    return bend
+
+
+def _require_likelihood(loss: CrossEntropyLoss | NLLLoss) -> None:
+    for name, given in (
+        ("class weights", loss.weight is not None),
+        ("label smoothing", getattr(loss, "label_smoothing", 0) > 0),
+    ):
+        if given:
+            raise ValueError(
+                f"with {name}, {type(loss).__name__} is no negative log-likelihood, and has no "
+                "Fisher matrix: use the Gauss-Newton matrix, or the empirical Fisher matrix"
+            )
+
+
+def output_empirical_fisher(gradient: Tensor) -> Bend:
+    r"""The matrix $g_i g_i^\top$ of each example, from the gradient ``[N, ...]`` in the output."""
+    within = tuple(range(1 - gradient.dim(), 0))
+
+    def bend(s: Tensor, stacked: bool) -> Tensor:
+        inner = gradient * s
+        return gradient * (inner.sum(within, keepdim=True) if within else inner)
+
+    return bend
+
+
+def likelihood(loss: object) -> Loss:
+    """The loss of this package that says what each example contributes.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if type(loss) is nn.MSELoss:
+        return MSELoss(reduction=loss.reduction)
+    if type(loss) is nn.L1Loss:
+        return L1Loss(reduction=loss.reduction)
+    if type(loss) is nn.KLDivLoss:
+        return KLDivLoss(reduction=loss.reduction, log_target=loss.log_target)
+    if type(loss) is nn.NLLLoss:
+        return NLLLoss(loss.weight, None, loss.ignore_index, None, loss.reduction)
+    if type(loss) is nn.CrossEntropyLoss:
+        return CrossEntropyLoss(
+            loss.weight, None, loss.ignore_index, None, loss.reduction, loss.label_smoothing
+        )
+    name = getattr(loss, "__name__", type(loss).__name__)
+    raise ValueError(
+        f"the Fisher matrix is known of MSELoss, L1Loss, NLLLoss, CrossEntropyLoss and KLDivLoss, "
+        f"not of {name}: use the Gauss-Newton matrix"
+    )
