@@ -11,9 +11,9 @@ from .risk import curvature as curvature
 from .risk import finite_difference as finite_difference
 from .risk import penalties as penalties
 from .risk.empirical import EmpiricalRisk as EmpiricalRisk
-from .risk.finite_difference import GradientCheck as GradientCheck
-from .risk.finite_difference import check_gradient as check_gradient
 from .risk.function import LeastSquares as LeastSquares
+from .risk.gradient_check import GradientCheck as GradientCheck
+from .risk.gradient_check import check_gradient as check_gradient
 from .risk.losses import CrossEntropyLoss as CrossEntropyLoss
 from .risk.losses import KLDivLoss as KLDivLoss
 from .risk.losses import L1Loss as L1Loss

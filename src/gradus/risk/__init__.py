@@ -8,8 +8,10 @@ SUBMODULES = [
     "empirical",
     "finite_difference",
     "function",
+    "gradient_check",
     "losses",
     "penalties",
+    "stencil",
     "tensors",
 ]
 
