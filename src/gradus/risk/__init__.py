@@ -3,6 +3,7 @@
 import lazy_loader
 
 SUBMODULES = [
+    "chunks",
     "curvature",
     "dense",
     "empirical",

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from gradus.risk.chunks import averaged, scalar, share, summed
+from gradus.risk.curvature.chunk import of_chunk
 from gradus.risk.curvature.functions import Matrix, require_matrix
 from gradus.risk.curvature.matrix import LIMIT, Curvature, Summand, pieces
-from gradus.risk.curvature.outputs import (
-    likelihood,
-    output_empirical_fisher,
-    output_fisher,
-    output_hessian,
-)
-from gradus.risk.curvature.products import (
-    Bend,
-    TwiceDifferentiable,
-    gauss_newton_product,
-    hessian_product,
-)
-from gradus.risk.losses import Loss, mean
+from gradus.risk.curvature.products import hessian_product
 from gradus.risk.penalties import Penalty
 from gradus.risk.tensors import Tensors
+
+__all__ = ["Batch", "EmpiricalRisk", "Examples", "Indices", "Pair", "averaged", "summed"]
 
 Point = TypeVar("Point", Tensor, Tensors)
 Indices = Tensor | slice
 Batch = Indices | tuple[Tensor, Tensor]
-
-ROWS = 16384
-"""Rows of a matrix times examples that are evaluated at once: 32 MB in a layer of 512, float32."""
 
 
 class Examples(Protocol):
@@ -322,19 +310,17 @@ class EmpiricalRisk:
         def summands() -> Iterator[Summand]:
             for chunk in chunks:
                 x, y = self._cut(chunk)
-                layers = TwiceDifferentiable(() if differentiable else leaves)
-                with layers, sdpa_kernel(SDPBackend.MATH):  # no other attention has a second one
-                    output = self._output(leaves, x, update_buffers=False)
-                if matrix == "hessian":
-                    value, mass = self._reduced(output, y, alone=len(chunks) == 1)
-                    product = hessian_product(value, leaves, layers, create_graph=differentiable)
-                else:
-                    at = output if differentiable else output.detach().requires_grad_()
-                    bend, mass = self._bend(matrix, at, x, y, alone=len(chunks) == 1)
-                    product = gauss_newton_product(
-                        output, leaves, bend, layers, create_graph=differentiable
-                    )
-                yield Summand(product, mass, rows=max(1, min(256, ROWS // len(x))))
+                output = partial(self._output, leaves, x, update_buffers=False)
+                yield of_chunk(
+                    matrix,
+                    output,
+                    leaves,
+                    self.loss,
+                    y,
+                    examples=len(x),
+                    alone=len(chunks) == 1,
+                    create_graph=differentiable,
+                )
 
         penalty = None
         if self.penalty is not None:
@@ -345,33 +331,10 @@ class EmpiricalRisk:
             w,
             self._shapes,
             summands,
-            lambda masses: _share(masses, leaves[0]),
+            lambda masses: share(masses, leaves[0]),
             penalty,
             kept=kept and len(chunks) == 1,
         )
-
-    def _reduced(self, output: Tensor, y: Tensor, *, alone: bool) -> tuple[Tensor, Tensor | float]:
-        """The loss of a chunk and its mass; where there is no other, simply the loss."""
-        return (scalar(self.loss(output, y)), 0.0) if alone else summed(self.loss, output, y)
-
-    def _bend(
-        self, matrix: Matrix, output: Tensor, x: Tensor, y: Tensor, *, alone: bool
-    ) -> tuple[Bend, Tensor | float]:
-        """The matrix in the output of the model, and the mass of the chunk."""
-        if matrix == "gauss-newton":
-            value, mass = self._reduced(output, y, alone=alone)
-            return output_hessian(value, output, create_graph=output.grad_fn is not None), mass
-        loss = likelihood(self.loss)
-        total, mass = summed(loss, output, y)
-        if matrix == "fisher":
-            return output_fisher(loss, output, y), mass
-        if output.shape[:1] != (len(x),):
-            raise ValueError(
-                f"the model makes an output of shape {tuple(output.shape)} from {len(x)} examples; "
-                "the empirical Fisher matrix needs one row per example"
-            )
-        (gradient,) = torch.autograd.grad(total, output, create_graph=True)
-        return output_empirical_fisher(gradient), mass
 
     def _mean_and_gradients(
         self, leaves: tuple[Tensor, ...], batch: Batch | None, create_graph: bool
@@ -441,56 +404,12 @@ class EmpiricalRisk:
         return batch if isinstance(batch, tuple) else self.data.batch(batch)
 
 
-def summed(
-    loss: Callable[[Tensor, Tensor], Tensor], output: Tensor, y: Tensor
-) -> tuple[Tensor, Tensor | float]:
-    """The loss of a chunk added up, and what the chunk adds to the divisor of the mean.
-
-    Raises:
-        ValueError: a torch.nn loss weights or ignores targets: its mean does not say by what it
-            was divided.
-    """
-    if isinstance(loss, Loss) and loss.reduction != "sum":
-        values, mass = loss.terms(output, y)
-        return values.sum(), mass
-    if getattr(loss, "reduction", "mean") == "sum":
-        return scalar(loss(output, y)), 0.0
-    if isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss) and (
-        loss.weight is not None or bool((y == loss.ignore_index).any())
-    ):
-        name = type(loss).__name__
-        raise ValueError(
-            f"torch.nn.{name} with weighted or ignored targets cannot be averaged over chunks; "
-            f"give gradus.{name}, with the same arguments"
-        )
-    return scalar(loss(output, y)) * len(y), float(len(y))
-
-
-def averaged(total: Tensor, masses: Sequence[Tensor | float]) -> Tensor:
-    """The sum over all chunks, as the mean over them; a loss that is a sum stays one."""
-    mass = sum(masses)
-    return total if isinstance(mass, float) and mass == 0 else mean(total, mass)
-
-
-def scalar(value: Tensor) -> Tensor:
-    """Refuse a loss that is not one number."""
-    if value.dim() != 0:
-        raise ValueError(f"a loss must give one number, but it gave shape {tuple(value.shape)}")
-    return value
-
-
 def _entries(w: Tensor | Tensors) -> tuple[Tensor, ...]:
     return w.values if isinstance(w, Tensors) else (w,)
 
 
 def _of_the_form_of(w: Point, entries: tuple[Tensor, ...]) -> Point:
     return Tensors(entries) if isinstance(w, Tensors) else entries[0]
-
-
-def _share(masses: Sequence[Tensor | float], like: Tensor) -> Tensor | float:
-    """What makes a sum over all chunks their mean; 1 for a loss that is a sum."""
-    mass = sum(masses)
-    return 1.0 if isinstance(mass, float) and mass == 0 else mean(like.detach().new_ones(()), mass)
 
 
 def _flat(w: Tensor | Tensors) -> Tensor:

@@ -9,11 +9,11 @@ import torch
 from torch import Size, Tensor
 
 from gradus.errors import InputError
+from gradus.risk.chunks import Mass
 from gradus.risk.curvature.products import Entries, Product
 from gradus.risk.tensors import Tensors
 
 Point = TypeVar("Point", Tensor, Tensors)
-Mass = Tensor | float
 
 LIMIT = 4 * 10**9
 """The largest matrix that is formed unless asked otherwise, in bytes."""

@@ -1,0 +1,56 @@
+"""How the mean loss over data is added up from chunks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from gradus.risk.losses import Loss, mean
+
+Mass = Tensor | float
+"""What a chunk adds to the divisor of the mean; of a loss that is a sum, 0."""
+
+
+def summed(
+    loss: Callable[[Tensor, Tensor], Tensor], output: Tensor, y: Tensor
+) -> tuple[Tensor, Mass]:
+    """The loss of a chunk added up, and what the chunk adds to the divisor of the mean.
+
+    Raises:
+        ValueError: a torch.nn loss weights or ignores targets: its mean does not say by what it
+            was divided.
+    """
+    if isinstance(loss, Loss) and loss.reduction != "sum":
+        values, mass = loss.terms(output, y)
+        return values.sum(), mass
+    if getattr(loss, "reduction", "mean") == "sum":
+        return scalar(loss(output, y)), 0.0
+    if isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss) and (
+        loss.weight is not None or bool((y == loss.ignore_index).any())
+    ):
+        name = type(loss).__name__
+        raise ValueError(
+            f"torch.nn.{name} with weighted or ignored targets cannot be averaged over chunks; "
+            f"give gradus.{name}, with the same arguments"
+        )
+    return scalar(loss(output, y)) * len(y), float(len(y))
+
+
+def averaged(total: Tensor, masses: Sequence[Mass]) -> Tensor:
+    """The sum over all chunks, as the mean over them; a loss that is a sum stays one."""
+    mass = sum(masses)
+    return total if isinstance(mass, float) and mass == 0 else mean(total, mass)
+
+
+def scalar(value: Tensor) -> Tensor:
+    """Refuse a loss that is not one number."""
+    if value.dim() != 0:
+        raise ValueError(f"a loss must give one number, but it gave shape {tuple(value.shape)}")
+    return value
+
+
+def share(masses: Sequence[Mass], like: Tensor) -> Mass:
+    """What makes a sum over all chunks their mean; 1 for a loss that is a sum."""
+    mass = sum(masses)
+    return 1.0 if isinstance(mass, float) and mass == 0 else mean(like.detach().new_ones(()), mass)

@@ -1,0 +1,95 @@
+"""What does one chunk of the data add to a matrix of second derivatives of a risk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from gradus.risk.chunks import Mass, scalar, summed
+from gradus.risk.curvature.functions import Matrix
+from gradus.risk.curvature.matrix import Summand
+from gradus.risk.curvature.outputs import (
+    likelihood,
+    output_empirical_fisher,
+    output_fisher,
+    output_hessian,
+)
+from gradus.risk.curvature.products import (
+    Bend,
+    Entries,
+    TwiceDifferentiable,
+    gauss_newton_product,
+    hessian_product,
+)
+
+ROWS = 16384
+"""Rows of a matrix times examples that are evaluated at once: 32 MB in a layer of 512, float32."""
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+
+
+def of_chunk(
+    matrix: Matrix,
+    model: Callable[[], Tensor],
+    leaves: Entries,
+    loss: LossFunction,
+    y: Tensor,
+    *,
+    examples: int,
+    alone: bool,
+    create_graph: bool,
+) -> Summand:
+    """What a chunk adds to the matrix of a mean loss, before it is divided.
+
+    Args:
+        matrix: "hessian", "gauss-newton", "fisher" or "empirical-fisher".
+        model: evaluates the model on the chunk, at the leaves.
+        leaves: the parameters.
+        loss: of the output and y.
+        y: the targets of the chunk.
+        examples: how many there are.
+        alone: whether there is no other chunk: any loss will do, undivided.
+        create_graph: whether products will be differentiated in the leaves.
+
+    Raises:
+        ValueError: the loss has no such matrix, or cannot be averaged over chunks.
+    """
+    layers = TwiceDifferentiable(() if create_graph else leaves)
+    with layers, sdpa_kernel(SDPBackend.MATH):  # no other attention has a second derivative
+        output = model()
+    if matrix == "hessian":
+        value, mass = _reduced(loss, output, y, alone)
+        product = hessian_product(value, leaves, layers, create_graph=create_graph)
+    else:
+        at = output if create_graph else output.detach().requires_grad_()
+        bend, mass = _bend(matrix, loss, at, y, examples, alone)
+        product = gauss_newton_product(output, leaves, bend, layers, create_graph=create_graph)
+    return Summand(product, mass, rows=max(1, min(256, ROWS // examples)))
+
+
+def _bend(
+    matrix: Matrix, loss: LossFunction, output: Tensor, y: Tensor, examples: int, alone: bool
+) -> tuple[Bend, Mass]:
+    """The matrix in the output of the model, and the mass of the chunk."""
+    if matrix == "gauss-newton":
+        value, mass = _reduced(loss, output, y, alone)
+        return output_hessian(value, output, create_graph=output.grad_fn is not None), mass
+    negative_log = likelihood(loss)
+    total, mass = summed(negative_log, output, y)
+    if matrix == "fisher":
+        return output_fisher(negative_log, output, y), mass
+    if output.shape[:1] != (examples,):
+        raise ValueError(
+            f"the model makes an output of shape {tuple(output.shape)} from {examples} examples; "
+            "the empirical Fisher matrix needs one row per example"
+        )
+    (gradient,) = torch.autograd.grad(total, output, create_graph=True)
+    return output_empirical_fisher(gradient), mass
+
+
+def _reduced(loss: LossFunction, output: Tensor, y: Tensor, alone: bool) -> tuple[Tensor, Mass]:
+    """The loss of a chunk and its mass; where there is no other, simply the loss."""
+    return (scalar(loss(output, y)), 0.0) if alone else summed(loss, output, y)
