@@ -54,9 +54,15 @@ class Counting(Function):
 
     products = 0
 
-    def hvp(self, w, v, batch=None):
-        self.products += 1
-        return super().hvp(w, v, batch)
+    def curvature_at(self, w, batch=None):
+        curvature, counting = super().curvature_at(w, batch), self
+
+        class Counted:
+            def __matmul__(self, v):
+                counting.products += 1
+                return curvature @ v
+
+        return Counted()
 
     def hessian(self, w, batch=None, **limit):
         raise AssertionError("Newton-CG forms no matrix")

@@ -38,7 +38,8 @@ class Watched:
         self.risk = risk
         self.seen = Seen() if seen is None else seen
         self.penalty = risk.penalty
-        self.hvp, self.hessian, self.gauss_newton = risk.hvp, risk.hessian, risk.gauss_newton
+        self.hvp, self.curvature_at = risk.hvp, risk.curvature_at
+        self.hessian, self.gauss_newton = risk.hessian, risk.gauss_newton
 
     @cached_property
     def smooth(self) -> Watched:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
-from gradus.risk.empirical import averaged, summed
+from gradus.risk.chunks import averaged, summed
 from gradus.risk.losses import Loss
 
 CHUNK = 2000

@@ -12,7 +12,7 @@ from gradus.methods.hyperparameters import Number, is_set, require, require_whol
 from gradus.methods.line_search import Search, require_line_search, step_along
 from gradus.methods.method import Batch, Oracle, Point
 from gradus.methods.schedules import LearningRate, learning_rate, require_learning_rate
-from gradus.methods.second_order import Count, SecondOrder, dot
+from gradus.methods.second_order import Count, SecondOrder, dot, products_at
 from gradus.risk.tensors import zeros_like
 
 
@@ -77,9 +77,10 @@ class NewtonCG(SecondOrder):
         """Along the direction that conjugate gradients find."""
         alpha = learning_rate(self.lr, state.step)
         value, g = f.value_and_gradient(w, batch)
+        hessian_times = products_at(f, w, batch)
 
         def product(v: Point) -> Point:
-            bent = f.hvp(w, v, batch)
+            bent = hessian_times(v)
             return bent + self.damping * v if is_set(self.damping) else bent
 
         p = _conjugate_gradients(product, g, self.max_iterations)

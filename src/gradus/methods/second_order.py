@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, final
 
@@ -103,6 +104,14 @@ def dot(a: Point, b: Point) -> Tensor:
     return product
 
 
+def products_at(f: Oracle, w: Point, batch: Batch) -> Callable[[Point], Point]:
+    """The product with the Hessian at w, by one graph for all of them where the oracle keeps it."""
+    if hasattr(f, "curvature_at"):
+        curvature = f.curvature_at(w, batch)
+        return lambda v: curvature @ v
+    return lambda v: f.hvp(w, v, batch)
+
+
 def require_matrices(w: Point, matrices: int, what: str) -> None:
     """Refuse to hold so many matrices ``[d, d]`` at once where that is more than there is room for.
 
@@ -136,7 +145,10 @@ def solved(matrix: Tensor, g: Tensor) -> Tensor | None:
     pivots, rounding = factor.diagonal().square(), rounding_of(working)
     if info > 0 or (pivots <= rounding * working.diagonal()).any():
         return None
-    return torch.cholesky_solve(g.to(working.dtype).unsqueeze(1), factor).squeeze(1).to(g.dtype)
+    # Not by cholesky_solve, which copies the factor.
+    half = torch.linalg.solve_triangular(factor, g.to(working.dtype).unsqueeze(1), upper=False)
+    solution: Tensor = torch.linalg.solve_triangular(factor.mT, half, upper=True)
+    return solution.squeeze(1).to(g.dtype)
 
 
 def rounding_of(matrix: Tensor) -> float:

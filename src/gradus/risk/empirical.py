@@ -17,7 +17,7 @@ from gradus.risk.curvature.products import hessian_product
 from gradus.risk.penalties import Penalty
 from gradus.risk.tensors import Tensors
 
-__all__ = ["Batch", "EmpiricalRisk", "Examples", "Indices", "Pair", "averaged", "summed"]
+__all__ = ["Batch", "EmpiricalRisk", "Examples", "Indices", "Pair"]
 
 Point = TypeVar("Point", Tensor, Tensors)
 Indices = Tensor | slice
