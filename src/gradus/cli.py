@@ -17,7 +17,13 @@ from gradus.errors import InputError
 if TYPE_CHECKING:
     from gradus.runs.spec import RunSpec
 
-DONE, WRONG, DIVERGED, INTERRUPTED = 0, 2, 3, 130
+DONE, WRONG, ENDED_EARLY, INTERRUPTED = 0, 2, 3, 130
+EXIT_CODES = {
+    "finished": DONE,
+    "diverged": ENDED_EARLY,
+    "stopped": ENDED_EARLY,
+    "interrupted": INTERRUPTED,
+}
 
 TRAIN_EXAMPLES = """\b
 Examples:
@@ -112,7 +118,7 @@ def train(
                     observe=live.observe,
                 )
             report.close(run)
-    return {"finished": DONE, "diverged": DIVERGED, "interrupted": INTERRUPTED}[run.status]
+    return EXIT_CODES[run.status]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

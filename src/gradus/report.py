@@ -160,6 +160,9 @@ def ending(run: Run) -> None:
             style="red",
             soft_wrap=True,
         )
+    if run.status == "stopped":
+        why = run.summary["stopped"]
+        _stderr().print(f"gradus: stopped at {why}", style="red", soft_wrap=True)
     if run.status == "interrupted":
         steps = run.summary["steps"]
         _stderr().print(f"gradus: interrupted at step {steps}", style="red", soft_wrap=True)

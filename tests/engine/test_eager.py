@@ -15,14 +15,20 @@ from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
 from gradus.engine import eager
 from gradus.engine.job import Divergence, Job, Outcome, Row
+from gradus.errors import NotPositiveDefiniteError
 from gradus.methods import (
+    LBFGS,
     SGD,
     Adam,
     Cosine,
+    GradientAtIterate,
     GradientDescent,
     InverseTime,
+    LevenbergMarquardt,
     Method,
     Nesterov,
+    Newton,
+    NewtonCG,
     Polyak,
     Warmup,
 )
@@ -294,6 +300,68 @@ def test_the_test_pass_is_in_eval_mode_and_training_in_train_mode():
     model.eval()
     eager.execute(job(model=model, sampling="sequential", epochs=2))
     assert modes == 2 * [(True, 6), (True, 6), (True, 6), (True, 2), (False, 7)]
+
+
+SECOND_ORDER = [
+    NewtonCG(max_iterations=3),
+    NewtonCG(lr=1000.0, max_iterations=3),
+    LBFGS(),
+    LevenbergMarquardt(),
+    Newton(saddle_free=True, damping=1.0, line_search="backtracking"),
+]
+
+
+@pytest.mark.parametrize("method", SECOND_ORDER, ids=lambda method: type(method).__name__)
+def test_what_a_line_search_tries_does_not_move_running_statistics(method):
+    model = fresh(lambda: nn.Linear(FEATURES, 3), lambda: nn.BatchNorm1d(3))
+    outcome = eager.execute(job(model=model, method=method, sampling="full", epochs=4))
+    assert outcome.step == 4
+    assert model[1].num_batches_tracked == 4
+
+
+@pytest.mark.parametrize("method", SECOND_ORDER, ids=lambda method: type(method).__name__)
+def test_all_evaluations_of_a_step_drop_the_same_units(method):
+    """With other units in every evaluation, f would seem to rise along directions of descent."""
+    model = fresh(lambda: nn.Linear(FEATURES, 8), lambda: nn.Dropout(0.5), lambda: nn.Linear(8, 3))
+    watched = job(model=model, method=method, sampling="full", epochs=1)
+    run = eager._Execution(watched, lambda progress: None)
+    model.train()
+    f, w = run.oracle, run.w
+    f.seen.point = None
+    value, g = f.value_and_gradient(w)
+    values, gradients = [f.value(w), f.value_and_gradient(w)[0]], [f.gradient(w)]
+    assert all(torch.equal(again, value) for again in values)
+    assert all(torch.equal(again.flat(), g.flat()) for again in gradients)
+    products = f.hvp(w, g).flat(), (f.curvature_at(w) @ g).flat(), f.hessian(w) @ g.flat()
+    close(torch.stack(products), products[0].expand(3, -1))
+    f.seen.point = None
+    assert not torch.equal(f.value_and_gradient(w)[0], value)
+
+
+def test_a_method_that_cannot_go_on_keeps_what_it_has_done():
+    class Stopping(GradientAtIterate):
+        lr = 0.1
+
+        def init(self, w):
+            return 0
+
+        def update(self, w, g, state):
+            if state == 2:
+                raise NotPositiveDefiniteError("step 2: no further")
+            return w - self.lr * g, state + 1
+
+    stopping = job(method=Stopping(), sampling="full", epochs=5, log_every=1)
+    outcome = eager.execute(stopping)
+    assert (outcome.status, outcome.stopped) == ("stopped", "step 2: no further")
+    assert (outcome.step, len(outcome.history), len(outcome.evaluation)) == (2, 2, 2)
+    two_steps = job(method=GradientDescent(0.1), sampling="full", epochs=2)
+    eager.execute(two_steps)
+    close(where(stopping.model), where(two_steps.model))
+
+
+def test_a_method_that_cannot_begin_is_refused():
+    with pytest.raises(NotPositiveDefiniteError, match=r"^step 0: the Hessian is"):
+        eager.execute(job(method=Newton(), sampling="full"))
 
 
 def dropout_losses(seed, epochs, sampling="full", before=0):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 from pydantic import ValidationError
@@ -50,6 +51,8 @@ def test_names_agree_with_the_rooms_that_own_them():
 @pytest.mark.parametrize("schedule", OPTIONS["schedule"])
 def test_every_method_is_built_with_every_schedule(method, schedule):
     needed = {"step": {"decay_every": 5}, "inverse-time": {"gamma": 0.5}}.get(schedule, {})
+    if method == "proximal-gradient":
+        needed |= {"penalty": "l1", "strength": 0.1}
     spec = RunSpec(method=method, schedule=schedule, lr=0.25, warmup=2, **needed)
     built = spec.build_method(steps=10)
     assert type(built).__name__ == CLASSES["method"][method]
@@ -126,6 +129,72 @@ def test_changes_to_a_file_take_the_options_of_a_changed_choice_with_them(tmp_pa
     (tmp_path / "run.toml").write_text('method = "sgd"\nlr = 0.5\nmomentum = 0.9\nepochs = 3\n')
     spec = RunSpec.read_file(tmp_path / "run.toml", {"method": "adam"})
     assert (spec.method, spec.lr, spec.momentum, spec.epochs) == ("adam", 0.5, None, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "method", "expected"),
+    [
+        ({"method": "sgd"}, "lbfgs", ("full", None, 1.0)),
+        ({"method": "lbfgs"}, "sgd", ("shuffle", 16, 0.001)),
+        ({"method": "sgd", "batch_size": 64, "lr": 0.5}, "lbfgs", ("shuffle", 64, 0.5)),
+        ({"method": "adam"}, "adagrad", ("shuffle", 16, 0.01)),
+        ({"method": "lbfgs", "sampling": "sequential"}, "newton", ("sequential", 16, 1.0)),
+        ({"method": "sgd", "momentum": 0.9}, "sgd", ("shuffle", 16, 0.001)),
+    ],
+)
+def test_another_method_takes_its_own_defaults_for_what_stood_at_the_old_ones(
+    tmp_path, options, method, expected
+):
+    (tmp_path / "run.json").write_text(f'{{"spec": {RunSpec(**options).model_dump_json()}}}')
+    spec = RunSpec.read_file(tmp_path / "run.json", {"method": method})
+    assert (spec.sampling, spec.batch_size, spec.lr) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "inner"),
+    [
+        (
+            {"method": "adam", "penalty": "l1", "strength": 0.1, "proximal": True},
+            "Proximal",
+            "Adam",
+        ),
+        ({"method": "adam", "penalty": "l1", "strength": 0.1}, "Adam", None),
+        (
+            {"method": "proximal-gradient", "penalty": "l2", "strength": 0.1, "proximal": True},
+            "ProximalGradient",
+            None,
+        ),
+    ],
+)
+def test_a_penalty_is_taken_by_its_proximal_step_where_that_is_asked(options, kind, inner):
+    method = RunSpec(**options).build_method(steps=1)
+    assert type(method).__name__ == kind
+    assert inner is None or type(method.method).__name__ == inner
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"method": "proximal-gradient"}, "proximal-gradient needs --penalty: l1 | l2"),
+        (
+            {"method": "lbfgs", "penalty": "l1", "strength": 0.1, "proximal": True},
+            "--proximal needs a first-order method, which lbfgs is not",
+        ),
+        ({"proximal": True}, "--proximal needs --penalty: l1"),
+        ({"method": "newton", "damping": -1}, "--damping must be a finite number >= 0"),
+        ({"method": "lbfgs", "line_search": "wolfe"}, "--line-search wolfe: choose none"),
+        ({"method": "lbfgs", "history": 0}, "--history must be a whole number >= 1"),
+    ],
+)
+def test_what_does_not_go_with_a_method_is_refused(options, said):
+    with pytest.raises(InputError, match=re.escape(said)):
+        RunSpec.read(options)
+
+
+@pytest.mark.parametrize("line_search", ["none", "backtracking", "strong-wolfe"])
+def test_line_searches_are_named(line_search):
+    method = RunSpec(method="newton", line_search=line_search).build_method(steps=1)
+    assert method.line_search == (None if line_search == "none" else line_search)
 
 
 @pytest.mark.parametrize(

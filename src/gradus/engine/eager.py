@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,7 +16,10 @@ from torch import Tensor
 
 from gradus.engine.evaluate import evaluate
 from gradus.engine.job import Divergence, Evaluation, Job, Outcome, Progress, Report, Row
+from gradus.errors import NotPositiveDefiniteError
 from gradus.methods.schedules import learning_rate
+from gradus.methods.second_order import SecondOrder
+from gradus.risk.curvature import Curvature
 from gradus.risk.empirical import Batch, EmpiricalRisk
 from gradus.risk.tensors import Tensors
 
@@ -25,44 +30,99 @@ class Seen:
 
     point: Tensors | None = None
     loss: Tensor = field(default_factory=lambda: torch.tensor(math.nan))
+    seed: int = 0
+    """Of what is random in the model, the same for all evaluations of the step."""
 
 
 class Watched:
     """The risk as the method sees it, remembering the first evaluation of every step.
 
     The engine records the loss that the first gradient came with: nothing is evaluated twice, and
-    what a line search tries afterwards is not taken for the loss of the step.
+    what a line search tries afterwards is not taken for the loss of the step. For the same reason
+    only the first evaluation moves the running statistics of layers such as batch normalisation.
+
+    Args:
+        moving: the risk whose evaluations move running statistics.
+        resting: the same risk, whose evaluations change nothing.
+        repeats: whether the method evaluates f more than once a step. Dropout then draws the same
+            units in all evaluations of a step, so that they are evaluations of one function.
+        seen: shared with the risk that this one is a part of.
     """
 
-    def __init__(self, risk: EmpiricalRisk, seen: Seen | None = None) -> None:
-        self.risk = risk
+    def __init__(
+        self,
+        moving: EmpiricalRisk,
+        resting: EmpiricalRisk,
+        *,
+        repeats: bool,
+        seen: Seen | None = None,
+    ) -> None:
+        self.moving, self.resting, self.repeats = moving, resting, repeats
         self.seen = Seen() if seen is None else seen
-        self.penalty = risk.penalty
-        self.hvp, self.curvature_at = risk.hvp, risk.curvature_at
-        self.hessian, self.gauss_newton = risk.hessian, risk.gauss_newton
+        self.penalty = moving.penalty
 
     @cached_property
     def smooth(self) -> Watched:
         """The risk without its penalty, watched by the same eyes."""
-        return self if self.penalty is None else Watched(self.risk.smooth, self.seen)
-
-    def value(self, w: Tensors, batch: Batch | None = None) -> Tensor:
-        """F at w."""
-        return self.risk.value(w, batch)
+        if self.penalty is None:
+            return self
+        parts = self.moving.smooth, self.resting.smooth
+        return Watched(*parts, repeats=self.repeats, seen=self.seen)
 
     def gradient(self, w: Tensors, batch: Batch | None = None) -> Tensors:
         """The gradient of f at w."""
-        loss, g = self.risk.loss_and_gradient(w, batch)
-        if self.seen.point is None:
-            self.seen.point, self.seen.loss = w, loss
-        return g
+        return self._loss_and_gradient(w, batch)[1]
 
     def value_and_gradient(self, w: Tensors, batch: Batch | None = None) -> tuple[Tensor, Tensors]:
         """F and its gradient at w."""
-        loss, g = self.risk.loss_and_gradient(w, batch)
-        if self.seen.point is None:
-            self.seen.point, self.seen.loss = w, loss
+        loss, g = self._loss_and_gradient(w, batch)
         return (loss if self.penalty is None else loss + self.penalty.value(w)), g
+
+    def value(self, w: Tensors, batch: Batch | None = None) -> Tensor:
+        """F at w."""
+        with self._random():
+            return self.resting.value(w, batch)
+
+    def hvp(self, w: Tensors, v: Tensors, batch: Batch | None = None) -> Tensors:
+        """The Hessian of f at w, times v."""
+        with self._random():
+            return self.resting.hvp(w, v, batch)
+
+    def curvature_at(self, w: Tensors, batch: Batch | None = None) -> Curvature[Tensors]:
+        """The Hessian of f at w, for many products."""
+        with self._random():
+            return self.resting.curvature_at(w, batch)
+
+    def hessian(self, w: Tensors, batch: Batch | None = None) -> Tensor:
+        """The Hessian of f at w."""
+        with self._random():
+            return self.resting.hessian(w, batch)
+
+    def gauss_newton(self, w: Tensors, batch: Batch | None = None) -> Tensor:
+        """The Gauss-Newton matrix of f at w."""
+        with self._random():
+            return self.resting.gauss_newton(w, batch)
+
+    def _loss_and_gradient(self, w: Tensors, batch: Batch | None = None) -> tuple[Tensor, Tensors]:
+        if self.seen.point is not None:
+            with self._random():
+                return self.resting.loss_and_gradient(w, batch)
+        if self.repeats:
+            self.seen.seed = int(torch.randint(2**62, ()))
+        with self._random():
+            loss, g = self.moving.loss_and_gradient(w, batch)
+        self.seen.point, self.seen.loss = w, loss
+        return loss, g
+
+    @contextmanager
+    def _random(self) -> Iterator[None]:
+        """What the model draws within is what it drew before in this step."""
+        if not self.repeats:
+            yield
+            return
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seen.seed)
+            yield
 
 
 def execute(job: Job, report: Report = lambda progress: None) -> Outcome:
@@ -72,8 +132,12 @@ def execute(job: Job, report: Report = lambda progress: None) -> Outcome:
     its step is accepted; elsewhere, where looking means waiting for the device, at every logged
     row and at the end of the epoch.
 
-    A run ends early as ``diverged`` at the first loss that is not finite, and as ``interrupted``
-    on KeyboardInterrupt; what it has recorded until then is kept.
+    A run ends early as ``diverged`` at the first loss that is not finite, as ``stopped`` where the
+    method cannot take its next step, and as ``interrupted`` on KeyboardInterrupt; what it has
+    recorded until then is kept.
+
+    Raises:
+        NotPositiveDefiniteError: the method cannot even take its first step.
     """
     return _Execution(job, report).run()
 
@@ -87,8 +151,8 @@ class _Execution:
         self.test = job.test.to(device=job.device, dtype=job.dtype)
         train = job.train.to(device=job.device, dtype=job.dtype)
         self.risk = EmpiricalRisk(self.model, job.loss, train, job.penalty, update_buffers=True)
-        self.resting = EmpiricalRisk(self.model, job.loss, train)
-        self.oracle = Watched(self.risk)
+        self.resting = EmpiricalRisk(self.model, job.loss, train, job.penalty)
+        self.oracle = Watched(self.risk, self.resting, repeats=isinstance(job.method, SecondOrder))
         self.looks_at_every_step = job.device.type == "cpu"
         self.outcome = Outcome()
         self.w = self.risk.parameters
@@ -102,7 +166,7 @@ class _Execution:
                 self.risk.assign(self.w)
                 if train_loss is not None:
                     self._test(epoch, train_loss)
-                if self.outcome.status == "diverged":
+                if self.outcome.status != "finished":
                     break
         except KeyboardInterrupt:
             self.risk.assign(self.w)
@@ -121,7 +185,13 @@ class _Execution:
             for index, batch in enumerate(job.sampling.epoch(epoch - 1, device=job.device)):
                 size = batch.stop - batch.start if isinstance(batch, slice) else len(batch)
                 self.oracle.seen.point = None
-                w, state = job.method.step(self.oracle, self.w, self.state, batch)
+                try:
+                    w, state = job.method.step(self.oracle, self.w, self.state, batch)
+                except NotPositiveDefiniteError as error:
+                    if outcome.step == 0:
+                        raise
+                    outcome.status, outcome.stopped = "stopped", str(error)
+                    return None
                 seen.append(self.oracle.seen.loss)
                 sizes.append(size)
                 logged = index % job.log_every == 0

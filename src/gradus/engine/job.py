@@ -16,7 +16,7 @@ from gradus.methods.method import Method
 from gradus.risk.losses import Loss
 from gradus.risk.penalties import Penalty
 
-Status = Literal["finished", "diverged", "interrupted"]
+Status = Literal["finished", "diverged", "stopped", "interrupted"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +108,8 @@ class Outcome:
     history: list[Row] = field(default_factory=list)
     evaluation: list[Evaluation] = field(default_factory=list)
     divergence: Divergence | None = None
+    stopped: str | None = None
+    """Why the method could not take its next step."""
     train_seconds: float = 0.0
     test_seconds: float = 0.0
 

@@ -120,7 +120,7 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: an option does not belong to the choice made, or one that it needs is missing.
     """
     values = {name: value for name, value in given.items() if value is not None}
-    if values.get("method") in ON_ALL_DATA and "batch_size" not in values:
+    if str(values.get("method")) in ON_ALL_DATA and "batch_size" not in values:
         values.setdefault("sampling", "full")
     for choice, table in OPTIONS.items():
         chosen = values.get(choice, DEFAULT_CHOICES[choice])
@@ -143,14 +143,35 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with some changes; what belonged to a choice that is changed goes with it."""
+    """The options with some changes.
+
+    What belonged to a choice that is changed goes with it: options that the new one does not
+    have, and those that stood at the default of the old one.
+    """
     kept = dict(values)
     for choice in OPTIONS.keys() & changes.keys():
+        old = str(values.get(choice, DEFAULT_CHOICES[choice]))
+        if changes[choice] == old:
+            continue
         table = OPTIONS[choice]
-        accepted = table.get(str(changes[choice]), {})
-        for option in {option for options in table.values() for option in options} - set(accepted):
-            kept.pop(option, None)
+        accepted, usual = table.get(str(changes[choice]), {}), table.get(old, {})
+        for option in {option for options in table.values() for option in options}:
+            given = kept.get(option)
+            given = tuple(given) if isinstance(given, list) else given
+            if option not in accepted or given == usual.get(option):
+                kept.pop(option, None)
+        if choice == "method" and _sees_usual_data(old, kept):
+            kept.pop("sampling", None)
+            kept.pop("batch_size", None)
     return {**kept, **changes}
+
+
+def _sees_usual_data(method: str, values: Mapping[str, Any]) -> bool:
+    """Whether the examples of a step are those that the method sees by default."""
+    sampling = "full" if method in ON_ALL_DATA else DEFAULT_CHOICES["sampling"]
+    batch_size = OPTIONS["sampling"][sampling].get("batch_size")
+    usual = {"sampling": sampling, "batch_size": batch_size}
+    return all(values.get(option, default) == default for option, default in usual.items())
 
 
 def flag(option: str) -> str:

@@ -81,7 +81,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """``finished``, ``diverged`` or ``interrupted``."""
+        """``finished``, ``diverged``, ``stopped`` or ``interrupted``."""
         return str(self.summary["status"])
 
     @cached_property

@@ -40,8 +40,9 @@ def train(
 ) -> Run:
     """Train what the spec says and keep its record.
 
-    The global random state is left as it was. A run that diverges, or is interrupted from the
-    keyboard, is returned with what was recorded until then; ``status`` says so.
+    The global random state is left as it was. A run that diverges, whose method cannot take its
+    next step, or that is interrupted from the keyboard, is returned with what was recorded until
+    then; ``status`` says so.
 
     Args:
         spec: what determines the run.
@@ -126,6 +127,7 @@ def _record(
         "steps": outcome.step,
         "samples": outcome.samples,
         "final": outcome.evaluation[-1]._asdict() if outcome.evaluation else None,
+        "stopped": outcome.stopped,
         "divergence": outcome.divergence and _divergence(spec, split, outcome.divergence),
         "data": {
             "description": split.description,
