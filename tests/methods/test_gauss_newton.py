@@ -12,6 +12,7 @@ import gradus
 from gradus import EmpiricalRisk, minimize
 from gradus.errors import NotPositiveDefiniteError
 from gradus.methods.gauss_newton import GaussNewton, LevenbergMarquardt
+from gradus.methods.line_search import ROUNDING
 from gradus.methods.newton import Newton
 from gradus.risk.function import LeastSquares
 from gradus.risk.penalties import SquaredL2
@@ -185,6 +186,22 @@ class TestLevenbergMarquardt:
         path = minimize(curve_fit(), vector(*start), LevenbergMarquardt(damping=damping), steps=20)
         # To the rounding of a mean of 30 squares.
         assert (path.values.diff() <= 1e-15 * path.values[:-1]).all()
+
+    @pytest.mark.parametrize("lr", [1.0, 2.0, 2.5, 10.0])
+    def test_f_never_rises_by_more_than_its_rounding_whatever_the_learning_rate(self, lr):
+        """A step of more than twice the way to the minimum of the model leads uphill."""
+        risk = line_fit()
+        start = torch.linspace(-3, 3, risk.dimension, dtype=torch.float64)
+        path = minimize(risk, start, LevenbergMarquardt(lr), steps=40)
+        rounding = ROUNDING * torch.finfo(torch.float64).eps
+        assert (path.values.diff() <= rounding * path.values[:-1]).all()
+        assert path.values[-1] < path.values[0] / 2
+
+    def test_a_step_that_promises_a_rise_is_damped(self):
+        risk, start = line_fit(), torch.linspace(-3, 3, 5, dtype=torch.float64)
+        (_, _), (after, state) = walk(LevenbergMarquardt(2.5), risk, start, steps=1)
+        assert torch.equal(after, start)
+        assert state.damping == 1e-2
 
     def test_one_step_is_the_damped_one(self):
         risk, start = line_fit(), torch.zeros(5, dtype=torch.float64)

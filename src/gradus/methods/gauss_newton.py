@@ -114,9 +114,10 @@ class LevenbergMarquardt(SecondOrder):
     \end{aligned}$$
 
     The gain ratio $\rho$ compares what the step gained with what the quadratic model promised. A
-    step that would raise f is not taken (nor one to where f is not finite, nor one whose matrix
-    is singular to working precision): w stays, and the next step is shorter. A change of f that is
-    within its rounding counts as the one promised. $\mu$ is never taken smaller than what can be
+    step that would raise f is not taken (nor one that promises a rise, as with $\alpha_t > 2$, nor
+    one to where f is not finite, nor one whose matrix is singular to working precision): w stays,
+    and the next step is shorter. A change of f that is within its rounding counts as the one
+    promised. $\mu$ is never taken smaller than what can be
     seen beside the largest entry of the diagonal of G.
 
     f is an :class:`~gradus.EmpiricalRisk` or a :class:`~gradus.LeastSquares`; any
@@ -185,9 +186,9 @@ class LevenbergMarquardt(SecondOrder):
         after = w + like(w, p)
         numbers = torch.finfo(value.dtype)
         rounding = ROUNDING * numbers.eps * value.abs() + numbers.tiny
-        gained = value - f.value(after, batch) + rounding
-        promised = -dot(flat(g), p) - dot(p, matrix @ p) / 2 + rounding
-        gain = (gained / promised).item()
+        gained = value - f.value(after, batch)
+        promised = -dot(flat(g), p) - dot(p, matrix @ p) / 2
+        gain = ((gained + rounding) / (promised + rounding)).item() if promised >= 0 else 0.0
         if not gain >= 0.25:
             mu = 10 * mu
         elif gain > 0.75:
