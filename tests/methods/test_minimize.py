@@ -8,7 +8,7 @@ import torch
 import gradus
 from gradus import EmpiricalRisk, minimize
 from gradus.data.sampling import Sampling
-from gradus.methods import SGD, Adam, GradientDescent, Nesterov, Polyak
+from gradus.methods import LBFGS, SGD, Adam, GradientDescent, Nesterov, Newton, Polyak
 
 W0 = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
 
@@ -144,3 +144,18 @@ def test_an_f_that_does_not_depend_on_some_of_w_leaves_it_where_it_is():
     assert torch.equal(path.points[-1][2:], W0[2:])
     path = minimize(lambda w: 0.0 * w[0] + 3.0, W0, GradientDescent(0.1), steps=2)
     assert torch.equal(path.points[-1], W0)
+
+
+@pytest.mark.parametrize("method", [Adam(0.1), GradientDescent(0.1), Newton(), LBFGS()])
+def test_a_complex_start_is_refused_with_what_to_give_instead(method):
+    target = torch.tensor([1 + 2j, -0.5j])
+
+    def f(z):
+        return (z - target).abs().square().sum()
+
+    w0 = torch.zeros(2, dtype=torch.complex64)
+    with pytest.raises(TypeError, match=r"^w0 is complex, and .* torch\.view_as_real\(w0\)"):
+        minimize(f, w0, method, steps=1)
+    pairs = torch.view_as_real(w0).flatten()
+    path = minimize(lambda w: f(torch.view_as_complex(w.view(-1, 2))), pairs, method, steps=1)
+    assert path.values[1] < path.values[0]

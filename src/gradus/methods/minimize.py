@@ -59,6 +59,7 @@ def minimize(
         The points and the values of f there, with no batch: the risk on the whole data.
 
     Raises:
+        TypeError: w0 is complex.
         ValueError: fewer batches than steps, f is not a scalar, or a penalty is given beside a
             risk.
 
@@ -75,6 +76,11 @@ def minimize(
     """
     if steps < 0:
         raise ValueError(f"steps must be 0 or more, not {steps}")
+    if w0.is_complex():
+        raise TypeError(
+            "w0 is complex, and methods move real numbers: give torch.view_as_real(w0).flatten(), "
+            "and an f that takes torch.view_as_complex(w.view(-1, 2))"
+        )
     oracle: Oracle
     if hasattr(f, "gradient"):
         if penalty is not None:
