@@ -11,10 +11,11 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from gradus.errors import NotPositiveDefiniteError
+from gradus.errors import InputError, NotPositiveDefiniteError
 from gradus.methods.hyperparameters import Number
 from gradus.methods.method import Batch, Method, Oracle, Point, State
 from gradus.risk.curvature import require_memory
+from gradus.risk.penalties import L1, ElasticNet, Penalty
 from gradus.risk.tensors import Tensors
 
 
@@ -41,6 +42,10 @@ class SecondOrder(Method):
     ``[K, 1]`` the entry of that row. A vector ``[d]`` and :class:`~gradus.risk.tensors.Tensors`
     are one run.
 
+    A penalty with a kink wherever an entry of w is 0 (L1, ElasticNet with a part of it) is refused
+    by every step: its Hessian says nothing of the kink. L2 has one at w = 0 alone; elsewhere it is
+    smooth, and taken.
+
     The first evaluation of a step is f with its gradient, at w itself.
     """
 
@@ -63,7 +68,12 @@ class SecondOrder(Method):
 
     @final
     def step(self, f: Oracle, w: Point, state: State, batch: Batch = None) -> tuple[Point, State]:
-        """The next point and the next state, row by row for ``[K, d]``."""
+        """The next point and the next state, row by row for ``[K, d]``.
+
+        Raises:
+            InputError: f has a penalty with kinks.
+        """
+        _require_no_kinks(type(self).__name__, getattr(f, "penalty", None))
         if not _are_rows(w):
             return self.advance(f, w, state, batch)
         ends = [
@@ -72,6 +82,16 @@ class SecondOrder(Method):
         ]
         points, states = zip(*ends, strict=True)
         return torch.stack(points), Rows(state.step + 1, states)
+
+
+def _require_no_kinks(method: str, penalty: Penalty | None) -> None:
+    """Refuse a penalty whose kinks its Hessian does not show."""
+    if isinstance(penalty, L1) or (isinstance(penalty, ElasticNet) and penalty.l1_ratio > 0):
+        raise InputError(
+            f"{method} takes no penalty with kinks, as {type(penalty).__name__} has where entries "
+            "of w are 0: take ProximalGradient (--method proximal-gradient), or a first-order "
+            "method in Proximal (--proximal)"
+        )
 
 
 def _are_rows(w: Point) -> bool:
