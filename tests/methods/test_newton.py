@@ -13,6 +13,7 @@ import gradus
 from gradus import EmpiricalRisk, minimize
 from gradus.errors import InputError, NotPositiveDefiniteError
 from gradus.methods import Newton, StepDecay
+from gradus.methods.second_order import damped, not_positive_definite, solved
 from gradus.risk.function import Function
 from gradus.risk.penalties import SquaredL2
 from gradus.risk.tensors import Tensors
@@ -151,9 +152,11 @@ class TestWithoutAPositiveDefiniteHessian:
     @pytest.mark.parametrize(
         ("eigenvalues", "smallest", "enough"),
         [
-            ((3.0, -2.0, 1.0), "-2", "2"),
-            ((3.0, -2.0, -7.5), "-7.5", "7.5"),
-            ((-1e-3, 5.0, 1.0), "-0.001", "0.001"),
+            ((3.0, -2.0, 1.0), "-2", "2.1"),
+            ((3.0, -2.0, -7.5), "-7.5", "7.6"),
+            ((-1e-3, 5.0, 1.0), "-0.001", "0.0011"),
+            ((1.0, 5.0, -2.4498), "-2.45", "2.5"),
+            ((1.0, 5.0, -99.5), "-99.5", "1e+02"),
         ],
     )
     def test_an_indefinite_one_is_refused(self, eigenvalues, smallest, enough):
@@ -162,7 +165,7 @@ class TestWithoutAPositiveDefiniteHessian:
             minimize(f, vector(1.0, 2.0, 3.0), Newton(), steps=1)
         assert str(refusal.value) == (
             "step 0: the Hessian is not positive definite, its smallest eigenvalue is "
-            f"{smallest}: give damping above {enough}, saddle_free=True, or take NewtonCG"
+            f"{smallest}: give damping of at least {enough}, saddle_free=True, or take NewtonCG"
         )
         assert issubclass(NotPositiveDefiniteError, InputError)
 
@@ -171,6 +174,37 @@ class TestWithoutAPositiveDefiniteHessian:
         f = quadratic(rotated(vector(*eigenvalues))[0], torch.zeros(3, dtype=torch.float64))
         with pytest.raises(NotPositiveDefiniteError, match=r"^step 0: the Hessian is singular to"):
             minimize(f, vector(1.0, 2.0, 3.0), Newton(), steps=1)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+    @pytest.mark.parametrize("given", [0.0, 0.5, 0.9])
+    def test_the_damping_that_is_advised_is_enough(self, dtype, given):
+        """Over indefinite and singular matrices; given: the part of it that is damped already."""
+        random = torch.Generator().manual_seed(0)
+        for case in range(60):
+            d, scale = 1 + case % 12, 10.0 ** (case % 5 - 2)
+            factor = torch.randn(d, max(1, d - 1), generator=random, dtype=torch.float64)
+            signs = (
+                torch.ones(factor.shape[1])
+                if case % 2
+                else torch.randn(factor.shape[1], generator=random)
+            )
+            A = (scale * (factor * signs.to(factor)) @ factor.T).to(dtype)
+            g = torch.ones(d, dtype=dtype)
+            smallest = torch.linalg.eigvalsh(A.double())[0].item()
+            damping = given * max(0.0, -smallest)
+            matrix = damped(A, damping)
+            if solved(matrix, g) is not None:
+                continue
+            refusal = not_positive_definite("Hessian", matrix, damping, 0, "or not")
+            advised = re.search(r"of at least (\S+),", str(refusal))
+            assert solved(damped(A, float(advised[1])), g) is not None
+
+    def test_the_damping_that_is_advised_for_no_curvature_at_all_is_enough(self):
+        f, start = quadratic(torch.zeros(2, 2).double(), vector(0.0, 0.0)), vector(1.0, 2.0)
+        with pytest.raises(NotPositiveDefiniteError) as refusal:
+            minimize(f, start, Newton(), steps=1)
+        advised = float(re.search(r"of at least (\S+),", str(refusal.value))[1])
+        assert torch.equal(minimize(f, start, Newton(damping=advised), steps=1).points[1], start)
 
     def test_the_scales_of_the_entries_of_w_do_not_make_it_singular(self):
         scales = vector(1.0, 1e-6, 1e6)
@@ -193,7 +227,7 @@ class TestWithoutAPositiveDefiniteHessian:
     def test_the_smallest_eigenvalue_is_that_without_damping(self):
         f = quadratic(torch.diag(vector(1.0, -2.0)), vector(0.0, 0.0))
         with pytest.raises(
-            NotPositiveDefiniteError, match=r"eigenvalue is -2: give damping above 2,"
+            NotPositiveDefiniteError, match=r"eigenvalue is -2: give damping of at least 2\.1,"
         ):
             minimize(f, vector(1.0, 1.0), Newton(damping=1.5), steps=1)
         path = minimize(f, vector(1.0, 1.0), Newton(damping=2.5), steps=1)

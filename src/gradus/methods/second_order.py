@@ -183,9 +183,20 @@ def not_positive_definite(
     working = matrix.detach().to(torch.promote_types(matrix.dtype, torch.float32))
     eigenvalues = torch.linalg.eigvalsh(working) - float(damping)
     smallest, largest = eigenvalues[0].item(), eigenvalues.abs().max().item()
-    rounding = rounding_of(working) * largest
-    fault = "not positive definite" if smallest < -rounding else "singular to working precision"
+    rounding = rounding_of(working)
+    fault = "not positive definite"
+    if smallest >= -rounding * largest:
+        fault = "singular to working precision"
+    # Four times: the diagonal may be twice the largest eigenvalue, once it is damped, and what is
+    # read of the eigenvalues is rounded too; in half precision, so is the diagonal.
+    margin = 4 * (rounding + torch.finfo(matrix.dtype).eps) * (largest or 1.0)
     return NotPositiveDefiniteError(
         f"step {step}: the {name} is {fault}, its smallest eigenvalue is {smallest:.3g}: "
-        f"give damping above {max(-smallest, rounding):.2g}, {otherwise}"
+        f"give damping of at least {_rounded_up(max(-smallest, 0.0) + margin)}, {otherwise}"
     )
+
+
+def _rounded_up(number: float) -> str:
+    """A number > 0 in two digits, and no smaller than it is."""
+    unit = 10.0 ** (math.floor(math.log10(number)) - 1)
+    return f"{math.ceil(number / unit) * unit:.2g}"
