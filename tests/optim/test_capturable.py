@@ -3,6 +3,8 @@
 A number cannot be read from the "meta" device at all, so that a step taken there has read none.
 """
 
+import types
+
 import pytest
 import torch
 
@@ -117,6 +119,46 @@ def test_it_can_be_switched_on_across_a_checkpoint(name):
     assert continued.param_groups[0]["capturable"] is True
     drive(plain, params, seed=2)
     torch.testing.assert_close(drive(continued, later, seed=2), params, **TOLERANCE)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_tensor_put_where_an_equal_number_stood_is_read_by_the_graph(name):
+    """And not the number, which a graph would hold for good."""
+    optimizer, params = made(name, "cpu", capturable=True)
+    drive(optimizer, params, steps=1)
+    optimizer.param_groups[0]["lr"] = torch.tensor(0.1, dtype=torch.float64)
+    drive(optimizer, params, steps=1)
+    assert optimizer._followed[0].method.lr.dtype == torch.float64
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_counts_of_steps_that_began_on_the_host_move_beside_the_parameters(name, is_loaded):
+    optimizer, params = made(name, "meta", foreach=False)
+    for p in params:
+        optimizer.state[p]["step"] = torch.zeros(())
+    if is_loaded:
+        optimizer.load_state_dict(optimizer.state_dict())
+    else:
+        optimizer.step()
+    optimizer.param_groups[0]["capturable"] = True
+    drive(optimizer, params)
+    assert {state["step"].device.type for state in optimizer.state.values()} == {"meta"}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_capture_without_it_is_refused(name, monkeypatch):
+    """As in torch; here a stream that is capturing is feigned."""
+    cuda = types.SimpleNamespace(type="cuda")
+    stream = types.SimpleNamespace(is_capturing=lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: cuda)
+    monkeypatch.setattr(torch.accelerator, "current_stream", lambda *_: stream)
+    optimizer, params = made(name, "cpu")
+    stood = [p.clone() for p in params]
+    with pytest.raises(RuntimeError, match=f"graph capture .* {name} .*capturable is False"):
+        drive(optimizer, params, steps=1)
+    assert all(map(torch.equal, params, stood))
+    drive(*made(name, "cpu", capturable=True))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="a CUDA graph needs a CUDA device")

@@ -132,7 +132,7 @@ def test_the_keys_are_those_of_torch(name, options):
         for optimizer in optimizers:
             take(optimizer, steps=steps, seed=1)
         mine, torchs = (optimizer.state_dict() for optimizer in optimizers)
-        assert {at for at, held in mine["state"].items() if held} == torchs["state"].keys()
+        assert mine["state"].keys() == torchs["state"].keys()
         for at, held in torchs["state"].items():
             assert mine["state"][at].keys() == held.keys()
             for key, tensor in held.items():
@@ -299,6 +299,24 @@ def test_adam_decays_as_adamw_from_the_step_where_it_is_told_to():
     take(adam, seed=2)
     take(adamw, seed=2)
     assert_same(values(adam), values(adamw))
+
+
+@pytest.mark.parametrize("optim", [torch.optim, gradus.optim], ids=["torch", "ours"])
+@pytest.mark.parametrize(("begun_as", "decouples"), [("Adam", "AdamW"), ("AdamW", "Adam")])
+def test_adamw_decays_apart_whatever_it_loads_and_adam_as_the_checkpoint_says(
+    begun_as, decouples, optim
+):
+    """As in torch: Adam takes over how an AdamW decayed, AdamW never how an Adam did."""
+    options = {"lr": 0.1, "weight_decay": 0.5}
+    begun = getattr(optim, begun_as)(start(), **options, foreach=False)
+    take(begun, seed=1)
+    ends = []
+    for continued in (ours(decouples)(values(begun)), theirs(decouples)(values(begun))):
+        continued.load_state_dict(through_a_file(begun.state_dict()))
+        assert continued.param_groups[0]["decoupled_weight_decay"] is True
+        take(continued, seed=2)
+        ends.append(values(continued))
+    assert_same(*ends)
 
 
 # A model, as people train it.

@@ -149,6 +149,19 @@ def test_the_first_buffer_of_torchs_sgd_does_not_depend_on_its_gradient():
 
 
 @pytest.mark.parametrize("name", OPTIONS)
+def test_a_tensor_put_where_an_equal_number_stood_is_differentiated(name):
+    w = start().clone()
+    stepper = ours(name)([w], lr=0.1, differentiable=True)
+    w.grad = slope(w)
+    stepper.step()
+    lr = number(0.1)
+    stepper.param_groups[0]["lr"] = lr
+    w.grad = slope(w)
+    stepper.step()
+    assert torch.autograd.grad(w.sum(), lr)[0].abs() > 1e-6
+
+
+@pytest.mark.parametrize("name", OPTIONS)
 def test_a_parameter_that_is_a_leaf_is_refused_by_automatic_differentiation(name):
     """As in torch: it cannot be both where the path begins and where it ends."""
     w = start()

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -99,7 +100,7 @@ def test_a_refused_group_leaves_nothing_behind(name, option):
             group["momentum"] = 0.9
         refused(lambda g=group: optimizer.add_param_group(g), option, value, error)
         assert [dict(group) for group in optimizer.param_groups] == groups
-        assert list(optimizer.state) == [p]
+        assert added not in optimizer.state
     optimizer.add_param_group({"params": [added]})
     optimizer.step()
     assert not torch.equal(added, torch.ones(3))
@@ -189,6 +190,79 @@ def test_a_step_is_carried_out_in_one_way(name, ways):
     with pytest.raises(RuntimeError, match=message):
         optimizer.add_param_group({"params": [parameter()], ways[1]: True})
     assert len(optimizer.param_groups) == 1
+    optimizer.step()
+    for option in ways:
+        optimizer.param_groups[0][option] = True
+    with pytest.raises(RuntimeError, match=message):
+        optimizer.step()
+
+
+FLAGS = {
+    "SGD": ("nesterov",),
+    "Adam": ("amsgrad", "capturable"),
+    "AdamW": ("amsgrad", "capturable"),
+    "RMSprop": ("centered", "capturable"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_flag_is_true_or_false_and_never_text(name):
+    """Text that says no would count as yes. Foreach and fused may be None: undecided."""
+    for flag in (*FLAGS.get(name, ()), "maximize", "differentiable", "foreach", "fused"):
+        may_be_none = flag in ("foreach", "fused")
+        for value in ("False", "no", 1, 0.0, torch.tensor(True), *([] if may_be_none else [None])):
+            message = rf"^{flag} must be True(,| or) False( or None)?, not .*$"
+            with pytest.raises(TypeError, match=message):
+                ours(name)([parameter()], **{flag: value})
+            optimizer = ours(name)([parameter()])
+            with pytest.raises(TypeError, match=message):
+                optimizer.add_param_group({"params": [parameter()], flag: value})
+            optimizer.step()
+            right = optimizer.param_groups[0][flag]
+            optimizer.param_groups[0][flag] = value
+            with pytest.raises(TypeError, match=message):
+                optimizer.step()
+            optimizer.param_groups[0][flag] = right
+            optimizer.step()
+
+
+@pytest.mark.parametrize("value", [torch.tensor([0.1, 0.1]), np.array([0.1, 0.1])], ids=type)
+@over_options
+def test_several_numbers_put_later_where_one_belongs_are_refused(name, option, value):
+    optimizer = ours(name)([parameter()], **({"momentum": 0.9} if option == "dampening" else {}))
+    optimizer.step()
+    optimizer.param_groups[0][option] = (0.9, value) if option == "betas" else value
+    with pytest.raises((TypeError, ValueError), match=rf"^[^\n]*{option}[^\n]*$"):
+        optimizer.step()
+
+
+@over_options
+def test_true_is_no_number_even_where_one_stood(name, option):
+    """True == 1: what is equal is not the same."""
+    if option == "betas" or BY_OPTION[name, option][-1] == (1.0, ValueError):
+        return  # 1 is out of its range
+    optimizer = ours(name)(
+        [parameter()], **({"momentum": 0.9} | {option: 1.0} if name == "SGD" else {option: 1.0})
+    )
+    optimizer.step()
+    optimizer.param_groups[0][option] = True
+    with pytest.raises(TypeError, match=f"^{option} must be"):
+        optimizer.step()
+
+
+@over_options
+def test_nan_put_later_is_refused_where_automatic_differentiation_sees_the_step(name, option):
+    w = torch.ones(3)
+    w.grad = torch.ones(3)
+    extra = {"momentum": 0.9} if option == "dampening" else {}
+    optimizer = ours(name)([w], **extra, differentiable=True)
+    optimizer.step()
+    stood = w.clone()
+    nan = torch.tensor(math.nan)
+    optimizer.param_groups[0][option] = (nan, 0.9) if option == "betas" else nan
+    with pytest.raises(ValueError, match=f"^{option}.* must be a finite number"):
+        optimizer.step()
+    assert torch.equal(w, stood)
 
 
 @pytest.mark.parametrize("name", NAMES)

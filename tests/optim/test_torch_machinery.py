@@ -211,6 +211,24 @@ def test_options_may_be_tensors_and_are_read_at_every_step(name, form):
 # What a step leaves alone.
 
 
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_betas_in_a_list_are_read_at_every_step(name):
+    """A list may change where it stands, and stays the same list."""
+    ends = []
+    for betas in ([0.9, 0.99], (0.9, 0.99)):
+        w = torch.ones(3)
+        optimizer = ours(name)([w], lr=0.1, betas=betas)
+        for step, g in enumerate((1.0, -2.0, 3.0)):
+            if step == 1 and isinstance(betas, list):
+                betas[0] = 0.1
+            elif step == 1:
+                optimizer.param_groups[0]["betas"] = (0.1, 0.99)
+            w.grad = torch.full((3,), g)
+            optimizer.step()
+        ends.append(w)
+    assert torch.equal(*ends)
+
+
 @over_forms
 @over_methods
 def test_gradients_stay_as_they_are(name, form):

@@ -20,9 +20,10 @@ and ``capturable`` say how a step is carried out:
     for it and can be captured in a CUDA graph. Each parameter then takes its step by itself,
     except under ``fused``.
 
-Complex parameters move as pairs of real ones. A tensor as ``lr`` is read at every step. Options
-that are NaN, infinite, bool or text are refused when they are given and, where they are changed in
-``param_groups``, at the next step.
+Complex parameters move as pairs of real ones. A tensor as ``lr`` is read at every step. Numbers
+that are NaN, infinite, bool or text, and flags that are not bool, are refused when they are given
+and, where they are changed in ``param_groups``, at the next step; but under ``capturable`` a tensor
+put there later is not looked at, for the host would have to wait for the device.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class SGD(MethodOptimizer):
 
     Raises:
         ValueError: an option is out of its range, or contradicts another.
-        TypeError: an option is no number.
+        TypeError: an option is no number, or a flag neither True nor False.
         RuntimeError: two of foreach, fused and differentiable are True; or, at the step, gradients
             are sparse and momentum or weight_decay is set.
 
@@ -163,7 +164,7 @@ class Adam(AdaptiveMoments):
 
     Raises:
         ValueError: an option is out of its range.
-        TypeError: an option is no number.
+        TypeError: an option is no number, or a flag neither True nor False.
         RuntimeError: two of foreach, fused and differentiable are True; or, at the step, a
             gradient is sparse.
 
@@ -235,7 +236,7 @@ class AdamW(AdaptiveMoments):
 
     Raises:
         ValueError: an option is out of its range.
-        TypeError: an option is no number.
+        TypeError: an option is no number, or a flag neither True nor False.
         RuntimeError: two of foreach, fused and differentiable are True; or, at the step, a
             gradient is sparse.
 
@@ -250,6 +251,8 @@ class AdamW(AdaptiveMoments):
 
     Source: torch.optim.AdamW; Loshchilov and Hutter (2019), algorithm 2.
     """
+
+    fixed: ClassVar[Mapping[str, Any]] = {"decoupled_weight_decay": True}
 
     def __init__(
         self,
@@ -277,7 +280,7 @@ class AdamW(AdaptiveMoments):
             "capturable": capturable,
             "differentiable": differentiable,
             "fused": fused,
-            "decoupled_weight_decay": True,
+            **self.fixed,
         }
         super().__init__(params, options)
 
@@ -309,7 +312,7 @@ class RMSprop(MethodOptimizer):
 
     Raises:
         ValueError: an option is out of its range.
-        TypeError: an option is no number.
+        TypeError: an option is no number, or a flag neither True nor False.
         RuntimeError: two of foreach, fused and differentiable are True; or, at the step, a
             gradient is sparse.
 
@@ -390,7 +393,7 @@ class Adagrad(MethodOptimizer):
 
     Raises:
         ValueError: an option is out of its range.
-        TypeError: an option is no number.
+        TypeError: an option is no number, or a flag neither True nor False.
         RuntimeError: two of foreach, fused and differentiable are True; or, at the step, a
             gradient is sparse and weight_decay is set.
 
@@ -471,7 +474,7 @@ class Polyak(MethodOptimizer):
 
     Raises:
         ValueError: an option is out of its range.
-        TypeError: an option is no number.
+        TypeError: an option is no number, or a flag neither True nor False.
         RuntimeError: two of foreach, fused and differentiable are True; or, at the step, a
             gradient is sparse.
 
@@ -537,7 +540,7 @@ class Nesterov(MethodOptimizer):
 
     Raises:
         ValueError: an option is out of its range.
-        TypeError: an option is no number.
+        TypeError: an option is no number, or a flag neither True nor False.
         RuntimeError: two of foreach, fused and differentiable are True; or, at the step, a
             gradient is sparse.
 

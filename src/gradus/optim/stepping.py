@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property, wraps
+from numbers import Real
+from operator import is_, itemgetter
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
@@ -25,18 +27,36 @@ V = TypeVar("V", Tensor, Tensors, Symbol)
 
 WAYS = ("foreach", "fused", "differentiable")
 """The options that say how a step is carried out, of which one may be True."""
+UNDECIDED = ("foreach", "fused")
+"""The flags that may be None."""
+FLAGS = (
+    *WAYS,
+    "capturable",
+    "maximize",
+    "nesterov",
+    "amsgrad",
+    "centered",
+    "decoupled_weight_decay",
+)
+"""The options that are True or False."""
 
 
 class Followed(NamedTuple):
     """What a group follows."""
 
-    given: list[Any]
+    given: tuple[Any, ...]
     """The entries of the group of which it is made."""
     lasts: bool
-    """Whether it holds until one of them is replaced; a tensor may change where it stands."""
+    """Whether it holds until one of them is replaced; tensors and lists may change in place."""
+    beside: bool
+    """Whether the counts of steps lie beside the parameters."""
+    stays: bool
+    """Whether the method holds tensors themselves, not the numbers that were read of them."""
     method: FirstOrder
     needed: frozenset[str]
     """The keys of ``state`` without which no step can be taken."""
+    keeps: bool
+    """Whether anything is kept from step to step."""
 
 
 def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,6 +103,8 @@ class MethodOptimizer(Optimizer):
     """Whether the equation uses the number of the step, kept under ``"step"``."""
     moves_query: ClassVar[bool] = False
     """Whether the gradient is taken elsewhere than at w: the parameters then stand there."""
+    fixed: ClassVar[Mapping[str, Any]] = {}
+    """Options that belong to the class: those of a checkpoint give way to them."""
     restless: ClassVar[tuple[str, ...] | None] = None
     """Options with which an entry of w moves though its gradient is 0; None: it moves anyway."""
 
@@ -99,7 +121,9 @@ class MethodOptimizer(Optimizer):
             TypeError: an option is no number.
         """
         if isinstance(param_group, dict):
-            self._check({**self.defaults, **param_group})
+            group = {**self.defaults, **param_group}
+            self._check(group)
+            self._method_of(group, _number)
         super().add_param_group(param_group)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -108,6 +132,7 @@ class MethodOptimizer(Optimizer):
         for group in self.param_groups:
             for name, value in self.defaults.items():
                 group.setdefault(name, value)
+            group.update(self.fixed)
             for p in group["params"] if self.counts else ():
                 held = self.state.get(p)
                 if held and not isinstance(held.get("step", 0), Tensor):
@@ -130,8 +155,12 @@ class MethodOptimizer(Optimizer):
 
         Raises:
             ValueError: an option of a group is out of its range, or contradicts another.
-            RuntimeError: a gradient is sparse and the method cannot take it.
+            TypeError: an option is no number, or a flag neither True nor False.
+            RuntimeError: a gradient is sparse and the method cannot take it; or a CUDA graph is
+                being captured without ``capturable``.
         """
+        if "capturable" in self.defaults:
+            self._accelerator_graph_capture_health_check()
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -156,26 +185,35 @@ class MethodOptimizer(Optimizer):
     # What the options of a group say.
 
     def _follow(self, index: int, group: Mapping[str, Any]) -> Followed:
-        """The method of a group, built anew where its options have changed."""
-        given = [group.get(name) for name in self._read]
+        """The method of a group, built anew where its options have been replaced."""
+        given = self._read(group)
         known = self._followed.get(index)
-        if known is not None and known.lasts and known.given == given:
+        # Equal is not enough: a tensor may stand where the number that it holds stood.
+        if known is not None and known.lasts and all(map(is_, known.given, given)):
             return known
-        self._check_ways(group)
-        is_tensor = any(map(_holds_tensor, given))
-        stays = is_tensor and (group["differentiable"] or group.get("capturable", False))
-        with torch.set_grad_enabled(group["differentiable"]):
-            read = _scalar if stays else _number
-            options = {name: read(group[name]) for name in self._options}
-        method = _of(self._kind(group), options)
-        if known is not None and not stays and known.method == method:
-            self._followed[index] = known._replace(given=given, lasts=not is_tensor)
-            return known
-        initial = method.init(Tensors([torch.zeros(())]))
-        needed = {key for part, key in self.parts.items() if getattr(initial, part) is not None}
-        if self.counts:
-            needed.add("step")
-        followed = Followed(given, not is_tensor, method, frozenset(needed))
+        self._check(group)
+        capturable = group.get("capturable", False)
+        holds_tensor = any(map(_holds_tensor, given))
+        stays = holds_tensor and (group["differentiable"] or capturable)
+        if not (stays and capturable):  # else the host would wait for the device
+            method = self._method_of(group, _number)
+        if stays:
+            with torch.set_grad_enabled(group["differentiable"]):
+                method = self._method_of(group, _scalar)
+        beside = bool(self.counts and (group["fused"] or capturable))
+        if beside and not (known is not None and known.beside):
+            self._put_beside(group)
+        lasts = all(map(_is_fixed, given))
+        if known is not None and not (stays or known.stays) and known.method == method:
+            followed = known._replace(given=given, lasts=lasts, beside=beside)
+        else:
+            initial = method.init(Tensors([torch.zeros(())]))
+            needed = {k for part, k in self.parts.items() if getattr(initial, part) is not None}
+            if self.counts:
+                needed.add("step")
+            # What begins with the first gradient is the buffer of SGD alone.
+            keeps = bool(needed) or is_set(getattr(method, "momentum", 0))
+            followed = Followed(given, lasts, beside, stays, method, frozenset(needed), keeps)
         self._followed[index] = followed
         return followed
 
@@ -183,15 +221,29 @@ class MethodOptimizer(Optimizer):
         """The equation that a group follows."""
         return self.decoupled if group.get("decoupled_weight_decay") else self.method
 
+    def _method_of(self, group: Mapping[str, Any], read: Callable[[Any], Any]) -> FirstOrder:
+        """The method with the options of a group, if they are numbers in their range."""
+        if isinstance(lr := group["lr"], Schedule):
+            raise TypeError(
+                f"lr must be a finite number >= 0, not {lr!r}: "
+                "let torch.optim.lr_scheduler.LambdaLR change it from step to step"
+            )
+        return self._kind(group)(**{name: read(group[name]) for name in self._options})
+
     @cached_property
     def _options(self) -> tuple[str, ...]:
         """The names of the method's hyper-parameters."""
         return tuple(field.name for field in fields(self.method))  # type: ignore[arg-type]
 
     @cached_property
-    def _read(self) -> tuple[str, ...]:
+    def _flags(self) -> tuple[str, ...]:
+        """The names of the options that are True or False."""
+        return tuple(name for name in FLAGS if name in self.defaults)
+
+    @cached_property
+    def _read(self) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
         """The entries of a group that say what it follows."""
-        return (*self._options, *WAYS, "capturable", "decoupled_weight_decay")
+        return itemgetter(*dict.fromkeys((*self._options, *self._flags)))
 
     @cached_property
     def _keys(self) -> dict[str, str]:
@@ -199,23 +251,23 @@ class MethodOptimizer(Optimizer):
         return {**self.parts, "iterate": "iterate"} if self.moves_query else dict(self.parts)
 
     def _check(self, group: Mapping[str, Any]) -> None:
-        """Refuse options that are out of their range, or contradict one another."""
-        for name in self._options:
-            for value in group[name] if isinstance(group[name], tuple | list) else [group[name]]:
-                if isinstance(value, Tensor) and value.numel() != 1:
-                    shape = tuple(value.shape)
-                    raise ValueError(f"Tensor {name} must be 1-element, but its shape is {shape}")
-        _of(self._kind(group), {name: _number(group[name]) for name in self._options})
-        self._check_ways(group)
-
-    def _check_ways(self, group: Mapping[str, Any]) -> None:
-        """Refuse ways to carry out a step that contradict each other."""
+        """Refuse flags that are none, contradict each other, and tensors of several numbers."""
+        for name in self._flags:
+            flag = group[name]
+            if not isinstance(flag, bool) and not (flag is None and name in UNDECIDED):
+                allowed = "True, False or None" if name in UNDECIDED else "True or False"
+                raise TypeError(f"{name} must be {allowed}, not {flag!r}")
         ways = [way for way in WAYS if group[way]]
         if len(ways) > 1:
             raise RuntimeError(
                 f"`{ways[0]}` and `{ways[1]}` cannot be True together: a step is carried out in "
                 "one way"
             )
+        for name in self._options:
+            for value in group[name] if isinstance(group[name], tuple | list) else [group[name]]:
+                if isinstance(value, Tensor) and value.numel() != 1:
+                    shape = tuple(value.shape)
+                    raise ValueError(f"Tensor {name} must be 1-element, but its shape is {shape}")
 
     def _check_sparse(self, group: Mapping[str, Any]) -> None:
         """Refuse sparse gradients where the method cannot take them."""
@@ -247,7 +299,8 @@ class MethodOptimizer(Optimizer):
             carry_out, alone = self._one_by_one, True
         else:
             carry_out, alone = self._together, bool(group.get("capturable"))
-        states = [self.state[p] for p, _ in moving]
+        states: list[dict[str, Any]]
+        states = [self.state[p] if followed.keeps else {} for p, _ in moving]
         for (p, _), state in zip(moving, states, strict=True):
             if not followed.needed <= state.keys():
                 self._begin(followed.method, group, p)
@@ -370,6 +423,13 @@ class MethodOptimizer(Optimizer):
             if vector is not None and self._keys[name] not in state:
                 state[self._keys[name]] = of_kind(p, vector.values[0].clone())
 
+    def _put_beside(self, group: Mapping[str, Any]) -> None:
+        """Move counts of steps to where the parameters lie, where they began on the host."""
+        for p in group["params"]:
+            held = self.state.get(p)
+            if held and "step" in held:
+                held["step"] = held["step"].to(p.device)
+
     def _count(self, lists: Together) -> None:
         """One step more."""
         if self.counts:
@@ -378,16 +438,6 @@ class MethodOptimizer(Optimizer):
                 torch._foreach_add_(steps, torch.ones((), dtype=steps[0].dtype), alpha=1.0)
             else:
                 torch._foreach_add_(steps, 1)
-
-
-def _of(kind: type[FirstOrder], options: Mapping[str, Any]) -> FirstOrder:
-    """The method with these options, if they are numbers in their range."""
-    if isinstance(lr := options["lr"], Schedule):
-        raise TypeError(
-            f"lr must be a finite number >= 0, not {lr!r}: "
-            "let torch.optim.lr_scheduler.LambdaLR change it from step to step"
-        )
-    return kind(**options)
 
 
 def _no_steps(group: Mapping[str, Any], p: Tensor) -> Tensor:
@@ -404,6 +454,13 @@ def _holds_tensor(option: Any) -> bool:
         if isinstance(option, tuple | list)
         else isinstance(option, Tensor)
     )
+
+
+def _is_fixed(option: Any) -> bool:
+    """Whether an option says the same as long as it is the same object."""
+    if isinstance(option, tuple):
+        return all(map(_is_fixed, option))
+    return option is None or isinstance(option, Real)
 
 
 def _number(option: Any) -> Any:
