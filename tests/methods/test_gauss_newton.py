@@ -253,7 +253,7 @@ class TestLevenbergMarquardt:
         kept = walk(
             LevenbergMarquardt(), Valley(lambda w: w * torch.nan, torch.ones_like), vector(1.0), 3
         )
-        assert torch.equal(kept[-1][0], vector(1.0))
+        assert kept[-1][0].isnan().all()
 
 
 both = pytest.mark.parametrize(

@@ -175,11 +175,13 @@ class LevenbergMarquardt(SecondOrder):
     ) -> tuple[Point, State]:
         """A damped step, taken if it gains, and the damping for the next."""
         alpha = learning_rate(self.lr, state.step)
-        value, g = f.value_and_gradient(w, batch)
-        matrix = f.gauss_newton(w, batch)
+        value, gradient = f.value_and_gradient(w, batch)
+        g, matrix = flat(gradient), f.gauss_newton(w, batch)
+        if not (g.isfinite().all() and matrix.isfinite().all()):
+            return w + like(w, g * torch.nan), self.State(state.step + 1, state.damping)
         visible = torch.finfo(matrix.dtype).eps * matrix.diagonal().max().item()
         mu = max(state.damping, visible)
-        solution = solved(damped(matrix, mu), flat(g))
+        solution = solved(damped(matrix, mu), g)
         if solution is None:
             return w, self.State(state.step + 1, 10 * mu)
         p = -alpha * solution
@@ -187,7 +189,7 @@ class LevenbergMarquardt(SecondOrder):
         numbers = torch.finfo(value.dtype)
         rounding = ROUNDING * numbers.eps * value.abs() + numbers.tiny
         gained = value - f.value(after, batch)
-        promised = -dot(flat(g), p) - dot(p, matrix @ p) / 2
+        promised = -dot(g, p) - dot(p, matrix @ p) / 2
         gain = ((gained + rounding) / (promised + rounding)).item() if promised >= 0 else 0.0
         if not gain >= 0.25:
             mu = 10 * mu

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-import torch
 from torch import Tensor
 
 from gradus.methods.hyperparameters import require_whole
 from gradus.methods.line_search import Search, require_line_search, step_along
 from gradus.methods.method import Batch, Oracle, Point
 from gradus.methods.schedules import LearningRate, learning_rate, require_learning_rate
-from gradus.methods.second_order import SecondOrder, dot
+from gradus.methods.second_order import SecondOrder, dot, eps_of, narrow, wide
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One step s, the change y of the gradient over it, and s·y."""
+    """One step s, and the change y of the gradient over it."""
 
     s: Point
     y: Point
-    product: Tensor
+
+    @cached_property
+    def product(self) -> Tensor:
+        """s·y, in float32 at least; not a part of the state, which keeps the dtype of w."""
+        return dot(self.s, self.y)
 
 
 @dataclass(frozen=True)
@@ -95,17 +99,15 @@ class LBFGS(SecondOrder):
         alpha = learning_rate(self.lr, state.step)
         value, g = f.value_and_gradient(w, batch)
         if not state.pairs:
-            alpha = alpha / g.abs().sum().clamp(min=1.0)
-        p = -_two_loops(state.pairs, g)
+            alpha = alpha / wide(g).abs().sum().clamp(min=1.0)
+        p = narrow(-_two_loops(state.pairs, wide(g)), w)
         end = step_along(self.line_search, f, w, p, alpha, batch, value, g)
         if end.gradient is g:
             return w, self.State(state.step + 1)
         after = f.gradient(end.point, batch) if end.gradient is None else end.gradient
-        s, y = end.point - w, after - g
-        product, rounding = dot(s, y), torch.finfo(value.dtype).eps
-        pairs = state.pairs
-        if product > rounding * (dot(s, s) * dot(y, y)).sqrt():
-            pairs = (*pairs, Pair(s, y, product))[-self.history :]
+        pair, pairs = Pair(end.point - w, after - g), state.pairs
+        if pair.product > eps_of(w) * dot(pair.s, pair.s).sqrt() * dot(pair.y, pair.y).sqrt():
+            pairs = (*pairs, pair)[-self.history :]
         return end.point, self.State(state.step + 1, pairs)
 
 
@@ -114,10 +116,10 @@ def _two_loops(pairs: Sequence[Pair], g: Point) -> Point:
     q, factors = g, []
     for pair in reversed(pairs):
         factors.append(dot(pair.s, q) / pair.product)
-        q = q - factors[-1] * pair.y
+        q = q - factors[-1] * wide(pair.y)
     if pairs:
         last = pairs[-1]
         q = (last.product / dot(last.y, last.y)) * q
     for pair, factor in zip(pairs, reversed(factors), strict=True):
-        q = q + (factor - dot(pair.y, q) / pair.product) * pair.s
+        q = q + (factor - dot(pair.y, q) / pair.product) * wide(pair.s)
     return q

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gradus.methods.hyperparameters import Number
 from gradus.methods.method import Batch, Oracle, Point
+from gradus.methods.second_order import dot, narrow
 
 Search = Literal["backtracking", "strong-wolfe"]
 
@@ -218,13 +219,16 @@ def step_along(
         g: the gradient at w.
 
     Returns:
-        The trial at its end; at w itself, with alpha 0, where the search finds no lower point. What
-        is differentiated through it takes the alpha that a search has found for a constant.
+        The trial at its end; at w itself, with alpha 0, where the search finds no lower point; the
+        whole step where the slope is not finite, so that this shows in the point. What is
+        differentiated through it takes the alpha that a search has found for a constant.
     """
     longest = float(alpha.detach() if isinstance(alpha, Tensor) else alpha)
     if line_search is None:
-        return Trial(longest, point=w + alpha * p)
-    start = Trial(0.0, value.item(), (g * p).sum().item(), w, g)
+        return Trial(longest, point=narrow(w + alpha * p, w))
+    start = Trial(0.0, value.item(), dot(g, p).item(), w, g)
+    if not math.isfinite(start.slope):
+        return Trial(longest, point=narrow(w + alpha * p, w))
     rounding = ROUNDING * torch.finfo(value.dtype).eps * abs(start.value)
     if -start.slope * longest > 100 * rounding:
         rounding = 0.0  # the step promises a decrease that can be seen
@@ -236,7 +240,7 @@ def step_along(
     def valued_with_slope(alpha: float) -> Trial:
         point = w + alpha * p
         value, gradient = f.value_and_gradient(point, batch)
-        return Trial(alpha, value.item(), (gradient * p).sum().item(), point, gradient)
+        return Trial(alpha, value.item(), dot(gradient, p).item(), point, gradient)
 
     if line_search == "backtracking":
         return backtracking(valued, start, longest, rounding=rounding)

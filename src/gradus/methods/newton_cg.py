@@ -6,13 +6,19 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
 from gradus.methods.hyperparameters import Number, is_set, require, require_whole
 from gradus.methods.line_search import Search, require_line_search, step_along
 from gradus.methods.method import Batch, Oracle, Point
 from gradus.methods.schedules import LearningRate, learning_rate, require_learning_rate
-from gradus.methods.second_order import Count, SecondOrder, dot, products_at
+from gradus.methods.second_order import (
+    Count,
+    SecondOrder,
+    dot,
+    eps_of,
+    narrow,
+    products_at,
+    wide,
+)
 from gradus.risk.tensors import zeros_like
 
 
@@ -80,18 +86,21 @@ class NewtonCG(SecondOrder):
         hessian_times = products_at(f, w, batch)
 
         def product(v: Point) -> Point:
-            bent = hessian_times(v)
+            bent = wide(hessian_times(narrow(v, w)))
             return bent + self.damping * v if is_set(self.damping) else bent
 
-        p = _conjugate_gradients(product, g, self.max_iterations)
+        p = narrow(_conjugate_gradients(product, wide(g), eps_of(w), self.max_iterations), w)
         end = step_along(self.line_search, f, w, p, alpha, batch, value, g)
         return end.point, Count(state.step + 1)
 
 
-def _conjugate_gradients(product: Callable[[Point], Point], g: Point, max_iterations: int) -> Point:
+def _conjugate_gradients(
+    product: Callable[[Point], Point], g: Point, eps: float, max_iterations: int
+) -> Point:
     r"""A direction p that descends and nearly solves $B p = -g$, with B given by its products.
 
-    A curvature is taken for positive where it is more than what rounding leaves of 0.
+    A curvature is taken for positive where it is more than what rounding, by eps of each entry of
+    a product, leaves of 0.
     """
     p, residual, d = zeros_like(g), g, -g
     squared = dot(g, g)
@@ -100,7 +109,7 @@ def _conjugate_gradients(product: Callable[[Point], Point], g: Point, max_iterat
     for iteration in range(max_iterations):
         bent = product(d)
         curvature = dot(d, bent)
-        rounding = torch.finfo(curvature.dtype).eps * (dot(d, d) * dot(bent, bent)).sqrt()
+        rounding = eps * dot(d, d).sqrt() * dot(bent, bent).sqrt()
         if not curvature > rounding:
             return d if iteration == 0 else p
         alpha = squared / curvature

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, final
 
@@ -45,6 +45,8 @@ class SecondOrder(Method):
     A penalty with a kink wherever an entry of w is 0 (L1, ElasticNet with a part of it) is refused
     by every step: its Hessian says nothing of the kink. L2 has one at w = 0 alone; elsewhere it is
     smooth, and taken.
+
+    A gradient that is not finite makes the next point so, and is not taken for a place to stay.
 
     The first evaluation of a step is f with its gradient, at w itself.
     """
@@ -105,6 +107,12 @@ def _of_row(method: Any, k: int) -> Any:
     return replace(method, **{name: column[k, 0] for name, column in columns.items()})
 
 
+def _parts(w: Point) -> Sequence[Tensor]:
+    """The tensors of a point."""
+    found: Sequence[Tensor] = w.values if isinstance(w, Tensors) else (w,)
+    return found
+
+
 def flat(w: Point) -> Tensor:
     """The entries of one point as a vector ``[d]``."""
     return w.flat() if isinstance(w, Tensors) else w.reshape(-1)
@@ -118,9 +126,28 @@ def like(w: Point, entries: Tensor) -> Point:
     return Tensors([part.view(value.shape) for part, value in zip(parts, w.values, strict=True)])
 
 
+def eps_of(w: Point) -> float:
+    """How far rounding moves an entry of a point, as a part of it; of its coarsest dtype."""
+    return max(torch.finfo(part.dtype).eps for part in _parts(w))
+
+
+def wide(w: Point) -> Point:
+    """A point in float32 at least: float16 has no numbers for squares of what is above 256."""
+    if not isinstance(w, Tensors):
+        return w.to(torch.promote_types(w.dtype, torch.float32))
+    return Tensors([part.to(torch.promote_types(part.dtype, torch.float32)) for part in w.values])
+
+
+def narrow(w: Point, form: Point) -> Point:
+    """A point in the dtype of another of its form, tensor by tensor."""
+    if not isinstance(w, Tensors):
+        return w.to(form.dtype)
+    return Tensors([a.to(b.dtype) for a, b in zip(w.values, form.values, strict=True)])
+
+
 def dot(a: Point, b: Point) -> Tensor:
-    """The inner product of two points of one form."""
-    product: Tensor = (a * b).sum()
+    """The inner product of two points of one form, in float32 at least."""
+    product: Tensor = (wide(a) * wide(b)).sum()
     return product
 
 
@@ -138,7 +165,7 @@ def require_matrices(w: Point, matrices: int, what: str) -> None:
     Raises:
         ValueError: they would take more than :data:`gradus.risk.curvature.LIMIT`.
     """
-    parts = w.values if isinstance(w, Tensors) else (w,)
+    parts = _parts(w)
     dimension = sum(part.numel() for part in parts)
     remedy = "take NewtonCG, which needs no matrix"
     require_memory(dimension, parts[0].dtype, matrices, what=what, remedy=remedy)
