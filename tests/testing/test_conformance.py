@@ -16,6 +16,8 @@ from gradus.testing import CHECKS, PROBLEMS, cases, check_method, problem
 HALF = "quadratic in float16"
 EXACT = "badly-conditioned in float64"
 WELL = "quadratic in float64"
+RISK = "logistic in float64"
+META = "quadratic in float32 on meta"
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,79 @@ class WantsANumber(Plain):
         return w - float(self.lr) * g, self.State(state.step + 1, g)
 
 
+class IgnoresTheBatch(Plain):
+    def step(self, f, w, state, batch=None):
+        return super().step(f, w, state)
+
+
+class KeepsTheFirstBatch(Plain):
+    """Each step on the batch of the first, or on all of f if that had none."""
+
+    def init(self, w):
+        return (super().init(w), None, True)
+
+    def step(self, f, w, state, batch=None):
+        state, first, none_yet = state
+        first = batch if none_yet else first
+        w, state = super().step(f, w, state, first)
+        return w, (state, first, False)
+
+
+class SearchesOnAllOfF(Plain):
+    """The direction from the batch, its length from all of f."""
+
+    def step(self, f, w, state, batch=None):
+        after, state = super().step(f, w, state, batch)
+        value = f.value(w)
+        return w + (after - w) * (value / (1 + value)), state
+
+
+class StaysOnTheCpu(Plain):
+    """A state that lies there, wherever w is, and stands idle."""
+
+    def init(self, w):
+        kept = [torch.zeros(value.shape, dtype=value.dtype) for value in values_of(w)]
+        return self.State(0, Tensors(kept) if isinstance(w, Tensors) else kept[0])
+
+    def update(self, w, g, state):
+        return w - self.lr * g, replace(state, step=state.step + 1)
+
+
+class SearchesFromTheCpu(StaysOnTheCpu):
+    """The same, where a step needs a number."""
+
+    def update(self, w, g, state):
+        if not (g * g).sum().item() >= 0:
+            return w, state
+        return super().update(w, g, state)
+
+
+class Shortens(Plain):
+    """A healthy method that asks for numbers, those of one run: no step is longer than 1."""
+
+    def update(self, w, g, state):
+        longest = max(value.abs().max().item() for value in values_of(g))
+        return super().update(w, g / max(1.0, self.lr * longest), state)
+
+
+@dataclass(frozen=True)
+class SignDescent(GradientAtIterate):
+    """Steps of one length, that do not feel how steep f is."""
+
+    lr: Any = 0.1
+
+    def init(self, w):
+        return None
+
+    def update(self, w, g, state):
+        return w - self.lr * g.sign(), None
+
+
+class SignAscent(SignDescent):
+    def update(self, w, g, state):
+        return super().update(w, -g, state)
+
+
 class Climbs(Plain):
     def update(self, w, g, state):
         return super().update(w, -g, state)
@@ -212,13 +287,23 @@ class Refuses(Plain):
         (IgnoresTensors, "columns", EXACT, "row 0 of [K, d] does not go where its entry of the"),
         (TakesTheFirst, "columns", EXACT, "row 1 of [K, d] does not go where its entry of the"),
         (WantsANumber, "columns", EXACT, "it raises ValueError: only one element tensors can"),
+        (IgnoresTheBatch, "batches", RISK, "a step on a batch does not go where it goes on a risk"),
+        (KeepsTheFirstBatch, "batches", RISK, "a step on a batch does not go where it goes on a"),
+        (SearchesOnAllOfF, "batches", RISK, "a step on a batch does not go where it goes on a"),
+        (StaysOnTheCpu, "device", META, "state.g is on cpu after step 0, w as a vector"),
+        (SearchesFromTheCpu, "device", META, "state.g is on cpu after step 0, w as a vector"),
+        (SignAscent, "descent", WELL, "f does not come to stay within 1% of its fall to the min"),
         (Climbs, "descent", WELL, "f does not come to stay within 1% of its fall to the minimum"),
         (Stays, "descent", WELL, "f does not come to stay within 1% of its fall to the minimum"),
         (Overshoots, "monotonicity", WELL, "step 0 raises f by"),
     ],
 )
 def test_what_is_broken_is_caught_by_its_check(broken, check, where, said):
-    meant = next(case for case in cases(broken(), monotone=True) if case.check.name == check)
+    meant = next(
+        case
+        for case in cases(broken(), monotone=True)
+        if case.check.name == check and (where is META) == (case.device == "meta")
+    )
     with pytest.raises(AssertionError) as caught:
         meant.run()
     called = repr(broken()) if broken is not Hides else "Hides"
@@ -235,12 +320,16 @@ def test_what_is_broken_is_caught_by_its_check(broken, check, where, said):
         (MixesRows, {"rows", "columns"}),
         (MixesTensors, {"lists"}),
         (TakesTheFirst, {"columns"}),
+        (IgnoresTheBatch, {"batches"}),
+        (StaysOnTheCpu, {"device"}),
         (Stays, {"descent"}),
     ],
 )
 def test_no_other_check_blames_it(broken, checks):
     failed = set()
-    for case in cases(broken(), problems=["quadratic", "badly-conditioned"]):
+    few = ["quadratic", "badly-conditioned"]
+    batches = [case for case in cases(broken(), problems=["logistic"]) if "batches" in str(case)]
+    for case in cases(broken(), problems=few) + batches:
         try:
             case.run()
         except AssertionError:
@@ -268,6 +357,44 @@ def test_a_method_whose_matrix_is_not_definite_is_told_where():
         check_method(Newton())
 
 
+@pytest.mark.parametrize("lr", [1e-9, 1e-3, 10.0])
+def test_a_gradient_step_passes_whatever_its_length(lr):
+    check_method(GradientDescent(lr), monotone=True)
+
+
+def test_where_the_minimum_is_nearer_gradient_steps_take_the_same_path():
+    plain, near = problem("logistic"), problem("logistic").scaled(1.0, 0.25)
+    for method in (Plain(0.9 * plain.largest_lr), Newton()):
+        w, close = plain.start, near.start
+        state, own = method.init(w), method.init(close)
+        for _ in range(20):
+            w, state = method.step(plain.f, w, state)
+            close, own = method.step(near.f, close, own)
+            # Products with a power of 2 are exact.
+            assert torch.equal(0.25 * w, close)
+
+
+@pytest.mark.parametrize("lr", [1e-7, 1e-4, 0.01])
+def test_steps_of_one_length_descend_from_where_they_can_come_from(lr):
+    for case in cases(SignDescent(lr), problems=["badly-conditioned"]):
+        if case.check.name == "descent":
+            case.run()
+
+
+@pytest.mark.parametrize("broken", [Stays, Climbs, SignAscent])
+def test_a_short_step_excuses_no_other_fault(broken):
+    for case in cases(broken(1e-4), problems=["quadratic"]):
+        if case.check.name == "descent":
+            with pytest.raises(AssertionError, match="f does not come to stay within 1%"):
+                case.run()
+
+
+def test_a_method_that_asks_for_numbers_is_not_blamed_for_it():
+    for case in cases(Shortens()):
+        if case.check.name == "device":
+            case.run()
+
+
 class TestDeclarations:
     def test_what_is_declared_chooses_the_cases(self):
         names = {case.check.name for case in cases(Plain(), monotone=True)}
@@ -275,6 +402,8 @@ class TestDeclarations:
         assert names - {case.check.name for case in cases(Plain())} == {"monotonicity"}
         left_out = names - {case.check.name for case in cases(Plain(), descends=False)}
         assert left_out == {"monotonicity", "descent"}
+        left_out = names - {case.check.name for case in cases(Plain(), batches=False)}
+        assert left_out == {"monotonicity", "batches"}
 
     def test_a_schedule_is_no_number_to_be_a_tensor(self):
         scheduled = {case.check.name for case in cases(Plain(InverseTime(0.1, gamma=0.5)))}
@@ -291,7 +420,7 @@ class TestDeclarations:
         assert names[0] == "dtype-quadratic-float16"
 
     def test_the_device_is_checked_on_cuda_where_there_is_one(self, monkeypatch):
-        for available, devices in ((False, {"cpu"}), (True, {"cpu", "cuda"})):
+        for available, devices in ((False, {"cpu", "meta"}), (True, {"cpu", "meta", "cuda"})):
             monkeypatch.setattr(torch.cuda, "is_available", lambda available=available: available)
             assert {case.device for case in cases(Plain())} == devices
         assert "device-quadratic-float32-cuda" in [str(case) for case in cases(Plain())]

@@ -123,6 +123,46 @@ def test_every_precision_is_the_same_problem(name, dtype):
         assert apart <= tolerance * (1 + theirs.abs().max())
 
 
+@pytest.mark.parametrize("name", ["quadratic", "logistic", "network"])
+def test_a_shorter_problem_has_the_same_curvature_where_all_lies_nearer(name):
+    """A power of 2, by which products are exact."""
+    plain, short = problem(name), problem(name).scaled(1.0, 0.25)
+    w, near = plain.start, short.start
+    assert torch.equal(near, 0.25 * w)
+    for f, nearer in ((plain.f, short.f), (plain.f.smooth, short.f.smooth)):
+        assert torch.equal(nearer.value(near), f.value(w) / 16)
+        assert torch.equal(nearer.gradient(near), f.gradient(w) / 4)
+        value, g = nearer.value_and_gradient(near)
+        assert torch.equal(value, f.value(w) / 16)
+        assert torch.equal(g, f.gradient(w) / 4)
+        assert torch.equal(nearer.hvp(near, w), f.hvp(w, w))
+        assert torch.equal(nearer.hessian(near), f.hessian(w))
+        assert torch.equal(nearer.gauss_newton(near), f.gauss_newton(w))
+    assert short.largest_lr == plain.largest_lr
+    assert plain.minimum is None or short.minimum == plain.minimum / 16
+
+
+RISKS = [name for name in PROBLEMS if problem(name).batches]
+
+
+@pytest.mark.parametrize("name", RISKS)
+def test_the_batches_are_all_the_examples_and_f_is_their_mean(name):
+    found = problem(name).scaled(0.3, 0.5)
+    w, parts = found.start, [found.f.on(batch) for batch in found.batches]
+    value, g = (
+        sum(kind) / 4 for kind in zip(*(f.value_and_gradient(w) for f in parts), strict=True)
+    )
+    torch.testing.assert_close(found.f.value(w), value, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found.f.gradient(w), g, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", RISKS)
+def test_even_the_signs_of_the_gradient_tell_the_first_batch_from_all_of_f(name):
+    found = problem(name)
+    on_batch = found.f.gradient(found.start, found.batches[0])
+    assert (on_batch.sign() != found.f.gradient(found.start).sign()).any()
+
+
 def test_scaling_scales_all_that_is_said():
     plain, scaled = problem("logistic"), problem("logistic").scaled(3.0)
     w = plain.start

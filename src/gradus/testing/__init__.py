@@ -20,8 +20,9 @@ do not come nearer to a minimum than that:
     Traceback (most recent call last):
     AssertionError: SignDescent(lr=0.5) fails descent on quadratic in float64: f does not come ...
 
-Where that is meant, ``descends=False`` leaves that check out. ``monotonicity`` is checked where it
-is asked for, and all others hold of every method:
+Where that is meant, ``descends=False`` leaves that check out; so does ``batches=False`` where a
+step on a batch also looks at all of f. ``monotonicity`` is checked where it is asked for, and all
+others hold of every method:
 
     >>> for check in gradus.testing.CHECKS:
     ...     print(f"{check.name}: {check.holds}")
@@ -34,10 +35,11 @@ is asked for, and all others hold of every method:
     lists: a list of tensors moves as the flat vector
     numbers: 0-d tensors give what the numbers give
     columns: hyper-parameters [K, 1] are those of K runs
+    batches: a step on a batch is that on a risk of its examples
     descent: f comes to stay near its minimum
     monotonicity: f never rises
 
-Under pytest each check is a test of its own:
+Under pytest each check is a test of its own::
 
     @pytest.mark.parametrize("case", gradus.testing.cases(SignDescent(lr=0.01)), ids=str)
     def test_sign_descent(case):

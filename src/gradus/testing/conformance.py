@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import itertools
@@ -12,10 +13,11 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gradus.methods.hyperparameters import Number
 from gradus.methods.line_search import ROUNDING
-from gradus.methods.method import Method, Oracle, Point, State
+from gradus.methods.method import Batch, Method, Oracle, Point, State
 from gradus.methods.schedules import learning_rate
 from gradus.risk.tensors import Tensors
 from gradus.testing.problems import PROBLEMS, Problem, problem
@@ -33,9 +35,14 @@ SHARES = (1.0, 0.6)
 # Descent ends within this part of the fall from the start to the minimum, for so many steps.
 NEAR, STAYS, STEPS = 0.01, 10, 300
 
+# Methods whose steps are about lr long, however steep f is, must get there in those steps: where
+# the minimum is further away than so many learning rates, it is brought as near as that.
+REACHES = (100.0, 10.0)
+
 # What does not depend on how f is conditioned, nor on whether it is convex, is checked on these.
 VARIED = ("badly-conditioned", "rosenbrock", "network")
 TWO = ("badly-conditioned", "network")
+RISKS = ("logistic", "network")
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,8 @@ class Check:
         run: raises AssertionError, with what differs, where a method fails on a problem.
         problems: on which it is run.
         dtypes: in which they are.
-        devices: whether it is run on every kind of device that there is, or on the CPU alone.
+        devices: whether it is run on every kind of device that there is, or on the CPU alone. One
+            that there is everywhere is "meta", for the quadratic: its tensors have no numbers.
     """
 
     name: str
@@ -85,6 +93,8 @@ class Case:
     def run(self) -> None:
         r"""Check it, with f scaled so that the largest learning rate of the method is $1 / L$.
 
+        Where numbers of the dtype cannot be as large as that, the learning rate is smaller.
+
         Raises:
             AssertionError: the method fails; says at what, where, and what differs.
         """
@@ -106,6 +116,7 @@ def check_method(
     *,
     descends: bool = True,
     monotone: bool = False,
+    batches: bool = True,
     problems: Sequence[str] = PROBLEMS,
     dtypes: Sequence[torch.dtype] = DTYPES,
 ) -> None:
@@ -114,9 +125,12 @@ def check_method(
     Args:
         method: any :class:`~gradus.methods.Method`, for one run: its hyper-parameters are numbers.
         descends: whether f comes to stay near its minimum where f is convex and the learning rate
-            at most $1 / L$. Not so where a method climbs, decays w, or takes steps that are large
-            and do not shrink.
+            at most $1 / L$. A method whose steps are about ``lr`` long, however steep f is, may
+            start 10 or 100 of them away. Not so where a method climbs, decays w, or takes steps
+            that are large and do not shrink: give a smaller ``lr``, or declare it.
         monotone: whether f never rises with such a learning rate.
+        batches: whether a step sees f on its batch alone. Not so where it also looks at all of f,
+            as methods that reduce the variance of their gradients do.
         problems: on which the method is defined; all of them, unless it needs convexity, say.
         dtypes: in which it is.
 
@@ -134,7 +148,12 @@ def check_method(
         AssertionError: Polyak(lr=0.1, beta=0.9) fails monotonicity on quadratic in float64: ...
     """
     for case in cases(
-        method, descends=descends, monotone=monotone, problems=problems, dtypes=dtypes
+        method,
+        descends=descends,
+        monotone=monotone,
+        batches=batches,
+        problems=problems,
+        dtypes=dtypes,
     ):
         case.run()
 
@@ -144,6 +163,7 @@ def cases(
     *,
     descends: bool = True,
     monotone: bool = False,
+    batches: bool = True,
     problems: Sequence[str] = PROBLEMS,
     dtypes: Sequence[torch.dtype] = DTYPES,
 ) -> list[Case]:
@@ -153,6 +173,7 @@ def cases(
         method: as :func:`check_method` takes it, with all else.
         descends: whether f comes to stay near its minimum.
         monotone: whether f never rises.
+        batches: whether a step sees f on its batch alone.
         problems: on which the method is defined.
         dtypes: in which it is.
 
@@ -176,9 +197,10 @@ def cases(
         left_out.add("descent")
     if not monotone:
         left_out.add("monotonicity")
+    if not batches:
+        left_out.add("batches")
     if not _has_numbers(method):
         left_out |= {"numbers", "columns"}
-    every_device = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
     return [
         Case(method, check, name, dtype, device)
         for check in CHECKS
@@ -187,8 +209,16 @@ def cases(
         if name in problems
         for dtype in check.dtypes
         if dtype in dtypes
-        for device in (every_device if check.devices else ("cpu",))
+        for device in _devices(check, name)
     ]
+
+
+def _devices(check: Check, problem: str) -> Iterator[str]:
+    yield "cpu"
+    if check.devices and problem == "quadratic":
+        yield "meta"
+    if check.devices and torch.cuda.is_available():
+        yield "cuda"
 
 
 def _called(method: Method) -> str:
@@ -203,9 +233,16 @@ def _name(dtype: torch.dtype) -> str:
 
 def _scaled(method: Method, case: Case) -> Problem:
     """The problem of a case, with f scaled so that the largest learning rate is 1 / L."""
-    found = problem(case.problem, case.dtype, case.device)
-    largest = max(float(learning_rate(method.lr, step)) for step in range(STEPS))
-    return found.scaled(found.largest_lr / 2 / largest) if largest > 0 else found
+    found, largest = problem(case.problem, case.dtype, case.device), _largest_lr(method)
+    if largest == 0:
+        return found
+    # The square of a gradient is to be a number still.
+    curvature = min(1 / largest, torch.finfo(case.dtype).max ** 0.5 / 10)
+    return found.scaled(found.largest_lr / 2 * curvature)
+
+
+def _largest_lr(method: Method) -> float:
+    return max(float(learning_rate(method.lr, step)) for step in range(STEPS))
 
 
 # Points and states, looked into.
@@ -269,12 +306,19 @@ def walk(
     method: Method, f: Oracle, w: Point, steps: int, state: State | None = None
 ) -> Iterator[tuple[Point, State]]:
     """Each point of a path, with its state; from a start of its own, or from a kept state on."""
+    return follow(method, w, [(f, None)] * steps, state)
+
+
+def follow(
+    method: Method, w: Point, seen: Iterable[tuple[Oracle, Batch]], state: State | None = None
+) -> Iterator[tuple[Point, State]]:
+    """Each point of a path, with its state, where every step sees an f and a batch of its own."""
     if state is None:
         w = w + 0.0
         state = method.init(w)
     yield w, state
-    for _ in range(steps):
-        w, state = method.step(f, w, state)
+    for f, batch in seen:
+        w, state = method.step(f, w, state, batch)
         yield w, state
 
 
@@ -315,12 +359,37 @@ def _keeps_dtype(method: Method, problem: Problem) -> None:
                     _fail(f"{place} is {_name(each.dtype)} after step {step}, w {form}")
 
 
+class _AsksForNumberError(Exception):
+    """What is done next depends on numbers, and there are none."""
+
+
+class _WithoutNumbers(TorchDispatchMode):
+    """Ends a method, on the device that has no numbers, where it asks for one."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        asks = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags)
+        if asks and args[0].is_meta:
+            raise _AsksForNumberError
+        return func(*args, **(kwargs or {}))
+
+
 def _keeps_device(method: Method, problem: Problem) -> None:
+    """On "meta" as far as the method goes without a number: a line search needs one, a state not.
+
+    It is there that tensors made on the CPU differ from those of w on a machine with no other
+    device.
+    """
     for form, make in FORMS.items():
-        for step, (w, state) in enumerate(walk(method, problem.f, make(problem.start), 2)):
-            for place, each in _tensors(w, state):
-                if each.device != problem.start.device:
-                    _fail(f"{place} is on {each.device} after step {step}, w {form}")
+        with contextlib.ExitStack() as stack:
+            if problem.start.is_meta:
+                stack.enter_context(contextlib.suppress(_AsksForNumberError))
+                stack.enter_context(_WithoutNumbers())  # type: ignore[no-untyped-call]
+            for step, (w, state) in enumerate(walk(method, problem.f, make(problem.start), 2)):
+                for place, each in _tensors(w, state):
+                    if each.device != problem.start.device:
+                        _fail(f"{place} is on {each.device} after step {step}, w {form}")
 
 
 class _Watched:
@@ -434,22 +503,57 @@ def _takes_columns(method: Method, problem: Problem) -> None:
         _require_close(together[:, k] if together.dim() == 3 else together, alone, what)
 
 
+def _moves_by_the_batch(method: Method, problem: Problem) -> None:
+    """Each step on a batch is that on a risk of its examples alone."""
+    cut = [(problem.f, batch) for batch in problem.batches]
+    alone = [(problem.f.on(batch), None) for batch in problem.batches]
+    for form, make in FORMS.items():
+        ours, expected = (
+            _flat_path(follow(method, make(problem.start), seen)) for seen in (cut, alone)
+        )
+        what = "a step on a batch does not go where it goes on a risk of those examples alone"
+        _require_close(ours, expected, f"{what}, w {form}")
+
+
 def _descends(method: Method, problem: Problem) -> None:
+    r"""From the start, or else from nearer, which helps methods that do not feel how steep f is.
+
+    The nearer problem is $s^2 f(w / s)$, with s from 0 to 1: of the same curvature, and with every
+    distance s times as long. Whatever moves by a multiple of the gradient, or by Newton's step,
+    takes the same path there, s times as long. Steps that are about lr long are 1 / s times as
+    long, beside the distance.
+    """
+    lr = _largest_lr(method)
+    lengths = [1.0, *(reach * lr for reach in REACHES if 0 < reach * lr < 1)]
+    missed: list[list[float]] = []
+    for length in lengths:
+        parts = _heights(method, problem.scaled(1.0, length))
+        if _stays(parts):
+            return
+        missed.append(parts)
+    _fail(
+        f"f does not come to stay within {NEAR:.0%} of its fall to the minimum: after {STEPS} "
+        f"steps it is at {100 * missed[0][-1]:.2g}%, at its lowest at {100 * min(missed[0]):.2g}%; "
+        "is lr too large, or too small?"
+    )
+
+
+def _heights(method: Method, problem: Problem) -> list[float]:
+    """How much of the fall is left after each step, up to the last or until f stays near."""
     assert problem.minimum is not None
     w = problem.start.clone()
     state = method.init(w)
     fall = problem.f.value(w).item() - problem.minimum
     parts: list[float] = []
-    while len(parts) < STEPS:
+    while len(parts) < STEPS and not _stays(parts):
         w, state = method.step(problem.f, w, state)
         parts.append((problem.f.value(w).item() - problem.minimum) / fall)
-        if len(parts) >= STAYS and all(part <= NEAR for part in parts[-STAYS:]):
-            return
-    _fail(
-        f"f does not come to stay within {NEAR:.0%} of its fall to the minimum: after {STEPS} "
-        f"steps it is at {100 * parts[-1]:.2g}%, at its lowest at {100 * min(parts):.2g}%; is lr "
-        "too large, or too small?"
-    )
+    return parts
+
+
+def _stays(parts: list[float]) -> bool:
+    """Whether the last of them are all near the minimum."""
+    return len(parts) >= STAYS and all(part <= NEAR for part in parts[-STAYS:])
 
 
 def _never_rises(method: Method, problem: Problem) -> None:
@@ -488,6 +592,12 @@ CHECKS: tuple[Check, ...] = (
     Check("lists", "a list of tensors moves as the flat vector", _moves_lists, VARIED),
     Check("numbers", "0-d tensors give what the numbers give", _takes_numbers_as_tensors, TWO),
     Check("columns", "hyper-parameters [K, 1] are those of K runs", _takes_columns, TWO),
+    Check(
+        "batches",
+        "a step on a batch is that on a risk of its examples",
+        _moves_by_the_batch,
+        RISKS,
+    ),
     Check(
         "descent",
         "f comes to stay near its minimum",

@@ -24,7 +24,7 @@ from gradus.risk.tensors import Tensors
 class EveryForm:
     r"""A smooth function of a vector ``[d]``, for w in each of its forms, with a penalty.
 
-    $$w \mapsto c \Big( f(w) + \frac{\lambda}{2} \sum_i w_i^2 \Big)$$
+    $$w \mapsto c\, s^2 f(w / s) + c\, \frac{\lambda}{2} \sum_i w_i^2$$
 
     A list of tensors is taken as the flat vector, and ``[K, d]`` one row after the other, so that
     no row can know of another.
@@ -32,36 +32,49 @@ class EveryForm:
     Args:
         f: an oracle for ``[d]``, without a penalty.
         strength: $\lambda$; None for no penalty, so that methods which need one refuse.
-        scale: c.
+        scale: c, by which values, gradients and curvatures are larger.
+        length: s, by which all points lie further from 0; no curvature changes.
     """
 
-    def __init__(self, f: Oracle, strength: float | None, scale: float = 1.0) -> None:
-        self.f, self.strength, self.scale = f, strength, scale
+    def __init__(
+        self, f: Oracle, strength: float | None, scale: float = 1.0, length: float = 1.0
+    ) -> None:
+        self.f, self.strength, self.scale, self.length = f, strength, scale, length
         self.penalty = None if strength is None else SquaredL2(scale * strength)
 
     @property
     def smooth(self) -> EveryForm:
         """The same function without its penalty."""
-        return EveryForm(self.f, None, self.scale)
+        return EveryForm(self.f, None, self.scale, self.length)
+
+    def scaled(self, factor: float, length: float = 1.0) -> EveryForm:
+        """The same function, its curvature times the factor and its distances times the length."""
+        return EveryForm(self.f, self.strength, factor * self.scale, length * self.length)
+
+    def on(self, batch: Batch) -> EveryForm:
+        """The function of the examples of a batch alone, where f is an empirical risk."""
+        risk: Any = self.f
+        alone = EmpiricalRisk(risk.model, risk.loss, risk.data.batch(batch))
+        return EveryForm(alone, self.strength, self.scale, self.length)
 
     def value(self, w: Point, batch: Batch = None) -> Any:
         """The value at w: a scalar, ``[K]`` for ``[K, d]``."""
-        value = self.scale * _each(lambda w: self.f.value(w, batch), w)
+        value = self._height * _each(lambda w: self.f.value(w / self.length, batch), w)
         return value if self.penalty is None else value + self.penalty.value(w)
 
     def gradient(self, w: Point, batch: Batch = None) -> Point:
         """The gradient at w, of its form."""
-        g = like(w, self.scale * _each(lambda w: self.f.gradient(w, batch), w))
+        g = like(w, self._slope * _each(lambda w: self.f.gradient(w / self.length, batch), w))
         return g if self.penalty is None else g + self.penalty.gradient(w)
 
     def value_and_gradient(self, w: Point, batch: Batch = None) -> tuple[Any, Point]:
         """Both."""
 
         def joined(w: Tensor) -> Tensor:
-            value, g = self.f.value_and_gradient(w, batch)
-            return torch.cat([value.unsqueeze(0), g])
+            value, g = self.f.value_and_gradient(w / self.length, batch)
+            return torch.cat([self._height * value.unsqueeze(0), self._slope * g])
 
-        both = self.scale * _each(joined, w)
+        both = _each(joined, w)
         value, g = both[..., 0], like(w, both[..., 1:].contiguous())
         if self.penalty is None:
             return value, g
@@ -69,16 +82,25 @@ class EveryForm:
 
     def hvp(self, w: Point, v: Point, batch: Batch = None) -> Point:
         """The Hessian at w, times v."""
-        product = like(w, self.scale * _each(lambda w, v: self.f.hvp(w, v, batch), w, v))
+        bent = _each(lambda w, v: self.f.hvp(w / self.length, v, batch), w, v)
+        product = like(w, self.scale * bent)
         return product if self.penalty is None else product + self.penalty.gradient(v)
 
     def hessian(self, w: Point, batch: Batch = None) -> Tensor:
         """The Hessian at w, ``[d, d]``."""
-        return self._penalised(_each(lambda w: self.f.hessian(w, batch), w))
+        return self._penalised(_each(lambda w: self.f.hessian(w / self.length, batch), w))
 
     def gauss_newton(self, w: Point, batch: Batch = None) -> Tensor:
         """The Gauss-Newton matrix at w, ``[d, d]``."""
-        return self._penalised(_each(lambda w: self.f.gauss_newton(w, batch), w))
+        return self._penalised(_each(lambda w: self.f.gauss_newton(w / self.length, batch), w))
+
+    @property
+    def _height(self) -> float:
+        return self.scale * self.length**2
+
+    @property
+    def _slope(self) -> float:
+        return self.scale * self.length
 
     def _penalised(self, matrix: Tensor) -> Tensor:
         """Scaled, with the Hessian of the penalty."""
@@ -107,6 +129,7 @@ class Problem:
         convex: whether f is strictly convex.
         largest_lr: $2 / L$, where L bounds the curvature of f wherever f is no higher than at the
             start (for the network: at the start itself). With less, gradient descent descends.
+        batches: the examples of f, a quarter of their indices each; empty where it has none.
 
     Example:
         >>> import gradus
@@ -123,13 +146,20 @@ class Problem:
     minimum: float | None
     convex: bool
     largest_lr: float
+    batches: tuple[Tensor, ...] = ()
 
-    def scaled(self, factor: float) -> Problem:
-        """The same problem with f multiplied by a factor."""
+    def scaled(self, factor: float, length: float = 1.0) -> Problem:
+        r"""The same problem, $c\, s^2 f(w / s)$ for f(w).
+
+        Args:
+            factor: c, by which the curvature of f is multiplied.
+            length: s, by which the start and the minimiser are.
+        """
         return dataclasses.replace(
             self,
-            f=EveryForm(self.f.f, self.f.strength, factor * self.f.scale),
-            minimum=None if self.minimum is None else factor * self.minimum,
+            f=self.f.scaled(factor, length),
+            start=length * self.start,
+            minimum=None if self.minimum is None else factor * length**2 * self.minimum,
             largest_lr=self.largest_lr / factor,
         )
 
@@ -253,6 +283,7 @@ def _logistic(dtype: torch.dtype, device: torch.device | str) -> Problem:
         minimum=exact.value(end).item(),
         convex=True,
         largest_lr=2 / curvature,
+        batches=torch.arange(len(x)).chunk(4),
     )
 
 
@@ -276,6 +307,7 @@ def _network(dtype: torch.dtype, device: torch.device | str) -> Problem:
         minimum=None,
         convex=False,
         largest_lr=2 / torch.linalg.matrix_norm(hessian, 2).item(),
+        batches=torch.arange(len(x)).chunk(4),
     )
 
 
