@@ -14,6 +14,7 @@ import pytest
 
 import gradus
 from gradus.cli import main
+from gradus.runs.spec import RunSpec, defaults_of
 
 QUICK = ["--model", "linear", "--epochs", "2", "--log-every", "10", "--lr", "0.1"]
 
@@ -245,3 +246,21 @@ def test_runs_started_at_once_take_a_folder_each(tmp_path):
         "digits-sgd-2",
         "digits-sgd-3",
     }
+
+
+def test_the_help_tells_the_default_of_each_choice_where_they_differ():
+    told = {name: "; ".join(defaults_of(name)) for name in RunSpec.model_fields}
+    assert told["lr"].startswith("0.001; rmsprop, adagrad: 0.01; newton, newton-cg,")
+    assert told["weight_decay"] == "0.0; adamw: 0.01"
+    assert told["sampling"].startswith("shuffle; gauss-newton, lbfgs,")
+    assert told["line_search"] == "none; newton-cg: backtracking; lbfgs: strong-wolfe"
+    assert (told["strength"], told["nesterov"], told["hidden"]) == ("", "", "512,512")
+
+
+def test_advice_speaks_the_words_of_the_command_line(call):
+    code, _, err = call("train", "--model", "linear", "--method", "newton")
+    assert code == 2
+    said = err.splitlines()[-1]
+    assert said.startswith("gradus: --method newton: step 0: the Hessian is")
+    assert "give --damping" in said
+    assert said.endswith("--saddle-free, or take --method newton-cg")

@@ -169,12 +169,11 @@ def _fresh_folder(spec: RunSpec) -> Iterator[Path]:
 def _option(name: str) -> click.Option:
     """The option of a field: its values stay text, which the schema reads and checks."""
     from gradus.runs.choices import flag
-    from gradus.runs.spec import RunSpec, choices, default_of
+    from gradus.runs.spec import RunSpec, choices, defaults_of
 
-    field, default = RunSpec.model_fields[name], default_of(name)
+    field = RunSpec.model_fields[name]
     described = field.description or ""
-    if default is not None and default is not False and default != ():
-        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    if shown := "; ".join(defaults_of(name)):
         described += f"  [default: {shown}]"
     kinds = field.annotation, *get_args(field.annotation)
     if any(get_origin(kind) is tuple for kind in kinds):

@@ -53,8 +53,8 @@ class Live:
         parameters = sum(p.numel() for p in job.model.parameters())
         self.console.print(split.description, style="bold")
         self.console.print(
-            f"{parameters:,} parameters, {job.steps:,} steps in {job.epochs} "
-            f"epoch{'s' if job.epochs > 1 else ''} on {job.device.type}"
+            f"{parameters:,} parameters, {_counted(job.steps, 'step')} in "
+            f"{_counted(job.epochs, 'epoch')} on {job.device.type}"
         )
         return self._bar(job) if self.console.is_terminal else self._lines(job)
 
@@ -131,6 +131,10 @@ def close(run: Run) -> None:
     if run.status == "finished" and sparse < 20 and every > 1 and summary["steps"] >= 20:
         finer = max(1, min(every // 2, per_epoch * run.spec.epochs // 100))
         _stderr().print(f"Points of the curve: {sparse}; --log-every {finer} gives a finer one.")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _number(value: float | None) -> str:

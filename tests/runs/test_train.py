@@ -406,3 +406,8 @@ def test_opening_a_record_leaves_the_random_state(run):
     assert open_run(run.folder).model is not None
     assert torch.equal(torch.get_rng_state(), before)
     assert repr(run).startswith("<Run Optimizer-SGD lr-0.1 mt-0.5 bs-16 on digits: finished, test")
+
+
+def test_a_spec_is_a_run_spec():
+    with pytest.raises(TypeError, match="spec must be a RunSpec"):
+        gradus.train({"data": "digits"})

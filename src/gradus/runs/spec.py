@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from gradus.errors import InputError
-from gradus.runs.choices import CLASSES, OPTIONS, changed, complete, flag
+from gradus.runs.choices import CLASSES, ON_ALL_DATA, OPTIONS, changed, complete, flag
 
 if TYPE_CHECKING:
     from gradus.methods import Method
@@ -325,11 +325,28 @@ def _nearest(given: object, known: Collection[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def default_of(option: str) -> Any:
-    """What holds where an option is not given: its own default, or that of a choice it is for."""
-    owners = (options for table in OPTIONS.values() for options in table.values())
-    usual = [options[option] for options in owners if options.get(option) is not None]
-    return usual[0] if usual else RunSpec.model_fields[option].default
+def defaults_of(option: str) -> list[str]:
+    """What holds where an option is not given: the usual default, then others with their choice."""
+    usual = RunSpec.model_fields[option].default
+    owners: dict[str, list[str]] = {}
+    for table in OPTIONS.values():
+        for choice, options in table.items():
+            if options.get(option) is not None:
+                owners.setdefault(_shown(options[option]), []).append(choice)
+    if option == "sampling":
+        return [_shown(usual), f"{', '.join(sorted(ON_ALL_DATA))}: full"]
+    if not owners:
+        owners = {_shown(usual): []}
+    (first, _), *others = owners.items()
+    told = [first, *(f"{', '.join(names)}: {shown}" for shown, names in others)]
+    return [part for part in told if part]
+
+
+def _shown(default: Any) -> str:
+    """A default as it is written on the command line; nothing for what is off."""
+    if default is None or default is False or default == ():
+        return ""
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
 def choices(annotation: Any) -> list[str]:

@@ -27,6 +27,14 @@ from gradus.runs.interrupt import OneInterrupt
 from gradus.runs.record import EVALUATION, HISTORY, Run, in_the_way, table
 from gradus.runs.spec import RunSpec
 
+ADVICE = {
+    "give damping": "give --damping",
+    "saddle_free=True": "--saddle-free",
+    "take NewtonCG": "take --method newton-cg",
+    "take ProximalGradient": "take --method proximal-gradient",
+}
+"""What methods advise, and the options that say it."""
+
 Observer = Callable[[Job, Split], Callable[[Progress], None]]
 
 
@@ -56,7 +64,9 @@ def train(
         The run: ``.history``, ``.evaluation``, ``.summary``, ``.model``, ``.plot()``.
 
     Raises:
-        InputError: the data, the model or the folder cannot be had as the spec says.
+        InputError: the data, the model or the folder cannot be had as the spec says, or the method
+            cannot take its first step.
+        TypeError: the spec is not a RunSpec.
 
     Example:
         >>> import gradus
@@ -64,6 +74,8 @@ def train(
         >>> run.summary["final"]["test_accuracy"] > 0.8
         True
     """
+    if not isinstance(spec, RunSpec):
+        raise TypeError(f"spec must be a RunSpec, as RunSpec(data='digits'), not {spec!r}")
     began, started = time.perf_counter(), datetime.now(UTC)
     folder = None if out is None else Path(out)
     if folder is not None and not overwrite and (name := in_the_way(folder)):
@@ -104,7 +116,7 @@ def _execute(spec: RunSpec, job: Job, report: Report) -> Outcome:
     try:
         return eager.execute(job, report)
     except InputError as error:
-        raise InputError(f"--method {spec.method}: {error}") from None
+        raise InputError(f"--method {spec.method}: {_as_options(str(error))}") from None
     except Exception as error:
         if ":" not in spec.model:
             raise
@@ -127,7 +139,7 @@ def _record(
         "steps": outcome.step,
         "samples": outcome.samples,
         "final": outcome.evaluation[-1]._asdict() if outcome.evaluation else None,
-        "stopped": outcome.stopped,
+        "stopped": outcome.stopped and _as_options(outcome.stopped),
         "divergence": outcome.divergence and _divergence(spec, split, outcome.divergence),
         "data": {
             "description": split.description,
@@ -255,6 +267,13 @@ def _timings(outcome: Outcome, *, load_seconds: float) -> Mapping[str, float]:
         "test_seconds": outcome.test_seconds,
         "samples_per_second": outcome.samples_per_second,
     }
+
+
+def _as_options(advice: str) -> str:
+    """What a method advises, in the words of the command line."""
+    for said, option in ADVICE.items():
+        advice = advice.replace(said, option)
+    return advice
 
 
 def _told(error: Exception) -> str:
