@@ -115,12 +115,136 @@ class Attention(nn.Module):
         return self.head(self.layer(x, x, x, need_weights=False)[0].mean(1))
 
 
+class Composed(nn.Module):
+    """Two layers, and what becomes of x between and around them."""
+
+    def __init__(self, forward, out=FEATURES):
+        super().__init__()
+        self.a = nn.Linear(FEATURES, FEATURES)
+        self.head = nn.Linear(out, CLASSES)
+        self.composed = forward
+
+    def forward(self, x):
+        return self.composed(self, x)
+
+
+def inner_gradient():
+    def forward(model, x):
+        x = x.clone().requires_grad_()
+        value = model.a(x).tanh().sum()
+        return model.head(torch.autograd.grad(value, x, create_graph=True)[0])
+
+    return Composed(forward)
+
+
+def inner_gradient_by_a_hook():
+    def of_the_gradient(module, inputs, output):
+        x = inputs[0].clone().requires_grad_()
+        value = nn.functional.linear(x, module.weight, module.bias).tanh().sum()
+        return torch.autograd.grad(value, x, create_graph=True)[0]
+
+    model = nn.Sequential(nn.Linear(FEATURES, FEATURES), nn.Linear(FEATURES, CLASSES))
+    model[0].register_forward_hook(of_the_gradient)
+    return model
+
+
+def inner_function_gradient():
+    def forward(model, x):
+        each = torch.func.grad(lambda row: model.a(row).tanh().sum())
+        return model.head(torch.func.vmap(each)(x))
+
+    return Composed(forward)
+
+
+def forward_derivative():
+    def forward(model, x):
+        return model.head(torch.func.jvp(lambda x: model.a(x).tanh(), (x,), (x.sin(),))[1])
+
+    return Composed(forward)
+
+
+def without_gradient():
+    def forward(model, x):
+        with torch.no_grad():
+            held = model.a(x)
+        return model.head(model.a(x).tanh()) + held[:, :CLASSES]
+
+    return Composed(forward)
+
+
+def mapped():
+    def forward(model, x):
+        return model.head(torch.func.vmap(lambda row: model.a(row).tanh())(x))
+
+    return Composed(forward)
+
+
+def weight_of_one_dimension():
+    model = Composed(
+        lambda model, x: model.head(
+            nn.functional.linear(model.a(x).tanh(), model.vector)[:, None].sin()
+        ),
+        out=1,
+    )
+    model.vector = nn.Parameter(torch.randn(FEATURES))
+    return model
+
+
+def weight_replaced_by_one_dimension():
+    model = nn.Sequential(nn.Linear(FEATURES, 1), nn.Unflatten(0, (-1, 1)), nn.Linear(1, CLASSES))
+    model[0].weight, model[0].bias = nn.Parameter(torch.randn(FEATURES)), None
+    return model
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.layer = kind(2, 2, batch_first=True)
+        self.head = nn.Linear(2, CLASSES)
+
+    def forward(self, x):
+        return self.head(self.layer(x.view(-1, 2, 2))[0][:, -1])
+
+
+def lstm():
+    return Recurrent(nn.LSTM)
+
+
+def gru():
+    return Recurrent(nn.GRU)
+
+
+def shared_bias():
+    model = nn.Sequential(
+        nn.Linear(FEATURES, 3), nn.Tanh(), nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, CLASSES)
+    )
+    model[2].bias = model[0].bias
+    return model
+
+
 def weight_normalised():
     return nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(FEATURES, CLASSES)))
 
 
 MODELS = (linear, mlp, normalised)
-ODD_MODELS = (in_place, conv, frozen, Tied, Twice)
+ODD_MODELS = (
+    in_place,
+    conv,
+    frozen,
+    Tied,
+    Twice,
+    inner_gradient,
+    inner_gradient_by_a_hook,
+    inner_function_gradient,
+    forward_derivative,
+    without_gradient,
+    mapped,
+    weight_of_one_dimension,
+    weight_replaced_by_one_dimension,
+    lstm,
+    gru,
+    shared_bias,
+)
 
 # Losses, targets, and the matrices that are defined.
 
@@ -238,6 +362,7 @@ def test_a_model_that_torch_cannot_differentiate_twice_is(make):
     torch.testing.assert_close(differentiable, risk.hvp(w, v), **TOLERANCE)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # by torch.func.jvp
 @every_odd_model
 def test_whatever_a_model_does_with_its_parameters_is_counted(make):
     for chunk_size in (3, 100):
@@ -247,6 +372,26 @@ def test_whatever_a_model_does_with_its_parameters_is_counted(make):
             expected = definition(risk, w)
             close(product_of(risk, matrix, w, v), expected @ v)
             close(risk.curvature_at(w, matrix=matrix).matrix(), expected)
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["around", "within"])
+def test_a_model_in_mixed_precision_has_the_product_of_its_arithmetic(within):
+    """Autocast about the call or in the model: as a plain second backward pass in bfloat16."""
+
+    def evaluated(model, x):
+        with torch.autocast("cpu", torch.bfloat16, enabled=within):
+            return model.head(model.a(x).tanh()).float()
+
+    model, x, y = Composed(evaluated), numbers(N, FEATURES).float(), INDICES
+    risk = EmpiricalRisk(model if within else mlp(), gradus.CrossEntropyLoss(), (x, y))
+    w, v = risk.point, numbers(risk.dimension).float()
+    with torch.autocast("cpu", torch.bfloat16, enabled=not within):
+        product = risk.hvp(w, v)
+        leaf = w.clone().requires_grad_()
+        (g,) = torch.autograd.grad(risk.value(leaf), leaf, create_graph=True)
+        (expected,) = torch.autograd.grad((g * v).sum(), leaf)
+    # Both round to 8 bits in each layer, at most in another order.
+    torch.testing.assert_close(product, expected, rtol=0, atol=0.05 * float(expected.norm()))
 
 
 @every_matrix

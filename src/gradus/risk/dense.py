@@ -176,10 +176,8 @@ def _of_the_penalty(risk: EmpiricalRisk, w: Tensor) -> Tensor:
 
 
 def _gradient_of_one(risk: EmpiricalRisk, loss: Loss, w: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    def value(u: Tensor) -> Tensor:
-        return loss.terms(_output(risk, u, x), y).values.sum()
-
-    g: Tensor = torch.func.grad(value)(w)
+    u = w.detach().requires_grad_()
+    (g,) = torch.autograd.grad(loss.terms(_output(risk, u, x), y).values.sum(), u)
     return g
 
 

@@ -13,7 +13,7 @@ from gradus.risk.chunks import averaged, scalar, share, summed
 from gradus.risk.curvature.chunk import of_chunk
 from gradus.risk.curvature.functions import Matrix, require_matrix
 from gradus.risk.curvature.matrix import LIMIT, Curvature, Summand, pieces
-from gradus.risk.curvature.products import hessian_product
+from gradus.risk.curvature.products import built_of_torch, hessian_product
 from gradus.risk.penalties import Penalty
 from gradus.risk.tensors import Tensors
 
@@ -305,7 +305,7 @@ class EmpiricalRisk:
         leaves = pieces(w, self._shapes)
         if not differentiable:
             leaves = tuple(leaf.detach().requires_grad_() for leaf in leaves)
-        chunks = self._chunks(batch)
+        chunks, plain = self._chunks(batch), built_of_torch(self.model)
 
         def summands() -> Iterator[Summand]:
             for chunk in chunks:
@@ -319,6 +319,7 @@ class EmpiricalRisk:
                     y,
                     examples=len(x),
                     alone=len(chunks) == 1,
+                    plain=plain,
                     create_graph=differentiable,
                 )
 

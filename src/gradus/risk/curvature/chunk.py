@@ -40,6 +40,7 @@ def of_chunk(
     *,
     examples: int,
     alone: bool,
+    plain: bool,
     create_graph: bool,
 ) -> Summand:
     """What a chunk adds to the matrix of a mean loss, before it is divided.
@@ -52,12 +53,13 @@ def of_chunk(
         y: the targets of the chunk.
         examples: how many there are.
         alone: whether there is no other chunk: any loss will do, undivided.
+        plain: whether the model is built of torch's own modules alone.
         create_graph: whether products will be differentiated in the leaves.
 
     Raises:
         ValueError: the loss has no such matrix, or cannot be averaged over chunks.
     """
-    layers = TwiceDifferentiable(() if create_graph else leaves)
+    layers = TwiceDifferentiable(leaves if plain and not create_graph else ())
     with layers, sdpa_kernel(SDPBackend.MATH):  # no other attention has a second derivative
         output = model()
     if matrix == "hessian":
