@@ -1,5 +1,7 @@
 """Polyak and Nesterov as optimizers: the path of the equations that gradus.minimize runs."""
 
+import io
+
 import pytest
 import torch
 
@@ -139,6 +141,161 @@ def test_at_iterate_returns_to_the_query_even_after_an_error():
     with pytest.raises(KeyError):
         fail()
     assert w.item() == stood != 1.0
+
+
+# Nesterov's parameters are the user's between steps.
+
+
+def quadratic_step(p, optimizer):
+    p.grad = (2 * p).detach()
+    optimizer.step()
+
+
+def begun(form, start, steps=3):
+    p = torch.tensor(start).clone()
+    optimizer = gradus.optim.Nesterov([p], lr=0.1, beta=0.9, **FORMS[form])
+    for _ in range(steps):
+        quadratic_step(p, optimizer)
+    return p, optimizer
+
+
+def load(p, values):
+    """As load_state_dict of a model does."""
+    model = torch.nn.Module()
+    model.p = torch.nn.Parameter(p.detach())
+    model.load_state_dict({"p": values})
+
+
+def write(p, values):
+    with torch.no_grad():
+        p.copy_(values)
+
+
+def replace(p, values):
+    """As vector_to_parameters does."""
+    p.data = values.clone()
+
+
+@over_forms
+@pytest.mark.parametrize("edit", [load, write, replace])
+def test_nesterov_starts_anew_from_parameters_that_were_changed(edit, form):
+    p, optimizer = begun(form, [8.0, -3.0])
+    values = torch.tensor([5.0, 7.0])
+    edit(p, values)
+    with optimizer.at_iterate():
+        assert torch.equal(p, values)
+    fresh, other = begun(form, [5.0, 7.0], steps=0)
+    for _ in range(3):
+        quadratic_step(p, optimizer)
+        quadratic_step(fresh, other)
+    assert torch.equal(p, fresh)
+
+
+def test_weights_that_have_become_nan_can_be_replaced():
+    p, optimizer = begun("default", [8.0])
+    p.grad = torch.tensor([torch.nan])
+    optimizer.step()
+    write(p, torch.tensor([1.0]))
+    quadratic_step(p, optimizer)
+    assert p.isfinite().all()
+
+
+@over_forms
+def test_only_the_entries_that_a_clamp_moves_start_anew(form):
+    """The others go on to the bit."""
+    (p, optimizer), (q, other) = (begun(form, [8.0, 0.1], steps=2) for _ in range(2))
+    wall = p[0].item() / 2
+    assert 0 < p[1] < wall
+    with torch.no_grad():
+        p.clamp_(max=wall)
+    alone, fresh = begun(form, [wall], steps=0)
+    for _ in range(3):
+        quadratic_step(q, other)
+        quadratic_step(p, optimizer)
+        quadratic_step(alone, fresh)
+    assert p[1] == q[1]
+    assert p[0] == alone[0]
+
+
+@over_forms
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64], ids=str
+)
+def test_what_is_written_without_a_change_changes_nothing(dtype, form):
+    """In every precision: what the step has rounded is no change of the user."""
+    paths = []
+    for writes in (False, True):
+        random = torch.Generator().manual_seed(0)
+        p = torch.randn(1003, generator=random, dtype=torch.float64).to(dtype)
+        optimizer = gradus.optim.Nesterov([p], lr=0.1, beta=0.9, **FORMS[form])
+        for step in range(STEPS):
+            p.grad = torch.randn(p.shape, generator=random, dtype=torch.float64).to(dtype)
+            optimizer.step()
+            optimizer.param_groups[0]["beta"] = 0.9 - 0.01 * step
+            if writes:
+                with torch.no_grad():
+                    p.mul_(1)
+                with optimizer.at_iterate():
+                    pass
+        paths.append(p.detach())
+    assert torch.equal(*paths)
+
+
+def test_what_is_changed_at_the_iterate_stays():
+    p, optimizer = begun("default", [8.0, 0.1])
+    q, other = begun("default", [8.0, 0.1])
+    with optimizer.at_iterate(), torch.no_grad():
+        p[0] = 5.0
+    assert p[0] == 5.0
+    assert p[1] == q[1]
+    quadratic_step(p, optimizer)
+    quadratic_step(q, other)
+    fresh, _ = begun("default", [5.0], steps=1)
+    assert p[0] == fresh[0]
+    assert p[1] == q[1]
+
+
+def test_a_step_at_the_iterate_is_refused():
+    """The gradient belongs where the parameters stand outside of it."""
+    p, optimizer = begun("default", [8.0])
+    stood = p.clone()
+    with optimizer.at_iterate():
+        with optimizer.at_iterate():
+            pass
+        w = p.clone()
+        with pytest.raises(RuntimeError, match=r"^step\(\) within at_iterate\(\).*$"):
+            quadratic_step(p, optimizer)
+        assert torch.equal(p, w)
+    assert torch.equal(p, stood)
+    quadratic_step(p, optimizer)
+
+
+@pytest.mark.parametrize("model_first", [True, False])
+def test_a_model_and_its_nesterov_continue_from_files_whichever_is_loaded_first(model_first):
+    p, optimizer = begun("default", [8.0, -3.0])
+    file = io.BytesIO()
+    torch.save({"p": p, "optimizer": optimizer.state_dict()}, file)
+    file.seek(0)
+    saved = torch.load(file)
+    later, continued = begun("default", [1.0, 1.0])
+    if model_first:
+        load(later, saved["p"])
+    continued.load_state_dict(saved["optimizer"])
+    if not model_first:
+        load(later, saved["p"])
+    for _ in range(3):
+        quadratic_step(p, optimizer)
+        quadratic_step(later, continued)
+    assert torch.equal(p, later)
+
+
+def test_a_state_that_was_cleared_begins_where_the_parameters_stand():
+    p, optimizer = begun("default", [8.0])
+    optimizer.state.clear()
+    write(p, torch.tensor([5.0]))
+    quadratic_step(p, optimizer)
+    fresh, _ = begun("default", [5.0], steps=1)
+    assert torch.equal(p, fresh)
 
 
 @over_forms

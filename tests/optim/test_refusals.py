@@ -241,9 +241,8 @@ def test_true_is_no_number_even_where_one_stood(name, option):
     """True == 1: what is equal is not the same."""
     if option == "betas" or BY_OPTION[name, option][-1] == (1.0, ValueError):
         return  # 1 is out of its range
-    optimizer = ours(name)(
-        [parameter()], **({"momentum": 0.9} | {option: 1.0} if name == "SGD" else {option: 1.0})
-    )
+    extra = {"momentum": 0.9} if option == "dampening" else {}
+    optimizer = ours(name)([parameter()], **{option: 1.0}, **extra)
     optimizer.step()
     optimizer.param_groups[0][option] = True
     with pytest.raises(TypeError, match=f"^{option} must be"):

@@ -529,6 +529,12 @@ class Nesterov(MethodOptimizer):
     $w_t$ is kept in the state, and :meth:`at_iterate` puts the parameters there for a while, to
     evaluate or to save them. A step costs one gradient; it keeps two vectors as long as w.
 
+    Parameters may be changed between steps, by ``load_state_dict`` of the model or by ``clamp_``:
+    entries that then stand elsewhere than the step left them start anew from where they are
+    ($w_t = w_{t-1}$, no momentum), the others go on. Writes past torch's count of them, in place
+    through ``p.data``, are not seen; write under ``torch.no_grad()`` instead. An optimizer just
+    loaded takes the parameters as those of its checkpoint.
+
     Args:
         params: parameters, or groups of them with options of their own.
         lr: $\alpha_t$.
@@ -587,15 +593,29 @@ class Nesterov(MethodOptimizer):
 
     @contextmanager
     def at_iterate(self) -> Iterator[None]:
-        """The parameters stand at the iterate $w_t$ within, and at $y_t$ again afterwards."""
+        """The parameters stand at the iterate $w_t$ within, and at $y_t$ again afterwards.
+
+        Entries changed within stay as they are then, and start anew from there.
+
+        Raises:
+            RuntimeError: a step is taken within.
+        """
+        if self.is_at_iterate:
+            yield
+            return
         moved = [p for group in self.param_groups for p in group["params"] if self.state.get(p)]
-        queries = [p.detach().clone() for p in moved]
         with torch.no_grad():
             for p in moved:
-                p.copy_(self.state[p]["iterate"])
+                self._heed(p)
+            queries = [p.clone() for p in moved]
+            iterates = [self.state[p]["iterate"] for p in moved]
+            for p, iterate in zip(moved, iterates, strict=True):
+                p.copy_(iterate)
+        self.is_at_iterate = True
         try:
             yield
         finally:
+            self.is_at_iterate = False
             with torch.no_grad():
-                for p, query in zip(moved, queries, strict=True):
-                    p.copy_(query)
+                for p, query, iterate in zip(moved, queries, iterates, strict=True):
+                    p.copy_(torch.where(p == iterate, query, p))

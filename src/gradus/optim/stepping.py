@@ -41,6 +41,10 @@ FLAGS = (
 """The options that are True or False."""
 
 
+Written = tuple[int, int]
+"""How often a parameter has been written into, and where its data lie."""
+
+
 class Followed(NamedTuple):
     """What a group follows."""
 
@@ -103,6 +107,8 @@ class MethodOptimizer(Optimizer):
     """Whether the equation uses the number of the step, kept under ``"step"``."""
     moves_query: ClassVar[bool] = False
     """Whether the gradient is taken elsewhere than at w: the parameters then stand there."""
+    is_at_iterate: bool = False
+    """Whether they stand at w for a while all the same."""
     fixed: ClassVar[Mapping[str, Any]] = {}
     """Options that belong to the class: those of a checkpoint give way to them."""
     restless: ClassVar[tuple[str, ...] | None] = None
@@ -111,6 +117,7 @@ class MethodOptimizer(Optimizer):
     def __init__(self, params: Any, options: Mapping[str, Any]) -> None:
         self._followed: dict[int, Followed] = {}
         self._programs: dict[Any, tuple[Program, dict[str, Symbol]]] = {}
+        self._left: dict[Tensor, tuple[Written, FirstOrder]] = {}
         super().__init__(params, dict(options))
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -128,7 +135,7 @@ class MethodOptimizer(Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._followed, self._programs = {}, {}
+        self._followed, self._programs, self._left = {}, {}, {}
         for group in self.param_groups:
             for name, value in self.defaults.items():
                 group.setdefault(name, value)
@@ -156,9 +163,15 @@ class MethodOptimizer(Optimizer):
         Raises:
             ValueError: an option of a group is out of its range, or contradicts another.
             TypeError: an option is no number, or a flag neither True nor False.
-            RuntimeError: a gradient is sparse and the method cannot take it; or a CUDA graph is
-                being captured without ``capturable``.
+            RuntimeError: a gradient is sparse and the method cannot take it; a CUDA graph is
+                being captured without ``capturable``; or the parameters stand at the iterate,
+                where no gradient is taken.
         """
+        if self.is_at_iterate:
+            raise RuntimeError(
+                f"step() within at_iterate(): {type(self).__name__} takes its gradients where the "
+                "parameters stand outside of it; take the step there"
+            )
         if "capturable" in self.defaults:
             self._accelerator_graph_capture_health_check()
         loss = None
@@ -176,8 +189,12 @@ class MethodOptimizer(Optimizer):
             moves.append((followed, group, moving, sparse))
         for followed, group, dense, sparse in moves:
             with torch.set_grad_enabled(group["differentiable"]):
+                for p, _ in dense if self.moves_query else ():
+                    self._heed(p)
                 for lists, carry_out in self._ways(followed, group, dense):
                     carry_out(followed.method, group, lists)
+                for p, _ in dense if self.moves_query else ():
+                    self._left[p] = _written(p), followed.method
                 for p, g in sparse:
                     self._on_rows(followed, group, p, g)
         return loss
@@ -423,6 +440,26 @@ class MethodOptimizer(Optimizer):
             if vector is not None and self._keys[name] not in state:
                 state[self._keys[name]] = of_kind(p, vector.values[0].clone())
 
+    def _heed(self, p: Tensor) -> None:
+        """Where the entries of p were changed since the last step, the path starts anew from them.
+
+        What was written since is compared with where the step led: entries that are still there
+        go on as if nothing had been written.
+        """
+        now = _written(p)
+        written, method = self._left.get(p, (now, None))
+        if method is None or written == now or not (state := self.state[p]):
+            return
+        w, kept = state["iterate"], {part: state[key] for part, key in self.parts.items()}
+        stood = method.query(w, self.carried(0, **kept))
+        # The step may have rounded the last sum, and what it adds to w, the other way.
+        reach = stood.abs() + 4 * (stood - w).abs()
+        stays = (p - stood).abs() <= torch.finfo(p.dtype).eps * reach
+        initial = method.init(p)
+        for part, tensor in kept.items():
+            state[self.parts[part]] = torch.where(stays, tensor, getattr(initial, part))
+        state["iterate"] = torch.where(stays, w, p)
+
     def _put_beside(self, group: Mapping[str, Any]) -> None:
         """Move counts of steps to where the parameters lie, where they began on the host."""
         for p in group["params"]:
@@ -438,6 +475,11 @@ class MethodOptimizer(Optimizer):
                 torch._foreach_add_(steps, torch.ones((), dtype=steps[0].dtype), alpha=1.0)
             else:
                 torch._foreach_add_(steps, 1)
+
+
+def _written(p: Tensor) -> Written:
+    """What changes when something is written into a parameter, or other data put under it."""
+    return p._version, p.data_ptr()
 
 
 def _no_steps(group: Mapping[str, Any], p: Tensor) -> Tensor:
