@@ -282,3 +282,12 @@ def test_three_steps_are_differentiable_in_the_start_and_the_learning_rate():
 def test_a_hyper_parameter_out_of_its_range_is_refused(given, said):
     with pytest.raises(ValueError, match=f"^{said}$"):
         LBFGS(**given)
+
+
+@pytest.mark.parametrize("bend", [0.0, -1.0])
+def test_where_the_trials_run_out_a_pair_without_positive_curvature_is_not_kept(bend):
+    """f falls for ever, and its slope never flattens: no step meets the strong Wolfe conditions."""
+    f, method, w = Function(lambda w: (bend * w**2 - w).sum()), LBFGS(), vector(1.0)
+    after, state = method.step(f, w, method.init(w))
+    assert f.value(after) < f.value(w)
+    assert state.pairs == ()

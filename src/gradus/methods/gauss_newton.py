@@ -39,7 +39,7 @@ class GaussNewton(SecondOrder):
     other callable has no Gauss-Newton matrix.
 
     One step costs one gradient, the matrix (d products with it, each as much as about two
-    gradients) and $d^3/3$ multiplications to factor it. It holds 2 matrices ``[d, d]`` at once,
+    gradients) and about $d^3/3$ flops to factor it. It holds 2 matrices ``[d, d]`` at once,
     that is 2 d vectors of length d.
 
     Args:
@@ -124,7 +124,7 @@ class LevenbergMarquardt(SecondOrder):
     other callable has no Gauss-Newton matrix.
 
     One step costs one gradient, one value (on the same batch), the matrix (d products with it, each
-    as much as about two gradients) and $d^3/3$ multiplications to factor it, whether it is taken or
+    as much as about two gradients) and about $d^3/3$ flops to factor it, whether it is taken or
     not. It holds 3 matrices ``[d, d]`` at once, that is 3 d vectors of length d.
 
     Args:

@@ -40,10 +40,10 @@ class Newton(SecondOrder):
     Where $|\lambda_i| + \mu$ is 0 to working precision, the quadratic model has no minimum and no
     maximum along $v_i$, and the step does not move along it.
 
-    One step costs one gradient, the Hessian (d Hessian-vector products) and $d^3/3$
-    multiplications to factor it (about $9 d^3$ with ``saddle_free``). It holds 2 matrices
-    ``[d, d]`` at once, that is 2 d vectors of length d (4 d with ``saddle_free``). For many
-    parameters take :class:`~gradus.methods.NewtonCG`, which needs no matrix.
+    One step costs one gradient, the Hessian (d Hessian-vector products) and about $d^3/3$ flops,
+    additions and multiplications, to factor it (some $9 d^3$ with ``saddle_free``). It holds 2
+    matrices ``[d, d]`` at once, that is 2 d vectors of length d (4 d with ``saddle_free``). For
+    many parameters take :class:`~gradus.methods.NewtonCG`, which needs no matrix.
 
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule; the first step that a line search tries.
