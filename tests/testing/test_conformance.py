@@ -357,7 +357,7 @@ def test_a_method_whose_matrix_is_not_definite_is_told_where():
         check_method(Newton())
 
 
-@pytest.mark.parametrize("lr", [1e-9, 1e-3, 10.0])
+@pytest.mark.parametrize("lr", [1e-9, 10.0])
 def test_a_gradient_step_passes_whatever_its_length(lr):
     check_method(GradientDescent(lr), monotone=True)
 
