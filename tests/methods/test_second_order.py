@@ -71,8 +71,8 @@ def test_a_penalty_with_kinks_is_refused_in_one_line(method, penalty, listed):
         method.step(risk, w, method.init(w))
     assert str(refusal.value) == (
         f"{type(method).__name__} takes no penalty with kinks, as {type(penalty).__name__} has "
-        "where entries of w are 0: take ProximalGradient (--method proximal-gradient), or a "
-        "first-order method in Proximal (--proximal)"
+        "where entries of w are 0: take ProximalGradient, or a first-order method in Proximal "
+        "(--proximal)"
     )
 
 

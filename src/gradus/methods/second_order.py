@@ -91,8 +91,7 @@ def _require_no_kinks(method: str, penalty: Penalty | None) -> None:
     if isinstance(penalty, L1) or (isinstance(penalty, ElasticNet) and penalty.l1_ratio > 0):
         raise InputError(
             f"{method} takes no penalty with kinks, as {type(penalty).__name__} has where entries "
-            "of w are 0: take ProximalGradient (--method proximal-gradient), or a first-order "
-            "method in Proximal (--proximal)"
+            "of w are 0: take ProximalGradient, or a first-order method in Proximal (--proximal)"
         )
 
 
