@@ -512,3 +512,32 @@ def test_the_profiler_finds_the_step_by_torchs_name():
         optimizer.step()
     assert "Optimizer.step#SGD.step" in {event.key for event in profile.key_averages()}
     assert torch.equal(p.detach(), torch.full((2,), 0.5))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # of torch's own compiler
+@pytest.mark.parametrize("name", ["SGD", "Adam", "Nesterov"])
+def test_a_compiled_step_is_the_step(name):
+    """The compiler would keep the count of steps of the first call; two tensors, as it errs on."""
+
+    def train(compile_step):
+        params = [torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(2))]
+        optimizer = getattr(gradus.optim, name)(params, lr=0.1)
+        step = torch.compile(optimizer.step) if compile_step else optimizer.step
+        for _ in range(3):
+            for p in params:
+                p.grad = 2 * p.detach()
+            step()
+        return params
+
+    assert all(map(torch.equal, train(compile_step=True), train(compile_step=False)))
+
+
+def test_what_a_script_takes_from_torch_optim_is_there_or_said_to_be_in_torch():
+    assert gradus.optim.lr_scheduler is torch.optim.lr_scheduler
+    assert issubclass(gradus.optim.SGD, gradus.optim.Optimizer)
+    with pytest.raises(
+        AttributeError, match=r"no NAdam: take torch\.optim\.NAdam; it has Adagrad, Ad"
+    ):
+        _ = gradus.optim.NAdam
+    with pytest.raises(AttributeError, match=r"gradus\.optim has no Adma; it has"):
+        _ = gradus.optim.Adma

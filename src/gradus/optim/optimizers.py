@@ -23,7 +23,8 @@ and ``capturable`` say how a step is carried out:
 Complex parameters move as pairs of real ones. A tensor as ``lr`` is read at every step. Numbers
 that are NaN, infinite, bool or text, and flags that are not bool, are refused when they are given
 and, where they are changed in ``param_groups``, at the next step; but under ``capturable`` a tensor
-put there later is not looked at, for the host would have to wait for the device.
+put there later is not looked at, for the host would have to wait for the device. A step that is
+compiled with ``torch.compile`` is carried out as it is, uncompiled.
 """
 
 from __future__ import annotations
@@ -460,7 +461,8 @@ class Polyak(MethodOptimizer):
 
     The equation is that of :class:`gradus.methods.Polyak`. At a constant learning rate it follows
     the path of :class:`SGD` with momentum $\beta$; where the learning rate changes it does not:
-    here the step just taken is carried on, there the gradients are. A step costs one gradient; it
+    here the step just taken is carried on, there the gradients are. Weights that are changed between
+    steps count as a step just taken. A step costs one gradient; it
     keeps one vector as long as w.
 
     Args:

@@ -70,9 +70,12 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     step.
     """
     with_all = Optimizer.profile_hook_step(step)
+    uncompiled = torch._disable_dynamo(step)  # type: ignore[attr-defined]
 
     @wraps(step)
     def stepping(self: MethodOptimizer, *args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():  # a compiler would take counts of steps for constants
+            return uncompiled(self, *args, **kwargs)
         if (
             self._optimizer_step_pre_hooks
             or self._optimizer_step_post_hooks
