@@ -461,9 +461,9 @@ class Polyak(MethodOptimizer):
 
     The equation is that of :class:`gradus.methods.Polyak`. At a constant learning rate it follows
     the path of :class:`SGD` with momentum $\beta$; where the learning rate changes it does not:
-    here the step just taken is carried on, there the gradients are. Weights that are changed between
-    steps count as a step just taken. A step costs one gradient; it
-    keeps one vector as long as w.
+    here the step just taken is carried on, there the gradients are. Weights that are changed
+    between steps count as a step just taken. A step costs one gradient; it keeps one vector as long
+    as w.
 
     Args:
         params: parameters, or groups of them with options of their own.
