@@ -159,3 +159,17 @@ def test_a_complex_start_is_refused_with_what_to_give_instead(method):
     pairs = torch.view_as_real(w0).flatten()
     path = minimize(lambda w: f(torch.view_as_complex(w.view(-1, 2))), pairs, method, steps=1)
     assert path.values[1] < path.values[0]
+
+
+@pytest.mark.parametrize(
+    ("w0", "method", "said"),
+    [
+        ([1.0, 2.0], GradientDescent(0.1), "w0 must be a tensor of floating point numbers, not li"),
+        (torch.ones(2, dtype=torch.int64), GradientDescent(0.1), "numbers, not torch.int64"),
+        (torch.ones(2), "lbfgs", r"method must be a method, such as .*, not 'lbfgs'"),
+        (torch.ones(2), GradientDescent, r"method must be a method, such as .*, not <class"),
+    ],
+)
+def test_what_is_no_start_or_no_method_is_refused(w0, method, said):
+    with pytest.raises(TypeError, match=said):
+        minimize(lambda w: (w**2).sum(), w0, method, steps=1)

@@ -1,5 +1,7 @@
 """Proximal methods against the lasso, the elastic net and ridge regression, and their theorems."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,8 @@ from gradus.methods import (
     Adagrad,
     Adam,
     AdamW,
+    Cosine,
+    GradientAtIterate,
     GradientDescent,
     InverseTime,
     Nesterov,
@@ -364,3 +368,22 @@ def test_the_learning_rate_is_that_of_the_method():
     schedule = InverseTime(0.1, gamma=0.5)
     assert Proximal(SGD(0.3)).lr == 0.3
     assert Proximal(SGD(schedule)).lr == schedule
+
+
+def test_a_method_whose_state_is_its_own_affair_takes_a_proximal_step():
+    @dataclass(frozen=True)
+    class SignDescent(GradientAtIterate):
+        lr: object
+
+        def init(self, w):
+            return None
+
+        def update(self, w, g, state):
+            return w - 0.1 * g.sign(), state
+
+    method = Proximal(SignDescent(Cosine(0.5, steps=10)))
+    start = torch.tensor([1.0, 0.02], dtype=torch.float64)
+    path = gradus.minimize(
+        lambda w: (w**2).sum(), start, method, steps=2, penalty=gradus.penalties.L1(0.1)
+    )
+    assert path.points[1].tolist() == pytest.approx([0.9 - 0.05, -0.08 + 0.05])

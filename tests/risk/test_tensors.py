@@ -232,3 +232,14 @@ def test_a_flat_copy_shares_nothing():
 
 def test_it_shows_its_shapes():
     assert repr(split(vectors(0, 1)[0])) == "Tensors([(2, 3), (), (4,), (1, 2, 1)])"
+
+
+def test_functions_of_torch_take_a_list_of_tensors_as_they_take_a_tensor():
+    flat = torch.tensor([4.0, -9.0, 0.25], dtype=torch.float64)
+    listed = Tensors([flat[:2].clone(), flat[2:].clone()])
+    for function in (torch.zeros_like, torch.abs, torch.sign, torch.square):
+        assert torch.equal(function(listed).flat(), function(flat))
+    assert torch.equal(torch.maximum(listed, -1.0 * listed).flat(), flat.abs())
+    torch.testing.assert_close(listed.norm(), flat.norm())
+    with pytest.raises(TypeError, match=r"no implementation found for 'torch\.exp'"):
+        torch.exp(listed)

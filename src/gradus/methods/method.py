@@ -55,8 +55,8 @@ class Method(ABC):
     Methods are values (frozen dataclasses of hyper-parameters) and pure: ``step`` returns the new
     point and the new state, and changes nothing. A point is anything that adds and scales as
     vectors do: a tensor ``[d]``, a tensor ``[K, d]`` of K runs (hyper-parameters ``[K, 1]``), or
-    the parameters of a module as :class:`~gradus.risk.tensors.Tensors`. The state always carries
-    ``step``, the number of updates so far.
+    the parameters of a module as :class:`~gradus.risk.tensors.Tensors`. A state is any value; those
+    of the methods of Gradus carry ``step``, the number of updates so far.
     """
 
     lr: LearningRate

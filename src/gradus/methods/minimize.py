@@ -59,7 +59,7 @@ def minimize(
         The points and the values of f there, with no batch: the risk on the whole data.
 
     Raises:
-        TypeError: w0 is complex.
+        TypeError: w0 is no tensor of real floating point numbers, or the method is no method.
         ValueError: fewer batches than steps, f is not a scalar, or a penalty is given beside a
             risk.
 
@@ -76,6 +76,11 @@ def minimize(
     """
     if steps < 0:
         raise ValueError(f"steps must be 0 or more, not {steps}")
+    if not isinstance(method, Method):
+        raise TypeError(f"method must be a method, such as gradus.methods.LBFGS(), not {method!r}")
+    if not isinstance(w0, Tensor) or not (w0.is_floating_point() or w0.is_complex()):
+        given = w0.dtype if isinstance(w0, Tensor) else type(w0).__name__
+        raise TypeError(f"w0 must be a tensor of floating point numbers, not {given}")
     if w0.is_complex():
         raise TypeError(
             "w0 is complex, and methods move real numbers: give torch.view_as_real(w0).flatten(), "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from gradus.methods.hyperparameters import Number
-from gradus.methods.method import Batch, FirstOrder, Method, Oracle, Point, State
+from gradus.methods.method import Batch, FirstOrder, Method, Oracle, Point
 from gradus.methods.schedules import LearningRate, learning_rate, require_learning_rate
 from gradus.risk.penalties import Penalty
 
@@ -54,6 +55,13 @@ class Proximal(Method):
 
     method: FirstOrder
 
+    @dataclass(frozen=True)
+    class State:
+        """The number of steps taken, and the state of the method."""
+
+        step: int
+        inner: Any
+
     def __post_init__(self) -> None:
         if not isinstance(self.method, FirstOrder):
             raise TypeError(f"method must be a first-order method, not {self.method!r}")
@@ -64,15 +72,16 @@ class Proximal(Method):
         return self.method.lr
 
     def init(self, w: Point) -> State:
-        """The state of the method."""
-        return self.method.init(w)
+        """Step 0, and the method's own beginning."""
+        return self.State(0, self.method.init(w))
 
     def step(self, f: Oracle, w: Point, state: State, batch: Batch = None) -> tuple[Point, State]:
         """The method's step, then the proximal step."""
         penalty = _penalty_of(f, self)
-        g = f.smooth.gradient(self.method.query(w, state), batch)
-        after, state_after = self.method.update(w, g, state)
-        return penalty.prox(after, learning_rate(self.lr, state.step)), state_after
+        g = f.smooth.gradient(self.method.query(w, state.inner), batch)
+        after, inner = self.method.update(w, g, state.inner)
+        after = penalty.prox(after, learning_rate(self.lr, state.step))
+        return after, self.State(state.step + 1, inner)
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,17 @@ class Tensors(PutOff):
         )
         return results
 
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """What torch's functions make of it, so that methods may call them on points."""
+        if function is torch.zeros_like:
+            return zeros_like(*args)
+        if function in ELEMENTWISE and isinstance(args[0], Tensors):
+            return getattr(args[0], function.__name__)(*args[1:], **(kwargs or {}))
+        return NotImplemented
+
     @property
     def requires_grad(self) -> bool:
         """Whether any of the tensors takes part in automatic differentiation."""
@@ -179,6 +190,10 @@ class Tensors(PutOff):
     def sum(self) -> Tensor:
         """The sum of all entries of all tensors, a 0-d tensor."""
         return torch.stack([value.sum() for value in self.values]).sum()
+
+    def norm(self) -> Tensor:
+        """The Euclidean norm of the vector, a 0-d tensor."""
+        return self.square().sum().sqrt()
 
     def detach(self) -> Tensors:
         """The same values, outside of automatic differentiation."""
@@ -190,6 +205,13 @@ class Tensors(PutOff):
 
     def __repr__(self) -> str:
         return f"Tensors({[tuple(value.shape) for value in self._values]})"
+
+
+ELEMENTWISE = {
+    torch.abs, torch.clamp, torch.lerp, torch.maximum, torch.sign, torch.sqrt,
+    torch.square, torch.sum,
+}  # fmt: skip
+"""The functions of torch that points take as they take the method of the same name."""
 
 
 def zeros_like(w: Any) -> Any:
