@@ -241,5 +241,5 @@ def test_functions_of_torch_take_a_list_of_tensors_as_they_take_a_tensor():
         assert torch.equal(function(listed).flat(), function(flat))
     assert torch.equal(torch.maximum(listed, -1.0 * listed).flat(), flat.abs())
     torch.testing.assert_close(listed.norm(), flat.norm())
-    with pytest.raises(TypeError, match=r"no implementation found for 'torch\.exp'"):
+    with pytest.raises(TypeError, match=r"torch\.exp does not take Tensors"):
         torch.exp(listed)

@@ -124,7 +124,7 @@ class LevenbergMarquardt(SecondOrder):
     other callable has no Gauss-Newton matrix.
 
     One step costs one gradient, one value (on the same batch), the matrix (d products with it, each
-    as much as about two gradients) and about $d^3/3$ flops to factor it, whether it is taken or
+    as much as one or two gradients) and about $d^3/3$ flops to factor it, whether it is taken or
     not. It holds 3 matrices ``[d, d]`` at once, that is 3 d vectors of length d.
 
     Args:

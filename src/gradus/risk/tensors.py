@@ -180,7 +180,11 @@ class Tensors(PutOff):
             return zeros_like(*args)
         if function in ELEMENTWISE and isinstance(args[0], Tensors):
             return getattr(args[0], function.__name__)(*args[1:], **(kwargs or {}))
-        return NotImplemented
+        known = ", ".join(sorted(each.__name__ for each in ELEMENTWISE))
+        raise TypeError(
+            f"torch.{function.__name__} does not take Tensors, a vector kept as a list: it has "
+            f"+, -, *, /, zeros_like, norm, {known}"
+        )
 
     @property
     def requires_grad(self) -> bool:
