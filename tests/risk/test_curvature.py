@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import gradus
 from gradus import EmpiricalRisk, InputError
@@ -206,6 +207,13 @@ class Recurrent(nn.Module):
         return self.head(self.layer(x.view(-1, 2, 2))[0][:, -1])
 
 
+def checkpointed():
+    def forward(model, x):
+        return model.head(checkpoint(lambda x: model.a(x).tanh(), x.sin(), use_reentrant=False))
+
+    return Composed(forward)
+
+
 def lstm():
     return Recurrent(nn.LSTM)
 
@@ -241,6 +249,7 @@ ODD_MODELS = (
     mapped,
     weight_of_one_dimension,
     weight_replaced_by_one_dimension,
+    checkpointed,
     lstm,
     gru,
     shared_bias,
@@ -570,6 +579,76 @@ def test_a_product_is_linear_and_symmetric(penalty, u, v, a):
     torch.testing.assert_close(of_u, risk.hessian(w) @ u, **tolerance)
 
 
+@pytest.mark.parametrize("chunk_size", [3, 100])
+def test_a_checkpoint_is_evaluated_at_w_wherever_the_model_stands(chunk_size):
+    risk = risk_of(checkpointed, "cross-entropy", chunk_size=chunk_size)
+    same = Composed(lambda model, x: model.head(model.a(x.sin()).tanh())).double()
+    other = EmpiricalRisk(same, risk.loss, risk.data)
+    w, v = somewhere(risk), somewhere(risk, seed=5)
+    close(risk.gradient(w), other.gradient(w))
+    kept = risk.curvature_at(w)
+    risk.assign(torch.zeros_like(w))
+    for product in (risk.hvp(w, v), kept @ v, kept @ v, dense.hessian(risk, w) @ v):
+        close(product, other.hvp(w, v))
+
+
+@pytest.mark.parametrize("make", [Attention, weight_normalised])
+def test_every_way_to_differentiate_twice_is_right_where_that_of_torch_is_not(make):
+    risk = risk_of(make, "mse")
+    w, v = somewhere(risk), somewhere(risk, seed=5)
+    # The residuals of the mean square, so that f is the risk.
+    y = NUMBERS
+
+    def residuals(u):
+        named = dict(zip(dict(risk.model.named_parameters()), as_list(risk, u).values, strict=True))
+        return (torch.func.functional_call(risk.model, named, (risk.data.x,)) - y).flatten()
+
+    of_value, squares = Function(risk.value), LeastSquares(residuals)
+    expected = risk.hvp(w, v)
+    for f in (of_value, squares, risk.value):
+        close(curvature.hvp(f, w, v), expected)
+        close(curvature.hessian(f, w) @ v, expected)
+    close(squares.gauss_newton(w), dense.gauss_newton(risk, w))
+    close(dense.hessian(risk, w) @ v, expected)
+    for f in (risk, of_value, squares):
+        leaf = w.clone().requires_grad_()
+        close(torch.autograd.grad(f.gradient(leaf) @ v, leaf)[0], expected)
+
+
+@pytest.mark.parametrize("chunk_size", [3, 100])
+def test_all_products_are_with_one_matrix_though_units_are_dropped(chunk_size):
+    def dropping():
+        return nn.Sequential(nn.Linear(FEATURES, 9), nn.Dropout(0.5), nn.Linear(9, CLASSES))
+
+    risk = risk_of(dropping, "cross-entropy", chunk_size=chunk_size)
+    w, u, v = somewhere(risk), somewhere(risk, seed=5), somewhere(risk, seed=6)
+    torch.manual_seed(3)
+    risk.gradient(w)
+    after_one_evaluation = torch.get_rng_state()
+    torch.manual_seed(3)
+    at = risk.curvature_at(w)
+    of_u, of_v = at @ u, at @ v
+    assert torch.equal(of_u, at @ u)
+    close(u @ of_v, v @ of_u)
+    close(at.matrix() @ u, of_u)
+    assert torch.equal(torch.get_rng_state(), after_one_evaluation)
+    assert not torch.equal(risk.curvature_at(w) @ u, of_u)
+
+
+def test_a_function_that_does_not_depend_on_w_bends_nowhere():
+    w, zeros = numbers(3), torch.zeros(3, 3, dtype=torch.float64)
+    elsewhere = numbers(3).requires_grad_()
+    for f in (
+        lambda w: torch.ones((), dtype=w.dtype),
+        lambda w: (elsewhere**2).sum(),
+        lambda w: w.sum(),
+    ):
+        close(curvature.hessian(f, w), zeros)
+        close(curvature.hvp(f, w, w), zeros[0])
+    constant = LeastSquares(lambda w: torch.ones(2, dtype=w.dtype))
+    close(constant.gauss_newton(w), zeros)
+
+
 class Doubled(torch.autograd.Function):
     """2 x, whose derivative looks at the numbers: on a stack of them, torch refuses."""
 
@@ -685,6 +764,26 @@ def test_a_weighted_loss_of_torch_has_a_mean_only_in_one_chunk():
             product(w, w)
 
 
+def test_a_weighted_loss_of_torch_over_probabilities_is_averaged_over_chunks():
+    """Its mean divides by the number of examples."""
+    options = {"label_smoothing": 0.1}
+    y = nn.functional.one_hot(INDICES, CLASSES).double()
+    data = (numbers(N, FEATURES), y)
+    theirs, ours = (
+        nn.CrossEntropyLoss(WEIGHT, **options),
+        gradus.CrossEntropyLoss(WEIGHT, **options),
+    )
+    risk, same = (
+        EmpiricalRisk(mlp().double(), loss, data, chunk_size=3) for loss in (theirs, ours)
+    )
+    whole = EmpiricalRisk(risk.model, theirs, data)
+    w = somewhere(risk)
+    for evaluated in ("value", "gradient", "hessian"):
+        found = getattr(risk, evaluated)(w)
+        close(found, getattr(same, evaluated)(w))
+        close(found, getattr(whole, evaluated)(w))
+
+
 def test_the_empirical_fisher_matrix_needs_one_row_per_example():
     model = nn.Sequential(nn.Linear(FEATURES, CLASSES), nn.Flatten(0)).double()
     risk = EmpiricalRisk(model, gradus.MSELoss(), (numbers(N, FEATURES), numbers(N * CLASSES)[:N]))
@@ -705,6 +804,36 @@ def test_a_vector_of_the_wrong_length_is_refused(change):
         risk.hvp(wrong, w)
     with pytest.raises(ValueError, match=r"^w has shape .* but must be \(27,\)$"):
         risk.hessian(Tensors([wrong]))
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        (lambda w: w.to(torch.complex128), "w must be of real floating-point .* torch.complex128"),
+        (lambda w: w.long(), "w must be of real floating-point numbers, not torch.int64"),
+        (lambda w: w.numpy(), "w must be a tensor or Tensors, not ndarray"),
+    ],
+)
+def test_a_point_that_is_not_of_real_numbers_is_refused(refused, said):
+    risk = risk_of(mlp, "mse")
+    squares = LeastSquares(torch.square)
+    w = refused(risk.point)
+    for curved in (risk.curvature_at, Function(torch.sum).curvature_at, squares.curvature_at):
+        with pytest.raises(TypeError, match=f"^{said}$"):
+            curved(w)
+    with pytest.raises(TypeError, match=f"^{said}$"):
+        squares.gauss_newton(w)
+
+
+def test_vectors_and_points_of_another_kind_are_refused():
+    risk = risk_of(mlp, "mse")
+    w = risk.point
+    with pytest.raises(ValueError, match=r"^v is of torch.float32, but w of torch.float64: they "):
+        risk.hvp(w, w.float())
+    with pytest.raises(TypeError, match=r"^v must be a tensor or Tensors, not list$"):
+        risk.hvp(w, w.tolist())
+    with pytest.raises(TypeError, match=r"^a plain function takes w as one tensor, not as Tensors"):
+        curvature.hvp(torch.sum, risk.parameters, risk.parameters)
 
 
 def test_a_matrix_that_is_unknown_or_not_defined_is_refused():
@@ -805,11 +934,64 @@ def test_what_lanczos_cannot_give_is_said():
     said = r"^\d of the 2 largest eigenvalues were found to a tolerance of 1.0e-14 in 1 iterations:"
     with pytest.raises(RuntimeError, match=said):
         curvature.eigenvalues(f, numbers(90), 2, iterations=1, tolerance=1e-14)
-    for k, which in ((0, "largest"), (91, "smallest"), (46, "both")):
-        with pytest.raises(ValueError, match=rf"^k={k} {which} eigenvalues: .* 90 x 90 has 90"):
+    for k, which in ((91, "smallest"), (46, "both")):
+        with pytest.raises(ValueError, match=rf"^k={k} {which} eigenvalues: .* has only 90$"):
             curvature.eigenvalues(f, numbers(90), k, which)
     with pytest.raises(ValueError, match=r"^which='most' is not one of 'largest', 'smallest', 'b"):
         curvature.eigenvalues(f, numbers(90), which="most")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"k": 0}, "k=0 must be a whole number of at least 1"),
+        ({"k": 1.5}, "k=1.5 must be a whole number of at least 1"),
+        ({"k": True}, "k=True must be a whole number of at least 1"),
+        ({"seed": -1}, "seed=-1 must be a whole number of at least 0"),
+        ({"iterations": 0}, "iterations=0 must be a whole number of at least 1"),
+        ({"tolerance": 0}, "tolerance=0 must be a positive number"),
+        ({"tolerance": -1e-3}, "tolerance=-0.001 must be a positive number"),
+    ],
+)
+@pytest.mark.parametrize("d", [5, 90])
+def test_what_eigenvalues_are_asked_for_is_checked(d, options, said):
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        curvature.eigenvalues(quadratic(d)[0], numbers(d), **options)
+    if "seed" in options:
+        with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+            curvature.trace(quadratic(d)[0], numbers(d), **options)
+
+
+@pytest.mark.parametrize("d", [5, 90])
+def test_a_matrix_without_eigenvalues_that_can_be_told_is_refused(d):
+    nowhere = torch.full((d,), math.nan, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"^the hessian matrix is not finite at w: it has no eig"):
+        curvature.eigenvalues(lambda w: (w**3).sum(), nowhere)
+    for dtype in (torch.bfloat16, torch.float16):
+        with pytest.raises(ValueError, match=rf"^eigenvalues are not found in {dtype}: give w "):
+            curvature.eigenvalues(lambda w: (w**3).sum(), numbers(d).to(dtype))
+
+
+def test_the_smallest_eigenvalues_of_a_singular_risk_are_found():
+    """Adding to all classes changes nothing: zeros, and many eigenvalues next to them."""
+    model = nn.Linear(29, CLASSES).double()
+    x = numbers(40, 29, seed=3) * torch.linspace(0, 1, 29, dtype=torch.float64) ** 8
+    risk = EmpiricalRisk(model, gradus.CrossEntropyLoss(), (x, INDICES.repeat(8)))
+    found = curvature.eigenvalues(risk, risk.point, 3, "smallest", vectors=True)
+    expected = torch.linalg.eigvalsh(risk.hessian(risk.point))[:3]
+    torch.testing.assert_close(found.values, expected, rtol=0, atol=1e-10)
+    U = found.vectors
+    torch.testing.assert_close(U.T @ U, torch.eye(3, dtype=U.dtype), rtol=0, atol=1e-10)
+    assert found.products < 1000
+
+
+@pytest.mark.parametrize("which", ["smallest", "largest"])
+def test_where_the_matrix_is_too_large_more_vectors_are_kept(which):
+    a = torch.linspace(-1, 1, 2100, dtype=torch.float64)
+    found = curvature.eigenvalues(lambda w: 0.5 * (a * w * w).sum(), a, 1, which, tolerance=1e-5)
+    expected = a[:1] if which == "smallest" else a[-1:]
+    torch.testing.assert_close(found.values, expected, rtol=0, atol=5e-5)
+    assert 200 < found.products < 2000
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -26,8 +26,10 @@ def summed(
         return values.sum(), mass
     if getattr(loss, "reduction", "mean") == "sum":
         return scalar(loss(output, y)), 0.0
-    if isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss) and (
-        loss.weight is not None or bool((y == loss.ignore_index).any())
+    if (
+        isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss)
+        and not y.is_floating_point()  # the mean over probabilities divides by their number
+        and (loss.weight is not None or bool((y == loss.ignore_index).any()))
     ):
         name = type(loss).__name__
         raise ValueError(

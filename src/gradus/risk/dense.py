@@ -2,18 +2,22 @@
 
 Each function forms everything that its definition names: the Jacobian of the whole output, the
 gradient of every example, the outcome of every target that could be drawn. Nothing is cut into
-chunks, and nothing is shared with :mod:`gradus.risk.curvature` but the model, the loss and the
-penalty. For models of at most some hundred parameters.
+chunks, and nothing is shared with :mod:`gradus.risk.curvature` but the model, the loss, the
+penalty, and how torch is made to differentiate every layer twice. For models of at most some
+hundred parameters.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor
+from torch.nn.utils.stateless import _reparametrize_module
 
+from gradus.risk.curvature.products import twice_differentiable
 from gradus.risk.empirical import Batch, EmpiricalRisk
 from gradus.risk.losses import CrossEntropyLoss, KLDivLoss, Loss, MSELoss, NLLLoss
 
@@ -39,10 +43,9 @@ def hessian(risk: EmpiricalRisk, w: Tensor, batch: Batch | None = None) -> Tenso
     """
     x, y = _examples(risk, batch)
 
-    def value(u: Tensor) -> Tensor:
-        return risk.loss(_output(risk, u, x), y)
-
-    return _second_derivative(value, w) + _of_the_penalty(risk, w)
+    with _model_at(risk) as output:
+        H = _second_derivative(lambda u: risk.loss(output(u, x), y), w)
+    return H + _of_the_penalty(risk, w)
 
 
 def gauss_newton(risk: EmpiricalRisk, w: Tensor, batch: Batch | None = None) -> Tensor:
@@ -63,9 +66,12 @@ def gauss_newton(risk: EmpiricalRisk, w: Tensor, batch: Batch | None = None) -> 
     """
     x, y = _examples(risk, batch)
     z = _output(risk, w, x)
-    J = _jacobian(risk, w, x).flatten(0, -2)
+    with _model_at(risk) as output:
+        jacobian: Tensor = torch.autograd.functional.jacobian(lambda u: output(u, x), w)
+    J = jacobian.flatten(0, -2)
     B = _second_derivative(lambda flat: risk.loss(flat.view(z.shape), y), z.flatten())
-    return J.T @ B @ J + _of_the_penalty(risk, w)
+    G: Tensor = J.T @ B @ J
+    return G + _of_the_penalty(risk, w)
 
 
 def fisher(risk: EmpiricalRisk, w: Tensor, batch: Batch | None = None) -> Tensor:
@@ -148,6 +154,25 @@ def _examples(risk: EmpiricalRisk, batch: Batch | None) -> tuple[Tensor, Tensor]
 
 
 def _output(risk: EmpiricalRisk, w: Tensor, x: Tensor) -> Tensor:
+    with _model_at(risk) as output:
+        return output(w, x)
+
+
+@contextmanager
+def _model_at(risk: EmpiricalRisk) -> Iterator[Callable[[Tensor, Tensor], Tensor]]:
+    """The output at any w, where the model stays to the end for all derivatives in w."""
+    with ExitStack() as stack:
+
+        def output(w: Tensor, x: Tensor) -> Tensor:
+            stack.enter_context(_reparametrize_module(risk.model, _named(risk, w), True))
+            evaluated: Tensor = risk.model(x)
+            return evaluated
+
+        stack.enter_context(twice_differentiable())
+        yield output
+
+
+def _named(risk: EmpiricalRisk, w: Tensor) -> dict[str, Tensor]:
     named = {name: buffer.clone() for name, buffer in risk.model.named_buffers()}
     start = 0
     for name, parameter in risk.model.named_parameters():
@@ -155,13 +180,7 @@ def _output(risk: EmpiricalRisk, w: Tensor, x: Tensor) -> Tensor:
             end = start + parameter.numel()
             named[name] = w[start:end].view(parameter.shape)
             start = end
-    output: Tensor = torch.func.functional_call(risk.model, named, (x,))
-    return output
-
-
-def _jacobian(risk: EmpiricalRisk, w: Tensor, x: Tensor) -> Tensor:
-    J: Tensor = torch.autograd.functional.jacobian(lambda u: _output(risk, u, x), w)
-    return J
+    return named
 
 
 def _second_derivative(value: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
@@ -177,7 +196,8 @@ def _of_the_penalty(risk: EmpiricalRisk, w: Tensor) -> Tensor:
 
 def _gradient_of_one(risk: EmpiricalRisk, loss: Loss, w: Tensor, x: Tensor, y: Tensor) -> Tensor:
     u = w.detach().requires_grad_()
-    (g,) = torch.autograd.grad(loss.terms(_output(risk, u, x), y).values.sum(), u)
+    with _model_at(risk) as output:
+        (g,) = torch.autograd.grad(loss.terms(output(u, x), y).values.sum(), u)
     return g
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from gradus.risk.curvature.functions import Matrix, of_value, require_matrix, require_scalar
+from gradus.risk.curvature.functions import (
+    Matrix,
+    leaf_at,
+    of_value,
+    require_matrix,
+    require_scalar,
+)
 from gradus.risk.curvature.matrix import LIMIT, Curvature, Summand
-from gradus.risk.curvature.products import gauss_newton_product
+from gradus.risk.curvature.products import gauss_newton_product, twice_differentiable
 from gradus.risk.penalties import Penalty
 
 
@@ -55,7 +62,7 @@ class Function:
     def value_and_gradient(self, w: Tensor, batch: Any = None) -> tuple[Tensor, Tensor]:
         """f(w) and its gradient from one evaluation; a kink of the penalty gives a subgradient."""
         differentiable = torch.is_grad_enabled() and w.requires_grad
-        with torch.enable_grad():
+        with torch.enable_grad(), twice_differentiable() if differentiable else nullcontext():
             leaf = w if differentiable else w.detach().requires_grad_()
             value = self._called(leaf, batch)
             (g,) = torch.autograd.grad(
@@ -173,11 +180,11 @@ class LeastSquares:
         return self._gauss_newton(w, batch, kept=True)
 
     def _gauss_newton(self, w: Tensor, batch: Any, *, kept: bool) -> Curvature[Tensor]:
-        differentiable = torch.is_grad_enabled() and w.requires_grad
-        leaf = w if differentiable else w.detach().requires_grad_()
+        leaf, differentiable = leaf_at(w)
 
         def summands() -> list[Summand]:
-            r = self._residuals(leaf, batch)
+            with twice_differentiable():
+                r = self._residuals(leaf, batch)
             product = gauss_newton_product(
                 r, (leaf,), lambda s, stacked: s * (2 / len(r)), create_graph=differentiable
             )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gradus.risk.chunks import Mass, scalar, summed
 from gradus.risk.curvature.functions import Matrix
@@ -20,9 +20,11 @@ from gradus.risk.curvature.outputs import (
 from gradus.risk.curvature.products import (
     Bend,
     Entries,
+    Product,
     TwiceDifferentiable,
     gauss_newton_product,
     hessian_product,
+    twice_differentiable,
 )
 
 ROWS = 16384
@@ -34,6 +36,7 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 def of_chunk(
     matrix: Matrix,
     model: Callable[[], Tensor],
+    at: Callable[[], AbstractContextManager[object]],
     leaves: Entries,
     loss: LossFunction,
     y: Tensor,
@@ -47,7 +50,8 @@ def of_chunk(
 
     Args:
         matrix: "hessian", "gauss-newton", "fisher" or "empirical-fisher".
-        model: evaluates the model on the chunk, at the leaves.
+        model: evaluates the model on the chunk.
+        at: within it the model has the leaves for its parameters.
         leaves: the parameters.
         loss: of the output and y.
         y: the targets of the chunk.
@@ -59,17 +63,29 @@ def of_chunk(
     Raises:
         ValueError: the loss has no such matrix, or cannot be averaged over chunks.
     """
-    layers = TwiceDifferentiable(leaves if plain and not create_graph else ())
-    with layers, sdpa_kernel(SDPBackend.MATH):  # no other attention has a second derivative
-        output = model()
-    if matrix == "hessian":
-        value, mass = _reduced(loss, output, y, alone)
-        product = hessian_product(value, leaves, layers, create_graph=create_graph)
-    else:
-        at = output if create_graph else output.detach().requires_grad_()
-        bend, mass = _bend(matrix, loss, at, y, examples, alone)
-        product = gauss_newton_product(output, leaves, bend, layers, create_graph=create_graph)
+    with at(), twice_differentiable():
+        with TwiceDifferentiable(leaves if plain and not create_graph else ()) as layers:
+            output = model()
+        if matrix == "hessian":
+            value, mass = _reduced(loss, output, y, alone)
+            product = hessian_product(value, leaves, layers, create_graph=create_graph)
+        else:
+            z = output if create_graph else output.detach().requires_grad_()
+            bend, mass = _bend(matrix, loss, z, y, examples, alone)
+            product = gauss_newton_product(output, leaves, bend, layers, create_graph=create_graph)
+    if not plain:
+        product = _at(at, product)
     return Summand(product, mass, rows=max(1, min(256, ROWS // examples)))
+
+
+def _at(at: Callable[[], AbstractContextManager[object]], product: Product) -> Product:
+    """The product, for which checkpoints in the model evaluate a part of it once more."""
+
+    def there(v: Entries, *, stacked: bool = False, keep: bool = True) -> Entries:
+        with at(), twice_differentiable():
+            return product(v, stacked=stacked, keep=keep)
+
+    return there
 
 
 def _bend(

@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeVar, get_args
 import torch
 from torch import Tensor
 
-from gradus.risk.curvature.matrix import LIMIT, Curvature, Summand
-from gradus.risk.curvature.products import hessian_product
+from gradus.risk.curvature.matrix import LIMIT, Curvature, Summand, pieces
+from gradus.risk.curvature.products import hessian_product, twice_differentiable
 from gradus.risk.tensors import Tensors
 
 Point = TypeVar("Point", Tensor, Tensors)
@@ -110,14 +110,27 @@ def hessian(f: Any, w: Tensor | Tensors, batch: Any = None, *, limit: float = LI
 
 def of_value(value: Callable[[Tensor], Tensor], w: Tensor, *, kept: bool) -> Curvature[Tensor]:
     """The Hessian at w of a callable that returns a scalar tensor."""
-    differentiable = torch.is_grad_enabled() and w.requires_grad
-    leaf = w if differentiable else w.detach().requires_grad_()
+    leaf, differentiable = leaf_at(w)
 
     def summands() -> list[Summand]:
-        found = require_scalar(value(leaf))
+        with twice_differentiable():
+            found = require_scalar(value(leaf))
         return [Summand(hessian_product(found, (leaf,), create_graph=differentiable), 0.0)]
 
     return Curvature(w, (w.shape,), summands, kept=kept)
+
+
+def leaf_at(w: Tensor | Tensors) -> tuple[Tensor, bool]:
+    """The point as what is differentiated in, and whether w itself asks for gradients.
+
+    Raises:
+        TypeError: w is no tensor of real floating-point numbers.
+    """
+    if isinstance(w, Tensors):
+        raise TypeError("a plain function takes w as one tensor, not as Tensors: give w.flat()")
+    pieces(w, (w.shape,))
+    differentiable = torch.is_grad_enabled() and w.requires_grad
+    return w if differentiable else w.detach().requires_grad_(), differentiable
 
 
 def require_scalar(value: object) -> Tensor:

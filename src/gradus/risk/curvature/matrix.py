@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, TypeVar, final
 
 import torch
@@ -45,7 +46,8 @@ class Curvature(Generic[Point]):
     through it; until the curvature is deleted, that graph holds the activations of the forward
     and of the backward pass for the whole chunk, about three times what a gradient holds for a
     moment. Where the chunks are several, each product builds the graph of one after the other
-    anew and holds one at a time.
+    anew and holds one at a time; it draws the random numbers (of dropout, say) that the first has
+    drawn, so all are products with one matrix.
 
     Where w requires gradients, and gradients are on as the curvature is made, products are
     differentiable in w and v, and the matrix in w. To differentiate twice through a graph that is
@@ -60,7 +62,7 @@ class Curvature(Generic[Point]):
         kept: build the graphs now, and keep them.
 
     Raises:
-        ValueError: v has another length than w.
+        ValueError: v has another length or dtype than w.
 
     Example:
         >>> import torch
@@ -87,8 +89,11 @@ class Curvature(Generic[Point]):
         kept: bool = False,
     ) -> None:
         self._w: Tensor | Tensors = w
+        entries: Entries = w.values if isinstance(w, Tensors) else (w,)
+        self._dtypes = {entry.dtype for entry in entries}
         self._shapes, self._share, self._penalty = shapes, share, penalty
         self._summands, self._kept = summands, kept
+        self._generators: list[Tensor] = []
         if kept:
             with torch.enable_grad():
                 built = tuple(summands())
@@ -106,7 +111,10 @@ class Curvature(Generic[Point]):
 
     def __matmul__(self, v: Tensor | Tensors) -> Point:
         entries = pieces(v, self._shapes, "v")
-        with torch.enable_grad():
+        if wrong := {entry.dtype for entry in entries} - self._dtypes:
+            known = " and ".join(map(str, self._dtypes))
+            raise ValueError(f"v is of {wrong.pop()}, but w of {known}: they must be the same")
+        with torch.enable_grad(), self._same_draws():
             total: Entries = ()
             masses = []
             for product, mass, _ in self._summands():
@@ -133,7 +141,7 @@ class Curvature(Generic[Point]):
         require_memory(self.dimension, self.like.dtype, limit=limit)
         matrix = self.like.new_zeros(self.dimension, self.dimension)
         masses = []
-        with torch.enable_grad():
+        with torch.enable_grad(), self._same_draws():
             for summand in self._summands():
                 self._add_rows(matrix, summand.product, summand.rows)
                 masses.append(summand.mass)
@@ -141,6 +149,22 @@ class Curvature(Generic[Point]):
             if self._penalty is not None:
                 self._add_rows(matrix, self._penalty, 64)
         return matrix
+
+    @contextmanager
+    def _same_draws(self) -> Iterator[None]:
+        """Every evaluation draws what the first has drawn, which alone moves the generators."""
+        devices: list[torch.device] = [self.like.device] if self.like.is_cuda else []
+        if self._kept:
+            yield  # evaluated already
+        elif not self._generators:
+            self._generators = [torch.get_rng_state(), *map(torch.cuda.get_rng_state, devices)]
+            yield
+        else:
+            with torch.random.fork_rng(devices):
+                torch.set_rng_state(self._generators[0])
+                for device, state in zip(devices, self._generators[1:], strict=True):
+                    torch.cuda.set_rng_state(state, device)
+                yield
 
     def _add_rows(self, matrix: Tensor, product: Product, size: int) -> None:
         """Add the products with the unit vectors, a block of them at a time where torch can."""
@@ -231,8 +255,14 @@ def pieces(w: Tensor | Tensors, shapes: Sequence[Size], name: str = "w") -> Entr
 
     Raises:
         ValueError: it has another length.
+        TypeError: it is no tensor, or w is not made of real floating-point numbers.
     """
+    if not isinstance(w, Tensor | Tensors):
+        raise TypeError(f"{name} must be a tensor or Tensors, not {type(w).__name__}")
     entries = w.values if isinstance(w, Tensors) else (w,)
+    for entry in entries if name == "w" else ():
+        if not entry.is_floating_point():
+            raise TypeError(f"w must be of real floating-point numbers, not {entry.dtype}")
     given = [entry.shape for entry in entries]
     if given == list(shapes):
         return entries

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 Entries = tuple[Tensor, ...]
@@ -73,6 +75,17 @@ class TwiceDifferentiable(TorchFunctionMode):
         # The edge stays that of this layer, should a layer after it work in place.
         self.uses.append(Use(input, get_gradient_edge(output), at, bias_at))
         return output
+
+
+@contextmanager
+def twice_differentiable(leaves: Entries = ()) -> Iterator[TwiceDifferentiable]:
+    """Evaluate in here what will be differentiated twice, even where torch's own would not be.
+
+    The leaves are as for :class:`TwiceDifferentiable`.
+    """
+    # No other attention has a second derivative.
+    with TwiceDifferentiable(leaves) as layers, sdpa_kernel(SDPBackend.MATH):
+        yield layers
 
 
 def built_of_torch(model: nn.Module) -> bool:
@@ -141,6 +154,8 @@ def slope(
     differentiated in.
     """
     uses = layers.uses if layers else []
+    if not root.requires_grad:
+        return Slope((), lambda v, stacked: ())
     within: Any = (*leaves, *(use.output for use in uses))
     found = torch.autograd.grad(root, within, weight, create_graph=True, allow_unused=True)
     whole = [(at, g) for at, g in enumerate(found[: len(leaves)]) if g is not None]
@@ -174,6 +189,8 @@ def hessian_product(
     tensors, weights = slope(value, leaves, layers)
 
     def product(v: Entries, *, stacked: bool = False, keep: bool = True) -> Entries:
+        if not tensors:
+            return tuple(torch.zeros_like(entry) for entry in v)
         return backward(
             tensors,
             leaves,
@@ -203,6 +220,8 @@ def gauss_newton_product(
     tensors, weights = slope(output, leaves, layers, u, with_inputs=False)
 
     def product(v: Entries, *, stacked: bool = False, keep: bool = True) -> Entries:
+        if not tensors:
+            return tuple(torch.zeros_like(entry) for entry in v)
         (along,) = backward(
             tensors, (u,), weights(v, stacked), stacked=stacked, create_graph=create_graph
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral
 from typing import Any, Literal, final
 
 import numpy as np
@@ -11,10 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradus.risk.curvature.functions import Matrix, curvature_at
-from gradus.risk.curvature.matrix import Curvature
+from gradus.risk.curvature.matrix import LIMIT, Curvature
 from gradus.risk.tensors import Tensors
 
 Array = NDArray[np.float64]
+
+ALL = 2000
+"""Up to this dimension all eigenvalues are found at once where a few are slow to come: 32 MB."""
 
 
 @final
@@ -51,7 +56,10 @@ def eigenvalues(
     $$\nabla^2 f(w)\, u = \lambda u$$
 
     by the implicitly restarted Lanczos method, which asks only for products with the matrix; up to
-    64 dimensions from the matrix itself.
+    64 dimensions from the matrix itself. It keeps 20 vectors of length d (2 k + 1 if that is more).
+    Where 10 restarts were not enough, as with many eigenvalues close to the end (a singular Hessian
+    has them), they are taken from the matrix up to 2,000 dimensions; beyond, 100 vectors are kept,
+    or as many as 4 GB hold.
 
     Args:
         f: an oracle, or any callable of a tensor that returns a scalar tensor.
@@ -67,7 +75,9 @@ def eigenvalues(
         seed: of the random vector at the start.
 
     Raises:
-        ValueError: there are not that many eigenvalues; ``which`` or ``matrix`` is unknown.
+        ValueError: there are not that many eigenvalues, or k is no whole number; ``which`` or
+            ``matrix`` is unknown; the tolerance or the iterations are not positive, or the seed is
+            negative; the matrix is not finite, or coarser than float32.
         RuntimeError: the iterations were not enough.
 
     Example:
@@ -80,17 +90,30 @@ def eigenvalues(
     """
     if which not in ("largest", "smallest", "both"):
         raise ValueError(f"which={which!r} is not one of 'largest', 'smallest', 'both'")
+    require_whole(k, "k", least=1)
+    require_whole(seed, "seed", least=0)
+    if iterations is not None:
+        require_whole(iterations, "iterations", least=1)
+    if tolerance is not None and not tolerance > 0:
+        raise ValueError(f"tolerance={tolerance} must be a positive number")
     ends = ("smallest", "largest") if which == "both" else (which,)
     curvature = curvature_at(f, w, batch, matrix=matrix)
     d, wanted = curvature.dimension, k * len(ends)
-    if not 1 <= wanted <= d:
-        raise ValueError(f"k={k} {which} eigenvalues: a matrix of {d} x {d} has {d}, give k >= 1")
+    if wanted > d:
+        raise ValueError(f"k={k} {which} eigenvalues: a matrix of {d} x {d} has only {d}")
+    if torch.finfo(curvature.like.dtype).bits < 32:
+        raise ValueError(
+            f"eigenvalues are not found in {curvature.like.dtype}: give w (and the model) in "
+            "float32 or float64"
+        )
     if d <= max(64, wanted):
-        values, columns = torch.linalg.eigh(curvature.matrix().detach())
+        A = curvature.matrix().detach()
+        _require_finite(bool(A.isfinite().all()), matrix)
+        values, columns = torch.linalg.eigh(A)
         ends_at = {"largest": range(d - k, d), "smallest": range(k)}
         at = [i for end in ends for i in ends_at[end]]
         return Eigenvalues(values[at], columns[:, at] if vectors else None, d)
-    lanczos = _Lanczos(curvature, tolerance, iterations, seed)
+    lanczos = _Lanczos(curvature, matrix, tolerance, iterations, seed)
     found = [lanczos.end(k, end) for end in ends]
     like = curvature.like
     return Eigenvalues(
@@ -100,17 +123,33 @@ def eigenvalues(
     )
 
 
+def require_whole(number: Any, name: str, *, least: int) -> None:
+    """Refuse what is no whole number, or too small.
+
+    Raises:
+        ValueError: it is such.
+    """
+    if type(number) is bool or not isinstance(number, Integral) or int(number) < least:
+        raise ValueError(f"{name}={number!r} must be a whole number of at least {least}")
+
+
+def _require_finite(finite: bool, matrix: Matrix) -> None:
+    if not finite:
+        raise ValueError(f"the {matrix} matrix is not finite at w: it has no eigenvalues")
+
+
 class _Lanczos:
     """The Lanczos method on one matrix, in float64 whatever the precision of the products."""
 
     def __init__(
         self,
         curvature: Curvature[Any],
+        matrix: Matrix,
         tolerance: float | None,
         iterations: int | None,
         seed: int,
     ) -> None:
-        self.curvature, self.products = curvature, 0
+        self.curvature, self.matrix, self.products = curvature, matrix, 0
         precision = torch.finfo(curvature.like.dtype).eps
         self.tolerance = precision ** (2 / 3) if tolerance is None else tolerance
         self.iterations = 10 * curvature.dimension if iterations is None else iterations
@@ -123,7 +162,9 @@ class _Lanczos:
         like = self.curvature.like
         found = self.curvature @ torch.from_numpy(v).to(like)
         flat = found.flat() if isinstance(found, Tensors) else found.reshape(-1)
-        return flat.detach().double().cpu().numpy()
+        product: Array = flat.detach().double().cpu().numpy()
+        _require_finite(bool(np.isfinite(product).all()), self.matrix)
+        return product
 
     def _norm(self) -> float:
         """The order of the norm of the matrix, by a few steps of the power method; 1 if it is 0."""
@@ -137,7 +178,40 @@ class _Lanczos:
 
     def end(self, k: int, end: str) -> tuple[Array, Array]:
         """The eigenvalues and vectors at one end of the spectrum."""
-        from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+        from scipy.sparse.linalg import ArpackNoConvergence
+
+        d, first = self.curvature.dimension, min(10, self.iterations)
+        few = min(d, max(2 * k + 1, 20))
+        many = min(d, max(few, min(100, LIMIT // (8 * d))))
+        try:
+            return self._restarted(k, end, few, first)
+        except ArpackNoConvergence as error:
+            missing = error
+        try:
+            if self.iterations > first and d <= ALL:
+                values, columns = self.spectrum
+                at = slice(d - k, d) if end == "largest" else slice(k)
+                return values[at], columns[:, at]
+            if self.iterations > first:
+                return self._restarted(k, end, many, self.iterations - first)
+        except ArpackNoConvergence as error:
+            missing = error
+        raise RuntimeError(
+            f"{len(missing.eigenvalues)} of the {k} {end} eigenvalues were found to a tolerance "
+            f"of {self.tolerance:.1e} in {self.iterations} iterations: raise tolerance= or "
+            "iterations="
+        )
+
+    @cached_property
+    def spectrum(self) -> tuple[Array, Array]:
+        """All eigenvalues and vectors, from the matrix."""
+        self.products += self.curvature.dimension
+        values, columns = torch.linalg.eigh(self.curvature.matrix().detach().double().cpu())
+        return values.numpy(), columns.numpy()
+
+    def _restarted(self, k: int, end: str, vectors: int, restarts: int) -> tuple[Array, Array]:
+        """By a basis of so many vectors, restarted so many times at most."""
+        from scipy.sparse.linalg import LinearOperator, eigsh
 
         # ARPACK's tolerance is relative to each eigenvalue, which may be 0. Moved away from 0 by
         # the norm of the matrix, all those at this end are of its order.
@@ -146,21 +220,15 @@ class _Lanczos:
         operator = LinearOperator(
             (d, d), matvec=lambda v: self.product(v) + shift * v, dtype=np.float64
         )
-        try:
-            values, columns = eigsh(
-                operator,
-                k,
-                which="LA" if end == "largest" else "SA",
-                v0=self.start,
-                tol=self.tolerance,
-                maxiter=self.iterations,
-            )
-        except ArpackNoConvergence as error:
-            raise RuntimeError(
-                f"{len(error.eigenvalues)} of the {k} {end} eigenvalues were found to a tolerance "
-                f"of {self.tolerance:.1e} in {self.iterations} iterations: raise tolerance= or "
-                "iterations="
-            ) from None
+        values, columns = eigsh(
+            operator,
+            k,
+            which="LA" if end == "largest" else "SA",
+            v0=self.start,
+            ncv=vectors,
+            tol=self.tolerance,
+            maxiter=restarts,
+        )
         order = np.argsort(values)
         return values[order] - shift, columns[:, order]
 
@@ -207,7 +275,7 @@ def trace(
         matrix: "hessian", "gauss-newton", "fisher" or "empirical-fisher".
 
     Raises:
-        ValueError: fewer than 2 samples, which have no standard error.
+        ValueError: fewer than 2 samples, which have no standard error; or a negative seed.
 
     Example:
         >>> import torch
@@ -218,6 +286,8 @@ def trace(
     Source: Hutchinson (1990), "A stochastic estimator of the trace of the influence matrix for
         Laplacian smoothing splines".
     """
+    require_whole(seed, "seed", least=0)
+    require_whole(samples, "samples", least=1)
     if samples < 2:
         raise ValueError(f"samples={samples} have no standard error; give at least 2")
     curvature = curvature_at(f, w, batch, matrix=matrix)
