@@ -308,3 +308,14 @@ def test_functions_of_one_variable_without_a_derivative_are_refused(function, f,
     with pytest.raises(error, match=message) as refusal:
         function(f, x)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("step", [True, "small", torch.ones(2, 2), math.nan, 1j])
+@pytest.mark.parametrize("nth", [derivative, second_derivative, gradient, hessian])
+def test_a_step_that_is_no_positive_number_is_refused(nth, step):
+    def f(x):
+        return x if nth in (derivative, second_derivative) else x.sum()
+
+    with pytest.raises(ValueError, match=r"^step must be a positive number, not .*$") as refusal:
+        nth(f, torch.ones(3), step=step)
+    assert "\n" not in str(refusal.value)

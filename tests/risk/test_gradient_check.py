@@ -194,6 +194,19 @@ def test_a_kink_is_reported_whichever_subgradient_is_given(f, dtype, at):
         assert "kink" in str(check)
 
 
+def test_a_smooth_function_that_bends_within_the_step_is_told_to_take_a_smaller_one():
+    w = number([1.0, 1e-8])
+
+    def f(w):
+        return (w**2 + 1e-14).sqrt().sum()
+
+    check = check_gradient(f, w)
+    assert str(check).startswith(
+        "f seems to have a kink here, or bends within the step; give a smaller step=: largest"
+    )
+    assert check_gradient(f, w, step=2e-9)
+
+
 @pytest.mark.parametrize("penalty", [L1(0.7), ElasticNet(0.9, 0.3)])
 def test_penalties_are_reported_at_their_kinks(penalty):
     check = check_gradient(penalty, number([0.7, 0.0]))
@@ -224,6 +237,8 @@ def test_a_function_that_is_not_deterministic_is_refused():
         (torch.sum, None, {"tolerance": 0.0}, "tolerance must be a positive number, not 0.0"),
         (torch.sum, None, {"step": -1.0}, "step must be a positive number, not -1.0"),
         (torch.sum, None, {"step": 0.0}, "step must be a positive number, not 0.0"),
+        (torch.sum, None, {"step": True}, "step must be a positive number, not True"),
+        (torch.sum, None, {"step": "0.1"}, "step must be a positive number, not '0.1'"),
     ],
 )
 def test_what_cannot_be_checked_is_refused(f, given_gradient, options, message):

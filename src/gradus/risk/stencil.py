@@ -116,9 +116,16 @@ def intended(x: Tensor, size: float, step: float | None) -> Tensor:
     """The step at each entry: the one given, or this size for x of order 1."""
     if step is None:
         return size * x.abs().clamp(min=1)
-    if not 0 < step < math.inf:
-        raise ValueError(f"step must be a positive number, not {step}")
+    require_step(step)
     return torch.full_like(x, step)
+
+
+def require_step(step: Any) -> None:
+    """Refuse what is no positive number."""
+    positive = isinstance(step, Real) and step is not True and 0 < float(step) < math.inf
+    if not positive:
+        given = f"a tensor of shape {tuple(step.shape)}" if isinstance(step, Tensor) else repr(step)
+        raise ValueError(f"step must be a positive number, not {given}")
 
 
 def representable(x: Tensor, nominal: Tensor) -> Tensor:
