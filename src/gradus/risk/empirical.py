@@ -74,7 +74,8 @@ class EmpiricalRisk:
     of it again as they are differentiated: every gradient, product and matrix from here is right.
     But what is differentiated only later, by ``backward()`` of a value, a gradient or a product at
     a w that requires gradients, takes the model's own parameters there, and is wrong at any other
-    w.
+    w. With ``use_reentrant=True`` every derivative is wrong, as ``torch.autograd.grad`` then leaves
+    the parameters within the checkpoint out.
 
     A ``batch`` is a 1-d tensor of indices into the data, a slice of it, or a pair ``(x, y)`` of
     tensors; with no batch the risk is that of the whole data, computed in chunks and exact: each
