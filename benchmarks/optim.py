@@ -7,7 +7,7 @@ printed, and the range of the middle 80 %. Gradients are given: only ``step()`` 
     loop     foreach=False, one tensor after the other
     foreach  foreach=True, lists of tensors
     fused    fused=True; torch has none for RMSprop, and ours runs the pieces of foreach there
-    hvp      EmpiricalRisk.hvp on the MLP 784-512-512-10, against two gradients of the same risk
+    hvp      EmpiricalRisk.hvp, against two gradients of the same risk, on four networks
 """
 
 from __future__ import annotations
@@ -133,15 +133,32 @@ def step_rows(
     return rows
 
 
-def hvp_rows(batch_sizes: Sequence[int], turns: int, block: float) -> list[list[str]]:
-    """A row for every number of examples."""
-    rows = [["examples", "gradient, ms", "hvp, ms", "hvp / two gradients", ""]]
-    torch.manual_seed(0)
-    model = nn.Sequential(
+def _networks() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
+    """Networks with the shape of an example."""
+    dense = nn.Sequential(
         nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
     )
-    for examples in batch_sizes:
-        data = torch.rand(examples, 784), torch.randint(10, (examples,))
+    deep = [layer for _ in range(8) for layer in (nn.Linear(256, 256), nn.Tanh())]
+    convolutional = nn.Sequential(
+        nn.Conv2d(1, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(), nn.Flatten(),
+        nn.Linear(16 * 24 * 24, 10),
+    )  # fmt: skip
+    attention = nn.TransformerEncoderLayer(64, 4, 128, dropout=0.0, batch_first=True)
+    return {
+        "784-512-512-10": (dense, (784,)),
+        "8 x 256, tanh": (nn.Sequential(*deep, nn.Linear(256, 10)), (256,)),
+        "convolutional": (convolutional, (1, 28, 28)),
+        "transformer": (nn.Sequential(attention, nn.Flatten(), nn.Linear(1024, 10)), (16, 64)),
+    }
+
+
+def hvp_rows(batch_sizes: Sequence[int], turns: int, block: float) -> list[list[str]]:
+    """A row for every network and number of examples."""
+    rows = [["network", "examples", "gradient, ms", "hvp, ms", "hvp / two gradients", ""]]
+    torch.manual_seed(0)
+    jobs = [(*job, n) for job in _networks().items() for n in batch_sizes]
+    for name, (model, shape), examples in jobs:
+        data = torch.rand(examples, *shape), torch.randint(10, (examples,))
         risk = gradus.EmpiricalRisk(model, gradus.CrossEntropyLoss(), data)
         w = risk.parameters
         v = risk.gradient(w)
@@ -159,7 +176,7 @@ def hvp_rows(batch_sizes: Sequence[int], turns: int, block: float) -> list[list[
         gradient = statistics.median(taken["gradients"]) / 2 * 1e3
         milliseconds = statistics.median(taken["hvp"]) * 1e3
         rows.append([
-            f"{examples:,}", f"{gradient:.2f}", f"{milliseconds:.2f}", told,
+            name, f"{examples:,}", f"{gradient:.2f}", f"{milliseconds:.2f}", told,
             f"{verdict} (≤ {WITHIN_TWO_GRADIENTS})",
         ])  # fmt: skip
         print("  ".join(rows[-1]), file=sys.stderr, flush=True)
@@ -180,7 +197,8 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--methods", default="SGD,Adam", help="of " + ", ".join(METHODS))
+    told = f"of {', '.join(METHODS)}; none to measure hvp alone"
+    parser.add_argument("--methods", default="SGD,Adam", help=told)
     parser.add_argument("--sizes", type=_counts, default=_counts("1e3,1e4,1e5,1e6,1e7"))
     parser.add_argument("--tensors", type=_counts, default=[6, 300])
     parser.add_argument("--examples", type=_counts, default=[256, 4096], help="for hvp")
@@ -189,12 +207,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    names = given.methods.split(",")
+    names = [] if given.methods == "none" else given.methods.split(",")
     if unknown := set(names) - METHODS.keys():
         parser.error(f"--methods {', '.join(unknown)}: choose of {', '.join(METHODS)}")
     print(f"{describe_machine()}; {given.threads} threads, {given.turns} turns\n")
-    rows = step_rows(names, given.sizes, given.tensors, given.turns, given.block)
-    print(markdown(rows), "\n")
+    if names:
+        rows = step_rows(names, given.sizes, given.tensors, given.turns, given.block)
+        print(markdown(rows), "\n")
     print(markdown(hvp_rows(given.examples, given.turns, given.block)))
 
 
