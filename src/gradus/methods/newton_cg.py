@@ -36,7 +36,7 @@ class NewtonCG(SecondOrder):
     (along $-\nabla f$ if that is the first direction); so it always descends, and leaves saddles.
 
     One step costs one gradient, at most ``max_iterations`` Hessian-vector products (d of them are
-    always enough on paper), each as much as one or two gradients, and the evaluations of the line
+    always enough on paper), each as much as about two gradients, and the evaluations of the line
     search (mostly one). It holds 6 vectors of length d beside what a product holds, and no matrix.
 
     Args:

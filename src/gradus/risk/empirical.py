@@ -226,7 +226,7 @@ class EmpiricalRisk:
 
         The matrix is never formed. A product costs 8 matrix products in each linear layer (9 in
         a model with modules of its own), where a gradient costs 3: in all 2 to 3 gradients. Where
-        many are taken at one point, :meth:`curvature_at` costs less, 1.5 to 2 gradients each.
+        many are taken at one point, :meth:`curvature_at` costs less, about two gradients each.
         Differentiable where w requires gradients.
 
         Source: Pearlmutter (1994), "Fast exact multiplication by the Hessian".
