@@ -225,7 +225,7 @@ class EmpiricalRisk:
         $$\nabla^2 f(w)\, v = \nabla_w \big( \nabla f(w)^\top v \big)$$
 
         The matrix is never formed. A product costs 8 matrix products in each linear layer (9 in
-        a model with modules of its own), where a gradient costs 3: in all 2 to 3 gradients. Where
+        a model with modules of its own), where a gradient costs 3: in all 2 to 4 gradients. Where
         many are taken at one point, :meth:`curvature_at` costs less, about two gradients each.
         Differentiable where w requires gradients.
 
