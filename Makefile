@@ -4,21 +4,36 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types unit setup clean
+.PHONY: demo test lint types unit variants sanitize kernels setup clean
 
-setup: .venv/installed
+setup: .venv/installed kernels
 
-# torch comes first and by exact version, so that no other requirement chooses a build of it.
+# torch comes first and by exact version, so that no other requirement chooses a build of it. The
+# core is left out here: it is built below, where its objects are kept for the next build.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --config-settings wheel.cmake=false --editable '.[dev]'
+	touch $@
+
+# CMake, Ninja and nanobind are those in .venv: nothing is fetched.
+CONFIGURE = $(BIN)/cmake -G Ninja -S . -D CMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	-D Python_EXECUTABLE=$(CURDIR)/$(BIN)/python \
+	-D nanobind_ROOT=$$($(BIN)/python -m nanobind --cmake_dir)
+SOURCES := CMakeLists.txt $(wildcard src/cpp/*)
+
+kernels: build/kernels/installed
+
+build/kernels/installed: .venv/installed $(SOURCES)
+	$(CONFIGURE) -B build/kernels --log-level=WARNING
+	$(BIN)/cmake --build build/kernels --parallel 2
+	$(BIN)/cmake --install build/kernels --prefix src
 	touch $@
 
 demo: setup
 	$(BIN)/gradus train digits --lr 0.1 --log-every 5 --out runs/demo --overwrite
 
-test: lint types unit
+test: lint types unit variants
 
 lint: setup
 	$(BIN)/ruff check .
@@ -31,5 +46,32 @@ types: setup
 unit: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
+# The kernels' tests under every variant that this processor runs.
+variants: setup
+	@runnable="$$($(BIN)/python -c 'from gradus import kernels; print(*kernels.runnable())')"; \
+	for variant in avx512 avx2 portable; do \
+	    case " $$runnable " in \
+	    *" $$variant "*) \
+	        echo "GRADUS_KERNELS=$$variant"; \
+	        GRADUS_KERNELS=$$variant OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/kernels || exit 1;; \
+	    *) echo "GRADUS_KERNELS=$$variant is skipped: it was not built, or does not run here";; \
+	    esac; \
+	done
+
+# The kernels' tests on a core that checks every address and every operation. It stands in a copy of
+# the package. Python itself never frees some of what it allocates, so leaks are not looked for.
+sanitize: setup
+	$(CONFIGURE) -B build/sanitize -D CMAKE_BUILD_TYPE=Debug -D GRADUS_SANITIZE=address,undefined \
+	    --log-level=WARNING
+	$(BIN)/cmake --build build/sanitize --parallel 2
+	rm -rf build/sanitize/site && mkdir build/sanitize/site
+	cp -R src/gradus build/sanitize/site
+	rm -f build/sanitize/site/gradus/kernels/_core.*.so
+	$(BIN)/cmake --install build/sanitize --prefix build/sanitize/site
+	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" \
+	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	    PYTHONPATH=build/sanitize/site OMP_NUM_THREADS=1 \
+	    $(BIN)/pytest -q tests/kernels
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build src/gradus/kernels/_core.*.so src/gradus/kernels/absence.txt .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
