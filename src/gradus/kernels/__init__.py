@@ -85,6 +85,6 @@ def _not_built() -> str:
         )
     return (
         f"the C++ kernels were not built: {noted.read_text().strip()} when gradus was installed; "
-        "install GCC or Clang, then run "
-        "`pip install --force-reinstall --no-deps --no-cache-dir gradus`"
+        "reinstall it where GCC or Clang is installed; "
+        "`pip install --verbose --no-cache-dir` shows how they are built"
     )
