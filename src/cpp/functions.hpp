@@ -170,7 +170,8 @@ using Bits = typename Format<T>::Bits;
 // The lesser and the greater of two, the second where either is not a number. One instruction on
 // x86, which GCC 12 does not choose for the comparison.
 #if defined(__AVX512F__)
-#define GRADUS_ONE_OF(WHICH, KIND) _mm512_##WHICH##_##KIND(a, b)
+// With a mask of all lanes, as GCC 12 warns that without one a register is not initialised.
+#define GRADUS_ONE_OF(WHICH, KIND) _mm512_maskz_##WHICH##_##KIND(-1, a, b)
 #elif defined(__AVX__)
 #define GRADUS_ONE_OF(WHICH, KIND) _mm256_##WHICH##_##KIND(a, b)
 #elif defined(__SSE2__)
