@@ -1,10 +1,438 @@
-// The arithmetic of the engine, compiled once per variant.
+// The parts of a training step, compiled once for every variant.
 #include "kernels.hpp"
 
+#include "functions.hpp"
+#include "move.hpp"
+#include "product.hpp"
 #include "vector.hpp"
 
 namespace gradus::GRADUS_VARIANT {
+namespace {
 
-extern const Kernels kernels = {WIDTH};
+// Inputs of forward that stay in the first cache while the examples pass.
+constexpr int64_t RUN = 256;
+
+GRADUS_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// Examples
+
+template <class T, class Given>
+GRADUS_INLINE void convert(const Source& source, const Given* row, int64_t at, int count, T* to) {
+    for (int j = 0; j < count; ++j) to[j] = T(row[at + j]);
+    if (source.scale) {
+        const T scale = T(*source.scale);
+        for (int j = 0; j < count; ++j) to[j] /= scale;
+    }
+    if (source.mean) {
+        for (int j = 0; j < count; ++j) to[j] -= static_cast<const T*>(source.mean)[at + j];
+    }
+    if (source.deviation) {
+        for (int j = 0; j < count; ++j) to[j] /= static_cast<const T*>(source.deviation)[at + j];
+    }
+}
+
+template <class T, class Given>
+void gather_rows(const Source& source, const int64_t* order, int64_t count, int64_t stride,
+                 int64_t first, int64_t last, const Side<T>& to) {
+    for (int64_t example = 0; example < count; ++example) {
+        const Given* row = static_cast<const Given*>(source.x) + order[example] * source.features;
+        for (int64_t panel = first; panel < last; ++panel) {
+            T* target = to.by_feature + (panel * stride + example) * PANEL;
+            const int64_t left = source.features - panel * PANEL;
+            if (left >= PANEL) {
+                convert<T, Given>(source, row, panel * PANEL, PANEL, target);
+            } else {
+                convert<T, Given>(source, row, panel * PANEL, int(left), target);
+            }
+        }
+    }
+}
+
+// The panels first..last, of which the last may be narrower, by example.
+template <class T>
+void turn(const Side<T>& side, int64_t features, int64_t count, int64_t stride, int64_t first,
+          int64_t last) {
+    for (int64_t panel = first; panel < last; ++panel) {
+        const int columns = int(least(PANEL, features - panel * PANEL));
+        for (int64_t example = 0; example < count; example += PANEL) {
+            transpose<T>(side.by_feature + (panel * stride + example) * PANEL,
+                         side.by_example + (example * side.rows + panel * PANEL * PANEL), columns);
+        }
+    }
+}
+
+template <class T>
+void gather(const Source& source, const int64_t* order, int64_t count, int64_t stride,
+            int64_t first, int64_t last, const Side<T>& to) {
+    const auto rows = source.bytes ? gather_rows<T, uint8_t> : gather_rows<T, T>;
+    rows(source, order, count, stride, first, last, to);
+    turn<T>(to, source.features, count, stride, first, last);
+}
+
+template <class T>
+void gather_targets(const T* y, int64_t outputs, const int64_t* order, int64_t count, T* to) {
+    for (int64_t example = 0; example < count; ++example) {
+        T* column = to + example / PANEL * outputs * PANEL + example % PANEL;
+        const T* row = y + order[example] * outputs;
+        for (int64_t output = 0; output < outputs; ++output) column[output * PANEL] = row[output];
+    }
+}
+
+// Forward
+
+template <class T>
+GRADUS_INLINE Vector<T> activated(Activation activation, Vector<T> z) {
+    switch (activation) {
+        case Activation::RELU: return z < 0 ? Vector<T>{} : z;
+        case Activation::TANH: return hyperbolic_tangent<T>(z);
+        case Activation::SIGMOID: return logistic<T>(z);
+        case Activation::GELU: return gelu<T>(z);
+        case Activation::GELU_TANH: return gelu_tanh<T>(z);
+        default: return z;
+    }
+}
+
+// The slope of the activation, from its value; for GELU from its argument.
+template <class T>
+GRADUS_INLINE Vector<T> bend(Activation activation, Vector<T> a) {
+    const Vector<T> zero = {}, one = every<T>(1);
+    switch (activation) {
+        case Activation::RELU: return a > zero ? one : zero;
+        case Activation::TANH: return one - a * a;
+        case Activation::SIGMOID: return a * (one - a);
+        case Activation::GELU: return gelu_slope<T>(a);
+        case Activation::GELU_TANH: return gelu_tanh_slope<T>(a);
+        default: return one;
+    }
+}
+
+template <class T>
+void activate(Activation activation, int64_t count, T* at) {
+    if (activation == Activation::IDENTITY) return;
+    for (int64_t i = 0; i < count; i += LANES<T>) {
+        store<T>(at + i, activated<T>(activation, load(at + i)));
+    }
+}
+
+template <class T>
+void forward(const Layer<T>& layer, const T* weights, const Side<T>& in, int64_t count,
+             int64_t stride, int64_t first, int64_t last, const Side<T>& out, T* pre) {
+    for (int64_t panel = first; panel < last; ++panel) {
+        const T* w = weights + panel * layer.rows() * PANEL;
+        T* z = out.by_feature + panel * stride * PANEL;
+        for (int64_t from = 0; from < layer.inputs; from += RUN) {
+            const int64_t length = least(RUN, layer.inputs - from);
+            const T* a = in.by_feature + from * stride;
+            tiles<T>(0, count, [&](int64_t example, auto& tile) GRADUS_INLINE_LAMBDA {
+                if (from > 0) {
+                    tile.take(z + example * PANEL);
+                } else if (layer.has_bias) {
+                    tile.repeat(w + layer.inputs * PANEL);
+                } else {
+                    tile.clear();
+                }
+                tile.add_product(a + example * PANEL, stride * PANEL, w + from * PANEL, length);
+                tile.put(z + example * PANEL);
+            });
+        }
+        if (pre) {
+            turn<T>({out.by_feature, pre, layer.outputs}, layer.outputs, count, stride, panel,
+                    panel + 1);
+        }
+        activate<T>(layer.activation, count * PANEL, z);
+    }
+    turn<T>(out, layer.outputs, count, stride, first, last);
+}
+
+// Loss
+
+// One loss of T vectors: examples lie in the lanes, outputs one after another.
+template <class T>
+struct Terms {
+    const Targets& targets;
+    const T* class_weights;
+    const T* numbers;        // targets that are numbers, [output][16]
+    Vector<T> classes;       // the class of each lane
+    Vector<T> counted;       // 0 where it is to be ignored
+
+    // What log p of this output counts.
+    GRADUS_INLINE Vector<T> weight_of(int64_t output) const {
+        const T weight = class_weights ? class_weights[output] : T(1);
+        const T spread = T(targets.smoothing / double(targets.outputs));
+        Vector<T> share;
+        if (numbers) {
+            share = load(numbers + output * PANEL);
+        } else {
+            const Vector<T> zero = {}, one = every<T>(1);
+            share = classes == T(output) ? one : zero;
+        }
+        share = T(1 - targets.smoothing) * share + spread;
+        return numbers ? weight * share : weight * share * counted;
+    }
+
+    GRADUS_INLINE void at(int64_t output, Vector<T> u, Vector<T>& value, Vector<T>& slope) const {
+        if (targets.loss == Loss::CROSS_ENTROPY || targets.loss == Loss::NLL) {
+            const Vector<T> weight = weight_of(output), zero = {};
+            value = weight == zero ? zero : -weight * u;
+            slope = -weight;
+            return;
+        }
+        const Vector<T> y = load(numbers + output * PANEL), zero = {};
+        switch (targets.loss) {
+            case Loss::MSE:
+                value = (u - y) * (u - y);
+                slope = 2 * (u - y);
+                return;
+            case Loss::L1:
+                value = absolute<T>(u - y);
+                slope = sign<T>(u - y);
+                return;
+            case Loss::KL: {
+                const Vector<T> logarithms = logarithm<T>(y == zero ? every<T>(1) : y);
+                value = y == zero ? zero : y * (logarithms - u);
+                slope = -y;
+                return;
+            }
+            default: {
+                const Vector<T> share = exponential<T>(y);
+                value = share * (y - u);
+                slope = -share;
+                return;
+            }
+        }
+    }
+};
+
+template <class T>
+void loss(const Targets& targets, const Side<T>& out, const int64_t* classes, const T* numbers,
+          const T* class_weights, int64_t count, int64_t stride, Activation last, const T* at,
+          int64_t at_rows, const Side<T>* delta, double* losses) {
+    const int64_t outputs = targets.outputs;
+    const bool normalised = targets.log_softmax || targets.loss == Loss::CROSS_ENTROPY;
+    const T inverse_mass = T(targets.inverse_mass);
+    for (int64_t example = 0; example < count; example += LANES<T>) {
+        const int64_t block = example / PANEL * PANEL, lane = example % PANEL;
+        const int64_t here = least(LANES<T>, count - example);
+        const T* z = out.by_example + block * out.rows + lane;
+        Terms<T> terms{targets, class_weights, nullptr, {}, {}};
+        if (numbers) {
+            terms.numbers = numbers + block * outputs + lane;
+        } else {
+            for (int64_t i = 0; i < here; ++i) {
+                terms.classes[i] = T(classes[example + i]);
+                terms.counted[i] = classes[example + i] == targets.ignored ? T(0) : T(1);
+            }
+        }
+        Vector<T> shift = {};
+        if (normalised) {
+            Vector<T> most = load(z), sum = {};
+            for (int64_t o = 1; o < outputs; ++o) most = larger<T>(most, load(z + o * PANEL));
+            for (int64_t o = 0; o < outputs; ++o) sum += exponential<T>(load(z + o * PANEL) - most);
+            shift = most + logarithm<T>(sum);
+        }
+        Vector<T> total = {}, slopes = {}, value, slope;
+        for (int64_t o = 0; o < outputs; ++o) {
+            terms.at(o, load(z + o * PANEL) - shift, value, slope);
+            total += value;
+            slopes += slope;
+        }
+        for (int64_t i = 0; i < here; ++i) losses[example + i] = double(total[i]);
+        if (!delta) continue;
+        T* d = delta->by_example + block * delta->rows + lane;
+        const T* a = at + block * at_rows + lane;
+        for (int64_t o = 0; o < outputs; ++o) {
+            const Vector<T> u = load(z + o * PANEL) - shift;
+            terms.at(o, u, value, slope);
+            if (normalised) slope -= exponential<T>(u) * slopes;
+            slope *= inverse_mass * bend<T>(last, load(a + o * PANEL));
+            store<T>(d + o * PANEL, slope);
+        }
+    }
+    if (!delta) return;
+    for (int64_t panel = 0; panel < panels(outputs); ++panel) {
+        const int64_t rows = least(PANEL, outputs - panel * PANEL);
+        for (int64_t example = 0; example < count; example += PANEL) {
+            transpose_rows<T>(delta->by_example + example * delta->rows + panel * PANEL * PANEL,
+                              int(rows),
+                              delta->by_feature + (panel * stride + example) * PANEL);
+        }
+    }
+}
+
+// Gradients
+
+template <class T>
+void input_gradient(const Layer<T>& layer, const Side<T>& delta, int64_t count, int64_t stride,
+                    Activation before, const T* at, int64_t at_rows, int64_t first, int64_t last,
+                    const Side<T>& to) {
+    for (int64_t panel = first; panel < last; ++panel) {
+        const int64_t begin = panel * PANEL, end = least(begin + PANEL, layer.inputs);
+        for (int64_t example = 0; example < count; example += PANEL) {
+            const T* d = delta.by_example + example * delta.rows;
+            T* g = to.by_example + example * to.rows;
+            const T* a = at + example * at_rows;
+            tiles<T>(begin, end, [&](int64_t row, auto& tile) GRADUS_INLINE_LAMBDA {
+                tile.clear();
+                tile.add_product(layer.weights + row * PANEL, layer.rows() * PANEL, d,
+                                 layer.outputs);
+                tile.put(g + row * PANEL);
+            });
+            if (before != Activation::IDENTITY) {
+                for (int64_t i = begin * PANEL; i < end * PANEL; i += LANES<T>) {
+                    store<T>(g + i, load(g + i) * bend<T>(before, load(a + i)));
+                }
+            }
+            transpose_rows<T>(g + begin * PANEL, int(end - begin),
+                              to.by_feature + (panel * stride + example) * PANEL);
+        }
+    }
+}
+
+template <class T, Rule rule, Regularization regularization>
+void move_all(const Step<T>& step, int64_t size, const T* g, T* w, T* s, T* s2, T* s3) {
+    constexpr int KEPT = REMEMBERED[int(rule)];
+    int64_t i = 0;
+    for (; i + LANES<T> <= size; i += LANES<T>) {
+        move<T, rule, regularization>(load(g + i), w + i, s + i, s2 + i, s3 + i, step);
+    }
+    if (i == size) return;
+    T rest[5][LANES<T>] = {};  // g, w, and what is remembered
+    T* all[5] = {const_cast<T*>(g), w, s, s2, s3};
+    for (int k = 0; k < 2 + KEPT; ++k) {
+        for (int64_t j = i; j < size; ++j) rest[k][j - i] = all[k][j];
+    }
+    move<T, rule, regularization>(load(rest[0]), rest[1], rest[2], rest[3], rest[4], step);
+    for (int k = 1; k < 2 + KEPT; ++k) {
+        for (int64_t j = i; j < size; ++j) all[k][j] = rest[k][j - i];
+    }
+}
+
+// The gradient of some rows of a panel of weights, in a tile.
+template <class T>
+struct Gradients {
+    const Layer<T>& layer;
+    const Side<T>& in;
+    const T* delta;
+    int64_t count, stride;
+    bool begun;
+
+    template <int R>
+    GRADUS_INLINE void into(Tile<T, R>& tile, int64_t row) const {
+        const int64_t panel = row / layer.rows(), input = row % layer.rows();
+        const int64_t block = panels(layer.outputs) * stride * PANEL;
+        if (begun) {
+            tile.take(layer.gradient + row * PANEL);
+        } else {
+            tile.clear();
+        }
+        const T* d = delta + panel * stride * PANEL;
+        for (int64_t example = 0; example < count; example += stride, d += block) {
+            tile.add_product(in.by_example + example * in.rows + input * PANEL, in.rows * PANEL, d,
+                             least(stride, count - example));
+        }
+    }
+
+    // Rows of one panel, to memory.
+    __attribute__((noinline)) void put(int64_t first, int64_t last, T* to) const {
+        tiles<T>(first, last, [&](int64_t row, auto& tile) GRADUS_INLINE_LAMBDA {
+            into(tile, row);
+            tile.put(to + (row - first) * PANEL);
+        });
+    }
+};
+
+template <class T, Rule rule, Regularization regularization>
+void update(const Gradients<T>& gradients, int64_t first, int64_t last, const Step<T>& step) {
+    constexpr int R = ROWS<T>, KEPT = REMEMBERED[int(rule)];
+    const Layer<T>& layer = gradients.layer;
+    T* const w = layer.weights;
+    T* s[3];
+    for (int i = 0; i < 3; ++i) s[i] = i < KEPT ? layer.state[i] : w;
+    int64_t row = first;
+    for (; row + R <= last; row += R) {
+        Tile<T, R> tile;
+        gradients.into(tile, row);
+        for (int r = 0; r < R; ++r) {
+            for (int v = 0; v < VECTORS_IN_PANEL<T>; ++v) {
+                const int64_t i = (row + r) * PANEL + v * LANES<T>;
+                move<T, rule, regularization>(tile.at[r][v], w + i, s[0] + i, s[1] + i, s[2] + i,
+                                              step);
+            }
+        }
+    }
+    if (row == last) return;
+    T rest[R * PANEL];
+    gradients.put(row, last, rest);
+    const int64_t i = row * PANEL;
+    move_all<T, rule, regularization>(step, (last - row) * PANEL, rest, w + i, s[0] + i, s[1] + i,
+                                      s[2] + i);
+}
+
+// Every rule with every regularization, by their numbers.
+
+template <class T>
+using Update = void (*)(const Gradients<T>&, int64_t, int64_t, const Step<T>&);
+template <class T>
+using MoveAll = void (*)(const Step<T>&, int64_t, const T*, T*, T*, T*, T*);
+
+template <class T, Rule rule>
+struct Of {
+    static constexpr Update<T> updates[3] = {
+        update<T, rule, Regularization::NONE>,
+        update<T, rule, Regularization::GRADIENT>,
+        update<T, rule, Regularization::PROXIMAL>,
+    };
+    static constexpr MoveAll<T> moves[3] = {
+        move_all<T, rule, Regularization::NONE>,
+        move_all<T, rule, Regularization::GRADIENT>,
+        move_all<T, rule, Regularization::PROXIMAL>,
+    };
+};
+
+template <class T>
+void update_by(const Layer<T>& layer, const Side<T>& in, const T* delta, int64_t count,
+               int64_t stride, int64_t first, int64_t last, bool begun, bool finished, Rule rule,
+               Regularization regularization, const Step<T>& step) {
+    static constexpr const Update<T>* table[] = {
+        Of<T, Rule::DESCENT>::updates, Of<T, Rule::POLYAK>::updates,
+        Of<T, Rule::NESTEROV>::updates, Of<T, Rule::SGD>::updates,
+        Of<T, Rule::SGD_NESTEROV>::updates, Of<T, Rule::ADAM>::updates,
+        Of<T, Rule::AMSGRAD>::updates,
+    };
+    const Gradients<T> gradients{layer, in, delta, count, stride, begun};
+    const int64_t rows = layer.rows();
+    while (first < last) {
+        const int64_t end = least(last, (first / rows + 1) * rows);
+        if (finished) {
+            table[int(rule)][int(regularization)](gradients, first, end, step);
+        } else {
+            gradients.put(first, end, layer.gradient + first * PANEL);
+        }
+        first = end;
+    }
+}
+
+template <class T>
+void move_by(Rule rule, Regularization regularization, const Step<T>& step, int64_t size,
+             const T* g, T* w, T* s, T* s2, T* s3) {
+    static constexpr const MoveAll<T>* table[] = {
+        Of<T, Rule::DESCENT>::moves, Of<T, Rule::POLYAK>::moves, Of<T, Rule::NESTEROV>::moves,
+        Of<T, Rule::SGD>::moves, Of<T, Rule::SGD_NESTEROV>::moves, Of<T, Rule::ADAM>::moves,
+        Of<T, Rule::AMSGRAD>::moves,
+    };
+    table[int(rule)][int(regularization)](step, size, g, w, s, s2, s3);
+}
+
+template <class T>
+constexpr Kernels<T> TABLE = {
+    gather<T>, gather_targets<T>, forward<T>, loss<T>, input_gradient<T>, update_by<T>,
+    move_by<T>, map<T>,
+};
+
+}  // namespace
+
+const Kernels<float>* single() { return &TABLE<float>; }
+const Kernels<double>* twice() { return &TABLE<double>; }
+int width() { return WIDTH; }
 
 }  // namespace gradus::GRADUS_VARIANT

@@ -1,20 +1,146 @@
-// What every variant of the kernels offers, and which variants there are.
+// What a variant of the kernels offers to the rest of the core: the parts of a training step.
+//
+// A step of a dense network is four kinds of work: forward, loss, input gradients, and weight
+// gradients with the update. All of it rests on one product of small tiles (product.hpp), because
+// all that they read lies in panels of 16 numbers:
+//
+//     by_feature   [feature / 16][example][16]     what forward reads and writes
+//     by_example   [example / 16][feature][16]     the same, transposed: what gradients read
+//     weights      [output / 16][input][16]        with the bias as one more input, which is 1
+//
+// Nothing here knows of threads: the caller says which part of the work is whose.
 #pragma once
+
+#include <cstdint>
 
 namespace gradus {
 
-struct Kernels {
-    int width;  // bytes in a vector
+constexpr int PANEL = 16;
+
+constexpr int64_t panels(int64_t numbers) { return (numbers + PANEL - 1) / PANEL; }
+
+enum class Activation { IDENTITY, RELU, TANH, SIGMOID, GELU, GELU_TANH };
+
+enum class Loss { CROSS_ENTROPY, NLL, MSE, L1, KL, KL_LOG };
+
+// How w moves, given the gradient g; s, s2, s3 are what the method remembers.
+enum class Rule { DESCENT, POLYAK, NESTEROV, SGD, SGD_NESTEROV, ADAM, AMSGRAD };
+
+constexpr int REMEMBERED[] = {0, 1, 1, 1, 1, 2, 3};  // vectors, by rule
+
+// What enters the update beside the gradient of the loss.
+enum class Regularization { NONE, GRADIENT, PROXIMAL };
+
+// The numbers of one step; those that a rule does not use are not looked at.
+template <class T>
+struct Step {
+    T rate;        // alpha_t; for Adam divided by 1 - beta_1^t
+    T direction;   // 1, or -1 to maximise
+    T decay;       // lambda of weight decay in the gradient
+    T keep;        // what w is multiplied by first: 1 - alpha lambda of AdamW
+    T momentum;    // mu or beta
+    T fresh;       // what the new counts: 1 - dampening (1 at the first step), 1 - beta_2
+    T ahead;       // beta of the next query
+    T first;       // 1 - beta_1
+    T second;      // beta_2
+    T correction;  // sqrt(1 - beta_2^t)
+    T eps;
+    T slope;       // of the penalty: slope * w + kink * sign(w)
+    T kink;
+    T threshold;   // of the proximal step: shrink by threshold, then times scale
+    T scale;
 };
 
-namespace portable {
-extern const Kernels kernels;
-}
-namespace avx2 {
-extern const Kernels kernels;
-}
-namespace avx512 {
-extern const Kernels kernels;
-}
+template <class T>
+struct Layer {
+    int64_t inputs, outputs;
+    bool has_bias;
+    Activation activation;
+    T* weights;
+    T* state[3];
+    T* gradient;  // only where a batch comes in segments
+
+    int64_t rows() const { return inputs + has_bias; }
+    int64_t size() const { return panels(outputs) * rows() * PANEL; }
+};
+
+// The numbers of a layer for the examples of a block, in both orders.
+template <class T>
+struct Side {
+    T* by_feature;  // [panels][stride][16]; the stride is a multiple of 16
+    T* by_example;  // [stride / 16][rows][16]
+    int64_t rows;   // features, and a last one of 1 where a layer with bias reads it
+};
+
+struct Targets {
+    Loss loss;
+    bool log_softmax;     // whether the network ends in one
+    int64_t outputs;
+    int64_t ignored;      // class index that counts nothing
+    double smoothing;
+    double inverse_mass;  // what every term is multiplied by
+};
+
+// The inputs as they were read.
+struct Source {
+    const void* x;          // [N][features], bytes or T
+    bool bytes;
+    int64_t features;
+    const double* scale;    // what they are divided by, or null
+    const void* mean;       // T [features], or null
+    const void* deviation;  // T [features], or null
+};
+
+template <class T>
+struct Kernels {
+    // Bring examples into a block, features panel by panel; `order` holds their numbers in the data.
+    void (*gather)(const Source&, const int64_t* order, int64_t count, int64_t stride,
+                   int64_t first, int64_t last, const Side<T>& to);
+
+    // Targets that are numbers, into [count / 16][outputs][16].
+    void (*gather_targets)(const T* y, int64_t outputs, const int64_t* order, int64_t count, T* to);
+
+    // Outputs of a layer, panels first..last; pre is by_example before the activation, for GELU.
+    void (*forward)(const Layer<T>&, const T* weights, const Side<T>& in, int64_t count,
+                    int64_t stride, int64_t first, int64_t last, const Side<T>& out, T* pre);
+
+    // The loss of every example, and the gradient at the outputs where `delta` is there; `at` as in
+    // input_gradient.
+    void (*loss)(const Targets&, const Side<T>& out, const int64_t* classes, const T* numbers,
+                 const T* class_weights, int64_t count, int64_t stride, Activation last,
+                 const T* at, int64_t at_rows, const Side<T>* delta, double* losses);
+
+    // The gradient at the outputs of the layer before, panels first..last of them; `at` is what the
+    // slope of its activation is made of, by example.
+    void (*input_gradient)(const Layer<T>&, const Side<T>& delta, int64_t count, int64_t stride,
+                           Activation before, const T* at, int64_t at_rows, int64_t first,
+                           int64_t last, const Side<T>& to);
+
+    // Rows first..last (panel after panel) of the weights: their gradient over `count` examples in
+    // blocks of `stride`, beginning at layer.gradient where it has begun, and kept there; or, where
+    // it is finished, used to move them.
+    void (*update)(const Layer<T>&, const Side<T>& in, const T* delta, int64_t count,
+                   int64_t stride, int64_t first, int64_t last, bool begun, bool finished,
+                   Rule, Regularization, const Step<T>&);
+
+    // The same update where the gradient is there already. What a rule does not remember is w.
+    void (*move)(Rule, Regularization, const Step<T>&, int64_t size, const T* g, T* w, T* s, T* s2,
+                 T* s3);
+
+    // An elementary function of every number.
+    void (*map)(int function, int64_t count, const T* in, T* out);
+};
+
+// The tables of every variant; `single` for float, `twice` for double.
+#define GRADUS_DECLARE(variant)          \
+    namespace variant {                  \
+    const Kernels<float>* single();      \
+    const Kernels<double>* twice();      \
+    int width();                         \
+    }
+GRADUS_DECLARE(portable)
+GRADUS_DECLARE(avx2)
+GRADUS_DECLARE(avx512)
+#undef GRADUS_DECLARE
 
 }  // namespace gradus

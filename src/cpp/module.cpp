@@ -1,39 +1,31 @@
-// How Python reaches the core: which variants of the kernels were built, and which run here.
+// How Python reaches the core: networks that train, updates in place, elementary functions.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "kernels.hpp"
+#include "network.hpp"
+#include "variants.hpp"
 
 namespace nb = nanobind;
+using namespace nb::literals;
 
+namespace gradus {
 namespace {
 
-struct Variant {
-    const char* name;
-    const gradus::Kernels* kernels;
-    bool runs;  // on this processor
-};
-
-// The fastest first.
-std::vector<Variant> variants() {
-    std::vector<Variant> list;
-#ifdef GRADUS_HAS_AVX512
-    list.push_back({"avx512", &gradus::avx512::kernels,
-                    __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("fma")});
-#endif
-#ifdef GRADUS_HAS_AVX2
-    list.push_back({"avx2", &gradus::avx2::kernels,
-                    __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")});
-#endif
-    list.push_back({"portable", &gradus::portable::kernels, true});
-    return list;
-}
+template <class T>
+using Vector1 = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+template <class T>
+using Matrix = nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 std::vector<std::string> built() {
     std::vector<std::string> names;
@@ -43,14 +35,239 @@ std::vector<std::string> built() {
 
 std::vector<std::string> runnable() {
     std::vector<std::string> names;
-    for (const Variant& variant : variants())
+    for (const Variant& variant : variants()) {
         if (variant.runs) names.push_back(variant.name);
+    }
     return names;
 }
 
-}  // namespace
+Variant variant_of(const std::string& name) {
+    for (const Variant& variant : variants()) {
+        if (variant.runs && name == variant.name) return variant;
+    }
+    throw std::invalid_argument("no such variant of the kernels runs here: " + name);
+}
+
+template <class T>
+const Kernels<T>& kernels_of(const std::string& name);
+template <>
+const Kernels<float>& kernels_of<float>(const std::string& name) {
+    return *variant_of(name).single;
+}
+template <>
+const Kernels<double>& kernels_of<double>(const std::string& name) {
+    return *variant_of(name).twice;
+}
+
+// The value that belongs to a name.
+template <class Value>
+Value named(const std::map<std::string, Value>& values, const std::string& name) {
+    const auto found = values.find(name);
+    if (found == values.end()) throw std::invalid_argument("unknown name: " + name);
+    return found->second;
+}
+
+const std::map<std::string, Activation> ACTIVATIONS = {
+    {"identity", Activation::IDENTITY}, {"relu", Activation::RELU},
+    {"tanh", Activation::TANH},         {"sigmoid", Activation::SIGMOID},
+    {"gelu", Activation::GELU},         {"gelu-tanh", Activation::GELU_TANH},
+};
+const std::map<std::string, Loss> LOSSES = {
+    {"cross-entropy", Loss::CROSS_ENTROPY}, {"nll", Loss::NLL}, {"mse", Loss::MSE},
+    {"l1", Loss::L1}, {"kl", Loss::KL}, {"kl-log", Loss::KL_LOG},
+};
+const std::map<std::string, Mass> MASSES = {
+    {"one", Mass::ONE}, {"examples", Mass::EXAMPLES}, {"elements", Mass::ELEMENTS},
+    {"class-weights", Mass::CLASS_WEIGHTS},
+};
+const std::map<std::string, Rule> RULES = {
+    {"descent", Rule::DESCENT}, {"polyak", Rule::POLYAK}, {"nesterov", Rule::NESTEROV},
+    {"sgd", Rule::SGD}, {"sgd-nesterov", Rule::SGD_NESTEROV}, {"adam", Rule::ADAM},
+    {"amsgrad", Rule::AMSGRAD},
+};
+
+Method method(const std::string& rule, double momentum, double dampening, double weight_decay,
+              bool decoupled, bool maximize, double beta1, double beta2, double eps) {
+    Method made;
+    made.rule = named(RULES, rule);
+    made.momentum = momentum;
+    made.dampening = dampening;
+    made.weight_decay = weight_decay;
+    made.decoupled = decoupled;
+    made.maximize = maximize;
+    made.beta1 = beta1;
+    made.beta2 = beta2;
+    made.eps = eps;
+    return made;
+}
+
+Penalty penalty(double absolute, double square, double norm, bool proximal) {
+    Penalty made;
+    made.absolute = absolute;
+    made.square = square;
+    made.norm = norm;
+    made.proximal = proximal;
+    return made;
+}
+
+template <class T>
+Risk<T> risk(const std::string& loss, const std::string& mass, double smoothing, int64_t ignored,
+             const std::vector<T>& class_weights) {
+    Risk<T> made;
+    made.loss = named(LOSSES, loss);
+    made.mass = named(MASSES, mass);
+    made.smoothing = smoothing;
+    made.ignored = ignored;
+    made.class_weights = class_weights;
+    return made;
+}
+
+// Examples as Python holds them; what is pointed to lives as long as this does.
+template <class T>
+struct Data {
+    nb::ndarray<nb::ndim<2>, nb::c_contig, nb::device::cpu> x;
+    std::optional<Vector1<const int64_t>> classes;
+    std::optional<Matrix<const T>> numbers;
+    double scale;
+    std::optional<Vector1<const T>> mean, deviation;
+
+    Examples<T> examples() const {
+        Source source{};
+        source.x = x.data();
+        source.bytes = x.dtype() == nb::dtype<uint8_t>();
+        source.features = int64_t(x.shape(1));
+        source.scale = scale == 1 ? nullptr : &scale;
+        source.mean = mean ? mean->data() : nullptr;
+        source.deviation = deviation ? deviation->data() : nullptr;
+        return {source, classes ? classes->data() : nullptr, numbers ? numbers->data() : nullptr};
+    }
+};
+
+template <class T>
+int64_t run(Network<T>& network, const Data<T>& data, Vector1<const int64_t> order,
+            int64_t batch_size, Vector1<const double> rates, Vector1<double> losses,
+            std::optional<Vector1<const double>> aheads, std::optional<Vector1<const bool>> wanted,
+            std::optional<Vector1<double>> losses_at_iterate) {
+    Batches batches{order.data(), int64_t(order.shape(0)), batch_size, rates.data(),
+                    aheads ? aheads->data() : nullptr, wanted ? wanted->data() : nullptr,
+                    losses.data(), losses_at_iterate ? losses_at_iterate->data() : nullptr};
+    const size_t steps = size_t(batches.steps());
+    if (rates.shape(0) < steps || losses.shape(0) < steps) {
+        throw std::invalid_argument("rates and losses need one number for every step");
+    }
+    const Examples<T> examples = data.examples();
+    nb::gil_scoped_release released;
+    return network.run(examples, batches);
+}
+
+// In the order of the enumeration in functions.hpp.
+const std::vector<std::string> FUNCTIONS = {
+    "exponential", "logarithm", "hyperbolic_tangent", "logistic", "error_function",
+    "gelu", "gelu_slope", "gelu_tanh", "gelu_tanh_slope",
+};
+
+template <class T>
+nb::object mapped(const std::string& name, Vector1<const T> in, const std::string& variant) {
+    const auto found = std::find(FUNCTIONS.begin(), FUNCTIONS.end(), name);
+    if (found == FUNCTIONS.end()) throw std::invalid_argument("unknown name: " + name);
+    const int function = int(found - FUNCTIONS.begin());
+    const size_t count = in.shape(0);
+    T* out = new T[std::max<size_t>(count, 1)];
+    nb::capsule owner(out, [](void* memory) noexcept { delete[] static_cast<T*>(memory); });
+    kernels_of<T>(variant).map(function, int64_t(count), in.data(), out);
+    return nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<1>>(out, {count}, owner));
+}
+
+template <class T>
+void bind(nb::module_& module, const char* network_name, const char* data_name,
+          const char* risk_name) {
+    nb::class_<Data<T>>(module, data_name)
+        .def("__init__",
+             [](Data<T>* self, nb::ndarray<nb::ndim<2>, nb::c_contig, nb::device::cpu> x,
+                std::optional<Vector1<const int64_t>> classes,
+                std::optional<Matrix<const T>> numbers, double scale,
+                std::optional<Vector1<const T>> mean, std::optional<Vector1<const T>> deviation) {
+                 if (x.dtype() != nb::dtype<uint8_t>() && x.dtype() != nb::dtype<T>()) {
+                     throw std::invalid_argument("x holds neither bytes nor numbers of the network");
+                 }
+                 new (self) Data<T>{x, classes, numbers, scale, mean, deviation};
+             },
+             "x"_a, "classes"_a = nb::none(), "numbers"_a = nb::none(), "scale"_a = 1.0,
+             "mean"_a = nb::none(), "deviation"_a = nb::none());
+    nb::class_<Risk<T>>(module, risk_name)
+        .def("__init__",
+             [](Risk<T>* self, const std::string& loss, const std::string& mass, double smoothing,
+                int64_t ignored, const std::vector<T>& class_weights) {
+                 new (self) Risk<T>(risk<T>(loss, mass, smoothing, ignored, class_weights));
+             },
+             "loss"_a, "mass"_a, "smoothing"_a = 0.0, "ignored"_a = -1,
+             "class_weights"_a = std::vector<T>());
+    nb::class_<Network<T>>(module, network_name)
+        .def("__init__",
+             [](Network<T>* self, const std::string& variant, const std::vector<int64_t>& widths,
+                const std::vector<std::string>& activations, const std::vector<bool>& biases,
+                bool log_softmax, const Risk<T>& risk, const Method& method, const Penalty& penalty,
+                int64_t batch_size, int threads) {
+                 Shape shape;
+                 shape.widths = widths;
+                 for (const auto& name : activations) {
+                     shape.activations.push_back(named(ACTIVATIONS, name));
+                 }
+                 shape.biases = biases;
+                 shape.log_softmax = log_softmax;
+                 new (self) Network<T>(kernels_of<T>(variant), shape, risk, method, penalty,
+                                       batch_size, threads);
+             },
+             "variant"_a, "widths"_a, "activations"_a, "biases"_a, "log_softmax"_a, "risk"_a,
+             "method"_a, "penalty"_a, "batch_size"_a, "threads"_a)
+        .def("set",
+             [](Network<T>& self, int64_t layer, Matrix<const T> weight,
+                std::optional<Vector1<const T>> bias) {
+                 self.set(layer, weight.data(), bias ? bias->data() : nullptr);
+             },
+             "layer"_a, "weight"_a, "bias"_a = nb::none())
+        .def("get",
+             [](const Network<T>& self, int64_t layer, Matrix<T> weight,
+                std::optional<Vector1<T>> bias) {
+                 self.get(layer, weight.data(), bias ? bias->data() : nullptr);
+             },
+             "layer"_a, "weight"_a, "bias"_a = nb::none())
+        .def("run", &run<T>, "data"_a, "order"_a, "batch_size"_a, "rates"_a, "losses"_a,
+             "aheads"_a = nb::none(), "wanted"_a = nb::none(), "losses_at_iterate"_a = nb::none())
+        .def_prop_ro("steps", &Network<T>::steps)
+        .def_prop_ro("threads", &Network<T>::threads)
+        .def("timings", [](const Network<T>& self) {
+            const Timings& t = self.timings();
+            return std::map<std::string, double>{
+                {"load", t.load}, {"forward", t.forward}, {"loss", t.loss},
+                {"input_gradient", t.input_gradient}, {"update", t.update}, {"wait", t.wait}};
+        });
+    module.def("map", &mapped<T>, "name"_a, "x"_a.noconvert(), "variant"_a);
+}
 
 NB_MODULE(_core, module) {
     module.def("built", &built);
     module.def("runnable", &runnable);
+    nb::class_<Method>(module, "Method")
+        .def("__init__",
+             [](Method* self, const std::string& rule, double momentum, double dampening,
+                double weight_decay, bool decoupled, bool maximize, double beta1, double beta2,
+                double eps) {
+                 new (self) Method(method(rule, momentum, dampening, weight_decay, decoupled,
+                                          maximize, beta1, beta2, eps));
+             },
+             "rule"_a, "momentum"_a = 0.0, "dampening"_a = 0.0, "weight_decay"_a = 0.0,
+             "decoupled"_a = false, "maximize"_a = false, "beta1"_a = 0.0, "beta2"_a = 0.0,
+             "eps"_a = 0.0);
+    nb::class_<Penalty>(module, "Penalty")
+        .def("__init__",
+             [](Penalty* self, double absolute, double square, double norm, bool proximal) {
+                 new (self) Penalty(penalty(absolute, square, norm, proximal));
+             },
+             "absolute"_a = 0.0, "square"_a = 0.0, "norm"_a = 0.0, "proximal"_a = false);
+    bind<float>(module, "Network32", "Data32", "Risk32");
+    bind<double>(module, "Network64", "Data64", "Risk64");
 }
+
+}  // namespace
+}  // namespace gradus

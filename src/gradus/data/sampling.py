@@ -100,7 +100,7 @@ class Sampling:
             for start in range(0, self.n, self.batch_size):
                 yield slice(start, min(start + self.batch_size, self.n))
         else:
-            order = self._order(epoch).to(device)
+            order = self.order(epoch).to(device)
             for start in range(0, len(order), self.batch_size):
                 yield order[start : start + self.batch_size]
 
@@ -108,8 +108,15 @@ class Sampling:
         """All batches, epoch after epoch, without end."""
         return chain.from_iterable(self.epoch(epoch) for epoch in count())
 
-    def _order(self, epoch: int) -> Tensor:
+    def order(self, epoch: int) -> Tensor:
+        """The indices of all examples of one epoch, batch after batch: int64, on the CPU.
+
+        Args:
+            epoch: which one, counted from 0.
+        """
         random = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(0, epoch)))
         if self.name == "shuffle":
             return torch.from_numpy(random.permutation(self.n))
-        return torch.from_numpy(random.integers(self.n, size=self.steps * self.batch_size))
+        if self.name == "replacement":
+            return torch.from_numpy(random.integers(self.n, size=self.steps * self.batch_size))
+        return torch.arange(self.n)

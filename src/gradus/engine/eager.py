@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gradus.engine.evaluate import evaluate
-from gradus.engine.job import Divergence, Evaluation, Job, Outcome, Progress, Report, Row
+from gradus.engine.job import Job, Outcome, Report
+from gradus.engine.journal import Journal
 from gradus.errors import NotPositiveDefiniteError
-from gradus.methods.schedules import learning_rate
 from gradus.methods.second_order import SecondOrder
 from gradus.risk.curvature import Curvature
 from gradus.risk.empirical import Batch, EmpiricalRisk
@@ -146,36 +145,37 @@ class _Execution:
     """One run under way."""
 
     def __init__(self, job: Job, report: Report) -> None:
-        self.job, self.report = job, report
+        self.job = job
         self.model = job.model.to(device=job.device, dtype=job.dtype)
-        self.test = job.test.to(device=job.device, dtype=job.dtype)
         train = job.train.to(device=job.device, dtype=job.dtype)
+        test = job.test.to(device=job.device, dtype=job.dtype)
         self.risk = EmpiricalRisk(self.model, job.loss, train, job.penalty, update_buffers=True)
         self.resting = EmpiricalRisk(self.model, job.loss, train, job.penalty)
         self.oracle = Watched(self.risk, self.resting, repeats=isinstance(job.method, SecondOrder))
         self.looks_at_every_step = job.device.type == "cpu"
-        self.outcome = Outcome()
+        self.journal = Journal(job, test, report)
         self.w = self.risk.parameters
         self.state: Any = job.method.init(self.w)
-        self.last_loss: float | None = None
 
     def run(self) -> Outcome:
+        outcome = self.journal.outcome
         try:
             for epoch in range(1, self.job.epochs + 1):
                 train_loss = self._train(epoch)
                 self.risk.assign(self.w)
                 if train_loss is not None:
-                    self._test(epoch, train_loss)
-                if self.outcome.status != "finished":
+                    self.journal.evaluate(epoch, train_loss, self.model)
+                if outcome.status != "finished":
                     break
         except KeyboardInterrupt:
             self.risk.assign(self.w)
-            self.outcome.status = "interrupted"
-        return self.outcome
+            outcome.status = "interrupted"
+        return outcome
 
     def _train(self, epoch: int) -> float | None:
-        """One pass: the mean of the losses that the method saw, or None where it diverged."""
-        job, outcome, started = self.job, self.outcome, time.perf_counter()
+        """One pass: the mean of the losses that the method saw, or None where it ended early."""
+        job, journal, started = self.job, self.journal, time.perf_counter()
+        outcome = journal.outcome
         torch.manual_seed(_seed_of(job.seed, epoch))
         self.model.train()
         seen: list[Tensor] = []
@@ -201,47 +201,26 @@ class _Execution:
                     seen.clear()
                     for step, value in enumerate(values, start=first):
                         if not math.isfinite(value):
-                            self._diverged(step, epoch, value)
+                            journal.diverged(step, epoch, value)
                             return None
-                        self.last_loss = value
+                        journal.last_loss = value
                     looked_at += values
                 if logged:
-                    self._log(epoch, batch, outcome.samples + size)
+                    journal.log(epoch, outcome.samples + size, self._loss_at_iterate(batch))
                 self.w, self.state = w, state
-                outcome.step, outcome.samples = outcome.step + 1, outcome.samples + size
-                self.report(Progress(epoch, outcome.step, outcome.samples, self.last_loss))
+                journal.stepped(1, size)
+                journal.tell(epoch)
         finally:
             outcome.train_seconds += time.perf_counter() - started
         return float(np.average(looked_at, weights=sizes))
 
-    def _log(self, epoch: int, batch: Batch, samples: int) -> None:
-        outcome, loss = self.outcome, self.oracle.seen.loss
+    def _loss_at_iterate(self, batch: Batch) -> float:
+        """The mean loss of the batch at w_t, where the method may not have looked."""
+        loss = self.oracle.seen.loss
         if self.oracle.seen.point is not self.w:
             with torch.random.fork_rng():  # logging draws nothing that training would draw
                 loss = self.resting.mean_loss(self.w, batch)
-        lr = self._lr(outcome.step)
-        outcome.history.append(Row(outcome.step, samples, epoch, loss.item(), lr))
-
-    def _test(self, epoch: int, train_loss: float) -> None:
-        outcome, started = self.outcome, time.perf_counter()
-        test_loss, accuracy = evaluate(self.model, self.job.loss, self.test)
-        outcome.test_seconds += time.perf_counter() - started
-        if not math.isfinite(test_loss):
-            self._diverged(outcome.step, epoch, test_loss)
-            return
-        row = Evaluation(epoch, outcome.samples, train_loss, test_loss, accuracy)
-        outcome.evaluation.append(row)
-        self.report(Progress(epoch, outcome.step, outcome.samples, self.last_loss, row))
-
-    def _diverged(self, step: int, epoch: int, loss: float) -> None:
-        self.outcome.status = "diverged"
-        samples = self.job.sampling.samples_before(step)
-        self.outcome.divergence = Divergence(
-            step, samples, epoch, loss, self.last_loss, self._lr(step)
-        )
-
-    def _lr(self, step: int) -> float:
-        return float(learning_rate(self.job.method.lr, step))
+        return loss.item()
 
 
 def _seed_of(seed: int, epoch: int) -> int:

@@ -175,7 +175,9 @@ class RunSpec(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**63, description="of parameters, order and split")
     log_every: int = Field(default=100, ge=1, description="batches between two rows")
 
-    engine: Literal["auto", "eager"] = Field(default="auto", description="who executes the run")
+    engine: Literal["auto", "eager", "native"] = Field(
+        default="auto", description="who executes the run"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where")
     dtype: Literal["float32", "float64"] = Field(
         default="float32", description="arithmetic of the run"

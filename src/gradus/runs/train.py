@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -19,7 +19,7 @@ from gradus._version import __version__
 from gradus.data.dataset import Split
 from gradus.data.load import load
 from gradus.data.sampling import Sampling
-from gradus.engine import eager
+from gradus.engine import choose
 from gradus.engine.job import Divergence, Job, Outcome, Progress, Report
 from gradus.errors import InputError
 from gradus.models.networks import build
@@ -99,22 +99,26 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
         job = _job(spec, split)
+        engine, why = choose.chosen(spec.engine, job)
         if folder is not None:
             _check_writable(folder)
         report = observe(job, split) if observe is not None else lambda progress: None
         loaded = time.perf_counter()
         with OneInterrupt() as interrupts:
-            outcome = _execute(spec, job, report)
+            outcome = _execute(spec, engine, job, report)
             interrupts.close()
-            run = _record(spec, split, job, outcome, folder, loaded - began, started)
+            executed = {"engine": engine, "not_native": why}
+            run = _record(spec, split, job, outcome, executed, folder, loaded - began, started)
             if folder is not None:
                 run.save(folder)
     return run
 
 
-def _execute(spec: RunSpec, job: Job, report: Report) -> Outcome:
+def _execute(
+    spec: RunSpec, engine: Literal["eager", "native"], job: Job, report: Report
+) -> Outcome:
     try:
-        return eager.execute(job, report)
+        return choose.execute(engine, job, report)
     except InputError as error:
         raise InputError(f"--method {spec.method}: {_as_options(str(error))}") from None
     except Exception as error:
@@ -128,13 +132,14 @@ def _record(
     split: Split,
     job: Job,
     outcome: Outcome,
+    executed: Mapping[str, str | None],
     folder: Path | None,
     load_seconds: float,
     started: datetime,
 ) -> Run:
     summary = {
         "status": outcome.status,
-        "engine": "eager",
+        **executed,
         "device": _device_name(job.device),
         "steps": outcome.step,
         "samples": outcome.samples,

@@ -1,0 +1,58 @@
+// What a step multiplies by: the hyper-parameters of a method, and its numbers at step t.
+#pragma once
+
+#include <cmath>
+
+#include "kernels.hpp"
+
+namespace gradus {
+
+struct Method {
+    Rule rule = Rule::DESCENT;
+    double momentum = 0, dampening = 0, weight_decay = 0;
+    bool decoupled = false;  // weight decay apart from the gradient, as in AdamW
+    bool maximize = false;
+    double beta1 = 0, beta2 = 0, eps = 0;
+};
+
+// lambda_1 sum |w| + lambda_2 / 2 sum w^2 + lambda |w|, by its gradient or by its proximal step.
+struct Penalty {
+    double absolute = 0, square = 0, norm = 0;
+    bool proximal = false;
+
+    Regularization kind() const {
+        if (absolute == 0 && square == 0 && (norm == 0 || proximal)) return Regularization::NONE;
+        return proximal ? Regularization::PROXIMAL : Regularization::GRADIENT;
+    }
+};
+
+// The numbers of step t (counted from 0) with learning rate alpha, where |w| is `length`, if asked.
+template <class T>
+Step<T> numbers(const Method& method, const Penalty& penalty, double alpha, double ahead, int64_t t,
+                double length) {
+    const bool adapts = method.rule == Rule::ADAM || method.rule == Rule::AMSGRAD;
+    const double seen = double(t + 1);
+    Step<T> step{};
+    step.rate = T(adapts ? alpha / (1 - std::pow(method.beta1, seen)) : alpha);
+    step.direction = T(method.maximize ? -1 : 1);
+    step.decay = T(method.decoupled ? 0 : method.weight_decay);
+    step.keep = T(method.decoupled ? 1 - alpha * method.weight_decay : 1);
+    step.momentum = T(method.momentum);
+    step.ahead = T(ahead);
+    step.first = T(1 - method.beta1);
+    step.second = T(method.beta2);
+    step.correction = T(std::sqrt(1 - std::pow(method.beta2, seen)));
+    step.eps = T(method.eps);
+    // The buffer of SGD begins with the whole gradient.
+    step.fresh = T(adapts ? 1 - method.beta2 : t == 0 ? 1 : 1 - method.dampening);
+    if (penalty.proximal) {
+        step.threshold = T(alpha * penalty.absolute);
+        step.scale = T(1 / (1 + alpha * penalty.square));
+    } else {
+        step.slope = T(penalty.square + (length > 0 ? penalty.norm / length : 0));
+        step.kink = T(penalty.absolute);
+    }
+    return step;
+}
+
+}  // namespace gradus

@@ -1,0 +1,108 @@
+// A dense network in training: its parameters, what its method remembers, and the steps they take.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "kernels.hpp"
+#include "method.hpp"
+#include "team.hpp"
+
+namespace gradus {
+
+// What the mean of the losses of a batch divides by.
+enum class Mass { ONE, EXAMPLES, ELEMENTS, CLASS_WEIGHTS };
+
+struct Shape {
+    std::vector<int64_t> widths;  // of the inputs, and of every layer
+    std::vector<Activation> activations;
+    std::vector<bool> biases;
+    bool log_softmax = false;
+};
+
+template <class T>
+struct Risk {
+    Loss loss = Loss::MSE;
+    Mass mass = Mass::ONE;
+    double smoothing = 0;
+    int64_t ignored = -1;
+    std::vector<T> class_weights;  // none: all 1
+};
+
+// The examples: inputs, and one of classes and numbers.
+template <class T>
+struct Examples {
+    Source source;
+    const int64_t* classes;
+    const T* numbers;
+};
+
+// Batches of `size` examples (the last may be smaller), and what belongs to their steps.
+struct Batches {
+    const int64_t* order;
+    int64_t examples, size;
+    const double* rates;
+    const double* aheads;  // by how much Nesterov's next query is ahead; null for other methods
+    const bool* wanted;    // where the loss at the iterate is wanted too; null: nowhere
+    double* losses;
+    double* losses_at_iterate;
+
+    int64_t steps() const { return (examples + size - 1) / size; }
+};
+
+// Seconds that the first thread spent in each kind of work.
+struct Timings {
+    double load = 0, forward = 0, loss = 0, input_gradient = 0, update = 0, wait = 0;
+};
+
+template <class T>
+class Network {
+public:
+    Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method method, Penalty penalty,
+            int64_t batch_size, int threads);
+    Network(const Network&) = delete;
+
+    // Set the parameters of a layer, as torch.nn.Linear holds them, and forget all steps.
+    void set(int64_t layer, const T* weight, const T* bias);
+
+    // The parameters at the iterate.
+    void get(int64_t layer, T* weight, T* bias) const;
+
+    // Take the steps; how many were taken before a loss was not finite. Nothing moves at that loss,
+    // which is the last that is given.
+    int64_t run(const Examples<T>& examples, const Batches& batches);
+
+    int64_t steps() const { return step_; }
+    const Timings& timings() const { return timings_; }
+    int threads() const { return threads_; }
+
+private:
+    struct Free {
+        void operator()(void* memory) const;
+    };
+    class Work;
+
+    T* room(int64_t numbers);
+    Side<T> side(int64_t features, bool with_one);
+
+    const Kernels<T>& kernels_;
+    const Shape shape_;
+    const Risk<T> risk_;
+    const Method method_;
+    const Penalty penalty_;
+    const int threads_;
+    const int64_t segment_;  // examples that are in memory at once
+    const int64_t stride_;   // examples of a block
+    std::vector<std::unique_ptr<void, Free>> memory_;
+    std::vector<Layer<T>> layers_;
+    std::vector<Side<T>> sides_;   // what enters every layer, and what leaves the last
+    std::vector<T*> before_;       // by example, before the activation, where its slope needs it
+    std::vector<Side<T>> deltas_;  // the gradient at what leaves every layer
+    T* numbers_ = nullptr;         // targets
+    std::vector<double> squares_;  // of the weights, summed panel by panel
+    int64_t step_ = 0;
+    Timings timings_;
+};
+
+}  // namespace gradus

@@ -1,0 +1,35 @@
+// Which variants of the kernels were built, and which this processor runs.
+#pragma once
+
+#include <vector>
+
+#include "kernels.hpp"
+
+namespace gradus {
+
+struct Variant {
+    const char* name;
+    bool runs;
+    const Kernels<float>* single;
+    const Kernels<double>* twice;
+};
+
+// The fastest first.
+inline std::vector<Variant> variants() {
+    std::vector<Variant> list;
+#ifdef GRADUS_HAS_AVX512
+    list.push_back({"avx512",
+                    __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("fma"),
+                    avx512::single(), avx512::twice()});
+#endif
+#ifdef GRADUS_HAS_AVX2
+    list.push_back({"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"),
+                    avx2::single(), avx2::twice()});
+#endif
+    list.push_back({"portable", true, portable::single(), portable::twice()});
+    return list;
+}
+
+}  // namespace gradus

@@ -1,0 +1,275 @@
+"""Which jobs the C++ kernels run: dense networks, their losses, methods and penalties.
+
+Each part of a job is put into the words of the kernels, or refused with what stands in the way.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gradus import methods
+from gradus.data.dataset import Dataset
+from gradus.engine.job import Job
+from gradus.methods.method import Method
+from gradus.risk import losses, penalties
+
+ACTIVATIONS: dict[type[nn.Module], str] = {
+    nn.ReLU: "relu",
+    nn.Tanh: "tanh",
+    nn.Sigmoid: "sigmoid",
+    nn.Identity: "identity",
+}
+"""The names of the activations that have no options; GELU has one."""
+
+
+class Obstacle(Exception):  # noqa: N818  (not an error: the eager engine runs the job)
+    """What stands in the way, as words that follow "the native engine does not run"."""
+
+
+class Loss(NamedTuple):
+    """A loss, as the kernels call it."""
+
+    name: str
+    mass: str
+    """What the mean divides by."""
+    smoothing: float = 0.0
+    ignored: int = -1
+    class_weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A stack of linear layers, each with what follows it."""
+
+    linears: tuple[nn.Linear, ...]
+    activations: tuple[str, ...]
+    log_softmax: bool
+
+    @property
+    def widths(self) -> list[int]:
+        """Of the inputs, and of every layer."""
+        return [self.linears[0].in_features, *(linear.out_features for linear in self.linears)]
+
+
+def network_of(model: nn.Module) -> Network:
+    """The dense network that a model is.
+
+    Raises:
+        Obstacle: it is none; the first layer that says so is named.
+    """
+    linears: list[nn.Linear] = []
+    activations: list[str] = []
+    log_softmax = False
+    for name, layer in _layers(model):
+        told = f"layer {name} ({type(layer).__name__})" if name else type(layer).__name__
+        if log_softmax:
+            raise Obstacle(f"{told} after a LogSoftmax")
+        if type(layer) is nn.Flatten:
+            if linears or (layer.start_dim, layer.end_dim) != (1, -1):
+                raise Obstacle(f"{told}: Flatten is taken first, from dimension 1 on")
+        elif type(layer) is nn.Linear:
+            if any(layer is other for other in linears):
+                raise Obstacle(f"{told}, which stands in the model twice")
+            for kind, parameter in layer.named_parameters():
+                if not parameter.requires_grad:
+                    raise Obstacle(f"{told} with its {kind} frozen")
+            linears.append(layer)
+            activations.append("identity")
+        elif type(layer) is nn.LogSoftmax and layer.dim in (1, -1) and linears:
+            if activations[-1] != "identity":
+                raise Obstacle(f"{told} right after another activation")
+            log_softmax = True
+        else:
+            activation = _activation(layer)
+            if activation is None:
+                raise Obstacle(told)
+            if activation == "identity":
+                continue
+            if not linears or activations[-1] != "identity":
+                raise Obstacle(f"{told} where no Linear stands before it")
+            activations[-1] = activation
+    if not linears:
+        raise Obstacle(f"{type(model).__name__}: it has no Linear layer")
+    weights = [id(linear.weight) for linear in linears]
+    if len(set(weights)) < len(weights):
+        raise Obstacle("layers that share their weights")
+    for before, after in itertools.pairwise(linears):
+        if before.out_features != after.in_features:
+            raise Obstacle(f"{before.out_features} outputs where {after.in_features} are taken")
+    return Network(tuple(linears), tuple(activations), log_softmax)
+
+
+def _layers(model: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """The layers of nested Sequentials in the order in which they are called."""
+    if _is_changed(model):
+        raise Obstacle(f"hooks (on {name or type(model).__name__})")
+    if type(model) is not nn.Sequential:
+        yield name, model
+        return
+    for inner, layer in model.named_children():
+        yield from _layers(layer, f"{name}.{inner}" if name else inner)
+
+
+def _is_changed(module: nn.Module) -> bool:
+    """Whether calling it does something that its type does not say."""
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
+    return any(hooks) or bool(module._backward_pre_hooks) or "forward" in vars(module)
+
+
+def _activation(layer: nn.Module) -> str | None:
+    if type(layer) is nn.GELU:
+        return {"none": "gelu", "tanh": "gelu-tanh"}.get(layer.approximate)
+    return ACTIVATIONS.get(type(layer))
+
+
+def loss_of(loss: losses.Loss, data: Dataset, outputs: int) -> Loss:
+    """The loss in the words of the kernels, for these targets.
+
+    Raises:
+        Obstacle: they do not know it.
+    """
+    name = type(loss).__name__
+    if loss.reduction == "none":
+        raise Obstacle(f"{name} with reduction none")
+    y = data.y
+    mass = {"sum": "one", "batchmean": "examples", "mean": "elements"}[loss.reduction]
+    if isinstance(loss, losses.NLLLoss | losses.CrossEntropyLoss):
+        weight = () if loss.weight is None else tuple(loss.weight.tolist())
+        smoothing = getattr(loss, "label_smoothing", 0.0)
+        kind = "nll" if isinstance(loss, losses.NLLLoss) else "cross-entropy"
+        if weight and len(weight) != outputs:
+            raise Obstacle(f"{name} with {len(weight)} class weights for {outputs} outputs")
+        if y.is_floating_point():
+            if kind == "nll" or y.shape[1:] != (outputs,):
+                raise Obstacle(f"{name} on targets of shape {list(y.shape)}")
+            mass = "one" if mass == "one" else "examples"
+            return Loss(kind, mass, smoothing, -1, weight)
+        if y.ndim != 1:
+            raise Obstacle(f"{name} on targets of shape {list(y.shape)}")
+        ignored = y == loss.ignore_index
+        if not bool((ignored | ((y >= 0) & (y < outputs))).all()):
+            raise Obstacle(f"{name} on targets that are no classes from 0 to {outputs - 1}")
+        if mass != "one":
+            mass = "class-weights" if weight or bool(ignored.any()) else "examples"
+        return Loss(kind, mass, smoothing, loss.ignore_index, weight)
+    if y.shape[1:] != (outputs,) or not y.is_floating_point():
+        raise Obstacle(f"{name} on targets of shape {list(y.shape)}, for {outputs} outputs")
+    if isinstance(loss, losses.KLDivLoss):
+        return Loss("kl-log" if loss.log_target else "kl", mass)
+    if isinstance(loss, losses.MSELoss | losses.L1Loss):
+        return Loss("mse" if isinstance(loss, losses.MSELoss) else "l1", mass)
+    raise Obstacle(name)
+
+
+def method_of(method: Method) -> dict[str, Any]:
+    """The rule by which w moves and its numbers, as keywords of the kernels' Method.
+
+    Raises:
+        Obstacle: the kernels do not know the method.
+    """
+    if isinstance(method, methods.Proximal):
+        method = method.method
+    numbers: dict[str, Any]
+    match method:
+        case methods.GradientDescent():
+            numbers = {"rule": "descent"}
+        case methods.ProximalGradient():
+            numbers = {"rule": "nesterov" if method.accelerated else "descent"}
+        case methods.Polyak():
+            numbers = {"rule": "polyak", "momentum": method.beta}
+        case methods.Nesterov():
+            numbers = {"rule": "nesterov", "momentum": method.beta}
+        case methods.SGD():
+            rule = "descent" if method.momentum == 0 else "sgd"
+            numbers = {
+                "rule": "sgd-nesterov" if method.nesterov else rule,
+                "momentum": method.momentum,
+                "dampening": method.dampening,
+                "weight_decay": method.weight_decay,
+                "maximize": method.maximize,
+            }
+        case methods.Adam() | methods.AdamW():
+            numbers = {
+                "rule": "amsgrad" if method.amsgrad else "adam",
+                "beta1": method.betas[0],
+                "beta2": method.betas[1],
+                "eps": method.eps,
+                "weight_decay": method.weight_decay,
+                "decoupled": isinstance(method, methods.AdamW),
+                "maximize": method.maximize,
+            }
+        case _:
+            raise Obstacle(f"the method {type(method).__name__}")
+    for name, value in [*numbers.items(), ("lr", method.lr)]:
+        if isinstance(value, Tensor):
+            raise Obstacle(f"{type(method).__name__} with {name} a tensor")
+    return numbers
+
+
+def aheads_of(method: Method) -> Iterator[float]:
+    """By how much of the last step each next query is ahead of the iterate, step by step."""
+    if isinstance(method, methods.Proximal):
+        method = method.method
+    if isinstance(method, methods.Nesterov):
+        yield from itertools.repeat(float(method.beta))
+    if isinstance(method, methods.ProximalGradient) and method.accelerated:
+        theta = 1.0
+        while True:
+            after = (1 + (1 + 4 * theta**2) ** 0.5) / 2
+            yield (theta - 1) / after
+            theta = after
+
+
+def penalty_of(penalty: penalties.Penalty | None, method: Method) -> dict[str, Any]:
+    """The penalty, as keywords of the kernels' Penalty.
+
+    Raises:
+        Obstacle: the kernels do not know the penalty.
+    """
+    is_proximal = isinstance(method, methods.Proximal | methods.ProximalGradient)
+    numbers: dict[str, Any]
+    match penalty:
+        case None:
+            numbers = {}
+            is_proximal = False
+        case penalties.L1():
+            numbers = {"absolute": penalty.strength}
+        case penalties.L2():
+            numbers = {"norm": penalty.strength}
+        case penalties.SquaredL2():
+            numbers = {"square": penalty.strength}
+        case penalties.ElasticNet():
+            numbers = {
+                "absolute": penalty.strength * penalty.l1_ratio,
+                "square": penalty.strength * (1 - penalty.l1_ratio),
+            }
+        case _:
+            raise Obstacle(f"the penalty {type(penalty).__name__}")
+    if any(isinstance(value, Tensor) for value in numbers.values()):
+        raise Obstacle(f"{type(penalty).__name__} with strength a tensor")
+    return {**numbers, "proximal": is_proximal}
+
+
+def check(job: Job) -> None:
+    """Whether the kernels run the job.
+
+    Raises:
+        Obstacle: they do not; it says why.
+    """
+    if job.device.type != "cpu":
+        raise Obstacle(f"on {job.device.type}: it is for the CPU")
+    if job.dtype not in (torch.float32, torch.float64):
+        raise Obstacle(f"numbers of {job.dtype}")
+    network = network_of(job.model)
+    features = job.train.input_shape
+    if len(features) != 1 and not any(type(m) is nn.Flatten for m in job.model.modules()):
+        raise Obstacle(f"inputs of shape {list(features)} without a Flatten")
+    loss_of(job.loss, job.train, network.widths[-1])
+    method_of(job.method)
+    penalty_of(job.penalty, job.method)
