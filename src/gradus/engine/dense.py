@@ -17,6 +17,8 @@ from gradus import methods
 from gradus.data.dataset import Dataset
 from gradus.engine.job import Job
 from gradus.methods.method import Method
+from gradus.optim.rules import Obstacle as Obstacle
+from gradus.optim.rules import method_of as method_of
 from gradus.risk import losses, penalties
 
 ACTIVATIONS: dict[type[nn.Module], str] = {
@@ -26,10 +28,6 @@ ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.Identity: "identity",
 }
 """The names of the activations that have no options; GELU has one."""
-
-
-class Obstacle(Exception):  # noqa: N818  (not an error: the eager engine runs the job)
-    """What stands in the way, as words that follow "the native engine does not run"."""
 
 
 class Loss(NamedTuple):
@@ -165,51 +163,6 @@ def loss_of(loss: losses.Loss, data: Dataset, outputs: int) -> Loss:
     if isinstance(loss, losses.MSELoss | losses.L1Loss):
         return Loss("mse" if isinstance(loss, losses.MSELoss) else "l1", mass)
     raise Obstacle(name)
-
-
-def method_of(method: Method) -> dict[str, Any]:
-    """The rule by which w moves and its numbers, as keywords of the kernels' Method.
-
-    Raises:
-        Obstacle: the kernels do not know the method.
-    """
-    if isinstance(method, methods.Proximal):
-        method = method.method
-    numbers: dict[str, Any]
-    match method:
-        case methods.GradientDescent():
-            numbers = {"rule": "descent"}
-        case methods.ProximalGradient():
-            numbers = {"rule": "nesterov" if method.accelerated else "descent"}
-        case methods.Polyak():
-            numbers = {"rule": "polyak", "momentum": method.beta}
-        case methods.Nesterov():
-            numbers = {"rule": "nesterov", "momentum": method.beta}
-        case methods.SGD():
-            rule = "descent" if method.momentum == 0 else "sgd"
-            numbers = {
-                "rule": "sgd-nesterov" if method.nesterov else rule,
-                "momentum": method.momentum,
-                "dampening": method.dampening,
-                "weight_decay": method.weight_decay,
-                "maximize": method.maximize,
-            }
-        case methods.Adam() | methods.AdamW():
-            numbers = {
-                "rule": "amsgrad" if method.amsgrad else "adam",
-                "beta1": method.betas[0],
-                "beta2": method.betas[1],
-                "eps": method.eps,
-                "weight_decay": method.weight_decay,
-                "decoupled": isinstance(method, methods.AdamW),
-                "maximize": method.maximize,
-            }
-        case _:
-            raise Obstacle(f"the method {type(method).__name__}")
-    for name, value in [*numbers.items(), ("lr", method.lr)]:
-        if isinstance(value, Tensor):
-            raise Obstacle(f"{type(method).__name__} with {name} a tensor")
-    return numbers
 
 
 def aheads_of(method: Method) -> Iterator[float]:

@@ -1,0 +1,69 @@
+"""By which rule the C++ kernels move w: the methods that they know, in their words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from gradus import methods
+from gradus.methods.method import Method
+
+KNOWN = (
+    methods.GradientDescent,
+    methods.ProximalGradient,
+    methods.Polyak,
+    methods.Nesterov,
+    methods.SGD,
+    methods.Adam,
+    methods.AdamW,
+)
+
+
+class Obstacle(Exception):  # noqa: N818  (not an error: what needs no kernels does the work)
+    """What the kernels do not know, as words that follow "the native engine does not run"."""
+
+
+def method_of(method: Method) -> dict[str, Any]:
+    """The rule by which w moves and its numbers, as keywords of the kernels' Method.
+
+    Raises:
+        Obstacle: the kernels do not know the method.
+    """
+    if isinstance(method, methods.Proximal):
+        method = method.method
+    numbers: dict[str, Any]
+    if type(method) not in KNOWN:  # what derives from them may have an equation of its own
+        raise Obstacle(f"the method {type(method).__name__}")
+    match method:
+        case methods.GradientDescent():
+            numbers = {"rule": "descent"}
+        case methods.ProximalGradient():
+            numbers = {"rule": "nesterov" if method.accelerated else "descent"}
+        case methods.Polyak():
+            numbers = {"rule": "polyak", "momentum": method.beta}
+        case methods.Nesterov():
+            numbers = {"rule": "nesterov", "momentum": method.beta}
+        case methods.SGD():
+            rule = "descent" if method.momentum == 0 else "sgd"
+            numbers = {
+                "rule": "sgd-nesterov" if method.nesterov else rule,
+                "momentum": method.momentum,
+                "dampening": method.dampening,
+                "weight_decay": method.weight_decay,
+                "maximize": method.maximize,
+            }
+        case methods.Adam() | methods.AdamW():
+            numbers = {
+                "rule": "amsgrad" if method.amsgrad else "adam",
+                "beta1": method.betas[0],
+                "beta2": method.betas[1],
+                "eps": method.eps,
+                "weight_decay": method.weight_decay,
+                "decoupled": isinstance(method, methods.AdamW),
+                "maximize": method.maximize,
+            }
+    for name, value in [*numbers.items(), ("lr", method.lr)]:
+        if isinstance(value, Tensor):
+            raise Obstacle(f"{type(method).__name__} with {name} a tensor")
+    return numbers
