@@ -1,4 +1,4 @@
-"""The command line of Gradus, run as a user runs it, noting when its first step had been taken."""
+"""The command line of Gradus, run as a user runs it, noting when each epoch began and ended."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ def main() -> None:
     """``python -m benchmarks.command RESULT OUT ARGUMENTS``: run ``gradus ARGUMENTS --out OUT``."""
     result, out, *arguments = sys.argv[1:]
     first_step: list[float] = []
+    began: list[float] = []
+    ended: list[float] = []
 
     from gradus import report
     from gradus.data.dataset import Split
@@ -25,23 +27,32 @@ def main() -> None:
 
     def observed(live: report.Live, job: Job, split: Split) -> Callable[[Progress], None]:
         tell = observe(live, job, split)
+        last_told = time.time()
+        began.append(last_told)
 
         def told(progress: Progress) -> None:
+            nonlocal last_told
             if not first_step:
                 first_step.append(time.time())
             tell(progress)
+            if progress.evaluation is None:
+                last_told = time.time()
+            else:  # the test pass lies between the last step told and now
+                ended.append(last_told)
+                began.append(time.time())
 
         return told
 
     with mock.patch.object(report.Live, "observe", observed):
         try:
             cli.main([*arguments, "--out", out])
-        except SystemExit as ended:
-            if ended.code:
+        except SystemExit as ended_with:
+            if ended_with.code:
                 raise
     record = json.loads((Path(out) / "run.json").read_text(encoding="utf-8"))
     timings, epochs = record["timings"], record["spec"]["epochs"]
     measured = {
+        "epochs": list(zip(began, ended, strict=False)),
         "train_seconds": timings["train_seconds"] / epochs,
         "test_seconds": timings["test_seconds"] / epochs,
         "test_loss": record["final"]["test_loss"],

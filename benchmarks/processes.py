@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+THIS = sys.executable
 
 
 class ProcessFailedError(Exception):
@@ -34,38 +38,82 @@ class Cost:
     others: float | None
 
 
-def run(arguments: Sequence[str]) -> Cost:
-    """Run this Python with these arguments, by itself, and wait for it.
+def run(
+    arguments: Sequence[str],
+    *,
+    python: str = THIS,
+    variables: Mapping[str, str] | None = None,
+) -> Cost:
+    """Run Python with these arguments, by itself, and wait for it.
 
-    The peak is ``ru_maxrss`` of this one child, from the system's accounts. It counts what the
-    child shared with its parent before it became a program of its own: keep the parent small.
+    Args:
+        arguments: of the interpreter.
+        python: the interpreter, this one by default.
+        variables: of the environment, beside those of this process.
 
     Raises:
         ProcessFailedError: it ended with another code than 0.
     """
-    with tempfile.TemporaryFile() as told:
-        busy, started = _busy_seconds(), time.time()
-        process = subprocess.Popen(
-            [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=told
-        )
+    return run_together([arguments], python=python, variables=variables)[0]
+
+
+def run_together(
+    commands: Sequence[Sequence[str]],
+    *,
+    python: str = THIS,
+    variables: Mapping[str, str] | None = None,
+) -> list[Cost]:
+    """Run several at once, as ``run`` does one, and wait for all; none of them is another's other.
+
+    A peak is ``ru_maxrss`` of that one child, from the system's accounts. It counts what the
+    child shared with its parent before it became a program of its own: keep the parent small.
+
+    Raises:
+        ProcessFailedError: one ended with another code than 0.
+    """
+    with contextlib.ExitStack() as stack:
+        told = [stack.enter_context(tempfile.TemporaryFile()) for _ in commands]
+        busy, began = _busy_seconds(), time.time()
+        started: list[float] = []
+        processes: list[subprocess.Popen[bytes]] = []
+        ended: dict[int, tuple[float, int, Any]] = {}
         try:
-            _, status, usage = os.wait4(process.pid, 0)
+            for arguments, file in zip(commands, told, strict=True):
+                started.append(time.time())
+                processes.append(
+                    subprocess.Popen(
+                        [python, *arguments],
+                        stdout=subprocess.DEVNULL,
+                        stderr=file,
+                        env={**os.environ, **(variables or {})},
+                    )
+                )
+            while len(ended) < len(processes):
+                identity, status, usage = os.wait4(-1, 0)
+                ended[identity] = time.time(), status, usage
         except BaseException:
-            process.kill()
-            process.wait()
+            for process in processes:
+                if process.pid not in ended:
+                    process.kill()
+                    process.wait()
             raise
-        wall = time.time() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            told.seek(0)
-            lines = told.read().decode(errors="replace").strip().splitlines()
-            raise ProcessFailedError(lines[-1] if lines else f"exit code {process.returncode}")
+        whole, after = time.time() - began, _busy_seconds()
+        for process, file in zip(processes, told, strict=True):
+            process.returncode = os.waitstatus_to_exitcode(ended[process.pid][1])
+            if process.returncode:
+                file.seek(0)
+                lines = file.read().decode(errors="replace").strip().splitlines()
+                raise ProcessFailedError(lines[-1] if lines else f"exit code {process.returncode}")
     others = None
-    if busy is not None and (after := _busy_seconds()) is not None:
-        taken = after - busy - usage.ru_utime - usage.ru_stime
-        others = max(0.0, taken / (wall * (os.cpu_count() or 1)))
+    if busy is not None and after is not None:
+        own = sum(usage.ru_utime + usage.ru_stime for _, _, usage in ended.values())
+        others = max(0.0, (after - busy - own) / (whole * (os.cpu_count() or 1)))
     unit = 1 if sys.platform == "darwin" else 1024
-    return Cost(started, wall, usage.ru_maxrss * unit / 1e6, others)
+    costs = []
+    for process, since in zip(processes, started, strict=True):
+        until, _, usage = ended[process.pid]
+        costs.append(Cost(since, until - since, usage.ru_maxrss * unit / 1e6, others))
+    return costs
 
 
 def share_taken_by_others(seconds: float = 1.0) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import NoReturn
 METHODS = ("sgd", "adam")
 LR, MOMENTUM, SEED, LOG_EVERY = 0.001, 0.5, 0, 100
 TRAIN, TEST = 60_000, 10_000
+WIDTHS = (784, 512, 512, 10)
 FILES = {
     "train-images-idx3-ubyte.gz": TRAIN,
     "train-labels-idx1-ubyte.gz": TRAIN,
@@ -26,14 +28,19 @@ BESIDE = Path("../shared/data/fashion-mnist")
 WRONG = 2
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """The options that every benchmark of the reference job has."""
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    """The option that every benchmark of the reference job has."""
     parser.add_argument(
         "--data-dir",
         type=Path,
         default=Path(os.environ.get("GRADUS_DATA", BESIDE)),
         help=f"folder of the four .gz files of Fashion-MNIST: $GRADUS_DATA, then {BESIDE}",
     )
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Where the data lie, and how many of them are used."""
+    add_data_dir(parser)
     parser.add_argument(
         "--samples",
         type=int,
@@ -41,6 +48,16 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="use the first N training examples (and N/6 for testing), to shorten",
     )
+
+
+def flops_per_sample() -> int:
+    """Multiplications and additions of a training sample in its matrix products.
+
+    Two products a layer, forward and for the gradient of the weights, and a third, for the gradient
+    of the inputs, in all layers but the first.
+    """
+    products = [2 * inputs * outputs for inputs, outputs in itertools.pairwise(WIDTHS)]
+    return 2 * products[0] + 3 * sum(products[1:])
 
 
 def find_data(folder: Path, samples: int, smallest: int, scratch: Path) -> Path:
@@ -76,6 +93,22 @@ def _first(path: Path, examples: int) -> bytes:
     return (
         content[:4] + examples.to_bytes(4) + content[8:start] + content[start:][: examples * size]
     )
+
+
+def positive(text: str) -> int:
+    """A count, as an option gives it."""
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
+def positives(text: str) -> list[int]:
+    """Counts separated by commas, as an option gives them."""
+    return [positive(part) for part in text.split(",")]
+
+
+# The parser names what it expected after the function.
+positive.__name__, positives.__name__ = "count", "list of counts"
 
 
 def refuse(message: str) -> NoReturn:

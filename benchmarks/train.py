@@ -1,247 +1,399 @@
-"""How long an epoch of the reference job takes, beside the plain script and tensors in memory.
+"""How long an epoch of the reference job takes, beside PyTorch's and JAX's best.
 
-Every contender runs in a process of its own, with torch's own number of threads; they take turns,
-so that what else the machine does falls on all of them, and are compared within a turn. With
-``--patience`` they wait for a machine that nobody else uses, and a turn in which others took more
-than 10 % of it is measured again, all of it. A turn that stayed disturbed is not counted, unless
-all of its batch size did.
+Every contender runs in a process of its own, with the machine's own number of threads; they take
+turns, so that what else the machine does falls on all of them, and are compared within a turn. All
+of a row do the same job, on the first so many examples: small batches, whose epoch takes minutes,
+on fewer. The first epoch warms up and is not counted; compiling is reported apart. Times are those
+of an epoch of 60,000. With ``--whole`` what is compared is the whole process, from the command to
+its end, over ten epochs of all the data with their test passes.
 
-    gradus   the command: ``gradus train fashion-mnist --sampling sequential``, everything included
-    memory   PyTorch on tensors in memory, each batch sliced and converted, fused optimizer
-    plain    the plain PyTorch script: DataLoader over images converted one by one
+With ``--patience`` contenders wait for a machine that nobody else uses, and a turn in which others
+took more than 10 % of it is measured again, all of it. A turn that stayed disturbed is not counted,
+unless all of its row did.
+
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 from benchmarks import processes
+from benchmarks.contenders import CONTENDERS, OURS, AbsentError, Job, Measurement, Paddock
 from benchmarks.reference import (
     LR,
     METHODS,
     MOMENTUM,
-    SEED,
     TRAIN,
-    add_data_options,
-    find_data,
+    add_data_dir,
+    flops_per_sample,
+    positive,
+    positives,
     refuse,
 )
 from benchmarks.tables import describe_machine, markdown
 
-Contender = Literal["gradus", "memory", "plain"]
-CONTENDERS: tuple[Contender, ...] = ("gradus", "memory", "plain")
+BATCH_SIZES = [1, 4, 16, 64, 256, 1024, 4096]
+SAMPLES = {1: 4096, 4: 8192, 16: 16384}
+MOST_SAMPLES = 32768
+"""Training examples of a run, by batch size: those that the slowest trains on in some seconds."""
+SMOKE = 2048
 
-WITHIN_MEMORY = {16: 1.6, 256: 1.15}
-"""How many times as long as ``memory`` an epoch may take, by batch size."""
-FASTER_THAN_PLAIN = 2.0
+TIMES_FASTER = {"memory": {16: 3.5}, "jax": {16: 2.0, 64: 1.3}}
+"""How many times as fast as a peer native is to be, by batch size; never slower than any."""
+WHOLE_TIMES_FASTER = {"plain": {16: 10.0}, **TIMES_FASTER}
+EAGER_WITHIN = 1.1
+"""How many times as long as ``memory`` eager may take."""
+SGEMM_SHARE = {64: 0.75}
+AGREE_WITHIN = 1e-2
+"""How far test losses may part, relatively, from the first of CONFORMING."""
+CONFORMING = ("plain", "memory", *CONTENDERS)
+
 PEAK_MB = 700.0
 FIRST_STEP_SECONDS = 4.0
 HELP_SECONDS = 0.3
+HELP = ("-c", "from gradus.cli import main; main(['--help'])")
 
 DISTURBED = 0.1
 """The share of all processors that others may take of an undisturbed measurement."""
 
-HELP = ("-c", "from gradus.cli import main; main(['--help'])")
 
-
-@dataclass(frozen=True)
-class Measurement:
-    """One contender in one turn: seconds per epoch, and of the whole process.
-
-    Attributes:
-        train: the training pass alone, seconds per epoch.
-        test: the test pass alone, seconds per epoch.
-        test_loss: after the last epoch; contenders that do the same job agree in it.
-        peak: the most memory the process held, MB.
-        first_step: seconds from the start of the process until its first step had been taken;
-            known of gradus only.
-        whole: seconds from the start of the process to its end.
-        others: the share of all processors that others took meanwhile, None where unknown.
-    """
-
-    turn: int
-    batch_size: int
-    contender: Contender
-    train: float
-    test: float
-    test_loss: float
-    peak: float
-    first_step: float | None
-    whole: float
-    others: float | None
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is measured; ``data`` is what ``gradus train`` is told to load the same files."""
+class Row(NamedTuple):
+    """What is compared with each other."""
 
     method: str
-    epochs: int
-    folder: Path
-    data: tuple[str, ...]
+    batch_size: int
 
 
-def measure(job: Job, batch_size: int, contender: Contender, turn: int) -> Measurement:
-    """Run one contender once."""
-    with tempfile.TemporaryDirectory() as scratch:
-        result = Path(scratch) / "result.json"
-        if contender == "gradus":
-            options = {
-                "method": job.method, "lr": LR, "batch-size": batch_size, "epochs": job.epochs,
-                "sampling": "sequential", "seed": SEED, "engine": "eager", "device": "cpu",
-            }  # fmt: skip
-            if job.method == "sgd":
-                options["momentum"] = MOMENTUM
-            arguments = ["train", *job.data]
-            arguments += [f"--{name}={value}" for name, value in options.items()]
-            out = str(Path(scratch) / "run")
-            cost = processes.run(["-m", "benchmarks.command", str(result), out, *arguments])
-        else:
-            arguments = [str(result), contender, str(job.folder), job.method]
-            arguments += [str(batch_size), str(job.epochs)]
-            cost = processes.run(["-m", "benchmarks.peers", *arguments])
-        told = json.loads(result.read_text(encoding="utf-8"))
-    first_step_at = told.get("first_step_at")
-    return Measurement(
-        turn=turn,
-        batch_size=batch_size,
-        contender=contender,
-        train=told["train_seconds"],
-        test=told["test_seconds"],
-        test_loss=told["test_loss"],
-        peak=cost.peak,
-        first_step=None if first_step_at is None else first_step_at - cost.started,
-        whole=cost.wall,
-        others=cost.others,
-    )
+@dataclass
+class Comparison:
+    """All that was measured.
+
+    Attributes:
+        sgemm: floating-point operations a second of large products, by row and turn.
+        absent: why a contender of a row has no measurement.
+    """
+
+    contenders: Sequence[str]
+    rows: Sequence[Row]
+    measured: list[Measurement] = field(default_factory=list)
+    sgemm: dict[tuple[Row, int], float] = field(default_factory=dict)
+    absent: dict[tuple[Row, str], str] = field(default_factory=dict)
+
+    def counted(self, row: Row) -> tuple[dict[str, list[Measurement]], str]:
+        """By contender, the turns that nobody disturbed, or all if none was; how many they are."""
+        of_row = [m for m in self.measured if (m.method, m.batch_size) == row]
+        turns = {m.turn for m in of_row}
+        disturbed = {m.turn for m in of_row if (m.others or 0.0) > DISTURBED}
+        kept = turns - disturbed or turns
+        note = (
+            f"{len(turns)}, all disturbed" if disturbed == turns else f"{len(kept)} of {len(turns)}"
+        )
+        by = {
+            contender: [m for m in of_row if m.contender == contender and m.turn in kept]
+            for contender in self.contenders
+        }
+        return {contender: found for contender, found in by.items() if found}, note
+
+    @property
+    def base(self) -> str:
+        """Who the others are compared with: the first who was measured in every row."""
+        for contender in self.contenders:
+            if not any((row, contender) in self.absent for row in self.rows):
+                return contender
+        return self.contenders[0]
 
 
-def measure_turn(job: Job, batch_size: int, turn: int, patience: float) -> list[Measurement]:
+def compare(
+    paddock: Paddock,
+    comparison: Comparison,
+    job_of: Callable[[Row], Job],
+    turns: int,
+    patience: float,
+) -> None:
+    """Measure all rows, turn by turn."""
+    for turn, row in itertools.product(range(1, turns + 1), comparison.rows):
+        _measure_turn(paddock, comparison, row, job_of(row), turn, patience)
+
+
+def _measure_turn(
+    paddock: Paddock, comparison: Comparison, row: Row, job: Job, turn: int, patience: float
+) -> None:
     """Run every contender once, and all of them again while others disturbed any.
 
     A turn is kept or repeated as a whole, so that what is compared was measured side by side.
-
-    Args:
-        job: what is measured.
-        batch_size: of all contenders.
-        turn: its number, for the record.
-        patience: seconds after which the turn is kept as it is.
     """
     until = time.monotonic() + patience
     while True:
         measured: list[Measurement] = []
-        for contender in CONTENDERS:
+        rate = _sgemm(paddock.scratch) if "native" in comparison.contenders else None
+        for contender in comparison.contenders:
+            if (row, contender) in comparison.absent:
+                continue
             while time.monotonic() < until and processes.share_taken_by_others() > DISTURBED:
                 pass
-            one = measure(job, batch_size, contender, turn)
+            where = f"turn {turn}  {row.method:<4}  batch {row.batch_size:<4}  {contender:<8}"
+            try:
+                one = paddock.measure(job, contender, turn)
+            except AbsentError as error:
+                comparison.absent[row, contender] = str(error)
+                _tell(f"{where}  ABSENT: {error}")
+                continue
             measured.append(one)
             _tell(
-                f"turn {turn}  batch {batch_size}  {contender:<6}  "
-                f"{one.train:.2f} s per epoch, {one.whole:.1f} s in all{_taken([one])}"
+                f"{where}  {_epoch(one):.2f} s per epoch, {one.whole:.1f} s in all{_taken([one])}"
             )
             if time.monotonic() < until and (one.others or 0.0) > DISTURBED:
                 _tell("disturbed: this turn is measured again")
                 break
         else:
-            return measured
+            comparison.measured += measured
+            if rate is not None:
+                comparison.sgemm[row, turn] = rate
+            return
 
 
-def table(
-    measured: Sequence[Measurement], batch_sizes: Sequence[int], help_seconds: Sequence[float]
-) -> list[list[str]]:
-    """The rows: medians over the turns; ratios are taken turn by turn, their range in brackets."""
-    rows = [["batch", "measured", *CONTENDERS, "target", ""]]
-    for batch_size in batch_sizes:
-        turns, note = _counted([m for m in measured if m.batch_size == batch_size])
-        by = {contender: [m for m in turns if m.contender == contender] for contender in CONTENDERS}
-        rows.append([str(batch_size), "turns counted", note, "", "", "", ""])
-        rows += [[str(batch_size), *row] for row in _rows_of(by, WITHIN_MEMORY.get(batch_size))]
-    seconds = statistics.median(help_seconds)
-    rows.append(
-        ["", "`gradus --help`, s", f"{seconds:.2f}", "", "", *_below(seconds, HELP_SECONDS, "s")]
-    )
+def _sgemm(scratch: Path) -> float:
+    result = scratch / "limits.json"
+    processes.run(["-m", "benchmarks.limits", str(result)])
+    return float(json.loads(result.read_text(encoding="utf-8"))["sgemm"])
+
+
+def table(comparison: Comparison) -> list[list[str]]:
+    """A row for every method and batch size: medians over the turns, ratios turn by turn."""
+    base = comparison.base
+    head = ["method", "batch", "samples", "turns", *comparison.contenders]
+    head += ["compiling, s", "native, GFLOP/s", "test loss", "to reach"]
+    rows = [head]
+    for row in comparison.rows:
+        by, note = comparison.counted(row)
+        samples = next((f"{found[0].samples:,}" for found in by.values()), "")
+        cells = [row.method, str(row.batch_size), samples, note]
+        for contender in comparison.contenders:
+            if contender not in by:
+                cells.append("absent")
+                continue
+            seconds = statistics.median(map(_epoch, by[contender]))
+            cell = f"{seconds:.2f}"
+            if contender != base and base in by:
+                cell += f", {_told(_ratios(by[contender], by[base], _epoch))}"
+            cells.append(cell)
+        rows.append([*cells, _compiling(by), *_rates(comparison, row, by), _losses(by)])
+        rows[-1].append(_judged(comparison, row, by))
     return rows
 
 
-def _counted(measured: Sequence[Measurement]) -> tuple[Sequence[Measurement], str]:
-    """The turns that nobody disturbed, or all where there are none; and how many they are."""
-    turns = {m.turn for m in measured}
-    disturbed = {m.turn for m in measured if (m.others or 0.0) > DISTURBED}
-    if disturbed == turns:
-        return measured, f"{len(turns)}, all disturbed"
-    kept = [m for m in measured if m.turn not in disturbed]
-    return kept, f"{len(turns - disturbed)} of {len(turns)}"
+def whole_table(comparison: Comparison, help_seconds: Sequence[float]) -> list[list[str]]:
+    """Of every method and batch size, what whole processes cost."""
+    base, contenders = comparison.base, comparison.contenders
+    rows = [["method", "batch", "measured", *contenders, "target", ""]]
+    blank = [""] * (len(contenders) - 1)
+    for row in comparison.rows:
+        by, note = comparison.counted(row)
+        lines = [["turns counted", note, *blank, "", ""]]
+        lines.append([*_medians("whole process, s", by, contenders, _whole, 2), "", ""])
+        for peer in by:
+            if peer != base and base in by:
+                ratios = _ratios(by[peer], by[base], _whole)
+                wanted = WHOLE_TIMES_FASTER.get(peer, {}).get(row.batch_size)
+                target = ("", "")
+                if wanted is not None and base == "native":
+                    target = f"≥ {wanted:g}×", _verdict([ratio - wanted for ratio in ratios])
+                lines.append([f"{peer} / {base}", _told(ratios), *blank, *target])
+        passes, tested = "training and test pass, s per epoch", "test loss after the last epoch"
+        lines += [
+            [*_medians("training pass, s per epoch", by, contenders, lambda m: m.train, 2), "", ""],
+            [*_medians(passes, by, contenders, lambda m: m.train + m.test, 2), "", ""],
+            [
+                *_medians("peak memory, MB", by, contenders, lambda m: m.peak, 0),
+                *_below([m.peak for m in by.get(base, [])], PEAK_MB, "MB", base in OURS),
+            ],
+            [
+                *_medians(
+                    "command to first step, s", by, contenders, lambda m: m.first_step, 2
+                ),
+                *_below(
+                    [m.first_step or 0.0 for m in by.get(base, [])],
+                    FIRST_STEP_SECONDS, "s", base in OURS,
+                ),
+            ],
+            [*_medians("compiling, s", by, contenders, lambda m: m.compile, 1), "", ""],
+            [
+                *_medians(tested, by, contenders, lambda m: m.test_loss, 5),
+                f"within {AGREE_WITHIN:g}", _losses(by),
+            ],
+        ]  # fmt: skip
+        rows += [[row.method, str(row.batch_size), *line] for line in lines]
+    seconds = statistics.median(help_seconds)
+    verdict = _below(help_seconds, HELP_SECONDS, "s", True)
+    rows.append(["", "", "`gradus --help`, s", f"{seconds:.2f}", *blank, *verdict])
+    return rows
 
 
-def _rows_of(
-    by: Mapping[Contender, Sequence[Measurement]], within_memory: float | None
-) -> list[list[str]]:
-    """The rows of one batch size."""
-
-    def medians(name: str, of: Callable[[Measurement], float], digits: int) -> list[str]:
-        figures = [statistics.median(map(of, by[contender])) for contender in CONTENDERS]
-        return [name, *(f"{figure:.{digits}f}" for figure in figures)]
-
-    own = by["gradus"]
-    against_memory = _ratios(own, by["memory"])
-    against_plain = _ratios(by["plain"], own)
-    peak = statistics.median(m.peak for m in own)
-    first_step = statistics.median(m.first_step or 0.0 for m in own)
-    slower, faster = statistics.median(against_memory), statistics.median(against_plain)
-    return [
-        [*medians("training pass, s per epoch", lambda m: m.train, 2), "", ""],
-        [
-            "gradus / memory", f"{slower:.2f}× {_range(against_memory)}", "", "",
-            *(("", "") if within_memory is None else _at_most(against_memory, within_memory)),
-        ],
-        [
-            "plain / gradus", f"{faster:.2f}× {_range(against_plain)}", "", "",
-            f"≥ {FASTER_THAN_PLAIN:g} ×", _verdict(
-                faster >= FASTER_THAN_PLAIN, [ratio >= FASTER_THAN_PLAIN for ratio in against_plain]
-            ),
-        ],
-        [*medians("training and test pass, s per epoch", lambda m: m.train + m.test, 2), "", ""],
-        [*medians("peak memory, MB", lambda m: m.peak, 0), *_below(peak, PEAK_MB, "MB")],
-        [
-            "command to first step, s", f"{first_step:.2f}", "", "",
-            *_below(first_step, FIRST_STEP_SECONDS, "s"),
-        ],
-        [*medians("whole process, s", lambda m: m.whole, 2), "", ""],
-        [*medians("test loss after the last epoch", lambda m: m.test_loss, 4), "", ""],
-    ]  # fmt: skip
+def _medians(
+    name: str,
+    by: Mapping[str, Sequence[Measurement]],
+    contenders: Sequence[str],
+    of: Callable[[Measurement], float | None],
+    digits: int,
+) -> list[str]:
+    cells = [name]
+    for contender in contenders:
+        figures = [figure for m in by.get(contender, []) if (figure := of(m)) is not None]
+        cells.append(f"{statistics.median(figures):.{digits}f}" if figures else "")
+        if contender not in by:
+            cells[-1] = "absent"
+    return cells
 
 
-def _ratios(above: Sequence[Measurement], below: Sequence[Measurement]) -> list[float]:
-    """Training passes of the same turn, one over the other."""
-    return [a.train / b.train for a, b in zip(above, below, strict=True)]
+def _below(figures: Sequence[float], target: float, unit: str, judged: bool) -> list[str]:
+    if not figures or not judged:
+        return ["", ""]
+    return [f"≤ {target:g} {unit}", _verdict([target - statistics.median(figures)])]
 
 
-def _range(ratios: Sequence[float]) -> str:
-    return f"({min(ratios):.2f}–{max(ratios):.2f})" if len(ratios) > 1 else ""
+def _epoch(one: Measurement) -> float:
+    """Seconds that an epoch of all the data takes at this pace."""
+    return one.train * TRAIN / one.samples
 
 
-def _below(figure: float, target: float, unit: str) -> tuple[str, str]:
-    return f"≤ {target:g} {unit}", _verdict(figure <= target)
+def _whole(one: Measurement) -> float:
+    return one.whole
 
 
-def _at_most(ratios: Sequence[float], target: float) -> tuple[str, str]:
-    held = [ratio <= target for ratio in ratios]
-    return f"≤ {target:g} ×", _verdict(statistics.median(ratios) <= target, held)
+def _ratios(
+    above: Sequence[Measurement], below: Sequence[Measurement], of: Callable[[Measurement], float]
+) -> list[float]:
+    """One over the other in every turn that both were measured in."""
+    others = {m.turn: of(m) for m in below}
+    return [of(m) / others[m.turn] for m in above if m.turn in others]
 
 
-def _verdict(reached: bool, turns: Sequence[bool] = ()) -> str:
+def _told(ratios: Sequence[float]) -> str:
+    """The median, and the range over the turns."""
+    spread = f" ({min(ratios):.2f}–{max(ratios):.2f})" if len(ratios) > 1 else ""
+    return f"{statistics.median(ratios):.2f}×{spread}"
+
+
+def _compiling(by: Mapping[str, Sequence[Measurement]]) -> str:
+    """The longest of the turns: what is compiled once is kept for the others."""
+    longest = {
+        contender: max(m.compile for m in found if m.compile is not None)
+        for contender, found in by.items()
+        if found[0].compile is not None
+    }
+    return ", ".join(f"{contender} {seconds:.1f}" for contender, seconds in longest.items())
+
+
+def _rates(comparison: Comparison, row: Row, by: Mapping[str, Sequence[Measurement]]) -> list[str]:
+    """The rate of native in its matrix products, and its share of sgemm's."""
+    shares = _shares(comparison, row, by)
+    if not shares:
+        return [""]
+    rate = statistics.median(map(_flops, by["native"])) / 1e9
+    return [f"{rate:.0f}, {statistics.median(shares):.0%} of sgemm"]
+
+
+def _shares(
+    comparison: Comparison, row: Row, by: Mapping[str, Sequence[Measurement]]
+) -> list[float]:
+    return [_flops(m) / comparison.sgemm[row, m.turn] for m in by.get("native", [])]
+
+
+def _flops(one: Measurement) -> float:
+    return flops_per_sample() * one.samples / one.train
+
+
+def _losses(by: Mapping[str, Sequence[Measurement]]) -> str:
+    """The test loss of the first that the others are to agree with, and how far they part."""
+    losses = {contender: [m.test_loss for m in found] for contender, found in by.items()}
+    first = next((contender for contender in CONFORMING if contender in losses), None)
+    if first is None:
+        return ""
+    true = losses[first][0]
+    apart = {
+        contender: max(abs(loss - true) / true for loss in found)
+        for contender, found in losses.items()
+    }
+    told = f"{true:.5f}, apart {max(apart.values()):.1g}"
+    parted = [
+        f"{contender} {losses[contender][0]:.5f}"
+        for contender, gap in apart.items()
+        if not gap <= AGREE_WITHIN
+    ]
+    return f"{told}; DIFFERENT: {', '.join(parted)}" if parted else told
+
+
+def _judged(comparison: Comparison, row: Row, by: Mapping[str, Sequence[Measurement]]) -> str:
+    """What is missed, by the median, of all that is to be reached."""
+    judged: list[tuple[str, str]] = []
+    for what, margins in _margins(comparison, row, by):
+        judged.append((what, _verdict(margins)))
+    missed = [f"{what} {verdict}" for what, verdict in judged if verdict != "reached"]
+    return "; ".join(missed) if missed else "reached" if judged else ""
+
+
+def _margins(
+    comparison: Comparison, row: Row, by: Mapping[str, Sequence[Measurement]]
+) -> Iterator[tuple[str, list[float]]]:
+    """What is to be reached, and by how much it was in every turn."""
+    if "native" in by:
+        for peer in by:
+            if peer not in OURS:
+                wanted = TIMES_FASTER.get(peer, {}).get(row.batch_size, 1.0)
+                ratios = _ratios(by[peer], by["native"], _epoch)
+                yield f"{peer} ≥ {wanted:g}×", [ratio - wanted for ratio in ratios]
+    if (share := SGEMM_SHARE.get(row.batch_size)) is not None and "native" in by:
+        shares = _shares(comparison, row, by)
+        yield f"sgemm ≥ {share:.0%}", [found - share for found in shares]
+    if "eager" in by and "memory" in by:
+        ratios = _ratios(by["eager"], by["memory"], _epoch)
+        yield f"eager ≤ {EAGER_WITHIN:g} memory", [EAGER_WITHIN - ratio for ratio in ratios]
+
+
+def _verdict(margins: Sequence[float]) -> str:
     """By the median; where turns contradict each other, in how many of them it held."""
-    word = "reached" if reached else "MISSED"
-    return word if len(set(turns)) < 2 else f"{word}; held in {sum(turns)} of {len(turns)} turns"
+    held = [margin >= 0 for margin in margins]
+    word = "reached" if statistics.median(margins) >= 0 else "MISSED"
+    return word if len(set(held)) == 1 else f"{word}, held in {sum(held)} of {len(held)} turns"
+
+
+def _absences(comparison: Comparison) -> list[str]:
+    """Who is absent, and why, a line for each reason."""
+    where: dict[tuple[str, str], list[Row]] = {}
+    for (row, contender), reason in comparison.absent.items():
+        where.setdefault((contender, reason), []).append(row)
+    lines = []
+    for (contender, reason), rows in where.items():
+        everywhere = len(rows) == len(comparison.rows)
+        told = ", ".join(f"{row.method} batch {row.batch_size}" for row in rows)
+        lines.append(f"{contender} is absent{'' if everywhere else f' ({told})'}: {reason}")
+    return lines
+
+
+def _forms(comparison: Comparison) -> list[str]:
+    """Which form was the fastest, of contenders that have several."""
+    lines = []
+    for contender in comparison.contenders:
+        forms: dict[str, list[str]] = {}
+        for m in comparison.measured:
+            if m.contender == contender and m.form is not None:
+                rows = forms.setdefault(m.form, [])
+                if (told := f"{m.method} {m.batch_size}") not in rows:
+                    rows.append(told)
+        if forms:
+            told = "; ".join(f"{form}: {', '.join(rows)}" for form, rows in forms.items())
+            lines.append(f"Fastest form of {contender}: {told}.")
+    return lines
 
 
 def _taken(measured: Sequence[Measurement]) -> str:
@@ -257,31 +409,39 @@ def _tell(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def _sizes(text: str) -> list[int]:
-    sizes = [int(part) for part in text.split(",")]
-    if min(sizes) < 1:
-        raise ValueError
-    return sizes
-
-
-def _at_least_one(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise ValueError
-    return number
-
-
-def main() -> None:
-    """Measure, telling the progress on stderr, and print the table."""
+def _parser() -> argparse.ArgumentParser:
+    known = "\n".join(f"    {name:<9} {told}" for name, told in CONTENDERS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.train",
-        description=__doc__,
+        description=(__doc__ or "") + known,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _sizes.__name__, _at_least_one.__name__ = "list of batch sizes", "count"  # named in messages
-    parser.add_argument("--batch-sizes", type=_sizes, default=[16, 256], metavar="16,256")
-    parser.add_argument("--method", choices=METHODS, default="sgd")
-    parser.add_argument("--epochs", type=_at_least_one, default=1, metavar="N")
-    parser.add_argument("--repeats", type=_at_least_one, default=3, metavar="R", help="turns")
+    parser.add_argument(
+        "--batch-sizes", type=positives, metavar="1,4,..", help="default: all, or 16"
+    )
+    parser.add_argument("--methods", default=",".join(METHODS), metavar="sgd,adam")
+    parser.add_argument(
+        "--contenders", metavar="A,B,..", help="default: all; with --whole native,plain"
+    )
+    parser.add_argument("--whole", action="store_true", help="compare whole processes")
+    parser.add_argument(
+        "--epochs",
+        type=positive,
+        metavar="N",
+        help="counted after the one that warms up (1); with --whole all epochs (10)",
+    )
+    parser.add_argument(
+        "--samples-per-run",
+        type=positive,
+        metavar="N",
+        help=f"first N training examples; default by batch size, {MOST_SAMPLES} at most",
+    )
+    parser.add_argument("--repeats", type=positive, default=3, metavar="R", help="turns")
+    parser.add_argument(
+        "--smoke",
+        action="store_true",
+        help=f"one turn of {SMOKE} examples and batch 16, to see that it works",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement there")
     parser.add_argument(
         "--patience",
@@ -290,44 +450,98 @@ def main() -> None:
         metavar="SECONDS",
         help="how long each turn may wait for a quiet machine, and be repeated",
     )
-    add_data_options(parser)
-    given = parser.parse_args()
+    add_data_dir(parser)
+    return parser
+
+
+def _chosen(option: str, given: str, known: Sequence[str]) -> list[str]:
+    names = given.split(",")
+    for name in names:
+        if name not in known:
+            refuse(f"{option} {name}: choose of {', '.join(known)}")
+    return [name for name in known if name in names]
+
+
+def main() -> None:
+    """Measure, telling the progress on stderr, and print the table."""
+    given = _parser().parse_args()
+    usual = "native,plain" if given.whole else ",".join(CONTENDERS)
+    contenders = _chosen("--contenders", given.contenders or usual, list(CONTENDERS))
+    methods = _chosen("--methods", given.methods, METHODS)
+    few = given.whole or given.smoke
+    batch_sizes = given.batch_sizes or ([16] if few else BATCH_SIZES)
+    turns = 1 if given.smoke else given.repeats
+    samples = given.samples_per_run or (SMOKE if given.smoke else TRAIN if given.whole else None)
+    if samples is not None and not max(batch_sizes) <= samples <= TRAIN:
+        refuse(
+            f"--samples-per-run {samples}: give a number from {max(batch_sizes)} (a batch) "
+            f"to {TRAIN}"
+        )
+    epochs = given.epochs or (2 if given.smoke else 10) if given.whole else 1 + (given.epochs or 1)
+    comparison = Comparison(
+        contenders, list(itertools.starmap(Row, itertools.product(methods, batch_sizes)))
+    )
+
     with tempfile.TemporaryDirectory() as scratch:
-        smallest = max(given.batch_sizes)
-        folder = find_data(given.data_dir, given.samples, smallest, Path(scratch))
-        whole = given.samples == TRAIN
-        data = ("fashion-mnist", "--data-dir", str(folder)) if whole else (str(folder),)
-        job = Job(given.method, given.epochs, folder, data)
+        paddock = Paddock(Path(scratch), given.data_dir)
+
+        def job_of(row: Row) -> Job:
+            of_run = samples or max(row.batch_size, SAMPLES.get(row.batch_size, MOST_SAMPLES))
+            return paddock.job(row.method, row.batch_size, of_run, epochs)
+
         try:
-            help_seconds = [processes.run(HELP).wall for _ in range(5)]
-            measured: list[Measurement] = []
-            for turn in range(1, given.repeats + 1):
-                for batch_size in given.batch_sizes:
-                    measured += measure_turn(job, batch_size, turn, given.patience)
+            paddock.prepare(contenders)
+            help_seconds = [processes.run(HELP).wall for _ in range(5)] if given.whole else []
+            compare(paddock, comparison, job_of, turns, given.patience)
         except processes.ProcessFailedError as error:
             refuse(str(error))
         except KeyboardInterrupt:
             refuse("interrupted: nothing is printed of an unfinished comparison")
-    rows = table(measured, given.batch_sizes, help_seconds)
-    momentum = f", momentum {MOMENTUM}" if given.method == "sgd" else ""
-    print(
-        f"MLP 784-512-512-10, Fashion-MNIST ({given.samples:,} examples), cross entropy, "
-        f"{given.method} lr {LR}{momentum}; {given.epochs} epoch(s), medians of {given.repeats} "
-        f"turns\n{describe_machine()}{_taken(measured)}\n\n{markdown(rows)}"
-    )
+    if not comparison.measured:
+        refuse("; ".join(_absences(comparison)))
+    _print(comparison, epochs, turns, help_seconds)
     if given.json is not None:
-        content = {
-            "machine": describe_machine(),
-            "method": given.method,
-            "epochs": given.epochs,
-            "samples": given.samples,
-            "help_seconds": help_seconds,
-            "measurements": [asdict(one) for one in measured],
-        }
-        try:
-            given.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            refuse(f"--json {given.json}: {error.strerror}")
+        _write(given.json, comparison, epochs, help_seconds)
+
+
+def _print(comparison: Comparison, epochs: int, turns: int, help_seconds: Sequence[float]) -> None:
+    whole = bool(help_seconds)
+    base = comparison.base
+    print(
+        f"MLP 784-512-512-10, Fashion-MNIST, cross entropy; sgd lr {LR}, momentum {MOMENTUM}; "
+        f"adam lr {LR}. Medians of {turns} turns.\n"
+        f"{describe_machine()}{_taken(comparison.measured)}\n"
+    )
+    if whole:
+        print(f"Whole processes over {epochs} epochs, test passes included.\n")
+        print(markdown(whole_table(comparison, help_seconds)))
+    else:
+        print(
+            f"Seconds that an epoch of {TRAIN:,} takes; ×: times as long as {base}. A run trains "
+            f"{epochs} epochs on the first so many samples; the first epoch is not counted.\n"
+        )
+        print(markdown(table(comparison)))
+    notes = [*_absences(comparison), *_forms(comparison)]
+    if notes:
+        print("\n" + "\n".join(f"- {note}" for note in notes))
+
+
+def _write(path: Path, comparison: Comparison, epochs: int, help_seconds: Sequence[float]) -> None:
+    content = {
+        "machine": describe_machine(),
+        "epochs": epochs,
+        "help_seconds": help_seconds,
+        "sgemm": [
+            {**row._asdict(), "turn": turn, "flops": rate}
+            for (row, turn), rate in comparison.sgemm.items()
+        ],
+        "absent": _absences(comparison),
+        "measurements": [asdict(one) for one in comparison.measured],
+    }
+    try:
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        refuse(f"--json {path}: {error.strerror}")
 
 
 if __name__ == "__main__":
