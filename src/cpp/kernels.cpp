@@ -265,24 +265,26 @@ template <class T>
 void input_gradient(const Layer<T>& layer, const Side<T>& delta, int64_t count, int64_t stride,
                     Activation before, const T* at, int64_t at_rows, int64_t first, int64_t last,
                     const Side<T>& to) {
-    for (int64_t panel = first; panel < last; ++panel) {
-        const int64_t begin = panel * PANEL, end = least(begin + PANEL, layer.inputs);
+    const int64_t begin = first * PANEL, end = least(last * PANEL, layer.inputs);
+    tiles<T>(begin, end, [&](int64_t row, auto& tile) GRADUS_INLINE_LAMBDA {
         for (int64_t example = 0; example < count; example += PANEL) {
-            const T* d = delta.by_example + example * delta.rows;
-            T* g = to.by_example + example * to.rows;
-            const T* a = at + example * at_rows;
-            tiles<T>(begin, end, [&](int64_t row, auto& tile) GRADUS_INLINE_LAMBDA {
-                tile.clear();
-                tile.add_product(layer.weights + row * PANEL, layer.rows() * PANEL, d,
-                                 layer.outputs);
-                tile.put(g + row * PANEL);
-            });
-            if (before != Activation::IDENTITY) {
-                for (int64_t i = begin * PANEL; i < end * PANEL; i += LANES<T>) {
-                    store<T>(g + i, load(g + i) * bend<T>(before, load(a + i)));
-                }
+            tile.clear();
+            tile.add_product(layer.weights + row * PANEL, layer.rows() * PANEL,
+                             delta.by_example + example * delta.rows, layer.outputs);
+            tile.put(to.by_example + example * to.rows + row * PANEL);
+        }
+    });
+    for (int64_t example = 0; example < count; example += PANEL) {
+        T* g = to.by_example + example * to.rows;
+        const T* a = at + example * at_rows;
+        if (before != Activation::IDENTITY) {
+            for (int64_t i = begin * PANEL; i < end * PANEL; i += LANES<T>) {
+                store<T>(g + i, load(g + i) * bend<T>(before, load(a + i)));
             }
-            transpose_rows<T>(g + begin * PANEL, int(end - begin),
+        }
+        for (int64_t panel = first; panel < last; ++panel) {
+            const int rows = int(least(PANEL, end - panel * PANEL));
+            transpose_rows<T>(g + panel * PANEL * PANEL, rows,
                               to.by_feature + (panel * stride + example) * PANEL);
         }
     }

@@ -28,7 +28,8 @@ enum class Rule { DESCENT, POLYAK, NESTEROV, SGD, SGD_NESTEROV, ADAM, AMSGRAD };
 
 constexpr int REMEMBERED[] = {0, 1, 1, 1, 1, 2, 3};  // vectors, by rule
 
-// What enters the update beside the gradient of the loss.
+// What enters the update beside the gradient of the loss: nothing; the gradient of the penalty,
+// weight decay, a direction; or these two and the proximal step of the penalty.
 enum class Regularization { NONE, GRADIENT, PROXIMAL };
 
 // The numbers of one step; those that a rule does not use are not looked at.
@@ -43,7 +44,7 @@ struct Step {
     T ahead;       // beta of the next query
     T first;       // 1 - beta_1
     T second;      // beta_2
-    T correction;  // sqrt(1 - beta_2^t)
+    T correction;  // 1 / sqrt(1 - beta_2^t)
     T eps;
     T slope;       // of the penalty: slope * w + kink * sign(w)
     T kink;

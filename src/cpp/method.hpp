@@ -20,11 +20,15 @@ struct Penalty {
     double absolute = 0, square = 0, norm = 0;
     bool proximal = false;
 
-    Regularization kind() const {
-        if (absolute == 0 && square == 0 && (norm == 0 || proximal)) return Regularization::NONE;
-        return proximal ? Regularization::PROXIMAL : Regularization::GRADIENT;
-    }
 };
+
+inline Regularization regularization(const Method& method, const Penalty& penalty) {
+    const bool by_entry = penalty.absolute != 0 || penalty.square != 0;
+    if (penalty.proximal && by_entry) return Regularization::PROXIMAL;
+    const bool decays = method.weight_decay != 0 && !method.decoupled;
+    const bool penalised = !penalty.proximal && (by_entry || penalty.norm != 0);
+    return penalised || decays || method.maximize ? Regularization::GRADIENT : Regularization::NONE;
+}
 
 // The numbers of step t (counted from 0) with learning rate alpha, where |w| is `length`, if asked.
 template <class T>
@@ -41,7 +45,7 @@ Step<T> numbers(const Method& method, const Penalty& penalty, double alpha, doub
     step.ahead = T(ahead);
     step.first = T(1 - method.beta1);
     step.second = T(method.beta2);
-    step.correction = T(std::sqrt(1 - std::pow(method.beta2, seen)));
+    step.correction = T(1 / std::sqrt(1 - std::pow(method.beta2, seen)));
     step.eps = T(method.eps);
     // The buffer of SGD begins with the whole gradient.
     step.fresh = T(adapts ? 1 - method.beta2 : t == 0 ? 1 : 1 - method.dampening);

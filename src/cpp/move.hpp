@@ -9,10 +9,14 @@
 
 namespace gradus::GRADUS_VARIANT {
 
+// The gradient with what the penalty, the direction and weight decay make of it.
 template <class T, Regularization regularization>
-GRADUS_INLINE Vector<T> gradient_with_penalty(Vector<T> g, Vector<T> w, const Step<T>& step) {
+GRADUS_INLINE Vector<T> whole_gradient(Vector<T> g, Vector<T> w, const Step<T>& step) {
     if constexpr (regularization == Regularization::GRADIENT) {
         g += step.slope * w + step.kink * sign<T>(w);
+    }
+    if constexpr (regularization != Regularization::NONE) {
+        g = step.direction * g + step.decay * w;
     }
     return g;
 }
@@ -31,9 +35,8 @@ template <class T, Rule rule, Regularization regularization>
 GRADUS_INLINE void move(Vector<T> g, T* w_at, T* s_at, T* s2_at, T* s3_at, const Step<T>& step) {
     constexpr Regularization R = regularization;
     Vector<T> w = load(w_at);
-    g = gradient_with_penalty<T, R>(g, w, step);
+    g = whole_gradient<T, R>(g, w, step);
     if constexpr (rule == Rule::DESCENT) {
-        g = step.direction * g + step.decay * w;
         w = proximal<T, R>(w - step.rate * g, step);
     } else if constexpr (rule == Rule::POLYAK) {
         const Vector<T> previous = load(s_at);
@@ -46,13 +49,11 @@ GRADUS_INLINE void move(Vector<T> g, T* w_at, T* s_at, T* s2_at, T* s3_at, const
         store(s_at, after);
         w = after + step.ahead * (after - previous);
     } else if constexpr (rule == Rule::SGD || rule == Rule::SGD_NESTEROV) {
-        g = step.direction * g + step.decay * w;
         const Vector<T> buffer = step.momentum * load(s_at) + step.fresh * g;
         store(s_at, buffer);
         g = rule == Rule::SGD ? buffer : g + step.momentum * buffer;
         w = proximal<T, R>(w - step.rate * g, step);
     } else {
-        g = step.direction * g + step.decay * w;
         w = step.keep * w;
         Vector<T> m = load(s_at), v = load(s2_at);
         m += step.first * (g - m);
@@ -63,7 +64,7 @@ GRADUS_INLINE void move(Vector<T> g, T* w_at, T* s_at, T* s2_at, T* s3_at, const
             v = larger<T>(load(s3_at), v);
             store(s3_at, v);
         }
-        w = proximal<T, R>(w - step.rate * m / (root<T>(v) / step.correction + step.eps), step);
+        w = proximal<T, R>(w - step.rate * m / (root<T>(v) * step.correction + step.eps), step);
     }
     store(w_at, w);
 }

@@ -300,7 +300,7 @@ private:
             const Share mine = share(panels(layer.outputs) * layer.rows(), PANEL);
             n.kernels_.update(layer, n.sides_[l], n.deltas_[l].by_feature, part.rows, n.stride_,
                               mine.first, mine.last, !part.first, part.last, n.method_.rule,
-                              n.penalty_.kind(), numbers);
+                              regularization(n.method_, n.penalty_), numbers);
             clock(&Timings::update);
         }
 

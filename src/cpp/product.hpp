@@ -72,21 +72,26 @@ struct Tile {
     }
 };
 
-// What `work` does with tiles of R rows, and then with smaller ones for the rows that are left.
+// What `work` does with tiles of ROWS rows, and with one smaller tile for the rows that are left.
 template <class T, int R, class Work>
-GRADUS_INLINE void tiles_of(int64_t first, int64_t last, const Work& work) {
-    for (; first + R <= last; first += R) {
-        Tile<T, R> tile;
-        work(first, tile);
-    }
-    if constexpr (R > 1) {
-        if (first < last) tiles_of<T, R / 2>(first, last, work);
+GRADUS_INLINE void last_tile(int64_t row, int64_t left, const Work& work) {
+    if constexpr (R > 0) {
+        if (left == R) {
+            Tile<T, R> tile;
+            work(row, tile);
+        } else {
+            last_tile<T, R - 1>(row, left, work);
+        }
     }
 }
 
 template <class T, class Work>
 GRADUS_INLINE void tiles(int64_t first, int64_t last, const Work& work) {
-    tiles_of<T, ROWS<T>>(first, last, work);
+    for (; first + ROWS<T> <= last; first += ROWS<T>) {
+        Tile<T, ROWS<T>> tile;
+        work(first, tile);
+    }
+    last_tile<T, ROWS<T> - 1>(first, last - first, work);
 }
 
 // Sixteen rows of sixteen numbers, columns first; only `columns` columns are written.
