@@ -14,13 +14,11 @@ from gradus import EmpiricalRisk, minimize
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
 from gradus.engine import eager
-from gradus.engine.job import Divergence, Job, Outcome, Row
+from gradus.engine.job import Job, Outcome, Row
 from gradus.errors import NotPositiveDefiniteError
 from gradus.methods import (
     LBFGS,
     SGD,
-    Adam,
-    Cosine,
     GradientAtIterate,
     GradientDescent,
     InverseTime,
@@ -29,10 +27,7 @@ from gradus.methods import (
     Nesterov,
     Newton,
     NewtonCG,
-    Polyak,
-    Warmup,
 )
-from gradus.risk.penalties import L1, L2, ElasticNet, SquaredL2
 
 N, FEATURES, CLASSES, BATCH, EPOCHS = 20, 4, 3, 6, 3
 
@@ -101,83 +96,10 @@ def where(model):
     return nn.utils.parameters_to_vector(model.parameters()).detach()
 
 
-METHODS = {
-    "gradient-descent": GradientDescent(0.1),
-    "polyak": Polyak(0.1, 0.8),
-    "nesterov": Nesterov(0.1, 0.8),
-    "sgd": SGD(0.1, momentum=0.5),
-    "sgd-all": SGD(0.1, 0.9, dampening=0.2, weight_decay=0.05, maximize=True),
-    "sgd-nesterov": SGD(0.1, momentum=0.5, nesterov=True),
-    "adam": Adam(0.02),
-    "adam-amsgrad": Adam(0.02, weight_decay=0.05, amsgrad=True),
-    "scheduled": Nesterov(Warmup(Cosine(0.2, steps=10), steps=4), 0.8),
-}
-PENALTIES = {
-    "none": None,
-    "l1": L1(0.02),
-    "l2": L2(0.05),
-    "squared-l2": SquaredL2(0.1),
-    "elastic-net": ElasticNet(0.05, 0.4),
-}
-
-
-# Every method with every penalty, and every method under every sampling.
-WALKS = [(method, penalty, "shuffle") for method in METHODS for penalty in PENALTIES]
-WALKS += [
-    (method, "none", sampling)
-    for method in METHODS
-    for sampling in ("sequential", "replacement", "full")
-]
-
-
-@pytest.mark.parametrize(("method", "penalty", "sampling"), WALKS)
-def test_the_engine_walks_the_path_of_the_pure_equation(method, penalty, sampling):
-    """And its history holds, row by row, the loss of each batch at w_t, without the penalty."""
-    given = job(method=METHODS[method], penalty=PENALTIES[penalty], sampling=sampling)
-    risk, path = ground_truth(given)
-    assert not torch.allclose(path.points[-1], path.points[0])
-
-    outcome = eager.execute(given)
-
-    assert outcome.status == "finished"
-    assert outcome.step == given.steps == len(path) - 1
-    close(where(given.model), path.points[-1])
-    batches = batches_of(given)
-    for t, (row, w, batch) in enumerate(zip(outcome.history, path.points, batches, strict=False)):
-        assert row.step == t
-        close(row.loss, risk.mean_loss(w, batch))
-    assert len(outcome.history) == len(batches)
-
-
-@pytest.mark.parametrize("log_every", [1, 2, 3, 100])
-@pytest.mark.parametrize("name", ["shuffle", "sequential", "replacement", "full"])
-@pytest.mark.parametrize("method", [GradientDescent(0.1), Nesterov(InverseTime(0.1, 0.5), 0.9)])
-def test_the_rows_of_the_history(method, name, log_every):
-    """One for each batch whose index within its epoch is a multiple of log_every."""
-    given = job(method=method, sampling=name, log_every=log_every)
-    outcome = eager.execute(given)
-    expected, step, samples = [], 0, 0
-    for epoch in range(1, EPOCHS + 1):
-        for index, batch in enumerate(given.sampling.epoch(epoch - 1)):
-            samples += size_of(batch)
-            if index % log_every == 0:
-                lr = method.lr if isinstance(method.lr, float) else method.lr(step)
-                expected.append((step, samples, epoch, lr))
-            step += 1
-    assert [(row.step, row.samples, row.epoch, row.lr) for row in outcome.history] == expected
-    assert (outcome.step, outcome.samples) == (step, samples)
-    # 20 = 6 + 6 + 6 + 2 without replacement; 4 whole batches of 6 with it.
-    per_epoch = {"replacement": 24}.get(name, N)
-    assert samples == EPOCHS * per_epoch
-    assert [row.samples for row in outcome.evaluation] == [per_epoch, 2 * per_epoch, 3 * per_epoch]
-
-
 @pytest.mark.parametrize(
     ("method", "layer"),
     [
-        (SGD(0.1, momentum=0.9), nn.Identity),
         (SGD(0.1, momentum=0.9), nn.Dropout),
-        (Nesterov(0.1, 0.9), nn.Identity),
         (Nesterov(0.1, 0.9), lambda: nn.BatchNorm1d(5)),
         (Nesterov(0.1, 0.9), nn.Dropout),
     ],
@@ -211,36 +133,6 @@ def test_the_report_is_told_every_step_and_every_test_pass():
     assert math.isnan(Outcome().samples_per_second)
 
 
-def test_the_evaluation_is_the_mean_over_the_test_examples_and_of_the_losses_seen():
-    given = job(penalty=L2(0.1))
-    risk, path = ground_truth(given)
-    outcome = eager.execute(given)
-    x, y = given.test.batch()
-    steps = given.sampling.steps
-    for epoch, row in enumerate(outcome.evaluation, start=1):
-        nn.utils.vector_to_parameters(path.points[epoch * steps], risk.model.parameters())
-        logits = risk.model(x).detach()
-        assert row.epoch == epoch
-        close(row.test_loss, nn.functional.cross_entropy(logits, y))
-        assert row.test_accuracy == sum(logits.argmax(1).eq(y).tolist()) / len(y)
-        logged = [each for each in outcome.history if each.epoch == epoch]
-        sizes = [size_of(batch) for batch in given.sampling.epoch(epoch - 1)]
-        total = math.fsum(size * each.loss for size, each in zip(sizes, logged, strict=True))
-        close(row.train_loss, total / sum(sizes))
-
-
-def test_regression_has_no_accuracy():
-    random = torch.Generator().manual_seed(0)
-    x = torch.randn(N, FEATURES, generator=random, dtype=torch.float64)
-    numbers = Dataset(x, x.sum(1, keepdim=True), dtype=torch.float64)
-    model = fresh(lambda: nn.Linear(FEATURES, 1))
-    given = job(model=model, loss=gradus.MSELoss(), train=numbers, test=numbers)
-    outcome = eager.execute(given)
-    assert [row.test_accuracy for row in outcome.evaluation] == [None] * EPOCHS
-    with torch.no_grad():
-        close(outcome.evaluation[-1].test_loss, (model(x) - x.sum(1, keepdim=True)).square().mean())
-
-
 def test_frozen_parameters_stay_where_they_are():
     model = fresh()
     model[0].weight.requires_grad_(False)
@@ -250,23 +142,6 @@ def test_frozen_parameters_stay_where_they_are():
     assert moved == [False, True, True, True]
     assert [p.requires_grad for p in model.parameters()] == [False, True, True, True]
     assert all(p.grad is None for p in model.parameters())
-
-
-def test_model_and_data_are_brought_to_the_dtype_of_the_job():
-    images = Dataset(
-        torch.randint(256, (N, FEATURES), dtype=torch.uint8), data().y, ("a", "b", "c"), scale=255.0
-    )
-    for dtype in (torch.float32, torch.float64):
-        given = job(model=fresh(), train=images, test=images, dtype=dtype)
-        outcome = eager.execute(given)
-        assert {p.dtype for p in given.model.parameters()} == {dtype}
-        x = images.x.to(dtype) / 255
-        with torch.no_grad():
-            expected = nn.functional.cross_entropy(given.model(x), images.y).double()
-        # A mean of 20 losses of order 1, in this precision.
-        assert outcome.evaluation[-1].test_loss == pytest.approx(
-            expected.item(), rel=20 * torch.finfo(dtype).eps
-        )
 
 
 # What is random, and what has a memory
@@ -436,44 +311,6 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_its_step(after, value, lo
     assert len(outcome.evaluation) == after // 4
 
 
-def test_too_large_a_learning_rate_diverges_on_its_own():
-    """f = w^2 grows by (1 - 2 lr)^2 = 10^4 a step, from 1 past the largest float32, 3.4e38."""
-    ones, zeros = torch.ones(4, 1), torch.zeros(4, 1)
-    model = nn.Linear(1, 1, bias=False)
-    nn.init.ones_(model.weight)
-    given = job(
-        model=model,
-        loss=gradus.MSELoss(),
-        method=GradientDescent(50.5),
-        train=Dataset(ones, zeros),
-        test=Dataset(zeros, zeros),
-        sampling=Sampling("full", n=4),
-        epochs=40,
-        dtype=torch.float32,
-    )
-    outcome = eager.execute(given)
-    assert outcome.status == "diverged"
-    assert outcome.divergence == Divergence(
-        10, 40, 11, math.inf, pytest.approx(1e36, rel=1e-4), 50.5
-    )
-    assert [row.loss for row in outcome.history] == pytest.approx(
-        [1e4**t for t in range(10)], rel=1e-4
-    )
-    assert abs(model.weight.item()) == pytest.approx(1e20, rel=1e-4)
-
-
-def test_a_test_loss_that_is_not_finite_ends_the_run_too():
-    given = job(
-        test=dataclasses.replace(data(n=7, seed=1), x=torch.full((7, 4), math.nan).double())
-    )
-    outcome = eager.execute(given)
-    assert outcome.status == "diverged"
-    assert (outcome.divergence.step, outcome.divergence.epoch) == (4, 1)
-    assert outcome.divergence.last_finite_loss == outcome.history[-1].loss
-    assert outcome.evaluation == []
-    assert len(outcome.history) == 4
-
-
 @pytest.mark.parametrize("late", [False, True], ids=["every step", "logged rows"])
 @pytest.mark.parametrize("log_every", [1, 3])
 @pytest.mark.parametrize("after", [0, 2, 5])
@@ -500,42 +337,6 @@ def test_a_device_that_is_asked_seldom_gives_the_same_record(log_every):
         return outcome.history, outcome.evaluation, where(execution.model).tolist()
 
     assert run(True) == run(False)
-
-
-@pytest.mark.parametrize("at", [1, 4, 7, 12])
-def test_an_interrupted_run_keeps_its_rows_and_where_it_stood(at):
-    def interrupt(progress):
-        if progress.step == at and progress.evaluation is None:
-            raise KeyboardInterrupt
-
-    given = job()
-    _, path = ground_truth(given)
-    whole = eager.execute(job())
-    outcome = eager.execute(given, interrupt)
-    assert outcome.status == "interrupted"
-    assert outcome.divergence is None
-    assert outcome.step == at
-    assert outcome.history == whole.history[:at]
-    assert outcome.samples == whole.history[at - 1].samples
-    assert outcome.evaluation == whole.evaluation[: (at - 1) // 4]
-    close(where(given.model), path.points[at])
-
-
-def test_an_interruption_after_a_test_pass_keeps_the_pass():
-    def interrupt(progress):
-        if progress.evaluation is not None:
-            raise KeyboardInterrupt
-
-    outcome = eager.execute(job(), interrupt)
-    assert (outcome.status, outcome.step, len(outcome.evaluation)) == ("interrupted", 4, 1)
-
-
-def test_other_errors_are_not_swallowed():
-    def fail(progress):
-        raise RuntimeError("full disk")
-
-    with pytest.raises(RuntimeError, match=r"^full disk$"):
-        eager.execute(job(), fail)
 
 
 def test_the_engine_takes_any_method():

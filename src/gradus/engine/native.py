@@ -9,18 +9,18 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from gradus import kernels
 from gradus.data.dataset import Dataset
 from gradus.engine import dense
-from gradus.engine.job import Job, Outcome, Report
+from gradus.engine.job import Job, Outcome, Report, Row
 from gradus.engine.journal import Journal
 
 CALL_SECONDS = 0.1
@@ -59,12 +59,13 @@ class _Execution:
 
     def __init__(self, job: Job, report: Report) -> None:
         self.job = job
-        self.model = job.model.to(dtype=job.dtype)
-        self.journal = Journal(job, job.test.to(dtype=job.dtype), report)
+        place: Any = {"device": job.device, "dtype": job.dtype}
+        self.model = job.model.to(**place)
+        self.journal = Journal(job, job.test.to(**place), report)
         self.dense = dense.network_of(job.model)
         core: Any = kernels.core()
         bits = 32 if job.dtype == torch.float32 else 64
-        train = job.train.to(dtype=job.dtype)
+        train = job.train.to(**place)
         loss = dense.loss_of(job.loss, train, self.dense.widths[-1])
         rule = dense.method_of(job.method)
         self.size = job.sampling.n if job.sampling.name == "full" else job.sampling.batch_size
@@ -80,12 +81,13 @@ class _Execution:
             self.size,
             torch.get_num_threads(),
         )
-        for index, (weight, bias) in enumerate(self._arrays()):
-            self.network.set(index, weight, bias)
+        for index, linear in enumerate(self.dense.linears):
+            self.network.set(index, *_arrays_of_layer(linear))
         self.data = getattr(core, f"Data{bits}")(**_arrays_of(train))
         self.queries_ahead = rule["rule"] == "nesterov"
         self.aheads = dense.aheads_of(job.method)
         self.calls = _Calls()
+        self.latest: _Call | None = None
 
     def run(self) -> Outcome:
         outcome = self.journal.outcome
@@ -98,6 +100,7 @@ class _Execution:
                 if outcome.status != "finished":
                     break
         except KeyboardInterrupt:
+            self._note()
             self._assign()
             outcome.status = "interrupted"
         return outcome
@@ -105,6 +108,7 @@ class _Execution:
     def _train(self, epoch: int) -> float | None:
         """One pass: the mean of the losses that the method saw, or None where it diverged."""
         started, sampling = time.perf_counter(), self.job.sampling
+        self.model.train()
         order = sampling.order(epoch - 1).numpy()
         losses = np.empty(sampling.steps)
         at = 0
@@ -128,48 +132,65 @@ class _Execution:
         step, steps = self.journal.outcome.step, until - at
         rates = np.array([self.journal.lr(step + i) for i in range(steps)])
         given: dict[str, Any] = {}
-        seen = losses[at:until]
-        logged = seen
+        seen = logged = losses[at:until]
         if self.queries_ahead:
             logged = np.empty(steps)
             given["aheads"] = np.fromiter(itertools.islice(self.aheads, steps), np.float64)
             given["wanted"] = np.arange(at, until) % self.job.log_every == 0
             given["losses_at_iterate"] = logged
         batches = order[at * self.size : until * self.size]
+        self.latest = _Call(epoch, at, len(batches), seen, logged)
         started = time.perf_counter()
-        try:
-            self.network.run(self.data, batches, self.size, rates, seen, **given)
-        finally:  # interrupted or not: what was done is written down
-            taken = self.network.steps - step
-            self.calls.took(time.perf_counter() - started, taken)
-            self._note(epoch, at, seen[:taken].tolist(), logged[:taken].tolist(), len(batches))
+        self.network.run(self.data, batches, self.size, rates, seen, **given)
+        self.calls.took(time.perf_counter() - started, steps)
+        self._note()
+        taken = self.journal.outcome.step - step
         if taken < steps:
             self.journal.diverged(step + taken, epoch, float(seen[taken]))
-        return bool(taken == steps)
+        return taken == steps
 
-    def _note(
-        self, epoch: int, at: int, losses: list[float], logged: list[float], examples: int
-    ) -> None:
-        """Write down steps that were taken, of which the first has this index in its epoch."""
-        journal, left = self.journal, examples
-        for index, (loss, loss_at_iterate) in enumerate(zip(losses, logged, strict=True), start=at):
-            size = min(self.size, left)
-            left -= size
-            if index % self.job.log_every == 0:
-                journal.log(epoch, journal.outcome.samples + size, loss_at_iterate)
-            journal.last_loss = loss
-            journal.stepped(1, size)
+    def _note(self) -> None:
+        """Write down the steps of the latest call that were taken and are not written down yet."""
+        call, journal, outcome = self.latest, self.journal, self.journal.outcome
+        step, samples, rows = outcome.step, outcome.samples, []
+        steps = self.network.steps - step
+        if call is None or steps == 0:
+            return
+        for i in range(-call.at % self.job.log_every, steps, self.job.log_every):
+            consumed = samples + min((i + 1) * self.size, call.examples)
+            loss, lr = float(call.logged[i]), journal.lr(step + i)
+            rows.append(Row(step + i, consumed, call.epoch, loss, lr))
+        consumed = samples + min(steps * self.size, call.examples)
+        last_loss = float(call.losses[steps - 1])
+        # Nothing is called from here on: an interruption comes before all of it or after.
+        outcome.history += rows
+        outcome.step = step + steps
+        outcome.samples = consumed
+        journal.last_loss = last_loss
 
     def _assign(self) -> None:
         """Bring the model to where the network stands."""
-        for index, (weight, bias) in enumerate(self._arrays()):
-            self.network.get(index, weight, bias)
+        for index, linear in enumerate(self.dense.linears):
+            arrays = _arrays_of_layer(linear)
+            self.network.get(index, *arrays)
+            with torch.no_grad():
+                for parameter, array in zip((linear.weight, linear.bias), arrays, strict=True):
+                    if array is not None:
+                        parameter.copy_(torch.from_numpy(array))
 
-    def _arrays(self) -> Iterator[tuple[NDArray[Any], NDArray[Any] | None]]:
-        """The parameters of every layer, in the memory of the model."""
-        for linear in self.dense.linears:
-            bias = None if linear.bias is None else linear.bias.detach().numpy()
-            yield linear.weight.detach().numpy(), bias
+
+@dataclass
+class _Call:
+    """Steps that the kernels take at once, and what they tell of them."""
+
+    epoch: int
+    at: int
+    """The index of the first within its epoch."""
+    examples: int
+    losses: NDArray[np.float64]
+    """What the method saw."""
+    logged: NDArray[np.float64]
+    """At the iterates, where a row is logged."""
 
 
 class _Calls:
@@ -182,9 +203,17 @@ class _Calls:
         return self._steps
 
     def took(self, seconds: float, steps: int) -> None:
-        if steps:
-            fitting = math.floor(CALL_SECONDS * steps / max(seconds, 1e-9))
-            self._steps = max(1, min(fitting, 8 * self._steps))
+        fitting = math.floor(CALL_SECONDS * steps / max(seconds, 1e-9))
+        self._steps = max(1, min(fitting, 8 * self._steps))
+
+
+def _arrays_of_layer(linear: nn.Linear) -> list[NDArray[Any] | None]:
+    """Copies of its weights and of its bias, in one piece each."""
+    parameters: list[Tensor | None] = [linear.weight, linear.bias]
+    return [
+        None if parameter is None else np.array(parameter.detach().numpy(), order="C")
+        for parameter in parameters
+    ]
 
 
 def _arrays_of(data: Dataset) -> dict[str, Any]:
@@ -192,7 +221,7 @@ def _arrays_of(data: Dataset) -> dict[str, Any]:
 
     def flat(values: Tensor) -> NDArray[Any]:
         """One number for every feature."""
-        return values.broadcast_to(data.input_shape).flatten().contiguous().numpy()
+        return values.broadcast_to((1, *data.input_shape)).flatten().contiguous().numpy()
 
     arrays: dict[str, Any] = {"x": data.x.flatten(1).contiguous().numpy(), "scale": data.scale}
     arrays["numbers" if data.y.is_floating_point() else "classes"] = data.y.contiguous().numpy()
