@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "mover.hpp"
 #include "network.hpp"
 #include "variants.hpp"
 
@@ -39,13 +40,6 @@ std::vector<std::string> runnable() {
         if (variant.runs) names.push_back(variant.name);
     }
     return names;
-}
-
-Variant variant_of(const std::string& name) {
-    for (const Variant& variant : variants()) {
-        if (variant.runs && name == variant.name) return variant;
-    }
-    throw std::invalid_argument("no such variant of the kernels runs here: " + name);
 }
 
 template <class T>
@@ -265,6 +259,7 @@ NB_MODULE(_core, module) {
                  new (self) Penalty(penalty(absolute, square, norm, proximal));
              },
              "absolute"_a = 0.0, "square"_a = 0.0, "norm"_a = 0.0, "proximal"_a = false);
+    bind_mover(module);
     bind<float>(module, "Network32", "Data32", "Risk32");
     bind<double>(module, "Network64", "Data64", "Risk64");
 }

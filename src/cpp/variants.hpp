@@ -1,6 +1,8 @@
 // Which variants of the kernels were built, and which this processor runs.
 #pragma once
 
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "kernels.hpp"
@@ -30,6 +32,13 @@ inline std::vector<Variant> variants() {
 #endif
     list.push_back({"portable", true, portable::single(), portable::twice()});
     return list;
+}
+
+inline Variant variant_of(const std::string& name) {
+    for (const Variant& variant : variants()) {
+        if (variant.runs && name == variant.name) return variant;
+    }
+    throw std::invalid_argument("no such variant of the kernels runs here: " + name);
 }
 
 }  // namespace gradus

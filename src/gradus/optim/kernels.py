@@ -1,4 +1,4 @@
-"""Torch's fused kernels: a whole update in one pass over memory."""
+"""A whole update in one pass over memory: by the C++ kernels, or by torch's fused ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,41 @@ from torch import Tensor
 
 from gradus import methods
 from gradus.methods.method import FirstOrder
+from gradus.optim.moving import Mover
 from gradus.optim.together import Together
+
+OURS: tuple[type[FirstOrder], ...] = (
+    methods.SGD,
+    methods.Adam,
+    methods.AdamW,
+    methods.Polyak,
+    methods.Nesterov,
+)
+"""The methods that the C++ kernels know."""
+
+
+def moved(mover: Mover, method: Any, lists: Together, *, maximize: bool) -> bool:
+    """Whether the C++ kernels took the step: else nothing has changed."""
+    columns = [lists.vectors["w"], lists.vectors["gradient"]]
+    fresh = {}
+    for name in mover.remembered:
+        if name not in lists.vectors:  # the buffer of SGD, before its first step
+            fresh[name] = lists.room()
+        columns.append(fresh[name] if name in fresh else lists.vectors[name])
+    # Where the method has no direction of its own, -alpha g is alpha (-g), to the bit.
+    has_direction = hasattr(method, "maximize")
+    took = mover.move(
+        columns,
+        -method.lr if maximize and not has_direction else method.lr,
+        ahead=getattr(method, "beta", 0.0),
+        step=0 if fresh else 1,
+        steps=lists.steps if "m" in mover.remembered else None,
+    )
+    if took:
+        for name, tensors in fresh.items():
+            lists.keep(name, tensors)
+    return took
+
 
 Scaling = dict[str, Tensor | None]
 """``grad_scale`` and ``found_inf`` of torch's GradScaler, or None."""
@@ -23,7 +57,7 @@ def _sgd(method: Any, lists: Together, scaling: Scaling) -> None:
         skipped = scaling["found_inf"]
         if skipped is not None and skipped.item():
             return  # The buffer begins with the first gradient that is finite.
-        lists.make_room(["buffer"])
+        lists.keep("buffer", lists.room())
     # On the CPU the kernel of torch 2.13 passes over float16 and bfloat16 numbers that fill a
     # vector register (pytorch issue 191763).
     is_low = w.device.type == "cpu" and w.dtype in (torch.float16, torch.bfloat16)
@@ -90,4 +124,4 @@ KERNELS: dict[type[FirstOrder], Callable[[Any, Together, Scaling], None]] = {
     methods.AdamW: _adam,
     methods.Adagrad: _adagrad,
 }
-"""The kernel of each method that has one."""
+"""Torch's kernel of each method that has one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from numbers import Real
 from operator import is_, itemgetter
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -17,7 +17,8 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 from gradus.methods.hyperparameters import is_set
 from gradus.methods.method import FirstOrder
 from gradus.methods.schedules import Schedule
-from gradus.optim.kernels import KERNELS, Scaling
+from gradus.optim.kernels import KERNELS, OURS, Scaling, moved
+from gradus.optim.moving import Mover, mover_of
 from gradus.optim.program import Program, Symbol
 from gradus.optim.together import Together, gather, of_kind, real
 from gradus.risk.tensors import Tensors
@@ -61,6 +62,8 @@ class Followed(NamedTuple):
     """The keys of ``state`` without which no step can be taken."""
     keeps: bool
     """Whether anything is kept from step to step."""
+    mover: Mover | None
+    """The C++ kernels for it, where the step is fused and they know it."""
 
 
 def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -225,7 +228,8 @@ class MethodOptimizer(Optimizer):
             self._put_beside(group)
         lasts = all(map(_is_fixed, given))
         if known is not None and not (stays or known.stays) and known.method == method:
-            followed = known._replace(given=given, lasts=lasts, beside=beside)
+            mover = self._mover(group, method)
+            followed = known._replace(given=given, lasts=lasts, beside=beside, mover=mover)
         else:
             initial = method.init(Tensors([torch.zeros(())]))
             needed = {k for part, k in self.parts.items() if getattr(initial, part) is not None}
@@ -233,9 +237,22 @@ class MethodOptimizer(Optimizer):
                 needed.add("step")
             # What begins with the first gradient is the buffer of SGD alone.
             keeps = bool(needed) or is_set(getattr(method, "momentum", 0))
-            followed = Followed(given, lasts, beside, stays, method, frozenset(needed), keeps)
+            followed = Followed(
+                given,
+                lasts,
+                beside,
+                stays,
+                method,
+                frozenset(needed),
+                keeps,
+                None if stays else self._mover(group, method),
+            )
         self._followed[index] = followed
         return followed
+
+    def _mover(self, group: Mapping[str, Any], method: FirstOrder) -> Mover | None:
+        """The C++ kernels for a group."""
+        return mover_of(method) if group["fused"] and self.method in OURS else None
 
     def _kind(self, group: Mapping[str, Any]) -> type[FirstOrder]:
         """The equation that a group follows."""
@@ -313,8 +330,8 @@ class MethodOptimizer(Optimizer):
         has_kernel = group["fused"] and self.method in KERNELS
         if group["differentiable"]:
             carry_out, alone = self._differentiably, True
-        elif has_kernel:
-            carry_out, alone = self._at_once, False
+        elif has_kernel or followed.mover is not None:
+            carry_out, alone = partial(self._at_once, followed.mover), False
         elif group["foreach"] is False:
             carry_out, alone = self._one_by_one, True
         else:
@@ -392,14 +409,23 @@ class MethodOptimizer(Optimizer):
             state[lists.keys[name]] = of_kind(p, tensor)
         self._count(lists)
 
-    def _at_once(self, method: FirstOrder, group: Mapping[str, Any], lists: Together) -> None:
-        """``fused``: torch's own kernel, one pass over memory."""
+    def _at_once(
+        self, mover: Mover | None, method: FirstOrder, group: Mapping[str, Any], lists: Together
+    ) -> None:
+        """``fused``: one pass over memory, by the C++ kernels or by torch's own."""
+        scaling: Scaling = {name: getattr(self, name, None) for name in ("grad_scale", "found_inf")}
+        is_scaled = any(value is not None for value in scaling.values())
+        if mover is not None and not is_scaled:
+            if moved(mover, method, lists, maximize=group["maximize"]):
+                return
+            if self.method not in KERNELS:
+                self._together(method, group, lists)
+                return
         self._count(lists)
         device = lists.params[0].device
-        scaling: Scaling = {}
-        for name in ("grad_scale", "found_inf"):
-            value = getattr(self, name, None)
-            scaling[name] = None if value is None else value.to(device)
+        scaling = {
+            name: None if value is None else value.to(device) for name, value in scaling.items()
+        }
         KERNELS[self.method](method, lists, scaling)
         skipped = scaling["found_inf"]
         if skipped is not None and self.counts:

@@ -56,13 +56,20 @@ class Together:
                 if taken is not tensor:
                     tensor.copy_(taken)
 
+    def room(self) -> list[Tensor]:
+        """A vector of zeros; complex ones as pairs of reals."""
+        return [real(torch.zeros_like(p)) for p in self.params]
+
+    def keep(self, name: str, tensors: list[Tensor]) -> None:
+        """A vector that is kept from this step on."""
+        self.vectors[name] = tensors
+        for p, state, tensor in zip(self.params, self.states, tensors, strict=True):
+            state[self.keys[name]] = of_kind(p, tensor)
+
     def make_room(self, names: Iterable[str]) -> None:
         """Vectors of zeros for what is kept from this step on."""
         for name in names:
-            fresh = [torch.zeros_like(p) for p in self.params]
-            self.vectors[name] = [real(tensor) for tensor in fresh]
-            for state, tensor in zip(self.states, fresh, strict=True):
-                state[self.keys[name]] = tensor
+            self.keep(name, self.room())
 
 
 def _aligned(row: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:

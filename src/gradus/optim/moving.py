@@ -1,0 +1,81 @@
+"""How the C++ kernels move parameters: whole lists of torch's tensors in place, in one pass."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradus import kernels
+from gradus.methods.method import Method
+from gradus.optim.rules import Obstacle, method_of
+
+REMEMBERED = {
+    "descent": (),
+    "polyak": ("previous",),
+    "nesterov": ("iterate", "previous"),
+    "sgd": ("buffer",),
+    "sgd-nesterov": ("buffer",),
+    "adam": ("m", "v"),
+    "amsgrad": ("m", "v", "v_max"),
+}
+"""What each rule remembers, in the order in which the kernels take it."""
+
+
+class Mover:
+    """The kernels of one rule with its numbers, but for the learning rate."""
+
+    def __init__(self, core: Any, rule: dict[str, Any]) -> None:
+        types = [Tensor, nn.Parameter]  # what derives from them may keep its numbers elsewhere
+        exchange = Tensor.__dlpack_c_exchange_api__
+        self._core = core.Mover(
+            kernels.variant(), core.Method(**rule), core.Penalty(), exchange, types
+        )
+        self.remembered: tuple[str, ...] = REMEMBERED[rule["rule"]]
+
+    def move(
+        self,
+        columns: list[list[Tensor]],
+        rate: float,
+        *,
+        ahead: float = 0.0,
+        step: int = 0,
+        steps: list[Tensor] | None = None,
+    ) -> bool:
+        """Take one step with every tensor; whether they were such as the kernels take.
+
+        These are float32 or float64 tensors on the CPU, of one dtype, without gaps, each lying in
+        memory as the others of its row do.
+
+        Args:
+            columns: w, the gradients, and what the rule remembers (of Nesterov's, the last vector
+                may be left out), each a list with one tensor for every parameter.
+            rate: the learning rate.
+            ahead: by how much of the step the next query is ahead of the iterate.
+            step: how many steps were taken before.
+            steps: the same for every parameter, as tensors that then count one step more.
+        """
+        threads = torch.get_num_threads()
+        if not self._core.move(rate, ahead, step, threads, columns, steps):
+            return False
+        torch.autograd.graph.increment_version(columns[0])
+        return True
+
+
+def mover_of(method: Method) -> Mover | None:
+    """The kernels by which a method moves w, or None where there are none."""
+    core = kernels.core()
+    if core is None or not hasattr(Tensor, "__dlpack_c_exchange_api__"):  # torch < 2.10
+        return None
+    try:
+        rule = method_of(method)
+    except Obstacle:
+        return None
+    return _mover(core, tuple(rule.items()))
+
+
+@lru_cache
+def _mover(core: Any, rule: tuple[tuple[str, Any], ...]) -> Mover:
+    return Mover(core, dict(rule))
