@@ -291,8 +291,9 @@ void input_gradient(const Layer<T>& layer, const Side<T>& delta, int64_t count, 
 }
 
 template <class T, Rule rule, Regularization regularization>
-void move_all(const Step<T>& step, int64_t size, const T* g, T* w, T* s, T* s2, T* s3) {
+void move_all(const Step<T>& numbers, int64_t size, const T* g, T* w, T* s, T* s2, T* s3) {
     constexpr int KEPT = REMEMBERED[int(rule)];
+    const Step<Vector<T>> step = in_every_lane(numbers);
     int64_t i = 0;
     for (; i + LANES<T> <= size; i += LANES<T>) {
         move<T, rule, regularization>(load(g + i), w + i, s + i, s2 + i, s3 + i, step);
@@ -309,32 +310,31 @@ void move_all(const Step<T>& step, int64_t size, const T* g, T* w, T* s, T* s2, 
     }
 }
 
-// The gradient of some rows of a panel of weights, in a tile.
+// The gradient of a panel of weights, row by row.
 template <class T>
 struct Gradients {
     const Layer<T>& layer;
     const Side<T>& in;
-    const T* delta;
+    const T* delta;  // of the panel
     int64_t count, stride;
-    bool begun;
+    const T* begun;  // what it is added to, or null
 
     template <int R>
     GRADUS_INLINE void into(Tile<T, R>& tile, int64_t row) const {
-        const int64_t panel = row / layer.rows(), input = row % layer.rows();
-        const int64_t block = panels(layer.outputs) * stride * PANEL;
         if (begun) {
-            tile.take(layer.gradient + row * PANEL);
+            tile.take(begun + row * PANEL);
         } else {
             tile.clear();
         }
-        const T* d = delta + panel * stride * PANEL;
+        const int64_t block = panels(layer.outputs) * stride * PANEL;
+        const T* d = delta;
         for (int64_t example = 0; example < count; example += stride, d += block) {
-            tile.add_product(in.by_example + example * in.rows + input * PANEL, in.rows * PANEL, d,
+            tile.add_product(in.by_example + example * in.rows + row * PANEL, in.rows * PANEL, d,
                              least(stride, count - example));
         }
     }
 
-    // Rows of one panel, to memory.
+    // To memory.
     __attribute__((noinline)) void put(int64_t first, int64_t last, T* to) const {
         tiles<T>(first, last, [&](int64_t row, auto& tile) GRADUS_INLINE_LAMBDA {
             into(tile, row);
@@ -343,13 +343,16 @@ struct Gradients {
     }
 };
 
+// Rows first..last of a panel, whose weights begin at `at`, move by one step.
 template <class T, Rule rule, Regularization regularization>
-void update(const Gradients<T>& gradients, int64_t first, int64_t last, const Step<T>& step) {
+void update(const Gradients<T>& gradients, int64_t at, int64_t first, int64_t last,
+            const Step<T>& numbers) {
     constexpr int R = ROWS<T>, KEPT = REMEMBERED[int(rule)];
+    const Step<Vector<T>> step = in_every_lane(numbers);
     const Layer<T>& layer = gradients.layer;
-    T* const w = layer.weights;
+    T* const w = layer.weights + at;
     T* s[3];
-    for (int i = 0; i < 3; ++i) s[i] = i < KEPT ? layer.state[i] : w;
+    for (int i = 0; i < 3; ++i) s[i] = (i < KEPT ? layer.state[i] : layer.weights) + at;
     int64_t row = first;
     for (; row + R <= last; row += R) {
         Tile<T, R> tile;
@@ -366,14 +369,14 @@ void update(const Gradients<T>& gradients, int64_t first, int64_t last, const St
     T rest[R * PANEL];
     gradients.put(row, last, rest);
     const int64_t i = row * PANEL;
-    move_all<T, rule, regularization>(step, (last - row) * PANEL, rest, w + i, s[0] + i, s[1] + i,
-                                      s[2] + i);
+    move_all<T, rule, regularization>(numbers, (last - row) * PANEL, rest, w + i, s[0] + i,
+                                      s[1] + i, s[2] + i);
 }
 
 // Every rule with every regularization, by their numbers.
 
 template <class T>
-using Update = void (*)(const Gradients<T>&, int64_t, int64_t, const Step<T>&);
+using Update = void (*)(const Gradients<T>&, int64_t, int64_t, int64_t, const Step<T>&);
 template <class T>
 using MoveAll = void (*)(const Step<T>&, int64_t, const T*, T*, T*, T*, T*);
 
@@ -401,14 +404,16 @@ void update_by(const Layer<T>& layer, const Side<T>& in, const T* delta, int64_t
         Of<T, Rule::SGD_NESTEROV>::updates, Of<T, Rule::ADAM>::updates,
         Of<T, Rule::AMSGRAD>::updates,
     };
-    const Gradients<T> gradients{layer, in, delta, count, stride, begun};
     const int64_t rows = layer.rows();
     while (first < last) {
-        const int64_t end = least(last, (first / rows + 1) * rows);
+        const int64_t panel = first / rows, begin = panel * rows, end = least(last, begin + rows);
+        const int64_t at = begin * PANEL;
+        const Gradients<T> gradients{layer, in, delta + panel * stride * PANEL, count, stride,
+                                     begun ? layer.gradient + at : nullptr};
         if (finished) {
-            table[int(rule)][int(regularization)](gradients, first, end, step);
+            table[int(rule)][int(regularization)](gradients, at, first - begin, end - begin, step);
         } else {
-            gradients.put(first, end, layer.gradient + first * PANEL);
+            gradients.put(first - begin, end - begin, layer.gradient + first * PANEL);
         }
         first = end;
     }

@@ -9,9 +9,19 @@
 
 namespace gradus::GRADUS_VARIANT {
 
+// The numbers of a step, each in every lane: beside the entries that are written they would have to
+// be read again and again, since the compiler cannot know that they are not written too.
+template <class T>
+GRADUS_INLINE Step<Vector<T>> in_every_lane(const Step<T>& step) {
+    return {every(step.rate),   every(step.direction), every(step.decay),      every(step.keep),
+            every(step.momentum), every(step.fresh),   every(step.ahead),      every(step.first),
+            every(step.second), every(step.correction), every(step.eps),       every(step.slope),
+            every(step.kink),   every(step.threshold), every(step.scale)};
+}
+
 // The gradient with what the penalty, the direction and weight decay make of it.
 template <class T, Regularization regularization>
-GRADUS_INLINE Vector<T> whole_gradient(Vector<T> g, Vector<T> w, const Step<T>& step) {
+GRADUS_INLINE Vector<T> whole_gradient(Vector<T> g, Vector<T> w, const Step<Vector<T>>& step) {
     if constexpr (regularization == Regularization::GRADIENT) {
         g += step.slope * w + step.kink * sign<T>(w);
     }
@@ -23,7 +33,7 @@ GRADUS_INLINE Vector<T> whole_gradient(Vector<T> g, Vector<T> w, const Step<T>& 
 
 // The proximal step of the penalty, where it is taken entry by entry.
 template <class T, Regularization regularization>
-GRADUS_INLINE Vector<T> proximal(Vector<T> w, const Step<T>& step) {
+GRADUS_INLINE Vector<T> proximal(Vector<T> w, const Step<Vector<T>>& step) {
     if constexpr (regularization == Regularization::PROXIMAL) {
         w = sign<T>(w) * larger<T>(absolute<T>(w) - step.threshold, Vector<T>{}) * step.scale;
     }
@@ -32,7 +42,8 @@ GRADUS_INLINE Vector<T> proximal(Vector<T> w, const Step<T>& step) {
 
 // Entries of w, of the gradient, and of what the method remembers: all move by one step.
 template <class T, Rule rule, Regularization regularization>
-GRADUS_INLINE void move(Vector<T> g, T* w_at, T* s_at, T* s2_at, T* s3_at, const Step<T>& step) {
+GRADUS_INLINE void move(Vector<T> g, T* w_at, T* s_at, T* s2_at, T* s3_at,
+                       const Step<Vector<T>>& step) {
     constexpr Regularization R = regularization;
     Vector<T> w = load(w_at);
     g = whole_gradient<T, R>(g, w, step);

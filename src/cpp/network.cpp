@@ -145,9 +145,14 @@ public:
         : n_(network), examples_(examples), batches_(batches), barrier_(network.threads_),
           terms_(size_t(std::min(batches.size, batches.examples))) {}
 
-    int64_t steps() {
+    int64_t take_steps() {
         together(n_.threads_, [this](int member) { Member{*this, member}.go(); });
         return taken_;
+    }
+
+    // What leaves the last layer, for all examples.
+    void outputs(T* to) {
+        together(n_.threads_, [this, to](int member) { Member{*this, member}.give(to); });
     }
 
 private:
@@ -220,6 +225,23 @@ private:
             }
         }
 
+        void give(T* to) {
+            const int64_t outputs = n.shape_.widths.back(), count = work.batches_.examples;
+            each_part(0, count, [&](const Part& part) {
+                for (int64_t b = member; b < blocks(part); b += n.threads_) {
+                    forward(part, b, n.method_.rule == Rule::NESTEROV);
+                    const Side<T> out = at(n.sides_.back(), outputs, b);
+                    T* row = to + (part.from + b * n.stride_) * outputs;
+                    for (int64_t example = 0; example < rows(part, b); ++example) {
+                        for (int64_t output = 0; output < outputs; ++output, ++row) {
+                            const int64_t panel = output / PANEL * n.stride_ + example;
+                            *row = out.by_feature[panel * PANEL + output % PANEL];
+                        }
+                    }
+                }
+            });
+        }
+
         template <class Do>
         void each_part(int64_t begin, int64_t count, const Do& act) {
             for (int64_t from = 0; from < count && !work.stopped_; from += n.segment_) {
@@ -248,6 +270,16 @@ private:
                                at(n.sides_[l], layer.inputs, block), rows(part, block), n.stride_,
                                panels.first, panels.last,
                                at(n.sides_[l + 1], layer.outputs, block), before);
+        }
+
+        // All of a block, through all layers.
+        void forward(const Part& part, int64_t block, bool at_iterate) {
+            load(part, block, {panels(n.shape_.widths[0]), 0, 1});
+            clock(&Timings::load);
+            for (size_t l = 0; l < layers(); ++l) {
+                forward(part, l, block, {panels(n.layers_[l].outputs), 0, 1}, at_iterate);
+            }
+            clock(&Timings::forward);
         }
 
         void loss(const Part& part, int64_t block, bool with_gradient) {
@@ -308,12 +340,7 @@ private:
         void evaluate(const Part& part, bool at_iterate, bool with_gradient) {
             if (by_block(part)) {
                 for (int64_t b = member; b < blocks(part); b += n.threads_) {
-                    load(part, b, {panels(n.shape_.widths[0]), 0, 1});
-                    clock(&Timings::load);
-                    for (size_t l = 0; l < layers(); ++l) {
-                        forward(part, l, b, {panels(n.layers_[l].outputs), 0, 1}, at_iterate);
-                    }
-                    clock(&Timings::forward);
+                    forward(part, b, at_iterate);
                     loss(part, b, with_gradient);
                     clock(&Timings::loss);
                 }
@@ -465,9 +492,17 @@ private:
 
 template <class T>
 int64_t Network<T>::run(const Examples<T>& examples, const Batches& batches) {
-    const int64_t taken = Work(*this, examples, batches).steps();
+    const int64_t taken = Work(*this, examples, batches).take_steps();
     step_ += taken;
     return taken;
+}
+
+template <class T>
+void Network<T>::outputs(const Examples<T>& examples, const int64_t* order, int64_t count, T* to) {
+    Batches all{};
+    all.order = order;
+    all.examples = all.size = count;
+    Work(*this, examples, all).outputs(to);
 }
 
 template class Network<float>;

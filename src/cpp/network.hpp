@@ -73,6 +73,9 @@ public:
     // which is the last that is given.
     int64_t run(const Examples<T>& examples, const Batches& batches);
 
+    // What the network gives for `count` examples at the iterate: [count][outputs].
+    void outputs(const Examples<T>& examples, const int64_t* order, int64_t count, T* to);
+
     int64_t steps() const { return step_; }
     const Timings& timings() const { return timings_; }
     int threads() const { return threads_; }
