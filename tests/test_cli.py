@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import gradus
+from gradus import kernels
 from gradus.cli import main
 from gradus.runs.spec import RunSpec, defaults_of
 
@@ -207,10 +208,20 @@ def test_ctrl_c_keeps_the_record_and_is_exit_code_130(tmp_path):
     assert run.model is not None
 
 
-def test_on_a_terminal_the_progress_is_one_live_line(tmp_path):
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(["--engine", "eager", "--hidden", "64", "--epochs", "60"], id="eager"),
+        pytest.param(
+            ["--engine", "native", "--hidden", "256,256", "--epochs", "150"],
+            id="native",
+            marks=pytest.mark.skipif(kernels.core() is None, reason=str(kernels.absence())),
+        ),
+    ],
+)
+def test_on_a_terminal_the_progress_is_one_live_line(tmp_path, options):
     terminal, side = pty.openpty()
-    command = [sys.executable, "-m", "gradus", "train", "--hidden", "64"]
-    command += ["--epochs", "60", "--out", "live"]
+    command = [sys.executable, "-m", "gradus", "train", *options, "--out", "live"]
     with subprocess.Popen(
         command,
         cwd=tmp_path,

@@ -87,7 +87,7 @@ def test_a_cosine_ends_with_the_run():
         ({"method": "adam", "betas": "0.9"}, "--betas 0.9: must be two numbers"),
         ({"method": "adam", "betas": "0.9,1"}, "--betas[1] must be a finite number >= 0 and < 1"),
         ({"nesterov": True, "momentum": 0}, "--nesterov needs momentum > 0"),
-        ({"engine": "native"}, "--engine native: choose auto | eager"),
+        ({"engine": "fast"}, "--engine fast: choose auto | eager | native"),
         ({"method": ["sgd"]}, "--method ['sgd']: choose sgd"),
         ({"seed": -1}, "--seed -1: must be greater than or equal to 0"),
     ],

@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 import gradus
-from gradus import InputError, RunSpec, open_run, train
+from gradus import InputError, RunSpec, kernels, open_run, train
 from gradus.data import load
+from gradus.engine import native
 from gradus.runs import record
 from gradus.runs.record import write_whole
 
@@ -60,7 +61,9 @@ def test_the_record_is_as_the_design_says(run):
     content = json.loads((folder / "run.json").read_text())
     assert content["spec"] == RunSpec(**QUICK, loss="cross-entropy").model_dump(mode="json")
     assert content["status"] == "finished"
-    assert content["engine"] == "eager"
+    absent = kernels.absence()
+    assert content["engine"] == ("eager" if absent else "native")
+    assert content["not_native"] == absent
     assert content["final"]["test_loss"] == evaluation["test_loss"][-1].as_py()
     assert content["versions"]["gradus"] == gradus.__version__
 
@@ -141,6 +144,13 @@ def test_a_diverged_run_keeps_its_record_and_says_where(tmp_path):
     assert opened.evaluation.num_rows == 0
 
 
+@pytest.fixture
+def every_step(monkeypatch):
+    """Let the native engine report every step, as the eager engine does."""
+    monkeypatch.setattr(native, "CALL_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("every_step")
 def test_an_interrupted_run_keeps_its_record(tmp_path):
     def interrupt_at_step_25(job, split):
         def report(progress):
@@ -330,6 +340,7 @@ def test_run_json_is_json_even_where_a_loss_is_infinite(tmp_path):
     assert not math.isfinite(float(content["divergence"]["loss"]))
 
 
+@pytest.mark.usefixtures("every_step")
 def test_a_second_ctrl_c_does_not_cost_the_record(tmp_path, monkeypatch):
     """The first interrupts the steps; the second comes while the record is being written."""
     write = record.write_whole

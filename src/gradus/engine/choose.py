@@ -19,7 +19,8 @@ def chosen(engine: EngineName, job: Job) -> tuple[Literal["eager", "native"], st
         job: what is to be run.
 
     Raises:
-        InputError: the native engine is asked for and cannot run the job.
+        InputError: the native engine is asked for and cannot run the job; or GRADUS_KERNELS forces
+            kernels that do not run here.
     """
     if engine == "eager":
         return "eager", None

@@ -6,17 +6,21 @@ Each part of a job is put into the words of the kernels, or refused with what st
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 
 from gradus import methods
 from gradus.data.dataset import Dataset
+from gradus.data.sampling import Sampling
 from gradus.engine.job import Job
 from gradus.methods.method import Method
+from gradus.optim.rules import KNOWN
 from gradus.optim.rules import Obstacle as Obstacle
 from gradus.optim.rules import method_of as method_of
 from gradus.risk import losses, penalties
@@ -28,6 +32,10 @@ ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.Identity: "identity",
 }
 """The names of the activations that have no options; GELU has one."""
+
+PENALTIES = (penalties.L1, penalties.L2, penalties.SquaredL2, penalties.ElasticNet)
+METHODS = (*KNOWN, methods.Proximal)
+# What derives from these may compute something else, and is left to the eager engine.
 
 
 class Loss(NamedTuple):
@@ -52,7 +60,7 @@ class Network:
     @property
     def widths(self) -> list[int]:
         """Of the inputs, and of every layer."""
-        return [self.linears[0].in_features, *(linear.out_features for linear in self.linears)]
+        return [self.linears[0].weight.shape[1], *(len(linear.weight) for linear in self.linears)]
 
 
 def network_of(model: nn.Module) -> Network:
@@ -66,7 +74,7 @@ def network_of(model: nn.Module) -> Network:
     log_softmax = False
     for name, layer in _layers(model):
         told = f"layer {name} ({type(layer).__name__})" if name else type(layer).__name__
-        if log_softmax:
+        if log_softmax and type(layer) is not nn.Identity:
             raise Obstacle(f"{told} after a LogSoftmax")
         if type(layer) is nn.Flatten:
             if linears or (layer.start_dim, layer.end_dim) != (1, -1):
@@ -74,9 +82,7 @@ def network_of(model: nn.Module) -> Network:
         elif type(layer) is nn.Linear:
             if any(layer is other for other in linears):
                 raise Obstacle(f"{told}, which stands in the model twice")
-            for kind, parameter in layer.named_parameters():
-                if not parameter.requires_grad:
-                    raise Obstacle(f"{told} with its {kind} frozen")
+            _require_plain(layer, told)
             linears.append(layer)
             activations.append("identity")
         elif type(layer) is nn.LogSoftmax and layer.dim in (1, -1) and linears:
@@ -94,13 +100,19 @@ def network_of(model: nn.Module) -> Network:
             activations[-1] = activation
     if not linears:
         raise Obstacle(f"{type(model).__name__}: it has no Linear layer")
-    weights = [id(linear.weight) for linear in linears]
-    if len(set(weights)) < len(weights):
-        raise Obstacle("layers that share their weights")
-    for before, after in itertools.pairwise(linears):
-        if before.out_features != after.in_features:
-            raise Obstacle(f"{before.out_features} outputs where {after.in_features} are taken")
-    return Network(tuple(linears), tuple(activations), log_softmax)
+    both = [p for linear in linears for p in (linear.weight, linear.bias)]
+    parameters = [parameter for parameter in both if parameter is not None]
+    if len({id(parameter) for parameter in parameters}) < len(parameters):
+        raise Obstacle("layers that share their parameters")
+    known = {id(parameter) for parameter in parameters}
+    for name, parameter in model.named_parameters():
+        if id(parameter) not in known:
+            raise Obstacle(f"the parameter {name}: it is no weight or bias of a Linear layer")
+    network = Network(tuple(linears), tuple(activations), log_softmax)
+    for (before, after), linear in zip(itertools.pairwise(network.widths), linears, strict=True):
+        if linear.weight.shape != (after, before):
+            raise Obstacle(f"{before} outputs where {linear.weight.shape[1]} are taken")
+    return network
 
 
 def _layers(model: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -110,14 +122,31 @@ def _layers(model: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]
     if type(model) is not nn.Sequential:
         yield name, model
         return
-    for inner, layer in model.named_children():
+    for inner, layer in model._modules.items():  # named_children tells a layer only once
+        assert layer is not None
         yield from _layers(layer, f"{name}.{inner}" if name else inner)
 
 
 def _is_changed(module: nn.Module) -> bool:
     """Whether calling it does something that its type does not say."""
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
-    return any(hooks) or bool(module._backward_pre_hooks) or "forward" in vars(module)
+    changed = any(hooks) or bool(module._backward_pre_hooks) or "forward" in vars(module)
+    return changed or _has_any_global_hook()
+
+
+def _require_plain(linear: nn.Linear, told: str) -> None:
+    """Refuse a layer with parameters that are not those of a Linear as it is made."""
+    for kind in ("weight", "bias"):
+        parameter = getattr(linear, kind)
+        if parameter is None and kind == "bias":
+            continue
+        if type(parameter) is not nn.Parameter:
+            raise Obstacle(f"{told} with a {kind} that is a {type(parameter).__name__}")
+        if not parameter.requires_grad:
+            raise Obstacle(f"{told} with its {kind} frozen")
+    outputs = len(linear.weight) if linear.weight.ndim == 2 else None
+    if outputs is None or (linear.bias is not None and linear.bias.shape != (outputs,)):
+        raise Obstacle(f"{told} with parameters of unusual shapes")
 
 
 def _activation(layer: nn.Module) -> str | None:
@@ -133,6 +162,10 @@ def loss_of(loss: losses.Loss, data: Dataset, outputs: int) -> Loss:
         Obstacle: they do not know it.
     """
     name = type(loss).__name__
+    if not isinstance(loss, losses.Loss):
+        raise Obstacle(f"the loss {name}")
+    if _is_changed(loss):
+        raise Obstacle(f"hooks (on {name})")
     if loss.reduction == "none":
         raise Obstacle(f"{name} with reduction none")
     y = data.y
@@ -146,6 +179,8 @@ def loss_of(loss: losses.Loss, data: Dataset, outputs: int) -> Loss:
         if y.is_floating_point():
             if kind == "nll" or y.shape[1:] != (outputs,):
                 raise Obstacle(f"{name} on targets of shape {list(y.shape)}")
+            if loss.ignore_index >= 0:
+                raise Obstacle(f"{name} with ignore_index {loss.ignore_index} on probabilities")
             mass = "one" if mass == "one" else "examples"
             return Loss(kind, mass, smoothing, -1, weight)
         if y.ndim != 1:
@@ -186,11 +221,14 @@ def penalty_of(penalty: penalties.Penalty | None, method: Method) -> dict[str, A
         Obstacle: the kernels do not know the penalty.
     """
     is_proximal = isinstance(method, methods.Proximal | methods.ProximalGradient)
+    if penalty is None and is_proximal:
+        raise Obstacle(f"{type(method).__name__} without a penalty")
     numbers: dict[str, Any]
+    if penalty is not None and type(penalty) not in PENALTIES:
+        raise Obstacle(f"the penalty {type(penalty).__name__}")
     match penalty:
         case None:
             numbers = {}
-            is_proximal = False
         case penalties.L1():
             numbers = {"absolute": penalty.strength}
         case penalties.L2():
@@ -202,8 +240,6 @@ def penalty_of(penalty: penalties.Penalty | None, method: Method) -> dict[str, A
                 "absolute": penalty.strength * penalty.l1_ratio,
                 "square": penalty.strength * (1 - penalty.l1_ratio),
             }
-        case _:
-            raise Obstacle(f"the penalty {type(penalty).__name__}")
     if any(isinstance(value, Tensor) for value in numbers.values()):
         raise Obstacle(f"{type(penalty).__name__} with strength a tensor")
     return {**numbers, "proximal": is_proximal}
@@ -219,10 +255,17 @@ def check(job: Job) -> None:
         raise Obstacle(f"on {job.device.type}: it is for the CPU")
     if job.dtype not in (torch.float32, torch.float64):
         raise Obstacle(f"numbers of {job.dtype}")
+    for given, kind in ((job.train, Dataset), (job.sampling, Sampling)):
+        if type(given) is not kind:
+            raise Obstacle(f"{type(given).__name__}, which may be another {kind.__name__}")
     network = network_of(job.model)
-    features = job.train.input_shape
-    if len(features) != 1 and not any(type(m) is nn.Flatten for m in job.model.modules()):
-        raise Obstacle(f"inputs of shape {list(features)} without a Flatten")
+    shape = job.train.input_shape
+    if len(shape) != 1 and not any(type(m) is nn.Flatten for m in job.model.modules()):
+        raise Obstacle(f"inputs of shape {list(shape)} without a Flatten")
+    if math.prod(shape) != network.widths[0]:
+        raise Obstacle(f"{math.prod(shape)} inputs where {network.widths[0]} are taken")
     loss_of(job.loss, job.train, network.widths[-1])
+    if type(job.method) not in METHODS:
+        raise Obstacle(f"the method {type(job.method).__name__}")
     method_of(job.method)
     penalty_of(job.penalty, job.method)

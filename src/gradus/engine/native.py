@@ -28,9 +28,14 @@ CALL_SECONDS = 0.1
 
 
 def obstacle(job: Job) -> str | None:
-    """Why this engine does not run the job, as one sentence; None where it does."""
+    """Why this engine does not run the job, as one sentence; None where it does.
+
+    Raises:
+        InputError: GRADUS_KERNELS forces kernels that do not run here.
+    """
     if reason := kernels.absence():
         return reason
+    kernels.variant()
     try:
         dense.check(job)
     except dense.Obstacle as found:

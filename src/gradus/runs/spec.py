@@ -176,7 +176,9 @@ class RunSpec(BaseModel):
     log_every: int = Field(default=100, ge=1, description="batches between two rows")
 
     engine: Literal["auto", "eager", "native"] = Field(
-        default="auto", description="who executes the run"
+        default="auto",
+        description="who executes the run: native (C++, dense networks on a CPU), eager (any "
+        "model); auto takes native where it can",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where")
     dtype: Literal["float32", "float64"] = Field(
