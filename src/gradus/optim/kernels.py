@@ -31,6 +31,8 @@ def moved(mover: Mover, method: Any, lists: Together, *, maximize: bool) -> bool
         if name not in lists.vectors:  # the buffer of SGD, before its first step
             fresh[name] = lists.room()
         columns.append(fresh[name] if name in fresh else lists.vectors[name])
+    if isinstance(method, methods.Nesterov):
+        columns.append(lists.vectors["previous"])
     # Where the method has no direction of its own, -alpha g is alpha (-g), to the bit.
     has_direction = hasattr(method, "maximize")
     took = mover.move(

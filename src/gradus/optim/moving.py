@@ -15,7 +15,7 @@ from gradus.optim.rules import Obstacle, method_of
 REMEMBERED = {
     "descent": (),
     "polyak": ("previous",),
-    "nesterov": ("iterate", "previous"),
+    "nesterov": ("iterate",),
     "sgd": ("buffer",),
     "sgd-nesterov": ("buffer",),
     "adam": ("m", "v"),
@@ -50,8 +50,8 @@ class Mover:
         memory as the others of its row do.
 
         Args:
-            columns: w, the gradients, and what the rule remembers (of Nesterov's, the last vector
-                may be left out), each a list with one tensor for every parameter.
+            columns: w, the gradients, and what the rule remembers, each a list with one tensor for
+                every parameter; after them, for Nesterov's, where to keep the iterate before.
             rate: the learning rate.
             ahead: by how much of the step the next query is ahead of the iterate.
             step: how many steps were taken before.

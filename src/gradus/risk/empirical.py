@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, partial
 from typing import Protocol, TypeVar, get_args
 
@@ -135,6 +135,7 @@ class EmpiricalRisk:
             raise ValueError('the loss has reduction="none", but a risk is a mean; give "mean"')
         if chunk_size < 1:
             raise ValueError(f"chunk_size must be at least 1, not {chunk_size}")
+        self._held: tuple[Tensors, tuple[Tensor, ...]] | None = None
         self._names = tuple(moving)
         self._shapes = tuple(p.shape for p in moving.values())
         self._sizes = tuple(p.numel() for p in moving.values())
@@ -175,6 +176,20 @@ class EmpiricalRisk:
             for name, value in self._named(_entries(w)).items():
                 own[name].copy_(value)
 
+    @contextmanager
+    def held_at(self, w: Tensors) -> Iterator[None]:
+        """Within this the model stands at w, also as its entries are overwritten.
+
+        A gradient there need not bring the model to its point first, and back.
+        """
+        leaves = tuple(value.detach().requires_grad_() for value in w.values)
+        with self._at(leaves, update_buffers=True):
+            self._held = w, leaves
+            try:
+                yield
+            finally:
+                self._held = None
+
     def value(self, w: Tensor | Tensors, batch: Batch | None = None) -> Tensor:
         """f(w) on a batch, or on the whole data: a 0-d tensor, differentiable in w."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and w.requires_grad):
@@ -209,7 +224,9 @@ class EmpiricalRisk:
         differentiable = torch.is_grad_enabled() and w.requires_grad
         with torch.enable_grad():
             leaves = _entries(w)
-            if not differentiable:
+            if self._held is not None and w is self._held[0]:
+                leaves = self._held[1]
+            elif not differentiable:
                 leaves = tuple(leaf.detach().requires_grad_() for leaf in leaves)
             value, gradients = self._mean_and_gradients(leaves, batch, differentiable)
         if not differentiable:
@@ -395,9 +412,12 @@ class EmpiricalRisk:
 
         What is evaluated there is differentiated there too: a checkpoint evaluates it again.
         """
-        named: dict[str, Tensor] = self._named(entries)
+        is_held = self._held is not None and entries is self._held[1]
+        named: dict[str, Tensor] = {} if is_held else self._named(entries)
         if not (self.update_buffers if update_buffers is None else update_buffers):
             named |= {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        if not named:
+            return nullcontext()
         there: AbstractContextManager[object] = _reparametrize_module(
             self.model, named, tie_weights=True
         )

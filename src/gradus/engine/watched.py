@@ -1,0 +1,117 @@
+"""What the engine sees of a step: the risk, with an eye on where the method evaluates it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from gradus.risk.curvature import Curvature
+from gradus.risk.empirical import Batch, EmpiricalRisk
+from gradus.risk.tensors import Tensors
+
+
+@dataclass
+class Seen:
+    """What the method saw first in a step: where it stood, and the mean loss there."""
+
+    point: Tensors | None = None
+    loss: Tensor = field(default_factory=lambda: torch.tensor(math.nan))
+    seed: int = 0
+    """Of what is random in the model, the same for all evaluations of the step."""
+
+
+class Watched:
+    """The risk as the method sees it, remembering the first evaluation of every step.
+
+    The engine records the loss that the first gradient came with: nothing is evaluated twice, and
+    what a line search tries afterwards is not taken for the loss of the step. For the same reason
+    only the first evaluation moves the running statistics of layers such as batch normalisation.
+
+    Args:
+        moving: the risk whose evaluations move running statistics.
+        resting: the same risk, whose evaluations change nothing.
+        repeats: whether the method evaluates f more than once a step. Dropout then draws the same
+            units in all evaluations of a step, so that they are evaluations of one function.
+        seen: shared with the risk that this one is a part of.
+    """
+
+    def __init__(
+        self,
+        moving: EmpiricalRisk,
+        resting: EmpiricalRisk,
+        *,
+        repeats: bool,
+        seen: Seen | None = None,
+    ) -> None:
+        self.moving, self.resting, self.repeats = moving, resting, repeats
+        self.seen = Seen() if seen is None else seen
+        self.penalty = moving.penalty
+
+    @cached_property
+    def smooth(self) -> Watched:
+        """The risk without its penalty, watched by the same eyes."""
+        if self.penalty is None:
+            return self
+        parts = self.moving.smooth, self.resting.smooth
+        return Watched(*parts, repeats=self.repeats, seen=self.seen)
+
+    def gradient(self, w: Tensors, batch: Batch | None = None) -> Tensors:
+        """The gradient of f at w."""
+        return self._loss_and_gradient(w, batch)[1]
+
+    def value_and_gradient(self, w: Tensors, batch: Batch | None = None) -> tuple[Tensor, Tensors]:
+        """F and its gradient at w."""
+        loss, g = self._loss_and_gradient(w, batch)
+        return (loss if self.penalty is None else loss + self.penalty.value(w)), g
+
+    def value(self, w: Tensors, batch: Batch | None = None) -> Tensor:
+        """F at w."""
+        with self._random():
+            return self.resting.value(w, batch)
+
+    def hvp(self, w: Tensors, v: Tensors, batch: Batch | None = None) -> Tensors:
+        """The Hessian of f at w, times v."""
+        with self._random():
+            return self.resting.hvp(w, v, batch)
+
+    def curvature_at(self, w: Tensors, batch: Batch | None = None) -> Curvature[Tensors]:
+        """The Hessian of f at w, for many products."""
+        with self._random():
+            return self.resting.curvature_at(w, batch)
+
+    def hessian(self, w: Tensors, batch: Batch | None = None) -> Tensor:
+        """The Hessian of f at w."""
+        with self._random():
+            return self.resting.hessian(w, batch)
+
+    def gauss_newton(self, w: Tensors, batch: Batch | None = None) -> Tensor:
+        """The Gauss-Newton matrix of f at w."""
+        with self._random():
+            return self.resting.gauss_newton(w, batch)
+
+    def _loss_and_gradient(self, w: Tensors, batch: Batch | None = None) -> tuple[Tensor, Tensors]:
+        if self.seen.point is not None:
+            with self._random():
+                return self.resting.loss_and_gradient(w, batch)
+        if self.repeats:
+            self.seen.seed = int(torch.randint(2**62, ()))
+        with self._random():
+            loss, g = self.moving.loss_and_gradient(w, batch)
+        self.seen.point, self.seen.loss = w, loss
+        return loss, g
+
+    @contextmanager
+    def _random(self) -> Iterator[None]:
+        """What the model draws within is what it drew before in this step."""
+        if not self.repeats:
+            yield
+            return
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seen.seed)
+            yield
