@@ -15,6 +15,7 @@
 
 #include "mover.hpp"
 #include "network.hpp"
+#include "stream.hpp"
 #include "variants.hpp"
 
 namespace nb = nanobind;
@@ -141,7 +142,7 @@ template <class T>
 int64_t run(Network<T>& network, const Data<T>& data, Vector1<const int64_t> order,
             int64_t batch_size, Vector1<const double> rates, Vector1<double> losses,
             std::optional<Vector1<const double>> aheads, std::optional<Vector1<const bool>> wanted,
-            std::optional<Vector1<double>> losses_at_iterate) {
+            std::optional<Vector1<double>> losses_at_iterate, int threads) {
     Batches batches{order.data(), int64_t(order.shape(0)), batch_size, rates.data(),
                     aheads ? aheads->data() : nullptr, wanted ? wanted->data() : nullptr,
                     losses.data(), losses_at_iterate ? losses_at_iterate->data() : nullptr};
@@ -151,7 +152,7 @@ int64_t run(Network<T>& network, const Data<T>& data, Vector1<const int64_t> ord
     }
     const Examples<T> examples = data.examples();
     nb::gil_scoped_release released;
-    return network.run(examples, batches);
+    return network.run(examples, batches, threads);
 }
 
 // In the order of the enumeration in functions.hpp.
@@ -227,7 +228,15 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
              },
              "layer"_a, "weight"_a, "bias"_a = nb::none())
         .def("run", &run<T>, "data"_a, "order"_a, "batch_size"_a, "rates"_a, "losses"_a,
-             "aheads"_a = nb::none(), "wanted"_a = nb::none(), "losses_at_iterate"_a = nb::none())
+             "aheads"_a = nb::none(), "wanted"_a = nb::none(), "losses_at_iterate"_a = nb::none(),
+             "threads"_a = 1 << 20)
+        .def("outputs",
+             [](Network<T>& self, const Data<T>& data, Vector1<const int64_t> order, Matrix<T> to) {
+                 const Examples<T> examples = data.examples();
+                 nb::gil_scoped_release released;
+                 self.outputs(examples, order.data(), int64_t(order.shape(0)), to.data());
+             },
+             "data"_a, "order"_a, "to"_a)
         .def_prop_ro("steps", &Network<T>::steps)
         .def_prop_ro("threads", &Network<T>::threads)
         .def("timings", [](const Network<T>& self) {
@@ -240,6 +249,13 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
 }
 
 NB_MODULE(_core, module) {
+    module.def(
+        "stream",
+        [](const std::string& variant, int64_t bytes, int threads) {
+            nb::gil_scoped_release released;
+            return stream(kernels_of<float>(variant), bytes, threads, 0.2);
+        },
+        "variant"_a, "bytes"_a, "threads"_a);
     module.def("built", &built);
     module.def("runnable", &runnable);
     nb::class_<Method>(module, "Method")

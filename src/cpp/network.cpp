@@ -57,10 +57,10 @@ T* Network<T>::room(int64_t numbers) {
 
 template <class T>
 Side<T> Network<T>::side(int64_t features, bool with_one) {
-    const int64_t examples = rounded_up(segment_, stride_), rows = features + with_one;
-    Side<T> made{room(panels(features) * PANEL * examples), room(rows * examples), rows};
+    const int64_t rows = features + with_one;
+    Side<T> made{room(panels(features) * PANEL * capacity_), room(rows * capacity_), rows};
     if (with_one) {
-        for (int64_t at = 0; at < examples; at += PANEL) {
+        for (int64_t at = 0; at < capacity_; at += PANEL) {
             std::fill_n(made.by_example + at * rows + features * PANEL, PANEL, T(1));
         }
     }
@@ -77,7 +77,8 @@ Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method
       penalty_(penalty),
       threads_(threads_for(shape_, batch_size, threads)),
       segment_(rounded_up(std::min(batch_size, SEGMENT), PANEL)),
-      stride_(stride_for(segment_, threads_)) {
+      stride_(stride_for(segment_, threads_)),
+      capacity_(std::max(rounded_up(segment_, stride_), BLOCK * threads_)) {
     const size_t count = shape_.widths.size() - 1;
     int64_t all_panels = 0;
     for (size_t l = 0; l < count; ++l) {
@@ -97,11 +98,11 @@ Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method
         sides_.push_back(side(layer.inputs, layer.has_bias));
         deltas_.push_back(side(layer.outputs, false));
         const bool argument = needs_argument(layer.activation);
-        before_.push_back(argument ? room(layer.outputs * rounded_up(segment_, stride_)) : nullptr);
+        before_.push_back(argument ? room(layer.outputs * capacity_) : nullptr);
         all_panels += panels(layer.outputs);
     }
     sides_.push_back(side(shape_.widths.back(), false));
-    numbers_ = room(shape_.widths.back() * rounded_up(segment_, stride_));
+    numbers_ = room(shape_.widths.back() * capacity_);
     squares_.resize(size_t(all_panels));
 }
 
@@ -141,18 +142,21 @@ void Network<T>::get(int64_t index, T* weight, T* bias) const {
 template <class T>
 class Network<T>::Work {
 public:
-    Work(Network& network, const Examples<T>& examples, const Batches& batches)
-        : n_(network), examples_(examples), batches_(batches), barrier_(network.threads_),
+    // Examples come in segments of what is in memory at once, and in blocks of `stride`.
+    Work(Network& network, const Examples<T>& examples, const Batches& batches, int members,
+         int64_t segment, int64_t stride)
+        : n_(network), examples_(examples), batches_(batches), members_(members),
+          segment_(segment), stride_(stride), barrier_(members),
           terms_(size_t(std::min(batches.size, batches.examples))) {}
 
     int64_t take_steps() {
-        together(n_.threads_, [this](int member) { Member{*this, member}.go(); });
+        together(members_, [this](int member) { Member{*this, member}.go(); });
         return taken_;
     }
 
     // What leaves the last layer, for all examples.
     void outputs(T* to) {
-        together(n_.threads_, [this, to](int member) { Member{*this, member}.give(to); });
+        together(members_, [this, to](int member) { Member{*this, member}.give(to); });
     }
 
 private:
@@ -172,7 +176,7 @@ private:
         double since = 0;
 
         Share share(int64_t whole, int64_t unit = 1) const {
-            return Share(whole, member, n.threads_, unit);
+            return Share(whole, member, work.members_, unit);
         }
 
         void meet() {
@@ -188,14 +192,14 @@ private:
         }
 
         size_t layers() const { return n.layers_.size(); }
-        int64_t blocks(const Part& part) const { return (part.rows + n.stride_ - 1) / n.stride_; }
+        int64_t blocks(const Part& part) const { return (part.rows + work.stride_ - 1) / work.stride_; }
         int64_t rows(const Part& part, int64_t block) const {
-            return std::min(n.stride_, part.rows - block * n.stride_);
+            return std::min(work.stride_, part.rows - block * work.stride_);
         }
 
         // A side at a block.
         Side<T> at(const Side<T>& side, int64_t features, int64_t block) const {
-            const int64_t examples = block * n.stride_;
+            const int64_t examples = block * work.stride_;
             return {side.by_feature + panels(features) * PANEL * examples,
                     side.by_example + side.rows * examples, side.rows};
         }
@@ -228,13 +232,13 @@ private:
         void give(T* to) {
             const int64_t outputs = n.shape_.widths.back(), count = work.batches_.examples;
             each_part(0, count, [&](const Part& part) {
-                for (int64_t b = member; b < blocks(part); b += n.threads_) {
+                for (int64_t b = member; b < blocks(part); b += work.members_) {
                     forward(part, b, n.method_.rule == Rule::NESTEROV);
                     const Side<T> out = at(n.sides_.back(), outputs, b);
-                    T* row = to + (part.from + b * n.stride_) * outputs;
+                    T* row = to + (part.from + b * work.stride_) * outputs;
                     for (int64_t example = 0; example < rows(part, b); ++example) {
                         for (int64_t output = 0; output < outputs; ++output, ++row) {
-                            const int64_t panel = output / PANEL * n.stride_ + example;
+                            const int64_t panel = output / PANEL * work.stride_ + example;
                             *row = out.by_feature[panel * PANEL + output % PANEL];
                         }
                     }
@@ -244,30 +248,30 @@ private:
 
         template <class Do>
         void each_part(int64_t begin, int64_t count, const Do& act) {
-            for (int64_t from = 0; from < count && !work.stopped_; from += n.segment_) {
-                const int64_t rows = std::min(n.segment_, count - from);
+            for (int64_t from = 0; from < count && !work.stopped_; from += work.segment_) {
+                const int64_t rows = std::min(work.segment_, count - from);
                 act(Part{begin, count, from, rows, from == 0, from + rows == count});
             }
         }
 
         // Blocks go to members whole where there are enough of them: then nobody waits between the
         // layers. Otherwise members share every layer.
-        bool by_block(const Part& part) const { return blocks(part) >= n.threads_; }
+        bool by_block(const Part& part) const { return blocks(part) >= work.members_; }
 
         void load(const Part& part, int64_t block, Share panels) {
             const int64_t* order =
-                work.batches_.order + part.begin + part.from + block * n.stride_;
+                work.batches_.order + part.begin + part.from + block * work.stride_;
             const int64_t count = rows(part, block), inputs = n.shape_.widths[0];
-            n.kernels_.gather(work.examples_.source, order, count, n.stride_, panels.first,
+            n.kernels_.gather(work.examples_.source, order, count, work.stride_, panels.first,
                               panels.last, at(n.sides_[0], inputs, block));
         }
 
         void forward(const Part& part, size_t l, int64_t block, Share panels, bool at_iterate) {
             const Layer<T>& layer = n.layers_[l];
             T* before = n.before_[l];
-            if (before) before += layer.outputs * block * n.stride_;
+            if (before) before += layer.outputs * block * work.stride_;
             n.kernels_.forward(layer, at_iterate ? layer.state[0] : layer.weights,
-                               at(n.sides_[l], layer.inputs, block), rows(part, block), n.stride_,
+                               at(n.sides_[l], layer.inputs, block), rows(part, block), work.stride_,
                                panels.first, panels.last,
                                at(n.sides_[l + 1], layer.outputs, block), before);
         }
@@ -284,12 +288,12 @@ private:
 
         void loss(const Part& part, int64_t block, bool with_gradient) {
             const int64_t outputs = n.shape_.widths.back(), count = rows(part, block);
-            const int64_t first = part.from + block * n.stride_;
+            const int64_t first = part.from + block * work.stride_;
             const int64_t* order = work.batches_.order + part.begin + first;
             T* numbers = nullptr;
             int64_t classes[BLOCK];
             if (work.examples_.numbers) {
-                numbers = n.numbers_ + outputs * block * n.stride_;
+                numbers = n.numbers_ + outputs * block * work.stride_;
                 n.kernels_.gather_targets(work.examples_.numbers, outputs, order, count, numbers);
             } else {
                 for (int64_t i = 0; i < count; ++i) classes[i] = work.examples_.classes[order[i]];
@@ -301,7 +305,7 @@ private:
             const T* weights = n.risk_.class_weights.empty() ? nullptr : n.risk_.class_weights.data();
             const Side<T> out = at(n.sides_.back(), outputs, block);
             const Bend from = bend(layers() - 1, out, block);
-            n.kernels_.loss(targets, out, classes, numbers, weights, count, n.stride_,
+            n.kernels_.loss(targets, out, classes, numbers, weights, count, work.stride_,
                             n.layers_.back().activation, from.at, from.rows,
                             with_gradient ? &delta : nullptr, work.terms_.data() + first);
         }
@@ -315,14 +319,14 @@ private:
         Bend bend(size_t l, const Side<T>& out, int64_t block) const {
             const int64_t outputs = n.layers_[l].outputs;
             if (!n.before_[l]) return {out.by_example, out.rows};
-            return {n.before_[l] + outputs * block * n.stride_, outputs};
+            return {n.before_[l] + outputs * block * work.stride_, outputs};
         }
 
         void input_gradient(const Part& part, size_t l, int64_t block, Share panels) {
             const Layer<T>& layer = n.layers_[l];
             const Bend from = bend(l - 1, at(n.sides_[l], layer.inputs, block), block);
             n.kernels_.input_gradient(layer, at(n.deltas_[l], layer.outputs, block),
-                                      rows(part, block), n.stride_, n.layers_[l - 1].activation,
+                                      rows(part, block), work.stride_, n.layers_[l - 1].activation,
                                       from.at, from.rows, panels.first, panels.last,
                                       at(n.deltas_[l - 1], layer.inputs, block));
         }
@@ -330,7 +334,7 @@ private:
         void update(const Part& part, size_t l, const Step<T>& numbers) {
             const Layer<T>& layer = n.layers_[l];
             const Share mine = share(panels(layer.outputs) * layer.rows(), PANEL);
-            n.kernels_.update(layer, n.sides_[l], n.deltas_[l].by_feature, part.rows, n.stride_,
+            n.kernels_.update(layer, n.sides_[l], n.deltas_[l].by_feature, part.rows, work.stride_,
                               mine.first, mine.last, !part.first, part.last, n.method_.rule,
                               regularization(n.method_, n.penalty_), numbers);
             clock(&Timings::update);
@@ -339,7 +343,7 @@ private:
         // Forward through all layers and the loss, of all blocks of a part.
         void evaluate(const Part& part, bool at_iterate, bool with_gradient) {
             if (by_block(part)) {
-                for (int64_t b = member; b < blocks(part); b += n.threads_) {
+                for (int64_t b = member; b < blocks(part); b += work.members_) {
                     forward(part, b, at_iterate);
                     loss(part, b, with_gradient);
                     clock(&Timings::loss);
@@ -355,7 +359,7 @@ private:
                 clock(&Timings::forward);
                 meet();
             }
-            for (int64_t b = member; b < blocks(part); b += n.threads_) loss(part, b, with_gradient);
+            for (int64_t b = member; b < blocks(part); b += work.members_) loss(part, b, with_gradient);
             clock(&Timings::loss);
         }
 
@@ -377,7 +381,7 @@ private:
         void learn(const Part& part, int64_t step, const Step<T>& numbers) {
             evaluate(part, false, true);
             if (by_block(part)) {
-                for (int64_t b = member; b < blocks(part); b += n.threads_) {
+                for (int64_t b = member; b < blocks(part); b += work.members_) {
                     for (size_t l = layers() - 1; l > 0; --l) {
                         input_gradient(part, l, b, {panels(n.layers_[l].inputs), 0, 1});
                     }
@@ -484,6 +488,8 @@ private:
     Network& n_;
     const Examples<T>& examples_;
     const Batches& batches_;
+    const int members_;
+    const int64_t segment_, stride_;
     Barrier barrier_;
     std::vector<double> terms_;  // the loss of every example of the batch
     int64_t taken_ = 0;
@@ -491,8 +497,9 @@ private:
 };
 
 template <class T>
-int64_t Network<T>::run(const Examples<T>& examples, const Batches& batches) {
-    const int64_t taken = Work(*this, examples, batches).take_steps();
+int64_t Network<T>::run(const Examples<T>& examples, const Batches& batches, int threads) {
+    const int members = std::clamp(threads, 1, threads_);
+    const int64_t taken = Work(*this, examples, batches, members, segment_, stride_).take_steps();
     step_ += taken;
     return taken;
 }
@@ -502,7 +509,7 @@ void Network<T>::outputs(const Examples<T>& examples, const int64_t* order, int6
     Batches all{};
     all.order = order;
     all.examples = all.size = count;
-    Work(*this, examples, all).outputs(to);
+    Work(*this, examples, all, threads_, capacity_, std::min(capacity_, BLOCK)).outputs(to);
 }
 
 template class Network<float>;

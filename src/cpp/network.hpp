@@ -70,8 +70,8 @@ public:
     void get(int64_t layer, T* weight, T* bias) const;
 
     // Take the steps; how many were taken before a loss was not finite. Nothing moves at that loss,
-    // which is the last that is given.
-    int64_t run(const Examples<T>& examples, const Batches& batches);
+    // which is the last that is given. The number of threads changes nothing but the time.
+    int64_t run(const Examples<T>& examples, const Batches& batches, int threads);
 
     // What the network gives for `count` examples at the iterate: [count][outputs].
     void outputs(const Examples<T>& examples, const int64_t* order, int64_t count, T* to);
@@ -95,8 +95,9 @@ private:
     const Method method_;
     const Penalty penalty_;
     const int threads_;
-    const int64_t segment_;  // examples that are in memory at once
-    const int64_t stride_;   // examples of a block
+    const int64_t segment_;   // examples of a batch that are in memory at once
+    const int64_t stride_;    // examples of a block of them
+    const int64_t capacity_;  // examples that there is room for
     std::vector<std::unique_ptr<void, Free>> memory_;
     std::vector<Layer<T>> layers_;
     std::vector<Side<T>> sides_;   // what enters every layer, and what leaves the last

@@ -98,20 +98,19 @@ class Dataset:
         Returns:
             x ``[B, *input_shape]`` in ``dtype``; y ``[B]`` int64 or ``[B, m]`` in ``dtype``.
         """
-        if indices is None:
-            x, y = self.x, self.y
-        elif isinstance(indices, slice):
-            x, y = self.x[indices], self.y[indices]
-        else:
-            x, y = self.x.index_select(0, indices), self.y.index_select(0, indices)
-        x = x.to(self.dtype)
+        x = _at(self.x, indices).to(self.dtype)
         if self.scale != 1.0:
             x = x.div(self.scale)
         if self.mean is not None:
             x = x - self.mean.to(self.dtype)
         if self.std is not None:
             x = x / self.std.to(self.dtype)
-        return x, y.to(self.dtype) if y.is_floating_point() else y
+        return x, self.targets(indices)
+
+    def targets(self, indices: Tensor | slice | None = None) -> Tensor:
+        """The targets of a batch alone: y as ``batch`` gives it."""
+        y = _at(self.y, indices)
+        return y.to(self.dtype) if y.is_floating_point() else y
 
     def to(
         self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -147,6 +146,12 @@ class Dataset:
         return dataclasses.replace(
             self, x=self.x.index_select(0, indices), y=self.y.index_select(0, indices)
         )
+
+
+def _at(values: Tensor, indices: Tensor | slice | None) -> Tensor:
+    if indices is None:
+        return values
+    return values[indices] if isinstance(indices, slice) else values.index_select(0, indices)
 
 
 @dataclass(frozen=True, eq=False)

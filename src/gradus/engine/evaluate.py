@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +14,10 @@ from gradus.risk.losses import Loss
 CHUNK = 2000
 
 
+Outputs = Callable[[slice], Tensor]
+"""What a model gives for the examples of a slice, one row each."""
+
+
 def evaluate(model: nn.Module, loss: Loss, data: Dataset) -> tuple[float, float | None]:
     """The mean loss over all examples, and the accuracy (None where the targets are no classes).
 
@@ -19,18 +25,24 @@ def evaluate(model: nn.Module, loss: Loss, data: Dataset) -> tuple[float, float 
     """
     was_training = model.training
     model.eval()
-    totals, masses, correct = [], [], torch.zeros((), dtype=torch.int64)
     with torch.no_grad():
-        for at in range(0, len(data), CHUNK):
-            x, y = data.batch(slice(at, at + CHUNK))
-            output = model(x)
-            total, mass = summed(loss, output, y)
-            totals.append(total.double())
-            masses.append(mass)
-            if data.classes is not None:
-                correct = correct + _correct(output, y)
-        mean = float(averaged(torch.stack(totals).sum(), masses))
+        found = judge(lambda at: model(data.batch(at)[0]), loss, data)
     model.train(was_training)
+    return found
+
+
+def judge(outputs: Outputs, loss: Loss, data: Dataset) -> tuple[float, float | None]:
+    """The mean loss and the accuracy of these outputs."""
+    totals, masses, correct = [], [], torch.zeros((), dtype=torch.int64)
+    for start in range(0, len(data), CHUNK):
+        at = slice(start, min(start + CHUNK, len(data)))
+        output, y = outputs(at), data.targets(at)
+        total, mass = summed(loss, output, y)
+        totals.append(total.double())
+        masses.append(mass)
+        if data.classes is not None:
+            correct = correct + _correct(output, y)
+    mean = float(averaged(torch.stack(totals).sum(), masses))
     return mean, None if data.classes is None else int(correct) / len(data)
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import final
 
-from torch import nn
-
-from gradus.data.dataset import Dataset
-from gradus.engine.evaluate import evaluate
 from gradus.engine.job import Divergence, Evaluation, Job, Outcome, Progress, Report, Row
 from gradus.methods.schedules import learning_rate
 
@@ -20,12 +17,11 @@ class Journal:
 
     Args:
         job: what is run.
-        test: its test data, where the model takes them.
         report: told how the run goes.
     """
 
-    def __init__(self, job: Job, test: Dataset, report: Report) -> None:
-        self.job, self.test, self.report = job, test, report
+    def __init__(self, job: Job, report: Report) -> None:
+        self.job, self.report = job, report
         self.outcome = Outcome()
         self.last_loss: float | None = None
 
@@ -44,10 +40,12 @@ class Journal:
         step, samples = self.outcome.step, self.outcome.samples
         self.report(Progress(epoch, step, samples, self.last_loss, evaluation))
 
-    def evaluate(self, epoch: int, train_loss: float, model: nn.Module) -> None:
-        """The test pass after an epoch."""
+    def evaluate(
+        self, epoch: int, train_loss: float, judge: Callable[[], tuple[float, float | None]]
+    ) -> None:
+        """The test pass after an epoch; ``judge`` gives the mean loss and the accuracy."""
         outcome, started = self.outcome, time.perf_counter()
-        test_loss, accuracy = evaluate(model, self.job.loss, self.test)
+        test_loss, accuracy = judge()
         outcome.test_seconds += time.perf_counter() - started
         if not math.isfinite(test_loss):
             self.diverged(outcome.step, epoch, test_loss)

@@ -20,11 +20,15 @@ from torch import Tensor, nn
 from gradus import kernels
 from gradus.data.dataset import Dataset
 from gradus.engine import dense
+from gradus.engine.evaluate import judge
 from gradus.engine.job import Job, Outcome, Report, Row
 from gradus.engine.journal import Journal
 
 CALL_SECONDS = 0.1
 """How long a call of the kernels may last: in between, the run can be interrupted and reports."""
+
+CALLS_ALONE = 10
+"""How many calls one thread takes alone before all of them are tried again."""
 
 
 def obstacle(job: Job) -> str | None:
@@ -66,7 +70,8 @@ class _Execution:
         self.job = job
         place: Any = {"device": job.device, "dtype": job.dtype}
         self.model = job.model.to(**place)
-        self.journal = Journal(job, job.test.to(**place), report)
+        self.journal = Journal(job, report)
+        self.test = job.test.to(**place)
         self.dense = dense.network_of(job.model)
         core: Any = kernels.core()
         bits = 32 if job.dtype == torch.float32 else 64
@@ -89,9 +94,10 @@ class _Execution:
         for index, linear in enumerate(self.dense.linears):
             self.network.set(index, *_arrays_of_layer(linear))
         self.data = getattr(core, f"Data{bits}")(**_arrays_of(train))
+        self.test_data = getattr(core, f"Data{bits}")(**_arrays_of(self.test))
         self.queries_ahead = rule["rule"] == "nesterov"
         self.aheads = dense.aheads_of(job.method)
-        self.calls = _Calls()
+        self.calls = _Calls(self.network.threads)
         self.latest: _Call | None = None
 
     def run(self) -> Outcome:
@@ -101,7 +107,7 @@ class _Execution:
                 train_loss = self._train(epoch)
                 self._assign()
                 if train_loss is not None:
-                    self.journal.evaluate(epoch, train_loss, self.model)
+                    self.journal.evaluate(epoch, train_loss, self._judge)
                 if outcome.status != "finished":
                     break
         except KeyboardInterrupt:
@@ -146,8 +152,10 @@ class _Execution:
         batches = order[at * self.size : until * self.size]
         self.latest = _Call(epoch, at, len(batches), seen, logged)
         started = time.perf_counter()
-        self.network.run(self.data, batches, self.size, rates, seen, **given)
-        self.calls.took(time.perf_counter() - started, steps)
+        self.network.run(
+            self.data, batches, self.size, rates, seen, threads=self.calls.threads, **given
+        )
+        self.calls.took(time.perf_counter() - started, steps, self.network.timings()["wait"])
         self._note()
         taken = self.journal.outcome.step - step
         if taken < steps:
@@ -172,6 +180,13 @@ class _Execution:
         outcome.step = step + steps
         outcome.samples = consumed
         journal.last_loss = last_loss
+
+    def _judge(self) -> tuple[float, float | None]:
+        """The loss and the accuracy on the test data, by outputs of the kernels."""
+        examples = torch.arange(len(self.test)).numpy()
+        outputs = torch.empty(len(self.test), self.dense.widths[-1], dtype=self.job.dtype)
+        self.network.outputs(self.test_data, examples, outputs.numpy())
+        return judge(outputs.__getitem__, self.job.loss, self.test)
 
     def _assign(self) -> None:
         """Bring the model to where the network stands."""
@@ -199,17 +214,33 @@ class _Call:
 
 
 class _Calls:
-    """How many steps fit into a call."""
+    """How many steps fit into a call, and how many threads take them.
 
-    def __init__(self) -> None:
+    Threads that share every layer wait for the slowest of them. Where another process has one of
+    their processors, that is most of the time, and one thread alone is faster: it then takes the
+    next calls, until the others are tried again. The result is the same to the bit.
+    """
+
+    def __init__(self, threads: int) -> None:
         self._steps = 1
+        self._all, self.threads = threads, threads
+        self._waited = 0.0
+        self._alone = 0
 
     def steps(self) -> int:
         return self._steps
 
-    def took(self, seconds: float, steps: int) -> None:
+    def took(self, seconds: float, steps: int, waited: float) -> None:
+        """A call took so long; all calls together have waited for so long."""
         fitting = math.floor(CALL_SECONDS * steps / max(seconds, 1e-9))
         self._steps = max(1, min(fitting, 8 * self._steps))
+        waiting, self._waited = waited - self._waited, waited
+        if self.threads > 1 and waiting > seconds / 2:
+            self.threads, self._alone = 1, CALLS_ALONE
+        elif self.threads < self._all:
+            self._alone -= 1
+            if self._alone == 0:
+                self.threads = self._all
 
 
 def _arrays_of_layer(linear: nn.Linear) -> list[NDArray[Any] | None]:
