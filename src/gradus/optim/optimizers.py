@@ -11,8 +11,14 @@ and ``capturable`` say how a step is carried out:
     The for-loop: the equation on one tensor after the other. What every other form is checked
     against.
 ``fused``
-    One pass over memory: torch's own fused kernel for SGD, Adam, AdamW and Adagrad. Polyak,
-    Nesterov and RMSprop have none; there the pieces of ``foreach`` are the one pass, on the CPU.
+    One pass over memory. On the CPU the C++ kernels of the native engine move float32 and float64
+    parameters under SGD, Adam, AdamW, Polyak and Nesterov, a whole list in one call, with torch's
+    own threads. They multiply and add in one operation, so that a step differs from the for-loop's
+    by roundings. What they do not take is moved by torch's own fused kernel for SGD, Adam, AdamW
+    and Adagrad, and otherwise, on the CPU, by the pieces of ``foreach``: other dtypes and devices,
+    tensors with gaps or in another order in memory than their gradients, gradients that a
+    GradScaler has scaled; and everything where the kernels are absent
+    (:func:`gradus.kernels.absence` says why) or torch is older than 2.10.
 ``differentiable``
     Automatic differentiation sees the step, options given as tensors included.
 ``capturable``
@@ -68,7 +74,7 @@ class SGD(MethodOptimizer):
         maximize: climb instead of descend.
         foreach: move all tensors at once, or one after the other (False).
         differentiable: let automatic differentiation see the step.
-        fused: use torch's fused kernel.
+        fused: one pass over memory.
 
     Raises:
         ValueError: an option is out of its range, or contradicts another.
@@ -160,7 +166,7 @@ class Adam(AdaptiveMoments):
         maximize: climb instead of descend.
         capturable: never wait for the device.
         differentiable: let automatic differentiation see the step.
-        fused: use torch's fused kernel.
+        fused: one pass over memory.
         decoupled_weight_decay: decay as :class:`AdamW` does.
 
     Raises:
@@ -233,7 +239,7 @@ class AdamW(AdaptiveMoments):
         foreach: move all tensors at once, or one after the other (False).
         capturable: never wait for the device.
         differentiable: let automatic differentiation see the step.
-        fused: use torch's fused kernel.
+        fused: one pass over memory.
 
     Raises:
         ValueError: an option is out of its range.
@@ -390,7 +396,7 @@ class Adagrad(MethodOptimizer):
         foreach: move all tensors at once, or one after the other (False).
         maximize: climb instead of descend.
         differentiable: let automatic differentiation see the step.
-        fused: use torch's fused kernel.
+        fused: one pass over memory.
 
     Raises:
         ValueError: an option is out of its range.
