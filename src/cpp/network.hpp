@@ -73,7 +73,8 @@ public:
     // which is the last that is given. The number of threads changes nothing but the time.
     int64_t run(const Examples<T>& examples, const Batches& batches, int threads);
 
-    // What the network gives for `count` examples at the iterate: [count][outputs].
+    // What the last layer gives for `count` examples at the iterate, before a log-softmax:
+    // [count][outputs].
     void outputs(const Examples<T>& examples, const int64_t* order, int64_t count, T* to);
 
     int64_t steps() const { return step_; }

@@ -186,6 +186,8 @@ class _Execution:
         examples = torch.arange(len(self.test)).numpy()
         outputs = torch.empty(len(self.test), self.dense.widths[-1], dtype=self.job.dtype)
         self.network.outputs(self.test_data, examples, outputs.numpy())
+        if self.dense.log_softmax:
+            outputs = outputs.log_softmax(dim=1)
         return judge(outputs.__getitem__, self.job.loss, self.test)
 
     def _assign(self) -> None:
