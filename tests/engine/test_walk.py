@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 
 N, EPOCHS = 22, 3
 
-# A bias before a normalisation has a gradient of roundings alone: eps keeps Adam from dividing by it.
+# A bias before a normalisation has a gradient of mere roundings: eps keeps Adam from following it.
 METHODS = {
     "gradient-descent": methods.GradientDescent(0.1),
     "polyak": methods.Polyak(0.1, 0.8),
