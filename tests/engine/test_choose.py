@@ -348,6 +348,7 @@ REFUSED = {
     "device": ({"device": torch.device("cuda")}, "on cuda: it is for the CPU"),
     "dtype": ({"dtype": torch.bfloat16}, "numbers of torch.bfloat16"),
     "augmented data": ({"train": Noisy(X, LABELS)}, "Noisy, which may be another Dataset"),
+    "augmented test data": ({"test": Noisy(X, LABELS)}, "Noisy, which may be another Dataset"),
     "images": (
         {"train": Dataset(X.reshape(N, 2, 2), LABELS)},
         "inputs of shape [2, 2] without a Flatten",

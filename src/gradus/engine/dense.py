@@ -255,7 +255,7 @@ def check(job: Job) -> None:
         raise Obstacle(f"on {job.device.type}: it is for the CPU")
     if job.dtype not in (torch.float32, torch.float64):
         raise Obstacle(f"numbers of {job.dtype}")
-    for given, kind in ((job.train, Dataset), (job.sampling, Sampling)):
+    for given, kind in ((job.train, Dataset), (job.test, Dataset), (job.sampling, Sampling)):
         if type(given) is not kind:
             raise Obstacle(f"{type(given).__name__}, which may be another {kind.__name__}")
     network = network_of(job.model)
