@@ -10,7 +10,7 @@
 namespace gradus {
 namespace {
 
-constexpr int64_t SEGMENT = 512;  // examples: what they need of memory stays in the last cache
+constexpr int64_t SEGMENT = 128;  // examples: their inputs stay in the second cache for the update
 constexpr int64_t BLOCK = 64;     // examples: what they need of memory stays in the second cache
 constexpr double WORTH_A_THREAD = 1e6;  // multiplications of a step
 
