@@ -195,7 +195,7 @@ struct Terms {
             }
             default: {
                 const Vector<T> share = exponential<T>(y);
-                value = share * (y - u);
+                value = share == zero ? zero : share * (y - u);
                 slope = -share;
                 return;
             }

@@ -1,0 +1,188 @@
+"""A network in training, in every variant and with several threads, against the pure equations.
+
+Small enough for kernels that check every address, and of all kinds: every rule with every penalty,
+every activation, every loss; widths and batches that are no multiples of a panel, batches of more
+than one block and of more than one segment.
+"""
+
+import copy
+import dataclasses
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+import gradus
+from gradus import kernels, methods
+from gradus.data.dataset import Dataset
+from gradus.data.sampling import Sampling
+from gradus.engine import eager, native
+from gradus.engine.job import Job
+from gradus.risk.penalties import L1, L2, ElasticNet, SquaredL2
+
+pytestmark = pytest.mark.skipif(kernels.core() is None, reason=str(kernels.absence()))
+
+# Widths, batch size, examples, and the threads that the kernels find worth their while.
+SIZES = {
+    "small": ((5, 3), 3, 8, 1),
+    "ragged": ((19, 33, 17, 5), 37, 101, 1),
+    "one wide layer": ((150, 140), 51, 120, 3),
+    "members share layers": ((100, 190, 150, 7), 21, 50, 3),
+    "members take blocks": ((19, 33, 47, 5), 300, 700, 2),
+    "segments": ((19, 33, 17, 5), 1100, 1100, 3),
+}
+RULES = {
+    "gradient-descent": methods.GradientDescent,
+    "polyak": lambda lr: methods.Polyak(lr, 0.8),
+    "nesterov": lambda lr: methods.Nesterov(lr, 0.8),
+    "sgd": lambda lr: methods.SGD(lr, 0.8, dampening=0.1, weight_decay=0.1),
+    "sgd-nesterov": lambda lr: methods.SGD(lr, 0.8, nesterov=True, weight_decay=0.1),
+    "adam": lambda lr: methods.Adam(lr, eps=1e-3, weight_decay=0.1),
+    "amsgrad": lambda lr: methods.AdamW(lr, eps=1e-3, weight_decay=0.1, amsgrad=True),
+}
+PENALTIES = {"none": None, "l1": L1(0.02), "l2": L2(0.05), "elastic-net": ElasticNet(0.1, 0.3)}
+LAYERS = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "gelu": nn.GELU,
+    "gelu-tanh": lambda: nn.GELU("tanh"),
+}
+
+
+@pytest.fixture(params=kernels.runnable(), autouse=True)
+def variant(request, monkeypatch):
+    monkeypatch.setenv("GRADUS_KERNELS", request.param)
+
+
+def job(size, method, penalty=None, loss=None, hidden=nn.ReLU, last=None, dtype=torch.float64):
+    widths, batch_size, n, _ = SIZES[size]
+    random = torch.Generator().manual_seed(0)
+    layers = []
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for index, (before, after) in enumerate(itertools.pairwise(widths)):
+            layers += [nn.Linear(before, after, bias=index != 1, dtype=torch.float64), hidden()]
+    layers[-1:] = [] if last is None else [last()]
+    x = torch.randint(256, (n, widths[0]), generator=random).byte()
+    y = torch.randint(widths[-1], (n,), generator=random)
+    loss = gradus.CrossEntropyLoss() if loss is None else loss
+    if not isinstance(loss, gradus.CrossEntropyLoss | gradus.NLLLoss):
+        y = torch.randn(n, widths[-1], generator=random, dtype=torch.float64).softmax(1)
+    data = Dataset(x, y, scale=255.0, mean=torch.tensor(0.5), dtype=torch.float64)
+    return Job(
+        model=nn.Sequential(*layers),
+        loss=loss,
+        penalty=penalty,
+        method=method,
+        train=data,
+        test=data.subset(slice(0, 5)),
+        sampling=Sampling("shuffle", n, batch_size, seed=1),
+        epochs=3,
+        log_every=1,
+        seed=0,
+        device=torch.device("cpu"),
+        dtype=dtype,
+    )
+
+
+def where(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()]).double()
+
+
+def it_agrees(given, threads, monkeypatch):
+    """With the eager engine; and any number of threads gives the same, to the bit."""
+    exact = dataclasses.replace(given, model=copy.deepcopy(given.model), dtype=torch.float64)
+    expected, start = eager.execute(exact), copy.deepcopy(given.model)
+    tolerance = 1e-11 if given.dtype == torch.float64 else 2e-5
+    ends = []
+    for members in range(1, threads + 1):
+        monkeypatch.setattr(torch, "get_num_threads", lambda members=members: members)
+        again = dataclasses.replace(given, model=copy.deepcopy(start))
+        execution = native._Execution(again, lambda progress: None)
+        assert execution.network.threads == members
+        outcome = execution.run()
+        ends.append((outcome.history, outcome.evaluation, where(again.model).tolist()))
+        if members == 1:
+            got = torch.tensor([row.loss for row in outcome.history])
+            losses = torch.tensor([row.loss for row in expected.history])
+            torch.testing.assert_close(got, losses, rtol=tolerance, atol=tolerance)
+            w = where(exact.model)
+            bound = tolerance * float(w.abs().max())
+            torch.testing.assert_close(where(again.model), w, rtol=0, atol=bound)
+    assert all(end == ends[0] for end in ends)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("proximal", [False, True])
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_with_every_penalty(rule, penalty, proximal, dtype, monkeypatch):
+    if proximal and penalty == "none":
+        pytest.skip("a proximal step needs a penalty")
+    method = RULES[rule](0.01)
+    # Every rule meets every size with one of its penalties.
+    index = list(RULES).index(rule) + 2 * list(PENALTIES).index(penalty) + proximal
+    size = list(SIZES)[index % len(SIZES)]
+    given = job(
+        size, methods.Proximal(method) if proximal else method, PENALTIES[penalty], dtype=dtype
+    )
+    it_agrees(given, SIZES[size][3], monkeypatch)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("hidden", LAYERS)
+def test_every_activation_at_every_size(hidden, size, dtype, monkeypatch):
+    method = methods.Nesterov(0.01, 0.5)
+    given = job(size, method, SquaredL2(0.1), hidden=LAYERS[hidden], dtype=dtype)
+    it_agrees(given, SIZES[size][3], monkeypatch)
+
+
+LOSSES = {
+    "cross-entropy": (gradus.CrossEntropyLoss(label_smoothing=0.1, ignore_index=1), None),
+    "nll": (gradus.NLLLoss(reduction="sum"), lambda: nn.LogSoftmax(dim=1)),
+    "mse": (gradus.MSELoss(), nn.Tanh),
+    "l1": (gradus.L1Loss(), nn.GELU),
+    "kl": (gradus.KLDivLoss(reduction="batchmean"), lambda: nn.LogSoftmax(dim=1)),
+    "kl-log": (gradus.KLDivLoss(log_target=True), lambda: nn.LogSoftmax(dim=1)),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("size", ["ragged", "members share layers", "members take blocks"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss(loss, size, dtype, monkeypatch):
+    loss, last = LOSSES[loss]
+    given = job(size, methods.SGD(1e-4, 0.5), loss=loss, last=last, dtype=dtype)
+    it_agrees(given, SIZES[size][3], monkeypatch)
+
+
+def test_a_target_that_is_impossible_counts_nothing():
+    """The logarithm of a probability of 0 is -inf, and 0 times it is 0."""
+    given = job("small", methods.SGD(0.1), last=lambda: nn.LogSoftmax(dim=1))
+    y = torch.tensor([[0.5, 0.5, 0.0]]).double().expand(len(given.train), -1)
+    for target, log_target in ((y, False), (y.log(), True)):
+        data = dataclasses.replace(given.train, y=target)
+        kl = dataclasses.replace(
+            given,
+            model=copy.deepcopy(given.model),
+            train=data,
+            test=data,
+            loss=gradus.KLDivLoss(reduction="batchmean", log_target=log_target),
+        )
+        exact = dataclasses.replace(kl, model=copy.deepcopy(kl.model))
+        assert eager.execute(exact).status == native.execute(kl).status == "finished"
+        torch.testing.assert_close(where(kl.model), where(exact.model))
+
+
+def test_a_batch_whose_targets_are_all_ignored_moves_nothing():
+    given = job("small", methods.SGD(0.1), loss=gradus.CrossEntropyLoss(ignore_index=7))
+    data = dataclasses.replace(given.train, y=torch.full_like(given.train.y, 7))
+    given = dataclasses.replace(given, train=data, test=data)
+    start = where(given.model)
+    outcome = native.execute(given)
+    assert outcome.status == "finished"
+    assert {row.loss for row in outcome.history} == {0.0}
+    assert torch.equal(where(given.model), start)
