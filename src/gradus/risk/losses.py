@@ -478,11 +478,20 @@ def _hidden(index: Tensor) -> bool:
     return False
 
 
+def _is_wrapped(*tensors: Tensor) -> bool:
+    """Whether a transform of torch.func is under way."""
+    return any(map(torch._C._functorch.is_functorch_wrapped_tensor, tensors))
+
+
 def _negative_log_likelihood(
     log_probabilities: Tensor, index: Tensor, ignored: Tensor | None, weight: Tensor | None
 ) -> Terms:
     axis = _class_axis(log_probabilities)
-    values = -log_probabilities.gather(axis, index.unsqueeze(axis)).squeeze(axis)
+    if log_probabilities.dim() == 2 and len(index) and not _is_wrapped(log_probabilities, index):
+        # The same numbers by one node of the graph, where below there are three.
+        values = torch.nn.functional.nll_loss(log_probabilities, index, reduction="none")
+    else:
+        values = -log_probabilities.gather(axis, index.unsqueeze(axis)).squeeze(axis)
     if ignored is not None:
         values = values.masked_fill(ignored, 0)
     if weight is None:
