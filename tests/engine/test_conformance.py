@@ -370,10 +370,69 @@ def test_models_are_left_in_training_mode(execute, training):
     assert all(module.training for module in model.modules())
 
 
+@without_kernels
 def test_the_native_engine_draws_nothing():
     before = torch.get_rng_state()
     native.execute(job())
     assert torch.equal(torch.get_rng_state(), before)
+
+
+# The native engine chooses how many steps it takes at once, and with how many threads
+
+
+def large(**changes):
+    """A job whose steps are worth several threads."""
+    random = torch.Generator().manual_seed(0)
+    x, y = torch.randn(150, 120, generator=random), torch.randint(10, (150,), generator=random)
+    many = Dataset(x, y, classes=tuple("abcdefghij"))
+    layers = [lambda: nn.Linear(120, 300), nn.GELU, lambda: nn.Linear(300, 10)]
+    given = {
+        "model": fresh(*layers),
+        "train": many,
+        "test": many,
+        "sampling": Sampling("shuffle", n=150, batch_size=36, seed=1),
+        "method": Nesterov(0.05, 0.9),
+        "penalty": L2(0.1),
+        "dtype": torch.float32,
+    }
+    return job(**(given | changes))
+
+
+def left_behind(given):
+    outcome = native.execute(given)
+    assert outcome.status == "finished"
+    return outcome.history, outcome.evaluation, where(given.model).tolist()
+
+
+@without_kernels
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_record_is_the_same_to_the_bit_for_any_number_of_threads(dtype):
+    before = torch.get_num_threads()
+    records, used = [], []
+    try:
+        for threads in (1, 2, 3, 4):
+            torch.set_num_threads(threads)
+            given = large(dtype=dtype)
+            used.append(native._Execution(given, lambda progress: None).network.threads)
+            records.append(left_behind(large(dtype=dtype)))
+    finally:
+        torch.set_num_threads(before)
+    assert used == [1, 2, 3, 4]
+    assert all(record == records[0] for record in records)
+
+
+@without_kernels
+@pytest.mark.parametrize("method", [SGD(0.05, 0.9), Nesterov(0.05, 0.9), Adam(0.01)])
+def test_the_record_is_the_same_to_the_bit_for_any_length_of_a_call(method, monkeypatch):
+    def run(seconds, **changes):
+        monkeypatch.setattr(native, "CALL_SECONDS", seconds)
+        return left_behind(large(method=method, **changes))
+
+    one_by_one = run(0.0)
+    assert run(0.001) == run(1e9) == one_by_one
+    history, evaluation, w = run(0.1, log_every=2)
+    assert (evaluation, w) == one_by_one[1:]
+    assert history == [row for row in one_by_one[0] if row.step % 5 % 2 == 0]
 
 
 # How runs end early

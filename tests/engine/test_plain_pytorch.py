@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from gradus import kernels
 from gradus.runs.spec import RunSpec
 from gradus.runs.train import train
 
@@ -55,11 +56,11 @@ def folder(slices, tmp_path_factory):
     return folder
 
 
-def plain_pytorch(slices, optimizer, batch_size):
+def plain_pytorch(slices, optimizer, batch_size, dtype):
     """The script: what every line of the history and of the evaluation should be."""
     x, y, test_x, test_y = (slices[name] for name in FILES)
-    x, y = x.unsqueeze(1) / 255, y.long()
-    test_x, test_y = test_x.unsqueeze(1) / 255, test_y.long()
+    x, y = x.unsqueeze(1).to(dtype) / 255, y.long()
+    test_x, test_y = test_x.unsqueeze(1).to(dtype) / 255, test_y.long()
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Flatten(),
@@ -68,7 +69,7 @@ def plain_pytorch(slices, optimizer, batch_size):
         nn.Linear(512, 512),
         nn.ReLU(),
         nn.Linear(512, 10),
-    )
+    ).to(dtype)
     loss_function = nn.CrossEntropyLoss()
     stepper = optimizer(model.parameters())
     batches = list(zip(x.split(batch_size), y.split(batch_size), strict=True))
@@ -89,28 +90,44 @@ def plain_pytorch(slices, optimizer, batch_size):
     return history, evaluation, model
 
 
+def sgd(w):
+    return torch.optim.SGD(w, lr=0.001, momentum=0.5)
+
+
+def adam(w):
+    return torch.optim.Adam(w, lr=0.001)
+
+
+SGD = {"method": "sgd", "lr": 0.001, "momentum": 0.5, "batch_size": 16}
+ADAM = {"method": "adam", "lr": 0.001, "batch_size": 64}
+without_kernels = pytest.mark.skipif(kernels.core() is None, reason=str(kernels.absence()))
+
+
 @pytest.mark.parametrize(
     ("options", "optimizer", "tolerance"),
     [
-        (
-            {"method": "sgd", "lr": 0.001, "momentum": 0.5, "batch_size": 16},
-            lambda w: torch.optim.SGD(w, lr=0.001, momentum=0.5),
-            # Ten units in the last place of float32: the mean of a batch is summed in another
-            # order. So small steps let nothing grow.
-            10 * 2.0**-23,
+        # Ten units in the last place of float32: the mean of a batch is summed in another order.
+        # So small steps let nothing grow.
+        pytest.param({**SGD, "engine": "eager"}, sgd, 10 * 2.0**-23, id="sgd-eager"),
+        pytest.param(
+            {**SGD, "engine": "native"}, sgd, 10 * 2.0**-23, id="sgd-native", marks=without_kernels
         ),
-        (
-            {"method": "adam", "lr": 0.001, "batch_size": 64},
-            lambda w: torch.optim.Adam(w, lr=0.001),
-            # Where a gradient is nearly 0 its sign decides: dividing by sqrt(v) lets the same
-            # differences grow up to a thousandfold in so few steps.
-            1000 * 2.0**-23,
+        # Where a gradient is nearly 0 its sign decides: dividing by sqrt(v) lets the same
+        # differences grow up to a thousandfold in so few steps; and where products are summed in
+        # another order too, further: in float64 they stay small.
+        pytest.param({**ADAM, "engine": "eager"}, adam, 1000 * 2.0**-23, id="adam-eager"),
+        pytest.param(
+            {**ADAM, "engine": "native", "dtype": "float64"},
+            adam,
+            1e-10,
+            id="adam-native",
+            marks=without_kernels,
         ),
     ],
-    ids=["sgd", "adam"],
 )
 def test_a_run_is_the_plain_script(slices, folder, options, optimizer, tolerance):
-    history, evaluation, model = plain_pytorch(slices, optimizer, options["batch_size"])
+    dtype = getattr(torch, options.get("dtype", "float32"))
+    history, evaluation, model = plain_pytorch(slices, optimizer, options["batch_size"], dtype)
     spec = RunSpec(
         data=str(folder),
         hidden=(512, 512),

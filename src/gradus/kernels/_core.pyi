@@ -1,5 +1,213 @@
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
 def built() -> list[str]:
     """Which variants of the kernels were compiled, the fastest first."""
 
 def runnable() -> list[str]:
     """Which of them this processor runs, the fastest first."""
+
+def map(name: str, x: NDArray[Any], variant: str) -> NDArray[Any]:  # noqa: A001
+    """An elementary function of every number of a vector of float32 or float64."""
+
+def stream(variant: str, bytes: int, threads: int) -> float:  # noqa: A002
+    """Bytes a second that a step moves which does nothing else."""
+
+class Method:
+    """By which rule w moves, and its hyper-parameters."""
+
+    def __init__(
+        self,
+        rule: Literal["descent", "polyak", "nesterov", "sgd", "sgd-nesterov", "adam", "amsgrad"],
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        decoupled: bool = False,
+        maximize: bool = False,
+        beta1: float = 0.0,
+        beta2: float = 0.0,
+        eps: float = 0.0,
+    ) -> None: ...
+
+class Penalty:
+    """absolute * sum |w| + square / 2 * sum w^2 + norm * |w|, by its gradient or proximal step."""
+
+    def __init__(
+        self,
+        absolute: float = 0.0,
+        square: float = 0.0,
+        norm: float = 0.0,
+        proximal: bool = False,
+    ) -> None: ...
+
+class Mover:
+    """Moves lists of torch's tensors by a method."""
+
+    def __init__(
+        self,
+        variant: str,
+        method: Method,
+        penalty: Penalty,
+        exchange: object,
+        types: Sequence[object],
+    ) -> None: ...
+    def move(
+        self,
+        rate: float,
+        ahead: float,
+        step: int,
+        threads: int,
+        columns: Sequence[list[Tensor]],
+        steps: list[Tensor] | None = None,
+    ) -> bool:
+        """False, and nothing has moved, where the kernels do not take these tensors."""
+
+class Risk32:
+    """A loss, and what its mean over a batch divides by."""
+
+    def __init__(
+        self,
+        loss: Literal["cross-entropy", "nll", "mse", "l1", "kl", "kl-log"],
+        mass: Literal["one", "examples", "elements", "class-weights"],
+        smoothing: float = 0.0,
+        ignored: int = -1,
+        class_weights: Sequence[float] = (),
+    ) -> None: ...
+
+class Data32:
+    """Examples: inputs ``[N, features]``, bytes or numbers, and classes or numbers as targets."""
+
+    def __init__(
+        self,
+        x: NDArray[np.uint8] | NDArray[np.float32],
+        classes: NDArray[np.int64] | None = None,
+        numbers: NDArray[np.float32] | None = None,
+        scale: float = 1.0,
+        mean: NDArray[np.float32] | None = None,
+        deviation: NDArray[np.float32] | None = None,
+    ) -> None: ...
+
+class Network32:
+    """A dense network in training."""
+
+    def __init__(
+        self,
+        variant: str,
+        widths: Sequence[int],
+        activations: Sequence[str],
+        biases: Sequence[bool],
+        log_softmax: bool,
+        risk: Risk32,
+        method: Method,
+        penalty: Penalty,
+        batch_size: int,
+        threads: int,
+    ) -> None: ...
+    @property
+    def steps(self) -> int:
+        """How many steps were taken since the parameters were set."""
+    @property
+    def threads(self) -> int:
+        """How many threads are worth their while, of those that were given."""
+    def set(
+        self, layer: int, weight: NDArray[np.float32], bias: NDArray[np.float32] | None = None
+    ) -> None:
+        """Set the parameters of a layer, and forget all steps."""
+    def get(
+        self, layer: int, weight: NDArray[np.float32], bias: NDArray[np.float32] | None = None
+    ) -> None:
+        """Write the parameters at the iterate into these arrays."""
+    def run(
+        self,
+        data: Data32,
+        order: NDArray[np.int64],
+        batch_size: int,
+        rates: NDArray[np.float64],
+        losses: NDArray[np.float64],
+        aheads: NDArray[np.float64] | None = None,
+        wanted: NDArray[np.bool_] | None = None,
+        losses_at_iterate: NDArray[np.float64] | None = None,
+        threads: int = ...,
+    ) -> int:
+        """Take steps, writing down their losses; how many were taken until one was not finite."""
+    def outputs(self, data: Data32, order: NDArray[np.int64], to: NDArray[np.float32]) -> None:
+        """Write the outputs of the last layer at the iterate, for these examples."""
+    def timings(self) -> dict[str, float]:
+        """Seconds that the first thread spent in each kind of work."""
+
+class Risk64:
+    """A loss, and what its mean over a batch divides by."""
+
+    def __init__(
+        self,
+        loss: Literal["cross-entropy", "nll", "mse", "l1", "kl", "kl-log"],
+        mass: Literal["one", "examples", "elements", "class-weights"],
+        smoothing: float = 0.0,
+        ignored: int = -1,
+        class_weights: Sequence[float] = (),
+    ) -> None: ...
+
+class Data64:
+    """Examples: inputs ``[N, features]``, bytes or numbers, and classes or numbers as targets."""
+
+    def __init__(
+        self,
+        x: NDArray[np.uint8] | NDArray[np.float64],
+        classes: NDArray[np.int64] | None = None,
+        numbers: NDArray[np.float64] | None = None,
+        scale: float = 1.0,
+        mean: NDArray[np.float64] | None = None,
+        deviation: NDArray[np.float64] | None = None,
+    ) -> None: ...
+
+class Network64:
+    """A dense network in training."""
+
+    def __init__(
+        self,
+        variant: str,
+        widths: Sequence[int],
+        activations: Sequence[str],
+        biases: Sequence[bool],
+        log_softmax: bool,
+        risk: Risk64,
+        method: Method,
+        penalty: Penalty,
+        batch_size: int,
+        threads: int,
+    ) -> None: ...
+    @property
+    def steps(self) -> int:
+        """How many steps were taken since the parameters were set."""
+    @property
+    def threads(self) -> int:
+        """How many threads are worth their while, of those that were given."""
+    def set(
+        self, layer: int, weight: NDArray[np.float64], bias: NDArray[np.float64] | None = None
+    ) -> None:
+        """Set the parameters of a layer, and forget all steps."""
+    def get(
+        self, layer: int, weight: NDArray[np.float64], bias: NDArray[np.float64] | None = None
+    ) -> None:
+        """Write the parameters at the iterate into these arrays."""
+    def run(
+        self,
+        data: Data64,
+        order: NDArray[np.int64],
+        batch_size: int,
+        rates: NDArray[np.float64],
+        losses: NDArray[np.float64],
+        aheads: NDArray[np.float64] | None = None,
+        wanted: NDArray[np.bool_] | None = None,
+        losses_at_iterate: NDArray[np.float64] | None = None,
+        threads: int = ...,
+    ) -> int:
+        """Take steps, writing down their losses; how many were taken until one was not finite."""
+    def outputs(self, data: Data64, order: NDArray[np.int64], to: NDArray[np.float64]) -> None:
+        """Write the outputs of the last layer at the iterate, for these examples."""
+    def timings(self) -> dict[str, float]:
+        """Seconds that the first thread spent in each kind of work."""
