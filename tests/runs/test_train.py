@@ -295,6 +295,60 @@ def test_a_model_that_does_not_fit_the_data(name, message):
     assert "\n" not in str(caught.value)
 
 
+with_kernels = pytest.mark.skipif(kernels.core() is None, reason=str(kernels.absence()))
+
+
+@with_kernels
+@pytest.mark.usefixtures("own_models")
+@pytest.mark.parametrize(
+    ("options", "obstacle"),
+    [
+        ({"model": "own_models:convolution"}, "layer 0 (Conv2d)"),
+        ({"model": "own_models:normalised"}, "layer 2 (BatchNorm1d)"),
+        ({"model": "own_models:frozen"}, "layer 1 (Linear) with its weight frozen"),
+        ({"model": "own_models:tied"}, "layers that share their parameters"),
+        ({"method": "rmsprop"}, "the method RMSprop"),
+        ({"model": "linear", "method": "newton-cg"}, "the method NewtonCG"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_the_native_engine_does_not_run_is_named_and_left_to_the_eager_one(
+    options, obstacle, tmp_path
+):
+    why = f"the native engine does not run {obstacle}"
+    with pytest.raises(InputError) as caught:
+        train(RunSpec(**options, engine="native"), out=tmp_path / "native")
+    assert str(caught.value) == f"--engine native: {why}; use --engine eager, or auto"
+    assert not (tmp_path / "native").exists()
+    train(RunSpec(**options, epochs=1), out=tmp_path / "auto")
+    content = json.loads((tmp_path / "auto" / "run.json").read_text())
+    assert (content["engine"], content["not_native"]) == ("eager", why)
+
+
+@with_kernels
+def test_engines_leave_the_same_record_but_for_rounding():
+    runs = {
+        engine: train(RunSpec(**QUICK, dtype="float64", engine=engine))
+        for engine in ("eager", "native", "auto")
+    }
+    assert runs["auto"].history.equals(runs["native"].history)
+    told = {name: (run.summary["engine"], run.summary["not_native"]) for name, run in runs.items()}
+    assert told == {name: (name, None) for name in ("eager", "native")} | {"auto": ("native", None)}
+    for table in ("history", "evaluation"):
+        ours, theirs = (getattr(runs[engine], table) for engine in ("native", "eager"))
+        assert ours.schema == theirs.schema
+        for name in ours.column_names:
+            np.testing.assert_allclose(ours[name].to_numpy(), theirs[name].to_numpy(), rtol=1e-10)
+
+
+@with_kernels
+def test_kernels_that_cannot_be_had_are_refused_before_the_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADUS_KERNELS", "neon")
+    with pytest.raises(InputError, match=r"^GRADUS_KERNELS=neon: "):
+        train(RunSpec(**QUICK), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_bad_input_leaves_nothing_behind(tmp_path):
     for options in ({"data": "nosuch"}, {"batch_size": 5000}, {"model": "nosuch"}):
         with pytest.raises(InputError):
