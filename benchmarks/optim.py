@@ -1,12 +1,15 @@
-"""How long a step of an optimizer takes beside torch's own, and a Hessian-vector product.
+"""How long a step takes beside torch's own: of an optimizer, of the eager engine, and a Hessian's.
 
 All contenders live in one process and take turns, a block of calls each, so that what else the
 machine does falls on all of them. Ratios are taken within a turn; their median over the turns is
-printed, and the range of the middle 80 %. Gradients are given: only ``step()`` is measured.
+printed, and the range of the middle 80 %. Gradients are given: only ``step()`` is measured, but for
+the engine, whose whole training step stands beside that of a loop over tensors in memory with
+torch's fused optimizer.
 
     loop     foreach=False, one tensor after the other
     foreach  foreach=True, lists of tensors
     fused    fused=True; torch has none for RMSprop, and ours runs the pieces of foreach there
+    eager    the eager engine at batch 16, on networks of a user's own
     hvp      EmpiricalRisk.hvp, against two gradients of the same risk, on four networks
     kept     the same product by EmpiricalRisk.curvature_at, whose graph is built beforehand
 """
@@ -25,6 +28,10 @@ from torch import nn
 
 import gradus
 from benchmarks.tables import describe_machine, markdown
+from gradus.data.dataset import Dataset
+from gradus.data.sampling import Sampling
+from gradus.engine import eager
+from gradus.engine.job import Job
 
 WITHIN = 1.1
 """How many times as long as torch's same form, and as torch's best form, a step may take."""
@@ -134,6 +141,69 @@ def step_rows(
     return rows
 
 
+TRAINED: dict[str, Callable[[], nn.Module]] = {
+    "784-10": lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10)),
+    "784-512-512-10": lambda: nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(),
+        nn.Linear(512, 10),
+    ),
+    "convolutional": lambda: nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 16, 3), nn.ReLU(),
+        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(400, 64), nn.ReLU(), nn.Linear(64, 10),
+    ),
+}  # fmt: skip
+"""Networks that the eager engine trains on images of 28 x 28."""
+BATCH, BATCHES = 16, 150
+
+
+def passes(build: Callable[[], nn.Module], name: str) -> dict[str, Callable[[], Any]]:
+    """An epoch of torch's loop and of the engine, each on a network of its own."""
+    random = torch.Generator().manual_seed(0)
+    x = torch.randint(256, (BATCH * BATCHES, 1, 28, 28), dtype=torch.uint8, generator=random)
+    y = torch.randint(10, (len(x),), generator=random)
+    train = Dataset(x, y, tuple("0123456789"), scale=255.0)
+    options = METHODS[name]
+    model, loss_of = build(), nn.CrossEntropyLoss()
+    optimizer = getattr(torch.optim, name)(model.parameters(), **options, fused=True)
+
+    def loop() -> None:
+        for start in range(0, len(x), BATCH):
+            batch = slice(start, start + BATCH)
+            loss_of(model(x[batch].to(torch.float32).div(255)), y[batch]).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    job = Job(
+        build(),
+        gradus.CrossEntropyLoss(),
+        None,
+        getattr(gradus.methods, name)(**options),
+        train,
+        train.subset(slice(0, BATCH)),
+        Sampling("sequential", n=len(x), batch_size=BATCH),
+        epochs=1,
+        log_every=100,
+        seed=0,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+    )
+    return {"torch": loop, "gradus": lambda: eager.execute(job)}
+
+
+def eager_rows(turns: int) -> list[list[str]]:
+    """A row for every network and method."""
+    rows = [["network", "method", "torch, µs", "eager engine, µs", "eager engine / torch", ""]]
+    for network, build in TRAINED.items():
+        for name in ("SGD", "Adam"):
+            taken = take_turns(passes(build, name), turns, block=0.0)
+            middle, told = ratio(taken, "gradus", "torch")
+            verdict = "reached" if middle <= WITHIN else "MISSED"
+            each = [f"{statistics.median(s) / BATCHES * 1e6:,.0f}" for s in taken.values()]
+            rows.append([network, name, *each, told, f"{verdict} (≤ {WITHIN})"])
+            print("  ".join(rows[-1]), file=sys.stderr, flush=True)
+    return rows
+
+
 def _networks() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
     """Networks with the shape of an example."""
     dense = nn.Sequential(
@@ -205,7 +275,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    told = f"of {', '.join(METHODS)}; none to measure hvp alone"
+    told = f"of {', '.join(METHODS)}; none to leave them out"
     parser.add_argument("--methods", default="SGD,Adam", help=told)
     parser.add_argument("--sizes", type=_counts, default=_counts("1e3,1e4,1e5,1e6,1e7"))
     parser.add_argument("--tensors", type=_counts, default=[6, 300])
@@ -222,6 +292,7 @@ def main() -> None:
     if names:
         rows = step_rows(names, given.sizes, given.tensors, given.turns, given.block)
         print(markdown(rows), "\n")
+    print(markdown(eager_rows(given.turns)), "\n")
     print(markdown(hvp_rows(given.examples, given.turns, given.block)))
 
 
