@@ -96,7 +96,7 @@ class _Execution:
                 logged = index % job.log_every == 0
                 if logged or self.looks_at_every_step or index + 1 == job.sampling.steps:
                     first = outcome.step + 1 - len(seen)
-                    values = torch.stack(seen).tolist()
+                    values = torch.stack(seen).tolist() if len(seen) > 1 else [seen[0].item()]
                     seen.clear()
                     for step, value in enumerate(values, start=first):
                         if not math.isfinite(value):

@@ -440,7 +440,7 @@ class EmpiricalRisk:
         if isinstance(batch, tuple):
             return list(zip(batch[0].split(size), batch[1].split(size), strict=True))
         if isinstance(batch, Tensor):
-            return list(torch.split(batch, size))
+            return list(torch.split(batch, size)) if len(batch) > size else [batch]
         examples = range(len(self.data))[batch or slice(None)]
         if not examples:
             raise ValueError(f"the batch {batch} holds none of the {len(self.data)} examples")
