@@ -353,6 +353,7 @@ REFUSED = {
         {"train": Dataset(X.reshape(N, 2, 2), LABELS)},
         "inputs of shape [2, 2] without a Flatten",
     ),
+    "test inputs": ({"test": Dataset(X[:, :3], LABELS)}, "3 inputs where 4 are taken"),
     "loss of torch": ({"loss": nn.CrossEntropyLoss()}, "the loss CrossEntropyLoss"),
     "reduction": (
         {"loss": gradus.CrossEntropyLoss(reduction="none")},

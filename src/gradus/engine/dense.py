@@ -259,11 +259,12 @@ def check(job: Job) -> None:
         if type(given) is not kind:
             raise Obstacle(f"{type(given).__name__}, which may be another {kind.__name__}")
     network = network_of(job.model)
-    shape = job.train.input_shape
-    if len(shape) != 1 and not any(type(m) is nn.Flatten for m in job.model.modules()):
-        raise Obstacle(f"inputs of shape {list(shape)} without a Flatten")
-    if math.prod(shape) != network.widths[0]:
-        raise Obstacle(f"{math.prod(shape)} inputs where {network.widths[0]} are taken")
+    flattened = any(type(layer) is nn.Flatten for layer in job.model.modules())
+    for shape in (job.train.input_shape, job.test.input_shape):
+        if len(shape) != 1 and not flattened:
+            raise Obstacle(f"inputs of shape {list(shape)} without a Flatten")
+        if math.prod(shape) != network.widths[0]:
+            raise Obstacle(f"{math.prod(shape)} inputs where {network.widths[0]} are taken")
     loss_of(job.loss, job.train, network.widths[-1])
     if type(job.method) not in METHODS:
         raise Obstacle(f"the method {type(job.method).__name__}")
