@@ -49,7 +49,7 @@ unit: setup
 
 # The kernels' tests under every variant that this processor runs; before them, that no variant has
 # compiled a function that the linker may share with code for an older processor.
-KERNEL_TESTS := tests/kernels
+KERNEL_TESTS := tests/kernels tests/optim/test_kernels.py
 variants: setup
 	@! nm --print-file-name build/kernels/CMakeFiles/kernels_*.dir/src/cpp/*.o 2>/dev/null \
 	    | grep ' [WVu] ' | grep -vE '6gradus(4avx2|6avx512|8portable)'
