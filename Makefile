@@ -47,18 +47,21 @@ types: setup
 unit: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-# The kernels' tests under every variant that this processor runs; before them, that no variant has
+# The kernels' tests under the variants that `unit` has not run, being not the fastest here; before them, that no variant has
 # compiled a function that the linker may share with code for an older processor.
 KERNEL_TESTS := tests/kernels tests/optim/test_kernels.py
+ENGINE_TESTS := tests/engine/test_conformance.py tests/engine/test_pairs.py
 variants: setup
 	@! nm --print-file-name build/kernels/CMakeFiles/kernels_*.dir/src/cpp/*.o 2>/dev/null \
 	    | grep ' [WVu] ' | grep -vE '6gradus(4avx2|6avx512|8portable)'
 	@runnable="$$($(BIN)/python -c 'from gradus import kernels; print(*kernels.runnable())')"; \
 	for variant in avx512 avx2 portable; do \
-	    case " $$runnable " in \
+	    case "$$runnable " in \
+	    "$$variant "*) echo "GRADUS_KERNELS=$$variant is what all tests ran with";; \
 	    *" $$variant "*) \
 	        echo "GRADUS_KERNELS=$$variant"; \
-	        GRADUS_KERNELS=$$variant OMP_NUM_THREADS=1 $(BIN)/pytest -q $(KERNEL_TESTS) || exit 1;; \
+	        GRADUS_KERNELS=$$variant OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 \
+	            $(KERNEL_TESTS) $(ENGINE_TESTS) || exit 1;; \
 	    *) echo "GRADUS_KERNELS=$$variant is skipped: it was not built, or does not run here";; \
 	    esac; \
 	done

@@ -155,9 +155,8 @@ struct Terms {
     Vector<T> classes;       // the class of each lane
     Vector<T> counted;       // 0 where it is to be ignored
 
-    // What log p of this output counts.
-    GRADUS_INLINE Vector<T> weight_of(int64_t output) const {
-        const T weight = class_weights ? class_weights[output] : T(1);
+    // The share of an output in the target; without weight, and 0 where it is ignored.
+    GRADUS_INLINE Vector<T> share_of(int64_t output) const {
         const T spread = T(targets.smoothing / double(targets.outputs));
         Vector<T> share;
         if (numbers) {
@@ -167,13 +166,15 @@ struct Terms {
             share = classes == T(output) ? one : zero;
         }
         share = T(1 - targets.smoothing) * share + spread;
-        return numbers ? weight * share : weight * share * counted;
+        return numbers ? share : share * counted;
     }
 
     GRADUS_INLINE void at(int64_t output, Vector<T> u, Vector<T>& value, Vector<T>& slope) const {
         if (targets.loss == Loss::CROSS_ENTROPY || targets.loss == Loss::NLL) {
-            const Vector<T> weight = weight_of(output), zero = {};
-            value = weight == zero ? zero : -weight * u;
+            // No share counts nothing, whatever u is; a share of weight 0 lets infinity through.
+            const Vector<T> share = share_of(output), zero = {};
+            const Vector<T> weight = class_weights ? class_weights[output] * share : share;
+            value = share == zero ? zero : -weight * u;
             slope = -weight;
             return;
         }
@@ -188,7 +189,9 @@ struct Terms {
                 slope = sign<T>(u - y);
                 return;
             case Loss::KL: {
-                const Vector<T> logarithms = logarithm<T>(y == zero ? every<T>(1) : y);
+                // The logarithm takes no subnormal number; what it would add to the loss is nothing.
+                const Vector<T> normal = y > zero ? at_least<T>(y, Format<T>::SMALLEST) : y;
+                const Vector<T> logarithms = logarithm<T>(y == zero ? every<T>(1) : normal);
                 value = y == zero ? zero : y * (logarithms - u);
                 slope = -y;
                 return;
@@ -440,6 +443,5 @@ constexpr Kernels<T> TABLE = {
 
 const Kernels<float>* single() { return &TABLE<float>; }
 const Kernels<double>* twice() { return &TABLE<double>; }
-int width() { return WIDTH; }
 
 }  // namespace gradus::GRADUS_VARIANT

@@ -137,7 +137,6 @@ struct Kernels {
     namespace variant {                  \
     const Kernels<float>* single();      \
     const Kernels<double>* twice();      \
-    int width();                         \
     }
 GRADUS_DECLARE(portable)
 GRADUS_DECLARE(avx2)

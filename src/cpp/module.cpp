@@ -147,8 +147,10 @@ int64_t run(Network<T>& network, const Data<T>& data, Vector1<const int64_t> ord
                     aheads ? aheads->data() : nullptr, wanted ? wanted->data() : nullptr,
                     losses.data(), losses_at_iterate ? losses_at_iterate->data() : nullptr};
     const size_t steps = size_t(batches.steps());
-    if (rates.shape(0) < steps || losses.shape(0) < steps) {
-        throw std::invalid_argument("rates and losses need one number for every step");
+    const auto covers = [steps](const auto& given) { return !given || given->shape(0) >= steps; };
+    if (rates.shape(0) < steps || losses.shape(0) < steps || !covers(aheads) || !covers(wanted) ||
+        !covers(losses_at_iterate)) {
+        throw std::invalid_argument("what belongs to the steps needs one entry for every step");
     }
     const Examples<T> examples = data.examples();
     nb::gil_scoped_release released;
@@ -226,9 +228,9 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
                 std::optional<Vector1<T>> bias) {
                  self.get(layer, weight.data(), bias ? bias->data() : nullptr);
              },
-             "layer"_a, "weight"_a, "bias"_a = nb::none())
-        .def("run", &run<T>, "data"_a, "order"_a, "batch_size"_a, "rates"_a, "losses"_a,
-             "aheads"_a = nb::none(), "wanted"_a = nb::none(), "losses_at_iterate"_a = nb::none(),
+             "layer"_a, "weight"_a.noconvert(), "bias"_a.noconvert() = nb::none())
+        .def("run", &run<T>, "data"_a, "order"_a, "batch_size"_a, "rates"_a, "losses"_a.noconvert(),
+             "aheads"_a = nb::none(), "wanted"_a = nb::none(), "losses_at_iterate"_a.noconvert() = nb::none(),
              "threads"_a = 1 << 20)
         .def("outputs",
              [](Network<T>& self, const Data<T>& data, Vector1<const int64_t> order, Matrix<T> to) {
@@ -236,14 +238,15 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
                  nb::gil_scoped_release released;
                  self.outputs(examples, order.data(), int64_t(order.shape(0)), to.data());
              },
-             "data"_a, "order"_a, "to"_a)
+             "data"_a, "order"_a, "to"_a.noconvert())
         .def_prop_ro("steps", &Network<T>::steps)
         .def_prop_ro("threads", &Network<T>::threads)
         .def("timings", [](const Network<T>& self) {
             const Timings& t = self.timings();
             return std::map<std::string, double>{
                 {"load", t.load}, {"forward", t.forward}, {"loss", t.loss},
-                {"input_gradient", t.input_gradient}, {"update", t.update}, {"wait", t.wait}};
+                {"input_gradient", t.input_gradient}, {"update", t.update}, {"wait", t.wait},
+                {"longest_wait", t.longest_wait}};
         });
     module.def("map", &mapped<T>, "name"_a, "x"_a.noconvert(), "variant"_a);
 }

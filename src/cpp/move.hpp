@@ -35,7 +35,8 @@ GRADUS_INLINE Vector<T> whole_gradient(Vector<T> g, Vector<T> w, const Step<Vect
 template <class T, Regularization regularization>
 GRADUS_INLINE Vector<T> proximal(Vector<T> w, const Step<Vector<T>>& step) {
     if constexpr (regularization == Regularization::PROXIMAL) {
-        w = sign<T>(w) * larger<T>(absolute<T>(w) - step.threshold, Vector<T>{}) * step.scale;
+        const Vector<T> left = absolute<T>(w) - step.threshold, zero = {};
+        w = sign<T>(w) * (left < zero ? zero : left) * step.scale;  // NaN stays NaN
     }
     return w;
 }

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace gradus {
 namespace {
@@ -26,7 +27,7 @@ int threads_for(const Shape& shape, int64_t batch_size, int threads) {
     for (size_t l = 0; l + 1 < shape.widths.size(); ++l) {
         multiplications += 3.0 * double(shape.widths[l] * shape.widths[l + 1] * batch_size);
     }
-    return std::clamp(int(multiplications / WORTH_A_THREAD), 1, threads);
+    return int(std::clamp(multiplications / WORTH_A_THREAD, 1.0, double(threads)));
 }
 
 double now() {
@@ -56,11 +57,11 @@ T* Network<T>::room(int64_t numbers) {
 }
 
 template <class T>
-Side<T> Network<T>::side(int64_t features, bool with_one) {
+Side<T> Network<T>::side(int64_t features, bool with_one, int64_t examples) {
     const int64_t rows = features + with_one;
-    Side<T> made{room(panels(features) * PANEL * capacity_), room(rows * capacity_), rows};
+    Side<T> made{room(panels(features) * PANEL * examples), room(rows * examples), rows};
     if (with_one) {
-        for (int64_t at = 0; at < capacity_; at += PANEL) {
+        for (int64_t at = 0; at < examples; at += PANEL) {
             std::fill_n(made.by_example + at * rows + features * PANEL, PANEL, T(1));
         }
     }
@@ -78,8 +79,10 @@ Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method
       threads_(threads_for(shape_, batch_size, threads)),
       segment_(rounded_up(std::min(batch_size, SEGMENT), PANEL)),
       stride_(stride_for(segment_, threads_)),
-      capacity_(std::max(rounded_up(segment_, stride_), BLOCK * threads_)) {
+      capacity_(std::max(rounded_up(segment_, stride_),
+                         rounded_up(SEGMENT, stride_for(SEGMENT, threads_)))) {
     const size_t count = shape_.widths.size() - 1;
+    const int64_t learning = rounded_up(segment_, stride_);
     int64_t all_panels = 0;
     for (size_t l = 0; l < count; ++l) {
         Layer<T> layer{};
@@ -95,14 +98,14 @@ Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method
         for (int i = 0; i < remembered; ++i) layer.state[i] = room(layer.size());
         if (batch_size > segment_) layer.gradient = room(layer.size());
         layers_.push_back(layer);
-        sides_.push_back(side(layer.inputs, layer.has_bias));
-        deltas_.push_back(side(layer.outputs, false));
+        sides_.push_back(side(layer.inputs, layer.has_bias, capacity_));
+        deltas_.push_back(side(layer.outputs, false, learning));
         const bool argument = needs_argument(layer.activation);
         before_.push_back(argument ? room(layer.outputs * capacity_) : nullptr);
         all_panels += panels(layer.outputs);
     }
-    sides_.push_back(side(shape_.widths.back(), false));
-    numbers_ = room(shape_.widths.back() * capacity_);
+    sides_.push_back(side(shape_.widths.back(), false, capacity_));
+    numbers_ = room(shape_.widths.back() * learning);
     squares_.resize(size_t(all_panels));
 }
 
@@ -147,10 +150,11 @@ public:
          int64_t segment, int64_t stride)
         : n_(network), examples_(examples), batches_(batches), members_(members),
           segment_(segment), stride_(stride), barrier_(members),
-          terms_(size_t(std::min(batches.size, batches.examples))) {}
+          terms_(size_t(std::min(batches.size, batches.examples))), waited_(size_t(members)) {}
 
     int64_t take_steps() {
         together(members_, [this](int member) { Member{*this, member}.go(); });
+        n_.timings_.longest_wait += *std::max_element(waited_.begin(), waited_.end());
         return taken_;
     }
 
@@ -173,17 +177,21 @@ private:
         Work& work;
         const int member;
         Network& n = work.n_;
-        double since = 0;
+        double since = 0, waited = 0;
+        double mass = 0;  // of the losses of a batch
 
         Share share(int64_t whole, int64_t unit = 1) const {
             return Share(whole, member, work.members_, unit);
         }
 
         void meet() {
+            const double at = now();
             work.barrier_.wait();
+            waited += now() - at;
             clock(&Timings::wait);
         }
 
+        // What has passed was of this kind; the first member tells.
         void clock(Clock kind) {
             if (member != 0) return;
             const double at = now();
@@ -206,13 +214,19 @@ private:
 
         void go() {
             since = now();
+            take_steps();
+            work.waited_[size_t(member)] = waited;
+        }
+
+        void take_steps() {
             const Batches& batches = work.batches_;
             for (int64_t step = 0; step < batches.steps(); ++step) {
                 const int64_t begin = step * batches.size;
                 const int64_t count = std::min(batches.size, batches.examples - begin);
+                mass = work.mass(begin, count);
                 if (batches.wanted && batches.wanted[step]) {
                     each_part(begin, count, [&](const Part& part) { look(part); });
-                    if (member == 0) batches.losses_at_iterate[step] = work.mean(begin, count);
+                    if (member == 0) batches.losses_at_iterate[step] = work.mean(count, mass);
                     meet();
                 }
                 const double length = n.penalty_.norm > 0 && !n.penalty_.proximal ? norm(false) : 0;
@@ -230,6 +244,7 @@ private:
         }
 
         void give(T* to) {
+            since = now();
             const int64_t outputs = n.shape_.widths.back(), count = work.batches_.examples;
             each_part(0, count, [&](const Part& part) {
                 for (int64_t b = member; b < blocks(part); b += work.members_) {
@@ -298,7 +313,6 @@ private:
             } else {
                 for (int64_t i = 0; i < count; ++i) classes[i] = work.examples_.classes[order[i]];
             }
-            const double mass = work.mass(part.begin, part.count);
             const Targets targets{n.risk_.loss, n.shape_.log_softmax, outputs, n.risk_.ignored,
                                   n.risk_.smoothing, mass == 0 ? 0 : 1 / mass};
             const Side<T> delta = at(n.deltas_.back(), outputs, block);
@@ -372,7 +386,7 @@ private:
         // Look whether the batch has a finite loss, once all of it is known.
         void judge(const Part& part, int64_t step) {
             if (member != 0 || !part.last) return;
-            const double mean = work.mean(part.begin, part.count);
+            const double mean = work.mean(part.count, mass);
             work.batches_.losses[step] = mean;
             work.stopped_ = !std::isfinite(mean);
         }
@@ -478,8 +492,7 @@ private:
         return sum;
     }
 
-    double mean(int64_t begin, int64_t count) const {
-        const double divisor = mass(begin, count);
+    double mean(int64_t count, double divisor) const {
         double sum = 0;
         for (int64_t i = 0; i < count; ++i) sum += terms_[size_t(i)];
         return divisor == 0 ? 0 : sum / divisor;
@@ -492,6 +505,7 @@ private:
     const int64_t segment_, stride_;
     Barrier barrier_;
     std::vector<double> terms_;  // the loss of every example of the batch
+    std::vector<double> waited_;  // seconds, by member
     int64_t taken_ = 0;
     bool stopped_ = false;  // written before a meeting, read after it
 };
@@ -509,7 +523,7 @@ void Network<T>::outputs(const Examples<T>& examples, const int64_t* order, int6
     Batches all{};
     all.order = order;
     all.examples = all.size = count;
-    Work(*this, examples, all, threads_, capacity_, std::min(capacity_, BLOCK)).outputs(to);
+    Work(*this, examples, all, threads_, SEGMENT, stride_for(SEGMENT, threads_)).outputs(to);
 }
 
 template class Network<float>;

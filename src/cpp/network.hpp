@@ -54,6 +54,7 @@ struct Batches {
 // Seconds that the first thread spent in each kind of work.
 struct Timings {
     double load = 0, forward = 0, loss = 0, input_gradient = 0, update = 0, wait = 0;
+    double longest_wait = 0;  // of any thread
 };
 
 template <class T>
@@ -88,7 +89,7 @@ private:
     class Work;
 
     T* room(int64_t numbers);
-    Side<T> side(int64_t features, bool with_one);
+    Side<T> side(int64_t features, bool with_one, int64_t examples);
 
     const Kernels<T>& kernels_;
     const Shape shape_;
@@ -98,7 +99,7 @@ private:
     const int threads_;
     const int64_t segment_;   // examples of a batch that are in memory at once
     const int64_t stride_;    // examples of a block of them
-    const int64_t capacity_;  // examples that there is room for
+    const int64_t capacity_;  // examples that forward has room for
     std::vector<std::unique_ptr<void, Free>> memory_;
     std::vector<Layer<T>> layers_;
     std::vector<Side<T>> sides_;   // what enters every layer, and what leaves the last

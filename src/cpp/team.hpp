@@ -6,7 +6,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <exception>
 #include <thread>
 #include <vector>
 
@@ -66,16 +65,34 @@ struct Share {
     }
 };
 
-// Let every member do the work, the caller as number 0.
+// Let every member do the work, the caller as number 0. Nobody begins before all are there: where
+// the system refuses a thread, those that have come leave, and what it says is thrown.
 template <class Work>
 void together(int members, const Work& work) {
+    enum { WAIT, WORK, LEAVE };
+    std::atomic<int> word{WAIT};
     std::vector<std::thread> others;
-    others.reserve(members - 1);
-    for (int member = 1; member < members; ++member) {
-        others.emplace_back([&work, member] { work(member); });
+    others.reserve(size_t(members - 1));
+    const auto give = [&](int given) {
+        word.store(given, std::memory_order_release);
+        if (given == WORK) work(0);
+        for (std::thread& other : others) other.join();
+    };
+    try {
+        for (int member = 1; member < members; ++member) {
+            others.emplace_back([&work, &word, member] {
+                int heard;
+                while ((heard = word.load(std::memory_order_acquire)) == WAIT) {
+                    std::this_thread::yield();
+                }
+                if (heard == WORK) work(member);
+            });
+        }
+    } catch (...) {
+        give(LEAVE);
+        throw;
     }
-    work(0);
-    for (std::thread& other : others) other.join();
+    give(WORK);
 }
 
 }  // namespace gradus

@@ -83,6 +83,8 @@ def network_of(model: nn.Module) -> Network:
             if any(layer is other for other in linears):
                 raise Obstacle(f"{told}, which stands in the model twice")
             _require_plain(layer, told)
+            if min(layer.in_features, layer.out_features) < 1:
+                raise Obstacle(f"{told} of width 0")
             linears.append(layer)
             activations.append("identity")
         elif type(layer) is nn.LogSoftmax and layer.dim in (1, -1) and linears:

@@ -155,7 +155,8 @@ class _Execution:
         self.network.run(
             self.data, batches, self.size, rates, seen, threads=self.calls.threads, **given
         )
-        self.calls.took(time.perf_counter() - started, steps, self.network.timings()["wait"])
+        waited = self.network.timings()["longest_wait"]
+        self.calls.took(time.perf_counter() - started, steps, waited)
         self._note()
         taken = self.journal.outcome.step - step
         if taken < steps:
@@ -183,12 +184,14 @@ class _Execution:
 
     def _judge(self) -> tuple[float, float | None]:
         """The loss and the accuracy on the test data, by outputs of the kernels."""
-        examples = torch.arange(len(self.test)).numpy()
-        outputs = torch.empty(len(self.test), self.dense.widths[-1], dtype=self.job.dtype)
+        return judge(self._outputs, self.job.loss, self.test)
+
+    def _outputs(self, at: slice) -> Tensor:
+        """What the model gives for these test examples."""
+        outputs = torch.empty(at.stop - at.start, self.dense.widths[-1], dtype=self.job.dtype)
+        examples = np.arange(at.start, at.stop)
         self.network.outputs(self.test_data, examples, outputs.numpy())
-        if self.dense.log_softmax:
-            outputs = outputs.log_softmax(dim=1)
-        return judge(outputs.__getitem__, self.job.loss, self.test)
+        return outputs.log_softmax(dim=1) if self.dense.log_softmax else outputs
 
     def _assign(self) -> None:
         """Bring the model to where the network stands."""
@@ -220,7 +223,8 @@ class _Calls:
 
     Threads that share every layer wait for the slowest of them. Where another process has one of
     their processors, that is most of the time, and one thread alone is faster: it then takes the
-    next calls, until the others are tried again. The result is the same to the bit.
+    next calls, until the others are tried again. The result is the same to the bit. Short calls,
+    in which threads have hardly started, say nothing of it.
     """
 
     def __init__(self, threads: int) -> None:
@@ -233,11 +237,11 @@ class _Calls:
         return self._steps
 
     def took(self, seconds: float, steps: int, waited: float) -> None:
-        """A call took so long; all calls together have waited for so long."""
+        """A call took so long; in all calls together a thread has waited for so long."""
         fitting = math.floor(CALL_SECONDS * steps / max(seconds, 1e-9))
         self._steps = max(1, min(fitting, 8 * self._steps))
         waiting, self._waited = waited - self._waited, waited
-        if self.threads > 1 and waiting > seconds / 2:
+        if self.threads > 1 and waiting > seconds / 2 and seconds > CALL_SECONDS / 4:
             self.threads, self._alone = 1, CALLS_ALONE
         elif self.threads < self._all:
             self._alone -= 1
