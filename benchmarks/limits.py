@@ -6,7 +6,6 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -44,9 +43,8 @@ def stream(size: int, threads: int) -> float:
         size: bytes of the three arrays together.
         threads: that share the arrays.
     """
-    core: Any = kernels.core()
-    if hasattr(core, "stream"):
-        return max(float(core.stream(size, threads)) for _ in range(TRIALS))
+    if (core := kernels.core()) is not None:
+        return max(float(core.stream(kernels.variant(), size, threads)) for _ in range(TRIALS))
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     a, b, c = (torch.rand(size // 12) for _ in range(3))

@@ -50,12 +50,15 @@ SMOKE = 2048
 
 TIMES_FASTER = {"memory": {16: 3.5}, "jax": {16: 2.0, 64: 1.3}}
 """How many times as fast as a peer native is to be, by batch size; never slower than any."""
-WHOLE_TIMES_FASTER = {"plain": {16: 10.0}, **TIMES_FASTER}
+WHOLE_TIMES_FASTER = {"plain": {16: 10.0}, "memory": TIMES_FASTER["memory"]}
+"""Of whole processes; those that compile try several forms first, and are not judged by them."""
 EAGER_WITHIN = 1.1
 """How many times as long as ``memory`` eager may take."""
 SGEMM_SHARE = {64: 0.75}
-AGREE_WITHIN = 1e-2
-"""How far test losses may part, relatively, from the first of CONFORMING."""
+AGREE_WITHIN = {"sgd": 1e-5, "adam": 3e-2}
+"""How far test losses may part, relatively, from the first of CONFORMING: less than any training
+moves them, which of sgd at batch 4096 is 2e-3. The first steps of adam divide by gradients near 0:
+there rounding grows."""
 CONFORMING = ("plain", "memory", *CONTENDERS)
 
 PEAK_MB = 700.0
@@ -187,7 +190,8 @@ def table(comparison: Comparison) -> list[list[str]]:
             if contender != base and base in by:
                 cell += f", {_told(_ratios(by[contender], by[base], _epoch))}"
             cells.append(cell)
-        rows.append([*cells, _compiling(by), *_rates(comparison, row, by), _losses(by)])
+        rows.append([*cells, _compiling(by), *_rates(comparison, row, by)])
+        rows[-1].append(_losses(row.method, by))
         rows[-1].append(_judged(comparison, row, by))
     return rows
 
@@ -229,7 +233,8 @@ def whole_table(comparison: Comparison, help_seconds: Sequence[float]) -> list[l
             [*_medians("compiling, s", by, contenders, lambda m: m.compile, 1), "", ""],
             [
                 *_medians(tested, by, contenders, lambda m: m.test_loss, 5),
-                f"within {AGREE_WITHIN:g}", _losses(by),
+                f"within {AGREE_WITHIN[row.method]:g}",
+                _losses(row.method, by),
             ],
         ]  # fmt: skip
         rows += [[row.method, str(row.batch_size), *line] for line in lines]
@@ -313,7 +318,7 @@ def _flops(one: Measurement) -> float:
     return flops_per_sample() * one.samples / one.train
 
 
-def _losses(by: Mapping[str, Sequence[Measurement]]) -> str:
+def _losses(method: str, by: Mapping[str, Sequence[Measurement]]) -> str:
     """The test loss of the first that the others are to agree with, and how far they part."""
     losses = {contender: [m.test_loss for m in found] for contender, found in by.items()}
     first = next((contender for contender in CONFORMING if contender in losses), None)
@@ -328,7 +333,7 @@ def _losses(by: Mapping[str, Sequence[Measurement]]) -> str:
     parted = [
         f"{contender} {losses[contender][0]:.5f}"
         for contender, gap in apart.items()
-        if not gap <= AGREE_WITHIN
+        if not gap <= AGREE_WITHIN[method]
     ]
     return f"{told}; DIFFERENT: {', '.join(parted)}" if parted else told
 
@@ -339,6 +344,8 @@ def _judged(comparison: Comparison, row: Row, by: Mapping[str, Sequence[Measurem
     for what, margins in _margins(comparison, row, by):
         judged.append((what, _verdict(margins)))
     missed = [f"{what} {verdict}" for what, verdict in judged if verdict != "reached"]
+    if "DIFFERENT" in _losses(row.method, by):
+        missed.append("the same job MISSED")
     return "; ".join(missed) if missed else "reached" if judged else ""
 
 

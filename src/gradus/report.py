@@ -121,6 +121,8 @@ def close(run: Run) -> None:
     pace = "" if math.isnan(speed) else f", {speed:,.0f} samples/s"
     seconds = _duration(summary["timings"]["train_seconds"])
     figures["steps"] = f"{summary['steps']:,} in {seconds} ({summary['engine']}{pace})"
+    if summary["not_native"] is not None:
+        figures["why eager"] = summary["not_native"]
     figures["record"] = str(run.folder)
     figures["curve"] = str(run.folder and run.folder / "loss.png")
     for name, figure in figures.items():

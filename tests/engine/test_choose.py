@@ -304,6 +304,11 @@ class TwiceProximal(Proximal):
     pass
 
 
+class Twofold(gradus.CrossEntropyLoss):
+    def forward(self, input, target):  # noqa: A002
+        return 2 * super().forward(input, target)
+
+
 class HalfL1(L1):
     def gradient(self, w):
         return super().gradient(w) * 0.5
@@ -342,6 +347,7 @@ REFUSED = {
         "Adam with beta2 a tensor",
     ),
     "strength a tensor": ({"penalty": L2(torch.tensor(0.1))}, "L2 with strength a tensor"),
+    "subclass of a loss": ({"loss": Twofold()}, "the loss Twofold"),
     "subclass of a penalty": ({"penalty": HalfL1(0.1)}, "the penalty HalfL1"),
     "no penalty": ({"method": ProximalGradient(0.1)}, "ProximalGradient without a penalty"),
     "no penalty inside": ({"method": Proximal(SGD(0.1))}, "Proximal without a penalty"),

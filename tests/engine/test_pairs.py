@@ -22,11 +22,19 @@ from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
 from gradus.engine import dense, eager, native
 from gradus.engine.job import Job
+from gradus.engine.walk import Pure
 from gradus.risk.penalties import L1, L2, ElasticNet, SquaredL2
 
 pytestmark = pytest.mark.skipif(kernels.core() is None, reason=str(kernels.absence()))
 
 STEPS = 200
+
+
+@pytest.fixture(autouse=True)
+def _pure(monkeypatch):
+    """The eager engine by the pure equations, whose updates are not those of the kernels."""
+    monkeypatch.setattr(eager, "walk_of", Pure)
+
 
 ACTIVATIONS = {
     "identity": nn.Identity,

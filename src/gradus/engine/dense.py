@@ -38,6 +38,16 @@ METHODS = (*KNOWN, methods.Proximal)
 # What derives from these may compute something else, and is left to the eager engine.
 
 
+LOSSES = (
+    losses.CrossEntropyLoss,
+    losses.NLLLoss,
+    losses.MSELoss,
+    losses.L1Loss,
+    losses.KLDivLoss,
+)
+"""The losses that the kernels know; a subclass of one may compute something else."""
+
+
 class Loss(NamedTuple):
     """A loss, as the kernels call it."""
 
@@ -83,7 +93,7 @@ def network_of(model: nn.Module) -> Network:
             if any(layer is other for other in linears):
                 raise Obstacle(f"{told}, which stands in the model twice")
             _require_plain(layer, told)
-            if min(layer.in_features, layer.out_features) < 1:
+            if 0 in layer.weight.shape:
                 raise Obstacle(f"{told} of width 0")
             linears.append(layer)
             activations.append("identity")
@@ -164,7 +174,7 @@ def loss_of(loss: losses.Loss, data: Dataset, outputs: int) -> Loss:
         Obstacle: they do not know it.
     """
     name = type(loss).__name__
-    if not isinstance(loss, losses.Loss):
+    if type(loss) not in LOSSES:
         raise Obstacle(f"the loss {name}")
     if _is_changed(loss):
         raise Obstacle(f"hooks (on {name})")
@@ -197,9 +207,7 @@ def loss_of(loss: losses.Loss, data: Dataset, outputs: int) -> Loss:
         raise Obstacle(f"{name} on targets of shape {list(y.shape)}, for {outputs} outputs")
     if isinstance(loss, losses.KLDivLoss):
         return Loss("kl-log" if loss.log_target else "kl", mass)
-    if isinstance(loss, losses.MSELoss | losses.L1Loss):
-        return Loss("mse" if isinstance(loss, losses.MSELoss) else "l1", mass)
-    raise Obstacle(name)
+    return Loss("mse" if isinstance(loss, losses.MSELoss) else "l1", mass)
 
 
 def aheads_of(method: Method) -> Iterator[float]:

@@ -51,7 +51,7 @@ def variant() -> str:
     if found is None:
         raise InputError(reason)
     possible = runnable()
-    forced = os.environ.get(VARIABLE)
+    forced = os.environ.get(VARIABLE, "").strip().lower()
     if not forced:
         return possible[0]
     if forced in possible:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from gradus import kernels
 from gradus._version import __version__
 from gradus.data.dataset import Split
 from gradus.data.load import load
@@ -99,6 +100,7 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
         job = _job(spec, split)
+        variant = None if kernels.core() is None else kernels.variant()
         engine, why = choose.chosen(spec.engine, job)
         if folder is not None:
             _check_writable(folder)
@@ -107,7 +109,7 @@ def train(
         with OneInterrupt() as interrupts:
             outcome = _execute(spec, engine, job, report)
             interrupts.close()
-            executed = {"engine": engine, "not_native": why}
+            executed = {"engine": engine, "not_native": why, "kernels": variant}
             run = _record(spec, split, job, outcome, executed, folder, loaded - began, started)
             if folder is not None:
                 run.save(folder)
