@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 namespace gradus {
 namespace {
@@ -21,6 +23,20 @@ Parallel team_of_torch() {
     static const Parallel found =
         reinterpret_cast<Parallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
     return found;
+}
+
+// Whether parameters share memory: which of them moves first then matters.
+template <class T>
+bool overlap(const std::vector<Flat<T>>& list) {
+    std::vector<std::pair<const T*, int64_t>> parts;
+    for (const Flat<T>& flat : list) {
+        if (flat.size) parts.emplace_back(flat.w, flat.size);
+    }
+    std::sort(parts.begin(), parts.end());
+    for (size_t i = 1; i < parts.size(); ++i) {
+        if (parts[i - 1].first + parts[i - 1].second > parts[i].first) return true;
+    }
+    return false;
 }
 
 template <class T>
@@ -79,7 +95,7 @@ void move_flat(const Kernels<T>& kernels, Rule rule, Regularization regularizati
     int64_t total = 0;
     for (const Flat<T>& flat : list) total += flat.size;
     const int shares = int(std::min<int64_t>(threads, total / WORTH_A_THREAD));
-    const Parallel parallel = shares > 1 ? team_of_torch() : nullptr;
+    const Parallel parallel = shares > 1 && !overlap(list) ? team_of_torch() : nullptr;
     Work<T> work{kernels, rule, regularization, list, total, parallel ? shares : 1};
     if (parallel) {
         parallel(&Work<T>::member, &work, unsigned(shares), 0);

@@ -26,10 +26,11 @@ public:
         if (found->major == 1) read_ = found->read;
     }
 
-    // Whether it tells; what it says of sizes and strides belongs to the tensor.
+    // Whether it tells; what it says of sizes and strides belongs to the tensor. Torch has zeros
+    // that lie nowhere.
     bool operator()(PyObject* tensor, nb::dlpack::dltensor& told) const {
         if (!read_ || !known(tensor)) return false;
-        if (read_(tensor, &told) == 0) return true;
+        if (read_(tensor, &told) == 0) return told.data != nullptr || is_empty(told);
         PyErr_Clear();
         return false;
     }
@@ -41,6 +42,13 @@ private:
         void* functions[3];  // that make and take tensors
         int (*read)(void*, nb::dlpack::dltensor*);
     };
+
+    static bool is_empty(const nb::dlpack::dltensor& tensor) {
+        for (int i = 0; i < tensor.ndim; ++i) {
+            if (tensor.shape[i] == 0) return true;
+        }
+        return false;
+    }
 
     bool known(PyObject* tensor) const {
         for (const nb::object& type : types_) {

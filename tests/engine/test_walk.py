@@ -168,6 +168,44 @@ def test_a_gradient_that_lies_otherwise_is_copied(method):
     close(ours / theirs.abs().max(), theirs / theirs.abs().max(), torch.float64)
 
 
+class Itself(torch.autograd.Function):
+    """Half the sum of squares, whose gradient is handed out as w itself."""
+
+    @staticmethod
+    def forward(ctx, w):
+        ctx.save_for_backward(w)
+        return (w * w).sum() / 2
+
+    @staticmethod
+    def backward(ctx, _):
+        return ctx.saved_tensors[0]
+
+
+def lazily_negated(w):
+    two = torch.full_like(w, 2)
+    return (torch.complex(two, w).conj() * torch.complex(w.detach(), two)).real.sum()
+
+
+@pytest.mark.parametrize("value", [Itself.apply, lazily_negated, lambda w: (-1j * w).imag.sum()])
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_a_gradient_that_is_not_written_out_counts_by_its_value(method, value):
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            return x.flatten(1)[:, :1] + value(self.w)
+
+    data = Dataset(torch.ones(N, 1, 4, 4), torch.zeros(N, 1))
+    loss = lambda output, y: output.mean()  # noqa: E731
+    given = job(model=Model(), loss=loss, train=data, test=data, method=method, epochs=1)
+    other = dataclasses.replace(given, model=copy.deepcopy(given.model))
+    eager.execute(given)
+    pure(other)
+    close(given.model.w.detach(), other.model.w.detach(), torch.float64)
+
+
 class Own(methods.SGD):
     """Another equation under the fields of SGD."""
 

@@ -125,6 +125,8 @@ UNTAKEN = {
     "expanded": lambda w: w[:1].expand(4, 4),
     "other shape": lambda w: w[:2],
     "elsewhere": lambda w: w.to("meta"),
+    "negated": lambda w: w._neg_view(),
+    "nowhere": lambda w: torch._efficientzerotensor(w.shape),
     "of another type": lambda w: w.as_subclass(type("Own", (torch.Tensor,), {})),
 }
 
@@ -211,3 +213,42 @@ def test_a_form_chosen_later_is_heeded(taken):
         optimizer.param_groups[0].update({"foreach": None, "fused": None} | {form: True})
         walk(optimizer, params, steps=1)
         assert taken == [True] * steps
+
+
+@pytest.mark.parametrize("size", [1, 4])
+@pytest.mark.parametrize("kind", [torch.Tensor._neg_view, None], ids=["negated", "nowhere"])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_gradients_that_are_not_written_out_move_as_their_values(name, kind, size):
+    ours, loop = (parameters(torch.float32, [(size,)]) for _ in range(2))
+    for params, form in ((ours, {"fused": True}), (loop, {"foreach": False})):
+        optimizer = made(name, params, **form)
+        zeros = torch._efficientzerotensor(size)
+        params[0].grad = zeros if kind is None else kind(torch.ones(size))
+        optimizer.step()
+    tolerance = ULPS * torch.finfo(torch.float32).eps
+    torch.testing.assert_close(ours, loop, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("variant", kernels.runnable())
+def test_a_variant_that_is_chosen_later_is_followed(variant, monkeypatch):
+    monkeypatch.setenv(kernels.VARIABLE, variant)
+    chosen = mover_of(methods.SGD(0.1))
+    monkeypatch.delenv(kernels.VARIABLE)
+    assert (mover_of(methods.SGD(0.1)) is chosen) == (variant == kernels.variant())
+
+
+def test_parameters_that_share_memory_move_the_same_with_any_number_of_threads():
+    threads, ends = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            whole = torch.linspace(-1, 1, 300_000)
+            params = [nn.Parameter(whole[:200_000]), nn.Parameter(whole[100_000:])]
+            optimizer = made("SGD-momentum", params, fused=True)
+            for p in params:
+                p.grad = torch.linspace(0, 1, 200_000)
+            optimizer.step()
+            ends.append(whole)
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*ends)

@@ -78,6 +78,7 @@ class InPlace(Walk):
         ]
         self.w = Tensors(self.remembered[0]) if "iterate" in mover.remembered else w
         self.gradient = w
+        self.written = {value.untyped_storage()._cdata for value in w.values}
 
     def look(self, batch: Batch) -> None:
         """The gradient at the query."""
@@ -85,7 +86,12 @@ class InPlace(Walk):
 
     def take(self, step: int) -> None:
         """Move w by the gradient."""
-        values, gradients = list(self.query.values), list(self.gradient.values)
+        values = list(self.query.values)
+        # A function of the model's own may hand out a parameter as a gradient.
+        gradients = [
+            g.clone() if g.untyped_storage()._cdata in self.written else g
+            for g in self.gradient.values
+        ]
         rate = float(learning_rate(self.method.lr, step))
         ahead = getattr(self.method, "beta", 0.0)
         columns = [values, gradients, *self.remembered]
@@ -93,7 +99,8 @@ class InPlace(Walk):
             columns[1] = [
                 torch.empty_like(w).copy_(g) for w, g in zip(values, gradients, strict=True)
             ]
-            self.mover.move(columns, rate, ahead=ahead, step=step)
+            moved = self.mover.move(columns, rate, ahead=ahead, step=step)
+            assert moved, "the kernels take copies that lie as w does"
 
     @contextmanager
     def under_way(self) -> Iterator[None]:

@@ -13,15 +13,6 @@ from gradus.methods.method import FirstOrder
 from gradus.optim.moving import Mover
 from gradus.optim.together import Together
 
-OURS: tuple[type[FirstOrder], ...] = (
-    methods.SGD,
-    methods.Adam,
-    methods.AdamW,
-    methods.Polyak,
-    methods.Nesterov,
-)
-"""The methods that the C++ kernels know."""
-
 
 def moved(mover: Mover, method: Any, lists: Together, *, maximize: bool) -> bool:
     """Whether the C++ kernels took the step: else nothing has changed."""
@@ -52,6 +43,17 @@ Scaling = dict[str, Tensor | None]
 """``grad_scale`` and ``found_inf`` of torch's GradScaler, or None."""
 
 
+def _aligned(lists: Together, dtype: torch.dtype) -> dict[str, list[Tensor]]:
+    """The vectors as torch's kernels take them: no lazy negatives, no zeros that lie nowhere."""
+    return {name: list(map(_as_written, column)) for name, column in lists.aligned(dtype).items()}
+
+
+def _as_written(tensor: Tensor) -> Tensor:
+    if tensor._is_zerotensor():
+        return torch.empty_like(tensor).copy_(tensor)
+    return tensor.resolve_neg()
+
+
 def _sgd(method: Any, lists: Together, scaling: Scaling) -> None:
     w = lists.vectors["w"][0]
     is_first_step = bool(method.momentum) and "buffer" not in lists.vectors
@@ -63,7 +65,7 @@ def _sgd(method: Any, lists: Together, scaling: Scaling) -> None:
     # On the CPU the kernel of torch 2.13 passes over float16 and bfloat16 numbers that fill a
     # vector register (pytorch issue 191763).
     is_low = w.device.type == "cpu" and w.dtype in (torch.float16, torch.bfloat16)
-    vectors = lists.aligned(torch.float32 if is_low else w.dtype)
+    vectors = _aligned(lists, torch.float32 if is_low else w.dtype)
     torch._fused_sgd_(
         vectors["w"],
         vectors["gradient"],
@@ -83,7 +85,7 @@ def _sgd(method: Any, lists: Together, scaling: Scaling) -> None:
 def _adam(method: Any, lists: Together, scaling: Scaling) -> None:
     kernel = torch._fused_adamw_ if isinstance(method, methods.AdamW) else torch._fused_adam_
     beta1, beta2 = method.betas
-    vectors = lists.aligned(lists.vectors["w"][0].dtype)
+    vectors = _aligned(lists, lists.vectors["w"][0].dtype)
     kernel(
         vectors["w"],
         vectors["gradient"],
@@ -104,7 +106,7 @@ def _adam(method: Any, lists: Together, scaling: Scaling) -> None:
 
 
 def _adagrad(method: Any, lists: Together, scaling: Scaling) -> None:
-    vectors = lists.aligned(lists.vectors["w"][0].dtype)
+    vectors = _aligned(lists, lists.vectors["w"][0].dtype)
     torch._fused_adagrad_(
         vectors["w"],
         vectors["gradient"],

@@ -27,12 +27,10 @@ REMEMBERED = {
 class Mover:
     """The kernels of one rule with its numbers, but for the learning rate."""
 
-    def __init__(self, core: Any, rule: dict[str, Any]) -> None:
+    def __init__(self, core: Any, variant: str, rule: dict[str, Any]) -> None:
         types = [Tensor, nn.Parameter]  # what derives from them may keep its numbers elsewhere
         exchange = Tensor.__dlpack_c_exchange_api__
-        self._core = core.Mover(
-            kernels.variant(), core.Method(**rule), core.Penalty(), exchange, types
-        )
+        self._core = core.Mover(variant, core.Method(**rule), core.Penalty(), exchange, types)
         self.remembered: tuple[str, ...] = REMEMBERED[rule["rule"]]
 
     def move(
@@ -57,6 +55,9 @@ class Mover:
             step: how many steps were taken before.
             steps: the same for every parameter, as tensors that then count one step more.
         """
+        # DLPack does not tell that numbers stand for their negatives.
+        if any(map(Tensor.is_neg, columns[0])) or any(map(Tensor.is_neg, columns[1])):
+            return False
         threads = torch.get_num_threads()
         if not self._core.move(rate, ahead, step, threads, columns, steps):
             return False
@@ -73,9 +74,9 @@ def mover_of(method: Method) -> Mover | None:
         rule = method_of(method)
     except Obstacle:
         return None
-    return _mover(core, tuple(rule.items()))
+    return _mover(core, kernels.variant(), tuple(rule.items()))
 
 
 @lru_cache
-def _mover(core: Any, rule: tuple[tuple[str, Any], ...]) -> Mover:
-    return Mover(core, dict(rule))
+def _mover(core: Any, variant: str, rule: tuple[tuple[str, Any], ...]) -> Mover:
+    return Mover(core, variant, dict(rule))

@@ -18,7 +18,9 @@ and ``capturable`` say how a step is carried out:
     and Adagrad, and otherwise, on the CPU, by the pieces of ``foreach``: other dtypes and devices,
     tensors with gaps or in another order in memory than their gradients, gradients that a
     GradScaler has scaled; and everything where the kernels are absent
-    (:func:`gradus.kernels.absence` says why) or torch is older than 2.10.
+    (:func:`gradus.kernels.absence` says why) or torch is older than 2.10. One parameter that is
+    not taken sends its whole list there. With ``maximize`` or weight decay an entry that is
+    infinite may become NaN (0 times infinity).
 ``differentiable``
     Automatic differentiation sees the step, options given as tensors included.
 ``capturable``

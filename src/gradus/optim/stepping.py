@@ -17,7 +17,7 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 from gradus.methods.hyperparameters import is_set
 from gradus.methods.method import FirstOrder
 from gradus.methods.schedules import Schedule
-from gradus.optim.kernels import KERNELS, OURS, Scaling, moved
+from gradus.optim.kernels import KERNELS, Scaling, moved
 from gradus.optim.moving import Mover, mover_of
 from gradus.optim.program import Program, Symbol
 from gradus.optim.together import Together, gather, of_kind, real
@@ -252,7 +252,7 @@ class MethodOptimizer(Optimizer):
 
     def _mover(self, group: Mapping[str, Any], method: FirstOrder) -> Mover | None:
         """The C++ kernels for a group."""
-        return mover_of(method) if group["fused"] and self.method in OURS else None
+        return mover_of(method) if group["fused"] else None
 
     def _kind(self, group: Mapping[str, Any]) -> type[FirstOrder]:
         """The equation that a group follows."""
