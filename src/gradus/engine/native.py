@@ -1,4 +1,4 @@
-"""The engine that runs dense networks in C++: the history of the eager engine, many times faster.
+"""The engine that runs dense networks in C++: the history of the eager engine, sooner.
 
 The kernels take all steps of a call by themselves; Python chooses the batches, looks at the losses
 every tenth of a second, and keeps the record.
