@@ -620,4 +620,4 @@ def test_losses_are_abstract_or_final():
         Loss(None, None, "mean")
     for ours in FINAL:
         assert ours.__final__
-        assert not ours.__subclasses__()
+        assert not [c for c in ours.__subclasses__() if c.__module__.startswith("gradus.")]
