@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -242,7 +243,7 @@ def test_on_a_terminal_the_progress_is_one_live_line(tmp_path, options):
     text = shown.decode()
     assert "samples/s" in text
     assert "left" in text
-    assert text.count("epoch 1") > 3
+    assert len(re.findall(r"epoch \d+/", text)) > 3
     assert "test accuracy" in text
 
 
