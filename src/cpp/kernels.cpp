@@ -4,6 +4,7 @@
 #include "functions.hpp"
 #include "move.hpp"
 #include "product.hpp"
+#include "transpose.hpp"
 #include "vector.hpp"
 
 namespace gradus::GRADUS_VARIANT {
@@ -55,7 +56,7 @@ void turn(const Side<T>& side, int64_t features, int64_t count, int64_t stride, 
     for (int64_t panel = first; panel < last; ++panel) {
         const int columns = int(least(PANEL, features - panel * PANEL));
         for (int64_t example = 0; example < count; example += PANEL) {
-            transpose<T>(side.by_feature + (panel * stride + example) * PANEL,
+            transpose<T>(side.by_feature + (panel * stride + example) * PANEL, PANEL,
                          side.by_example + (example * side.rows + panel * PANEL * PANEL), columns);
         }
     }
@@ -117,29 +118,31 @@ void activate(Activation activation, int64_t count, T* at) {
 template <class T>
 void forward(const Layer<T>& layer, const T* weights, const Side<T>& in, int64_t count,
              int64_t stride, int64_t first, int64_t last, const Side<T>& out, T* pre) {
-    for (int64_t panel = first; panel < last; ++panel) {
-        const T* w = weights + panel * layer.rows() * PANEL;
-        T* z = out.by_feature + panel * stride * PANEL;
+    const int64_t rows = layer.rows() * PANEL, outs = stride * PANEL;  // from a panel to the next
+    by_panels<T>(first, last, [&](int64_t panel, auto side_by_side) GRADUS_INLINE_LAMBDA {
+        constexpr int P = decltype(side_by_side)::NUMBER;
+        const T* w = weights + panel * rows;
+        T* z = out.by_feature + panel * outs;
         for (int64_t from = 0; from < layer.inputs; from += RUN) {
             const int64_t length = least(RUN, layer.inputs - from);
             const T* a = in.by_feature + from * stride;
-            tiles<T>(0, count, [&](int64_t example, auto& tile) GRADUS_INLINE_LAMBDA {
+            tiles<T, P>(0, count, [&](int64_t example, auto& tile) GRADUS_INLINE_LAMBDA {
                 if (from > 0) {
-                    tile.take(z + example * PANEL);
+                    tile.take(z + example * PANEL, outs);
                 } else if (layer.has_bias) {
-                    tile.repeat(w + layer.inputs * PANEL);
+                    tile.repeat(w + layer.inputs * PANEL, rows);
                 } else {
                     tile.clear();
                 }
-                tile.add_product(a + example * PANEL, stride * PANEL, w + from * PANEL, length);
-                tile.put(z + example * PANEL);
+                tile.add_product(a + example * PANEL, stride * PANEL, w + from * PANEL, rows,
+                                 length);
+                tile.put(z + example * PANEL, outs);
             });
         }
-        if (pre) {
-            turn<T>({out.by_feature, pre, layer.outputs}, layer.outputs, count, stride, panel,
-                    panel + 1);
-        }
-        activate<T>(layer.activation, count * PANEL, z);
+    });
+    if (pre) turn<T>({out.by_feature, pre, layer.outputs}, layer.outputs, count, stride, first, last);
+    for (int64_t panel = first; panel < last; ++panel) {
+        activate<T>(layer.activation, count * PANEL, out.by_feature + panel * outs);
     }
     turn<T>(out, layer.outputs, count, stride, first, last);
 }
@@ -255,9 +258,8 @@ void loss(const Targets& targets, const Side<T>& out, const int64_t* classes, co
     for (int64_t panel = 0; panel < panels(outputs); ++panel) {
         const int64_t rows = least(PANEL, outputs - panel * PANEL);
         for (int64_t example = 0; example < count; example += PANEL) {
-            transpose_rows<T>(delta->by_example + example * delta->rows + panel * PANEL * PANEL,
-                              int(rows),
-                              delta->by_feature + (panel * stride + example) * PANEL);
+            transpose<T>(delta->by_example + example * delta->rows + panel * PANEL * PANEL, int(rows),
+                         delta->by_feature + (panel * stride + example) * PANEL, PANEL);
         }
     }
 }
@@ -265,30 +267,46 @@ void loss(const Targets& targets, const Side<T>& out, const int64_t* classes, co
 // Gradients
 
 template <class T>
-void input_gradient(const Layer<T>& layer, const Side<T>& delta, int64_t count, int64_t stride,
-                    Activation before, const T* at, int64_t at_rows, int64_t first, int64_t last,
-                    const Side<T>& to) {
-    const int64_t begin = first * PANEL, end = least(last * PANEL, layer.inputs);
-    tiles<T>(begin, end, [&](int64_t row, auto& tile) GRADUS_INLINE_LAMBDA {
-        for (int64_t example = 0; example < count; example += PANEL) {
-            tile.clear();
-            tile.add_product(layer.weights + row * PANEL, layer.rows() * PANEL,
-                             delta.by_example + example * delta.rows, layer.outputs);
-            tile.put(to.by_example + example * to.rows + row * PANEL);
-        }
-    });
+void input_gradient(const Layer<T>& layer, const Side<T>& delta, int64_t count, int64_t first,
+                    int64_t last, int64_t from, int64_t to, T* sums, int64_t apart) {
+    const int64_t end = least(last * PANEL, layer.inputs);
+    const int64_t in = PANEL * layer.inputs, out = PANEL * delta.rows;  // from 16 examples to more
+    for (int64_t group = from; group < to; ++group) {
+        const int64_t begin = group * GROUP, length = least(GROUP, layer.outputs - begin);
+        const T* w = layer.weights + begin * layer.rows();
+        const T* d = delta.by_example + begin * PANEL;
+        T* sum = sums + group * apart;
+        const bool begun = apart == 0 && group > 0;
+        tiles<T, 1>(first * PANEL, end, [&](int64_t row, auto& tile) GRADUS_INLINE_LAMBDA {
+            for (int64_t example = 0; example < panels(count); ++example) {
+                tile.clear();
+                tile.add_product(w + row * PANEL, layer.rows() * PANEL, d + example * out, out,
+                                 length);
+                if (begun) tile.add(sum + example * in + row * PANEL, in);
+                tile.put(sum + example * in + row * PANEL, in);
+            }
+        });
+    }
+}
+
+template <class T>
+void slope(int64_t features, const T* sums, int64_t number, int64_t apart, int64_t count,
+           int64_t stride, Activation before, const T* at, int64_t at_rows, int64_t first,
+           int64_t last, const Side<T>& to) {
+    const int64_t begin = first * PANEL, end = least(last * PANEL, features);
     for (int64_t example = 0; example < count; example += PANEL) {
+        const T* sum = sums + example * features;
         T* g = to.by_example + example * to.rows;
         const T* a = at + example * at_rows;
-        if (before != Activation::IDENTITY) {
-            for (int64_t i = begin * PANEL; i < end * PANEL; i += LANES<T>) {
-                store<T>(g + i, load(g + i) * bend<T>(before, load(a + i)));
-            }
+        for (int64_t i = begin * PANEL; i < end * PANEL; i += LANES<T>) {
+            Vector<T> whole = load(sum + i);
+            for (int64_t more = 1; more < number; ++more) whole += load(sum + more * apart + i);
+            if (before != Activation::IDENTITY) whole *= bend<T>(before, load(a + i));
+            store<T>(g + i, whole);
         }
         for (int64_t panel = first; panel < last; ++panel) {
-            const int rows = int(least(PANEL, end - panel * PANEL));
-            transpose_rows<T>(g + panel * PANEL * PANEL, rows,
-                              to.by_feature + (panel * stride + example) * PANEL);
+            transpose<T>(g + panel * PANEL * PANEL, int(least(PANEL, end - panel * PANEL)),
+                         to.by_feature + (panel * stride + example) * PANEL, PANEL);
         }
     }
 }
@@ -313,7 +331,7 @@ void move_all(const Step<T>& numbers, int64_t size, const T* g, T* w, T* s, T* s
     }
 }
 
-// The gradient of a panel of weights, row by row.
+// The gradient of a panel of weights, or of several side by side, row by row.
 template <class T>
 struct Gradients {
     const Layer<T>& layer;
@@ -322,58 +340,72 @@ struct Gradients {
     int64_t count, stride;
     const T* begun;  // what it is added to, or null
 
-    template <int R>
-    GRADUS_INLINE void into(Tile<T, R>& tile, int64_t row) const {
+    // From a panel of weights to the next, and from one of the gradient at the outputs.
+    int64_t apart() const { return layer.rows() * PANEL; }
+    int64_t outs() const { return stride * PANEL; }
+
+    template <int R, int P>
+    GRADUS_INLINE void into(Tile<T, R, P>& tile, int64_t row) const {
         if (begun) {
-            tile.take(begun + row * PANEL);
+            tile.take(begun + row * PANEL, apart());
         } else {
             tile.clear();
         }
-        const int64_t block = panels(layer.outputs) * stride * PANEL;
+        const int64_t block = panels(layer.outputs) * outs();
         const T* d = delta;
         for (int64_t example = 0; example < count; example += stride, d += block) {
             tile.add_product(in.by_example + example * in.rows + row * PANEL, in.rows * PANEL, d,
-                             least(stride, count - example));
+                             outs(), least(stride, count - example));
         }
     }
 
-    // To memory.
-    __attribute__((noinline)) void put(int64_t first, int64_t last, T* to) const {
-        tiles<T>(first, last, [&](int64_t row, auto& tile) GRADUS_INLINE_LAMBDA {
+    // Of P panels, to memory, where they are so far apart.
+    template <int P>
+    __attribute__((noinline)) void put(int64_t first, int64_t last, T* to, int64_t apart) const {
+        tiles<T, P>(first, last, [&](int64_t row, auto& tile) GRADUS_INLINE_LAMBDA {
             into(tile, row);
-            tile.put(to + (row - first) * PANEL);
+            tile.put(to + (row - first) * PANEL, apart);
         });
     }
 };
 
-// Rows first..last of a panel, whose weights begin at `at`, move by one step.
-template <class T, Rule rule, Regularization regularization>
+// Rows of a tile that moves weights. Low tiles follow each other sooner: while one waits for its
+// weights, the product of the next goes on.
+template <class T, int P>
+constexpr int UPDATE_ROWS = ROWS<T, P> < 8 ? ROWS<T, P> : 8;
+
+// Rows first..last of P panels, whose weights begin at `at`, move by one step.
+template <class T, Rule rule, Regularization regularization, int P>
 void update(const Gradients<T>& gradients, int64_t at, int64_t first, int64_t last,
             const Step<T>& numbers) {
-    constexpr int R = ROWS<T>, KEPT = REMEMBERED[int(rule)];
+    constexpr int R = UPDATE_ROWS<T, P>, KEPT = REMEMBERED[int(rule)];
     const Step<Vector<T>> step = in_every_lane(numbers);
     const Layer<T>& layer = gradients.layer;
+    const int64_t apart = gradients.apart();
     T* const w = layer.weights + at;
     T* s[3];
     for (int i = 0; i < 3; ++i) s[i] = (i < KEPT ? layer.state[i] : layer.weights) + at;
     int64_t row = first;
     for (; row + R <= last; row += R) {
-        Tile<T, R> tile;
+        Tile<T, R, P> tile;
         gradients.into(tile, row);
-        for (int r = 0; r < R; ++r) {
-            for (int v = 0; v < VECTORS_IN_PANEL<T>; ++v) {
-                const int64_t i = (row + r) * PANEL + v * LANES<T>;
+        for (int v = 0; v < P * VECTORS_IN_PANEL<T>; ++v) {
+            for (int r = 0; r < R; ++r) {
+                const int64_t i = (row + r) * PANEL + tile.place(v, apart);
                 move<T, rule, regularization>(tile.at[r][v], w + i, s[0] + i, s[1] + i, s[2] + i,
                                               step);
             }
         }
     }
     if (row == last) return;
-    T rest[R * PANEL];
-    gradients.put(row, last, rest);
-    const int64_t i = row * PANEL;
-    move_all<T, rule, regularization>(numbers, (last - row) * PANEL, rest, w + i, s[0] + i,
-                                      s[1] + i, s[2] + i);
+    T rest[P * R * PANEL];
+    const int64_t left = (last - row) * PANEL;
+    gradients.template put<P>(row, last, rest, left);
+    for (int p = 0; p < P; ++p) {
+        const int64_t i = row * PANEL + p * apart;
+        move_all<T, rule, regularization>(numbers, left, rest + p * left, w + i, s[0] + i, s[1] + i,
+                                          s[2] + i);
+    }
 }
 
 // Every rule with every regularization, by their numbers.
@@ -383,59 +415,70 @@ using Update = void (*)(const Gradients<T>&, int64_t, int64_t, int64_t, const St
 template <class T>
 using MoveAll = void (*)(const Step<T>&, int64_t, const T*, T*, T*, T*, T*);
 
-template <class T, Rule rule>
-struct Of {
-    static constexpr Update<T> updates[3] = {
-        update<T, rule, Regularization::NONE>,
-        update<T, rule, Regularization::GRADIENT>,
-        update<T, rule, Regularization::PROXIMAL>,
-    };
-    static constexpr MoveAll<T> moves[3] = {
-        move_all<T, rule, Regularization::NONE>,
-        move_all<T, rule, Regularization::GRADIENT>,
-        move_all<T, rule, Regularization::PROXIMAL>,
-    };
+template <class T, int P, Rule rule>
+constexpr Update<T> UPDATES[3] = {
+    update<T, rule, Regularization::NONE, P>,
+    update<T, rule, Regularization::GRADIENT, P>,
+    update<T, rule, Regularization::PROXIMAL, P>,
 };
+
+template <class T, Rule rule>
+constexpr MoveAll<T> MOVES[3] = {
+    move_all<T, rule, Regularization::NONE>,
+    move_all<T, rule, Regularization::GRADIENT>,
+    move_all<T, rule, Regularization::PROXIMAL>,
+};
+
+template <class T, int P>
+constexpr const Update<T>* UPDATES_BY_RULE[] = {
+    UPDATES<T, P, Rule::DESCENT>, UPDATES<T, P, Rule::POLYAK>, UPDATES<T, P, Rule::NESTEROV>,
+    UPDATES<T, P, Rule::SGD>, UPDATES<T, P, Rule::SGD_NESTEROV>, UPDATES<T, P, Rule::ADAM>,
+    UPDATES<T, P, Rule::AMSGRAD>,
+};
+
+template <class T>
+constexpr const MoveAll<T>* MOVES_BY_RULE[] = {
+    MOVES<T, Rule::DESCENT>, MOVES<T, Rule::POLYAK>, MOVES<T, Rule::NESTEROV>, MOVES<T, Rule::SGD>,
+    MOVES<T, Rule::SGD_NESTEROV>, MOVES<T, Rule::ADAM>, MOVES<T, Rule::AMSGRAD>,
+};
+
+// From so many examples on, the product takes longer than the weights.
+constexpr int64_t MANY = 32;
 
 template <class T>
 void update_by(const Layer<T>& layer, const Side<T>& in, const T* delta, int64_t count,
                int64_t stride, int64_t first, int64_t last, bool begun, bool finished, Rule rule,
                Regularization regularization, const Step<T>& step) {
-    static constexpr const Update<T>* table[] = {
-        Of<T, Rule::DESCENT>::updates, Of<T, Rule::POLYAK>::updates,
-        Of<T, Rule::NESTEROV>::updates, Of<T, Rule::SGD>::updates,
-        Of<T, Rule::SGD_NESTEROV>::updates, Of<T, Rule::ADAM>::updates,
-        Of<T, Rule::AMSGRAD>::updates,
-    };
+    constexpr int WIDE = SIDE_BY_SIDE<T>;
     const int64_t rows = layer.rows();
     while (first < last) {
-        const int64_t panel = first / rows, begin = panel * rows, end = least(last, begin + rows);
-        const int64_t at = begin * PANEL;
+        const int64_t panel = first / rows, begin = panel * rows;
+        const bool wide = count >= MANY && first == begin && last >= begin + WIDE * rows;
+        const int64_t end = wide ? begin + rows : least(last, begin + rows), at = begin * PANEL;
         const Gradients<T> gradients{layer, in, delta + panel * stride * PANEL, count, stride,
                                      begun ? layer.gradient + at : nullptr};
         if (finished) {
+            const auto table = wide ? UPDATES_BY_RULE<T, WIDE> : UPDATES_BY_RULE<T, 1>;
             table[int(rule)][int(regularization)](gradients, at, first - begin, end - begin, step);
+        } else if (wide) {
+            gradients.template put<WIDE>(0, rows, layer.gradient + at, gradients.apart());
         } else {
-            gradients.put(first - begin, end - begin, layer.gradient + first * PANEL);
+            gradients.template put<1>(first - begin, end - begin, layer.gradient + first * PANEL,
+                                      gradients.apart());
         }
-        first = end;
+        first = wide ? begin + WIDE * rows : end;
     }
 }
 
 template <class T>
 void move_by(Rule rule, Regularization regularization, const Step<T>& step, int64_t size,
              const T* g, T* w, T* s, T* s2, T* s3) {
-    static constexpr const MoveAll<T>* table[] = {
-        Of<T, Rule::DESCENT>::moves, Of<T, Rule::POLYAK>::moves, Of<T, Rule::NESTEROV>::moves,
-        Of<T, Rule::SGD>::moves, Of<T, Rule::SGD_NESTEROV>::moves, Of<T, Rule::ADAM>::moves,
-        Of<T, Rule::AMSGRAD>::moves,
-    };
-    table[int(rule)][int(regularization)](step, size, g, w, s, s2, s3);
+    MOVES_BY_RULE<T>[int(rule)][int(regularization)](step, size, g, w, s, s2, s3);
 }
 
 template <class T>
 constexpr Kernels<T> TABLE = {
-    gather<T>, gather_targets<T>, forward<T>, loss<T>, input_gradient<T>, update_by<T>,
+    gather<T>, gather_targets<T>, forward<T>, loss<T>, input_gradient<T>, slope<T>, update_by<T>,
     move_by<T>, map<T>,
 };
 

@@ -19,6 +19,12 @@ constexpr int PANEL = 16;
 
 constexpr int64_t panels(int64_t numbers) { return (numbers + PANEL - 1) / PANEL; }
 
+// The gradient of an input is summed over so many outputs at a time, and then over these sums:
+// they may be computed by different threads, each from the weights that it has just moved.
+constexpr int64_t GROUP = 8 * PANEL;
+
+constexpr int64_t groups(int64_t outputs) { return (outputs + GROUP - 1) / GROUP; }
+
 enum class Activation { IDENTITY, RELU, TANH, SIGMOID, GELU, GELU_TANH };
 
 enum class Loss { CROSS_ENTROPY, NLL, MSE, L1, KL, KL_LOG };
@@ -106,16 +112,22 @@ struct Kernels {
                     int64_t stride, int64_t first, int64_t last, const Side<T>& out, T* pre);
 
     // The loss of every example, and the gradient at the outputs where `delta` is there; `at` as in
-    // input_gradient.
+    // slope.
     void (*loss)(const Targets&, const Side<T>& out, const int64_t* classes, const T* numbers,
                  const T* class_weights, int64_t count, int64_t stride, Activation last,
                  const T* at, int64_t at_rows, const Side<T>* delta, double* losses);
 
-    // The gradient at the outputs of the layer before, panels first..last of them; `at` is what the
-    // slope of its activation is made of, by example.
-    void (*input_gradient)(const Layer<T>&, const Side<T>& delta, int64_t count, int64_t stride,
-                           Activation before, const T* at, int64_t at_rows, int64_t first,
-                           int64_t last, const Side<T>& to);
+    // The gradient at the inputs of a layer, panels first..last of them, as sums over the groups
+    // from..to of its outputs: by example, each sum `apart` from the one before, or added to it
+    // where that is 0.
+    void (*input_gradient)(const Layer<T>&, const Side<T>& delta, int64_t count, int64_t first,
+                           int64_t last, int64_t from, int64_t to, T* sums, int64_t apart);
+
+    // What so many of these sums make of the gradient at the outputs of the layer before, which are
+    // the inputs of this one; `at` is what the slope of their activation is made of, by example.
+    void (*slope)(int64_t features, const T* sums, int64_t number, int64_t apart, int64_t count,
+                  int64_t stride, Activation before, const T* at, int64_t at_rows, int64_t first,
+                  int64_t last, const Side<T>& to);
 
     // Rows first..last (panel after panel) of the weights: their gradient over `count` examples in
     // blocks of `stride`, beginning at layer.gradient where it has begun, and kept there; or, where

@@ -97,14 +97,17 @@ private:
     const Method method_;
     const Penalty penalty_;
     const int threads_;
+    const bool flushes_;      // numbers too small for a whole mantissa
     const int64_t segment_;   // examples of a batch that are in memory at once
     const int64_t stride_;    // examples of a block of them
+    const int64_t learning_;  // examples that all blocks of a segment have room for
     const int64_t capacity_;  // examples that forward has room for
     std::vector<std::unique_ptr<void, Free>> memory_;
     std::vector<Layer<T>> layers_;
     std::vector<Side<T>> sides_;   // what enters every layer, and what leaves the last
     std::vector<T*> before_;       // by example, before the activation, where its slope needs it
     std::vector<Side<T>> deltas_;  // the gradient at what leaves every layer
+    T* sums_ = nullptr;            // over groups of outputs, of the gradient at a layer's inputs
     T* numbers_ = nullptr;         // targets
     std::vector<double> squares_;  // of the weights, summed panel by panel
     int64_t step_ = 0;

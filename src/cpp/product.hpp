@@ -6,7 +6,8 @@
 
 namespace gradus::GRADUS_VARIANT {
 
-// Vectors in a panel, and the rows of a tile: as many as the registers hold beside one panel.
+// Vectors in a panel, and the rows of a tile of so many vectors a row: as many as the registers
+// hold beside one row.
 template <class T>
 constexpr int VECTORS_IN_PANEL = PANEL / LANES<T>;
 
@@ -15,99 +16,110 @@ constexpr int tile_rows(int vectors) {
     return rows > 16 ? 16 : rows < 1 ? 1 : rows;
 }
 
+// Panels side by side in a tile. A number that is broadcast is used once for every vector of a row:
+// where a panel is one vector, two of them halve what has to be read.
 template <class T>
-constexpr int ROWS = tile_rows(VECTORS_IN_PANEL<T>);
+constexpr int SIDE_BY_SIDE = VECTORS_IN_PANEL<T> == 1 ? 2 : 1;
 
-// R rows of a panel, in registers.
-template <class T, int R>
+template <class T, int P>
+constexpr int ROWS = P == 1 ? tile_rows(VECTORS_IN_PANEL<T>) : 8;
+
+// R rows of P panels, in registers; `apart` is how far panels lie from each other in memory.
+template <class T, int R, int P>
 struct Tile {
-    Vector<T> at[R][VECTORS_IN_PANEL<T>];
+    static constexpr int V = VECTORS_IN_PANEL<T>;
+    Vector<T> at[R][P * V];
+
+    GRADUS_INLINE static int64_t place(int v, int64_t apart) {
+        return v / V * apart + v % V * LANES<T>;
+    }
 
     GRADUS_INLINE void clear() {
         for (int r = 0; r < R; ++r) {
-            for (int v = 0; v < VECTORS_IN_PANEL<T>; ++v) at[r][v] = Vector<T>{};
+            for (int v = 0; v < P * V; ++v) at[r][v] = Vector<T>{};
         }
     }
 
     // All rows the same.
-    GRADUS_INLINE void repeat(const T* panel) {
+    GRADUS_INLINE void repeat(const T* row, int64_t apart) {
         for (int r = 0; r < R; ++r) {
-            for (int v = 0; v < VECTORS_IN_PANEL<T>; ++v) at[r][v] = load(panel + v * LANES<T>);
+            for (int v = 0; v < P * V; ++v) at[r][v] = load(row + place(v, apart));
         }
     }
 
-    GRADUS_INLINE void take(const T* panel) {
+    GRADUS_INLINE void take(const T* from, int64_t apart) {
         for (int r = 0; r < R; ++r) {
-            for (int v = 0; v < VECTORS_IN_PANEL<T>; ++v) {
-                at[r][v] = load(panel + r * PANEL + v * LANES<T>);
-            }
+            for (int v = 0; v < P * V; ++v) at[r][v] = load(from + r * PANEL + place(v, apart));
         }
     }
 
-    GRADUS_INLINE void put(T* panel) const {
+    GRADUS_INLINE void add(const T* more, int64_t apart) {
         for (int r = 0; r < R; ++r) {
-            for (int v = 0; v < VECTORS_IN_PANEL<T>; ++v) {
-                store(panel + r * PANEL + v * LANES<T>, at[r][v]);
-            }
+            for (int v = 0; v < P * V; ++v) at[r][v] += load(more + r * PANEL + place(v, apart));
+        }
+    }
+
+    GRADUS_INLINE void put(T* to, int64_t apart) const {
+        for (int r = 0; r < R; ++r) {
+            for (int v = 0; v < P * V; ++v) store(to + r * PANEL + place(v, apart), at[r][v]);
         }
     }
 
     // at[r][.] += a[r] * b[.], for one k.
-    GRADUS_INLINE void add_outer(const T* a, const T* b) {
-        Vector<T> row[VECTORS_IN_PANEL<T>];
-        for (int v = 0; v < VECTORS_IN_PANEL<T>; ++v) row[v] = load(b + v * LANES<T>);
+    GRADUS_INLINE void add_outer(const T* a, const T* b, int64_t apart) {
+        Vector<T> row[P * V];
+        for (int v = 0; v < P * V; ++v) row[v] = load(b + place(v, apart));
         for (int r = 0; r < R; ++r) {
-            for (int v = 0; v < VECTORS_IN_PANEL<T>; ++v) at[r][v] += a[r * PANEL] * row[v];
+            for (int v = 0; v < P * V; ++v) at[r][v] += a[r * PANEL] * row[v];
         }
     }
 
     // at[r][.] += sum over k of a[k / 16][r][k % 16] * b[k][.], k in order: whoever computes an
     // entry, in whatever tile, rounds it in the same way.
-    GRADUS_INLINE void add_product(const T* a, int64_t stride, const T* b, int64_t k) {
+    GRADUS_INLINE void add_product(const T* a, int64_t stride, const T* b, int64_t apart,
+                                   int64_t k) {
         for (; k >= PANEL; k -= PANEL, a += stride, b += PANEL * PANEL) {
 #pragma GCC unroll 4
-            for (int j = 0; j < PANEL; ++j) add_outer(a + j, b + j * PANEL);
+            for (int j = 0; j < PANEL; ++j) add_outer(a + j, b + j * PANEL, apart);
         }
-        for (int j = 0; j < k; ++j) add_outer(a + j, b + j * PANEL);
+        for (int j = 0; j < k; ++j) add_outer(a + j, b + j * PANEL, apart);
     }
 };
 
 // What `work` does with tiles of ROWS rows, and with one smaller tile for the rows that are left.
-template <class T, int R, class Work>
+template <class T, int R, int P, class Work>
 GRADUS_INLINE void last_tile(int64_t row, int64_t left, const Work& work) {
     if constexpr (R > 0) {
         if (left == R) {
-            Tile<T, R> tile;
+            Tile<T, R, P> tile;
             work(row, tile);
         } else {
-            last_tile<T, R - 1>(row, left, work);
+            last_tile<T, R - 1, P>(row, left, work);
         }
     }
 }
 
-template <class T, class Work>
+template <class T, int P, class Work>
 GRADUS_INLINE void tiles(int64_t first, int64_t last, const Work& work) {
-    for (; first + ROWS<T> <= last; first += ROWS<T>) {
-        Tile<T, ROWS<T>> tile;
+    for (; first + ROWS<T, P> <= last; first += ROWS<T, P>) {
+        Tile<T, ROWS<T, P>, P> tile;
         work(first, tile);
     }
-    last_tile<T, ROWS<T> - 1>(first, last - first, work);
+    last_tile<T, ROWS<T, P> - 1, P>(first, last - first, work);
 }
 
-// Sixteen rows of sixteen numbers, columns first; only `columns` columns are written.
-template <class T>
-inline void transpose(const T* from, T* to, int columns) {
-    for (int column = 0; column < columns; ++column) {
-        for (int row = 0; row < PANEL; ++row) to[column * PANEL + row] = from[row * PANEL + column];
-    }
-}
+// What `work` does with panels side by side, and with those that are left one by one.
+template <int P>
+struct Panels {
+    static constexpr int NUMBER = P;
+};
 
-// Up to sixteen rows of sixteen numbers, columns first; what no row fills becomes zero.
-template <class T>
-inline void transpose_rows(const T* from, int rows, T* to) {
-    for (int column = 0; column < PANEL; ++column) {
-        for (int row = 0; row < rows; ++row) to[column * PANEL + row] = from[row * PANEL + column];
-        for (int row = rows; row < PANEL; ++row) to[column * PANEL + row] = 0;
+template <class T, class Work>
+GRADUS_INLINE void by_panels(int64_t first, int64_t last, const Work& work) {
+    constexpr int P = SIDE_BY_SIDE<T>;
+    for (; first + P <= last; first += P) work(first, Panels<P>{});
+    if constexpr (P > 1) {
+        for (; first < last; ++first) work(first, Panels<1>{});
     }
 }
 

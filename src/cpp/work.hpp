@@ -1,0 +1,426 @@
+// The steps of one call of a network, as every member of a team goes through them.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <vector>
+
+#include "network.hpp"
+#include "subnormals.hpp"
+#include "team.hpp"
+
+namespace gradus {
+
+constexpr int64_t BLOCK = 64;  // examples: what they need of memory stays in the second cache
+
+inline double now() {
+    using namespace std::chrono;
+    return duration<double>(steady_clock::now().time_since_epoch()).count();
+}
+
+template <class T>
+class Network<T>::Work {
+public:
+    // Examples come in segments of what is in memory at once, and in blocks of `stride`.
+    Work(Network& network, const Examples<T>& examples, const Batches& batches, int members,
+         int64_t segment, int64_t stride)
+        : n_(network), examples_(examples), batches_(batches), members_(members),
+          segment_(segment), stride_(stride), barrier_(members),
+          terms_(size_t(std::min(batches.size, batches.examples))), waited_(size_t(members)) {}
+
+    int64_t take_steps() {
+        together(members_, [this](int member) { Member{*this, member}.go(); });
+        n_.timings_.longest_wait += *std::max_element(waited_.begin(), waited_.end());
+        return taken_;
+    }
+
+    // What leaves the last layer, for all examples.
+    void outputs(T* to) {
+        together(members_, [this, to](int member) { Member{*this, member}.give(to); });
+    }
+
+private:
+    using Clock = double Timings::*;
+
+    // A batch, and the part of it that is in memory.
+    struct Part {
+        int64_t begin, count;  // of the batch, in the order
+        int64_t from, rows;    // of the part, in the batch
+        bool first, last;
+    };
+
+    struct Member {
+        Work& work;
+        const int member;
+        Network& n = work.n_;
+        double since = 0, waited = 0;
+        double mass = 0;  // of the losses of a batch
+
+        Share share(int64_t whole, int64_t unit = 1) const {
+            return Share(whole, member, work.members_, unit);
+        }
+
+        void meet() {
+            const double at = now();
+            work.barrier_.wait();
+            waited += now() - at;
+            clock(&Timings::wait);
+        }
+
+        // What has passed was of this kind; the first member tells.
+        void clock(Clock kind) {
+            if (member != 0) return;
+            const double at = now();
+            n.timings_.*kind += at - since;
+            since = at;
+        }
+
+        size_t layers() const { return n.layers_.size(); }
+        int64_t blocks(const Part& part) const { return (part.rows + work.stride_ - 1) / work.stride_; }
+        int64_t rows(const Part& part, int64_t block) const {
+            return std::min(work.stride_, part.rows - block * work.stride_);
+        }
+
+        // A side at a block.
+        Side<T> at(const Side<T>& side, int64_t features, int64_t block) const {
+            const int64_t examples = block * work.stride_;
+            return {side.by_feature + panels(features) * PANEL * examples,
+                    side.by_example + side.rows * examples, side.rows};
+        }
+
+        void go() {
+            const SubnormalsAreZero subnormals(n.flushes_);
+            since = now();
+            take_steps();
+            work.waited_[size_t(member)] = waited;
+        }
+
+        void take_steps() {
+            const Batches& batches = work.batches_;
+            for (int64_t step = 0; step < batches.steps(); ++step) {
+                const int64_t begin = step * batches.size;
+                const int64_t count = std::min(batches.size, batches.examples - begin);
+                mass = work.mass(begin, count);
+                if (batches.wanted && batches.wanted[step]) {
+                    each_part(begin, count, [&](const Part& part) { look(part); });
+                    if (member == 0) batches.losses_at_iterate[step] = work.mean(count, mass);
+                    meet();
+                }
+                const double length = n.penalty_.norm > 0 && !n.penalty_.proximal ? norm(false) : 0;
+                const Step<T> numbers =
+                    gradus::numbers<T>(n.method_, n.penalty_, batches.rates[step],
+                                       batches.aheads ? batches.aheads[step] : 0,
+                                       n.step_ + step, length);
+                each_part(begin, count, [&](const Part& part) { learn(part, step, numbers); });
+                if (work.stopped_) return;
+                if (n.penalty_.norm > 0 && n.penalty_.proximal) {
+                    shorten(batches.rates[step] * n.penalty_.norm, numbers.ahead);
+                }
+                if (member == 0) work.taken_ = step + 1;
+            }
+        }
+
+        void give(T* to) {
+            const SubnormalsAreZero subnormals(n.flushes_);
+            since = now();
+            const int64_t outputs = n.shape_.widths.back(), count = work.batches_.examples;
+            each_part(0, count, [&](const Part& part) {
+                for (int64_t b = member; b < blocks(part); b += work.members_) {
+                    forward(part, b, n.method_.rule == Rule::NESTEROV);
+                    const Side<T> out = at(n.sides_.back(), outputs, b);
+                    T* row = to + (part.from + b * work.stride_) * outputs;
+                    for (int64_t example = 0; example < rows(part, b); ++example) {
+                        for (int64_t output = 0; output < outputs; ++output, ++row) {
+                            const int64_t panel = output / PANEL * work.stride_ + example;
+                            *row = out.by_feature[panel * PANEL + output % PANEL];
+                        }
+                    }
+                }
+            });
+        }
+
+        template <class Do>
+        void each_part(int64_t begin, int64_t count, const Do& act) {
+            for (int64_t from = 0; from < count && !work.stopped_; from += work.segment_) {
+                const int64_t rows = std::min(work.segment_, count - from);
+                act(Part{begin, count, from, rows, from == 0, from + rows == count});
+            }
+        }
+
+        // Blocks go to members whole where there are enough of them: then nobody waits between the
+        // layers. Otherwise members share every layer.
+        bool by_block(const Part& part) const { return blocks(part) >= work.members_; }
+
+        void load(const Part& part, int64_t block, Share panels) {
+            const int64_t* order =
+                work.batches_.order + part.begin + part.from + block * work.stride_;
+            const int64_t count = rows(part, block), inputs = n.shape_.widths[0];
+            n.kernels_.gather(work.examples_.source, order, count, work.stride_, panels.first,
+                              panels.last, at(n.sides_[0], inputs, block));
+        }
+
+        void forward(const Part& part, size_t l, int64_t block, Share panels, bool at_iterate) {
+            const Layer<T>& layer = n.layers_[l];
+            T* before = n.before_[l];
+            if (before) before += layer.outputs * block * work.stride_;
+            n.kernels_.forward(layer, at_iterate ? layer.state[0] : layer.weights,
+                               at(n.sides_[l], layer.inputs, block), rows(part, block), work.stride_,
+                               panels.first, panels.last,
+                               at(n.sides_[l + 1], layer.outputs, block), before);
+        }
+
+        // All of a block, through all layers.
+        void forward(const Part& part, int64_t block, bool at_iterate) {
+            load(part, block, {panels(n.shape_.widths[0]), 0, 1});
+            clock(&Timings::load);
+            for (size_t l = 0; l < layers(); ++l) {
+                forward(part, l, block, {panels(n.layers_[l].outputs), 0, 1}, at_iterate);
+            }
+            clock(&Timings::forward);
+        }
+
+        void loss(const Part& part, int64_t block, bool with_gradient) {
+            const int64_t outputs = n.shape_.widths.back(), count = rows(part, block);
+            const int64_t first = part.from + block * work.stride_;
+            const int64_t* order = work.batches_.order + part.begin + first;
+            T* numbers = nullptr;
+            int64_t classes[BLOCK];
+            if (work.examples_.numbers) {
+                numbers = n.numbers_ + outputs * block * work.stride_;
+                n.kernels_.gather_targets(work.examples_.numbers, outputs, order, count, numbers);
+            } else {
+                for (int64_t i = 0; i < count; ++i) classes[i] = work.examples_.classes[order[i]];
+            }
+            const Targets targets{n.risk_.loss, n.shape_.log_softmax, outputs, n.risk_.ignored,
+                                  n.risk_.smoothing, mass == 0 ? 0 : 1 / mass};
+            const Side<T> delta = at(n.deltas_.back(), outputs, block);
+            const T* weights = n.risk_.class_weights.empty() ? nullptr : n.risk_.class_weights.data();
+            const Side<T> out = at(n.sides_.back(), outputs, block);
+            const Bend from = bend(layers() - 1, out, block);
+            n.kernels_.loss(targets, out, classes, numbers, weights, count, work.stride_,
+                            n.layers_.back().activation, from.at, from.rows,
+                            with_gradient ? &delta : nullptr, work.terms_.data() + first);
+        }
+
+        // What the slope of a layer's activation is made of, by example.
+        struct Bend {
+            const T* at;
+            int64_t rows;
+        };
+
+        Bend bend(size_t l, const Side<T>& out, int64_t block) const {
+            const int64_t outputs = n.layers_[l].outputs;
+            if (!n.before_[l]) return {out.by_example, out.rows};
+            return {n.before_[l] + outputs * block * work.stride_, outputs};
+        }
+
+        // The gradient at the inputs of a layer, all of a block.
+        void input_gradient(const Part& part, size_t l, int64_t block) {
+            const Share inputs(panels(n.layers_[l].inputs), 0, 1);
+            T* sums = at(n.deltas_[l - 1], n.layers_[l].inputs, block).by_example;
+            sum(part, l, block, inputs, {groups(n.layers_[l].outputs), 0, 1}, sums, 0);
+            slope(part, l, block, inputs, sums, 1, 0);
+        }
+
+        // The same for all blocks, shared: every member sums over outputs whose weights it moves,
+        // so that they stay in its cache; or, where there are fewer groups of them than members,
+        // over all, for some of the inputs. The sums are the same.
+        void input_gradient(const Part& part, size_t l) {
+            const int64_t inputs = n.layers_[l].inputs, number = groups(n.layers_[l].outputs);
+            const int64_t apart = inputs * n.learning_;
+            const Share mine = share(panels(inputs));
+            const bool by_group = number >= work.members_;
+            const Share all(panels(inputs), 0, 1), every_group(number, 0, 1);
+            for (int64_t b = 0; b < blocks(part); ++b) {
+                sum(part, l, b, by_group ? all : mine, by_group ? share(number) : every_group,
+                    n.sums_ + inputs * b * work.stride_, apart);
+            }
+            clock(&Timings::input_gradient);
+            meet();
+            if (work.stopped_) return;
+            for (int64_t b = 0; b < blocks(part); ++b) {
+                slope(part, l, b, mine, n.sums_ + inputs * b * work.stride_, number, apart);
+            }
+            clock(&Timings::input_gradient);
+            meet();
+        }
+
+        void sum(const Part& part, size_t l, int64_t block, Share inputs, Share summed, T* sums,
+                 int64_t apart) {
+            const Layer<T>& layer = n.layers_[l];
+            n.kernels_.input_gradient(layer, at(n.deltas_[l], layer.outputs, block),
+                                      rows(part, block), inputs.first, inputs.last, summed.first,
+                                      summed.last, sums, apart);
+        }
+
+        void slope(const Part& part, size_t l, int64_t block, Share inputs, const T* sums,
+                   int64_t number, int64_t apart) {
+            const int64_t features = n.layers_[l].inputs;
+            const Bend from = bend(l - 1, at(n.sides_[l], features, block), block);
+            n.kernels_.slope(features, sums, number, apart, rows(part, block), work.stride_,
+                             n.layers_[l - 1].activation, from.at, from.rows, inputs.first,
+                             inputs.last, at(n.deltas_[l - 1], features, block));
+        }
+
+        void update(const Part& part, size_t l, const Step<T>& numbers) {
+            const Layer<T>& layer = n.layers_[l];
+            const Share mine = share(panels(layer.outputs) * layer.rows(), PANEL);
+            n.kernels_.update(layer, n.sides_[l], n.deltas_[l].by_feature, part.rows, work.stride_,
+                              mine.first, mine.last, !part.first, part.last, n.method_.rule,
+                              regularization(n.method_, n.penalty_), numbers);
+            clock(&Timings::update);
+        }
+
+        // Forward through all layers and the loss, of all blocks of a part.
+        void evaluate(const Part& part, bool at_iterate, bool with_gradient) {
+            if (by_block(part)) {
+                for (int64_t b = member; b < blocks(part); b += work.members_) {
+                    forward(part, b, at_iterate);
+                    loss(part, b, with_gradient);
+                    clock(&Timings::loss);
+                }
+                return;
+            }
+            for (int64_t b = 0; b < blocks(part); ++b) load(part, b, share(panels(n.shape_.widths[0])));
+            clock(&Timings::load);
+            meet();
+            for (size_t l = 0; l < layers(); ++l) {
+                const int64_t whole = panels(n.layers_[l].outputs);
+                for (int64_t b = 0; b < blocks(part); ++b) forward(part, l, b, share(whole), at_iterate);
+                clock(&Timings::forward);
+                meet();
+            }
+            for (int64_t b = member; b < blocks(part); b += work.members_) loss(part, b, with_gradient);
+            clock(&Timings::loss);
+        }
+
+        // The losses of a part at the iterate.
+        void look(const Part& part) {
+            evaluate(part, true, false);
+            meet();
+        }
+
+        // Look whether the batch has a finite loss, once all of it is known.
+        void judge(const Part& part, int64_t step) {
+            if (member != 0 || !part.last) return;
+            const double mean = work.mean(part.count, mass);
+            work.batches_.losses[step] = mean;
+            work.stopped_ = !std::isfinite(mean);
+        }
+
+        // Gradients over a part, and the update once the last part of the batch is through.
+        void learn(const Part& part, int64_t step, const Step<T>& numbers) {
+            evaluate(part, false, true);
+            if (by_block(part)) {
+                for (int64_t b = member; b < blocks(part); b += work.members_) {
+                    for (size_t l = layers() - 1; l > 0; --l) input_gradient(part, l, b);
+                }
+                clock(&Timings::input_gradient);
+                meet();
+                judge(part, step);
+                if (part.last) meet();
+                if (work.stopped_) return;
+                for (size_t l = 0; l < layers(); ++l) update(part, l, numbers);
+                meet();
+                return;
+            }
+            meet();
+            judge(part, step);
+            if (layers() == 1 && part.last) meet();
+            for (size_t l = layers() - 1; l > 0; --l) {
+                input_gradient(part, l);
+                if (work.stopped_) return;
+                update(part, l, numbers);
+            }
+            if (work.stopped_) return;
+            update(part, 0, numbers);
+            meet();
+        }
+
+        // |w|, of the parameters or of the iterate that a method remembers: the same for every
+        // number of threads, since panels are summed by themselves and then in order.
+        double norm(bool of_iterate) {
+            const Share mine = share(int64_t(n.squares_.size()));
+            int64_t index = 0;
+            for (const Layer<T>& layer : n.layers_) {
+                const T* from = of_iterate ? layer.state[0] : layer.weights;
+                for (int64_t p = 0; p < panels(layer.outputs); ++p, ++index) {
+                    if (index < mine.first || index >= mine.last) continue;
+                    double sums[PANEL] = {}, sum = 0;
+                    for (int64_t row = 0; row < layer.rows(); ++row) {
+                        const T* w = from + (p * layer.rows() + row) * PANEL;
+                        for (int i = 0; i < PANEL; ++i) sums[i] += double(w[i]) * double(w[i]);
+                    }
+                    const int64_t real = std::min<int64_t>(PANEL, layer.outputs - p * PANEL);
+                    for (int i = 0; i < real; ++i) sum += sums[i];
+                    n.squares_[size_t(index)] = sum;
+                }
+            }
+            meet();
+            double sum = 0;
+            for (double square : n.squares_) sum += square;
+            clock(&Timings::update);
+            return std::sqrt(sum);
+        }
+
+        // The proximal step of the norm: all of w shorter by `by`.
+        void shorten(double by, T ahead) {
+            const bool queries = n.method_.rule == Rule::NESTEROV;
+            const double length = norm(queries);
+            const T factor = T(length > by ? 1 - by / length : 0);
+            for (Layer<T>& layer : n.layers_) {
+                const Share mine = share(layer.size(), PANEL);
+                T* w = layer.weights;
+                for (int64_t i = mine.first; i < mine.last; ++i) {
+                    if (!queries) {
+                        w[i] *= factor;
+                        continue;
+                    }
+                    T* after = layer.state[0];
+                    T* previous = layer.state[1];
+                    after[i] *= factor;
+                    w[i] = after[i] + ahead * (after[i] - previous[i]);
+                    previous[i] = after[i];
+                }
+            }
+            meet();
+        }
+    };
+
+    // What the losses of a batch are divided by.
+    double mass(int64_t begin, int64_t count) const {
+        switch (n_.risk_.mass) {
+            case Mass::ONE: return 1;
+            case Mass::EXAMPLES: return double(count);
+            case Mass::ELEMENTS: return double(count * n_.shape_.widths.back());
+            default: break;
+        }
+        double sum = 0;
+        for (int64_t i = 0; i < count; ++i) {
+            const int64_t c = examples_.classes[batches_.order[begin + i]];
+            if (c == n_.risk_.ignored) continue;
+            sum += n_.risk_.class_weights.empty() ? 1 : double(n_.risk_.class_weights[size_t(c)]);
+        }
+        return sum;
+    }
+
+    double mean(int64_t count, double divisor) const {
+        double sum = 0;
+        for (int64_t i = 0; i < count; ++i) sum += terms_[size_t(i)];
+        return divisor == 0 ? 0 : sum / divisor;
+    }
+
+    Network& n_;
+    const Examples<T>& examples_;
+    const Batches& batches_;
+    const int members_;
+    const int64_t segment_, stride_;
+    Barrier barrier_;
+    std::vector<double> terms_;  // the loss of every example of the batch
+    std::vector<double> waited_;  // seconds, by member
+    int64_t taken_ = 0;
+    bool stopped_ = false;  // written before a meeting, read after it
+};
+
+}  // namespace gradus
