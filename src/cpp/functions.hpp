@@ -19,10 +19,6 @@
 
 #include <cstdint>
 
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
-
 #include "vector.hpp"
 
 namespace gradus::GRADUS_VARIANT {

@@ -17,37 +17,80 @@ GRADUS_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // Examples
 
-template <class T, class Given>
-GRADUS_INLINE void convert(const Source& source, const Given* row, int64_t at, int count, T* to) {
-    for (int j = 0; j < count; ++j) to[j] = T(row[at + j]);
-    if (source.scale) {
-        const T scale = T(*source.scale);
-        for (int j = 0; j < count; ++j) to[j] /= scale;
-    }
-    if (source.mean) {
-        for (int j = 0; j < count; ++j) to[j] -= static_cast<const T*>(source.mean)[at + j];
-    }
-    if (source.deviation) {
-        for (int j = 0; j < count; ++j) to[j] /= static_cast<const T*>(source.deviation)[at + j];
-    }
-}
+// What becomes of the inputs of an example, a vector or a number at a time.
+template <class T>
+struct Preparation {
+    explicit Preparation(const Source& source)
+        : scale(source.scale ? T(*source.scale) : T(1)),
+          mean(static_cast<const T*>(source.mean)),
+          deviation(static_cast<const T*>(source.deviation)) {}
 
+    GRADUS_INLINE Vector<T> operator()(Vector<T> x, int64_t feature) const {
+        x = x / every(scale);
+        if (mean) x -= load(mean + feature);
+        if (deviation) x /= load(deviation + feature);
+        return x;
+    }
+
+    GRADUS_INLINE T operator()(T x, int64_t feature) const {
+        x /= scale;
+        if (mean) x -= mean[feature];
+        if (deviation) x /= deviation[feature];
+        return x;
+    }
+
+    const T scale;
+    const T* const mean;
+    const T* const deviation;
+};
+
+// Sixteen by sixteen at a time, so that what is turned is still in the first cache.
 template <class T, class Given>
 void gather_rows(const Source& source, const int64_t* order, int64_t count, int64_t stride,
                  int64_t first, int64_t last, const Side<T>& to) {
-    for (int64_t example = 0; example < count; ++example) {
-        const Given* row = static_cast<const Given*>(source.x) + order[example] * source.features;
+    const Preparation<T> prepared(source);
+    const Given* const x = static_cast<const Given*>(source.x);
+    for (int64_t block = 0; block < count; block += PANEL) {
+        const int64_t examples = least(PANEL, count - block);
         for (int64_t panel = first; panel < last; ++panel) {
-            T* target = to.by_feature + (panel * stride + example) * PANEL;
-            const int64_t left = source.features - panel * PANEL;
-            if (left >= PANEL) {
-                convert<T, Given>(source, row, panel * PANEL, PANEL, target);
-            } else {
-                convert<T, Given>(source, row, panel * PANEL, int(left), target);
+            const int64_t begin = panel * PANEL, columns = least(PANEL, source.features - begin);
+            T* const at = to.by_feature + (panel * stride + block) * PANEL;
+            for (int64_t example = 0; example < examples; ++example) {
+                const Given* row = x + order[block + example] * source.features + begin;
+                T* target = at + example * PANEL;
+                if (columns == PANEL) {
+                    for (int64_t i = 0; i < PANEL; i += LANES<T>) {
+                        store(target + i, prepared(load<T>(row + i), begin + i));
+                    }
+                } else {
+                    for (int64_t i = 0; i < columns; ++i) {
+                        target[i] = prepared(T(row[i]), begin + i);
+                    }
+                }
             }
+            transpose<T>(at, PANEL, to.by_example + (block * to.rows + begin * PANEL),
+                         int(columns));
         }
     }
 }
+
+template <class T>
+void gather(const Source& source, const int64_t* order, int64_t count, int64_t stride,
+            int64_t first, int64_t last, const Side<T>& to) {
+    const auto rows = source.bytes ? gather_rows<T, uint8_t> : gather_rows<T, T>;
+    rows(source, order, count, stride, first, last, to);
+}
+
+template <class T>
+void gather_targets(const T* y, int64_t outputs, const int64_t* order, int64_t count, T* to) {
+    for (int64_t example = 0; example < count; ++example) {
+        T* column = to + example / PANEL * outputs * PANEL + example % PANEL;
+        const T* row = y + order[example] * outputs;
+        for (int64_t output = 0; output < outputs; ++output) column[output * PANEL] = row[output];
+    }
+}
+
+// Forward
 
 // The panels first..last, of which the last may be narrower, by example.
 template <class T>
@@ -61,25 +104,6 @@ void turn(const Side<T>& side, int64_t features, int64_t count, int64_t stride, 
         }
     }
 }
-
-template <class T>
-void gather(const Source& source, const int64_t* order, int64_t count, int64_t stride,
-            int64_t first, int64_t last, const Side<T>& to) {
-    const auto rows = source.bytes ? gather_rows<T, uint8_t> : gather_rows<T, T>;
-    rows(source, order, count, stride, first, last, to);
-    turn<T>(to, source.features, count, stride, first, last);
-}
-
-template <class T>
-void gather_targets(const T* y, int64_t outputs, const int64_t* order, int64_t count, T* to) {
-    for (int64_t example = 0; example < count; ++example) {
-        T* column = to + example / PANEL * outputs * PANEL + example % PANEL;
-        const T* row = y + order[example] * outputs;
-        for (int64_t output = 0; output < outputs; ++output) column[output * PANEL] = row[output];
-    }
-}
-
-// Forward
 
 template <class T>
 GRADUS_INLINE Vector<T> activated(Activation activation, Vector<T> z) {

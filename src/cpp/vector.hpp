@@ -7,6 +7,10 @@
 
 #include <cstdint>
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 #ifndef GRADUS_VARIANT
 #define GRADUS_VARIANT portable
 #endif
@@ -59,6 +63,26 @@ constexpr int LANES = WIDTH / int(sizeof(T));
 template <class T>
 GRADUS_INLINE Vector<T> load(const T* from) {
     return *reinterpret_cast<const typename Lane<T>::Loose*>(from);
+}
+
+// As many bytes, each a number. Left to itself the compiler widens them one by one.
+template <class T>
+GRADUS_INLINE Vector<T> load(const uint8_t* from) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+        const __m512i whole = _mm512_maskz_cvtepu8_epi32(0xffff, bytes);  // no warning of GCC 12
+        return __builtin_convertvector((Mask<T>)whole, Vector<T>);
+    }
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4) {
+        const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+        return __builtin_convertvector((Mask<T>)_mm256_cvtepu8_epi32(bytes), Vector<T>);
+    }
+#endif
+    Vector<T> numbers;
+    for (int lane = 0; lane < LANES<T>; ++lane) numbers[lane] = T(from[lane]);
+    return numbers;
 }
 
 template <class T>
