@@ -301,15 +301,21 @@ void input_gradient(const Layer<T>& layer, const Side<T>& delta, int64_t count, 
         const T* d = delta.by_example + begin * PANEL;
         T* sum = sums + group * apart;
         const bool begun = apart == 0 && group > 0;
-        tiles<T, 1>(first * PANEL, end, [&](int64_t row, auto& tile) GRADUS_INLINE_LAMBDA {
-            for (int64_t example = 0; example < panels(count); ++example) {
-                tile.clear();
-                tile.add_product(w + row * PANEL, layer.rows() * PANEL, d + example * out, out,
-                                 length);
-                if (begun) tile.add(sum + example * in + row * PANEL, in);
-                tile.put(sum + example * in + row * PANEL, in);
-            }
-        });
+        // Few rows at a time: their weights stay in the first cache while the examples pass.
+        for (int64_t rows = first * PANEL; rows < end; rows += PANEL) {
+            by_panels<T>(0, panels(count), [&](int64_t block, auto side) GRADUS_INLINE_LAMBDA {
+                constexpr int P = decltype(side)::NUMBER;
+                tiles<T, P>(rows, least(end, rows + PANEL),
+                            [&](int64_t row, auto& tile) GRADUS_INLINE_LAMBDA {
+                    T* at = sum + block * in + row * PANEL;
+                    tile.clear();
+                    tile.add_product(w + row * PANEL, layer.rows() * PANEL, d + block * out, out,
+                                     length);
+                    if (begun) tile.add(at, in);
+                    tile.put(at, in);
+                });
+            });
+        }
     }
 }
 
