@@ -193,3 +193,21 @@ def test_a_batch_whose_targets_are_all_ignored_moves_nothing():
     assert outcome.status == "finished"
     assert {row.loss for row in outcome.history} == {0.0}
     assert torch.equal(where(given.model), start)
+
+
+@pytest.mark.parametrize(
+    ("method", "kept"),
+    [(methods.SGD(0.1, 0.9), 0.0), (methods.Adam(0.1), 0.0), (methods.Adam(0.1, eps=1e-30), 1e-40)],
+    ids=["sgd", "adam", "adam whose eps is hardly larger"],
+)
+def test_numbers_too_small_for_a_whole_mantissa_become_0_while_the_kernels_run(method, kept):
+    given = job("small", method, loss=gradus.MSELoss(), dtype=torch.float32)
+    target = torch.ones(len(given.train), 3)
+    data = dataclasses.replace(given.train, y=target, x=torch.zeros_like(given.train.x), mean=None)
+    linear = given.model.float()[0]
+    with torch.no_grad():
+        linear.weight.fill_(1e-40)  # without a gradient, since all inputs are 0
+        linear.bias.fill_(0.5)
+    assert native.execute(dataclasses.replace(given, train=data, test=data)).status == "finished"
+    assert torch.equal(linear.weight, torch.full((3, 5), kept))
+    assert (torch.tensor([1e-40]) * 1).item() > 0, "the arithmetic of the caller is what it was"

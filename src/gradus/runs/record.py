@@ -149,6 +149,7 @@ class Run:
         for kind in ("png", "svg"):
             sink = io.BytesIO()
             figure.savefig(sink, format=kind)
+            figure.set_layout_engine("none")  # it is laid out now, for the other format too
             write_whole(folder / f"loss.{kind}", sink.getvalue())
         text = json.dumps(
             finite({"spec": self.spec.model_dump(mode="json"), **self.summary}), indent=2
