@@ -59,9 +59,9 @@ AGREE_WITHIN = {"sgd": 1e-5, "adam": 3e-2}
 """How far test losses may part, relatively, from the first of CONFORMING: less than any training
 moves them, which of sgd at batch 4096 is 2e-3. The first steps of adam divide by gradients near 0:
 there rounding grows."""
-AGREE_WITHIN_OVER_MANY_STEPS = {"sgd": 1e-3, "adam": 3e-2}
-MANY_STEPS = 4000
-"""From so many steps on rounding has grown: then the peers part from each other too."""
+AGREE_WITHIN_OVER_MANY_STEPS = {"sgd": 1e-3, "adam": 0.3}
+MANY_STEPS = {"sgd": 4000, "adam": 2000}
+"""From so many steps on rounding has grown: then the peers part as far from each other."""
 CONFORMING = ("plain", "memory", *CONTENDERS)
 
 PEAK_MB = 700.0
@@ -326,7 +326,8 @@ def _within(row: Row, by: Mapping[str, Sequence[Measurement]]) -> float:
         (m.samples * len(m.epochs) / m.batch_size for found in by.values() for m in found),
         default=0,
     )
-    return (AGREE_WITHIN_OVER_MANY_STEPS if steps > MANY_STEPS else AGREE_WITHIN)[row.method]
+    many = steps >= MANY_STEPS[row.method]
+    return (AGREE_WITHIN_OVER_MANY_STEPS if many else AGREE_WITHIN)[row.method]
 
 
 def _losses(row: Row, by: Mapping[str, Sequence[Measurement]]) -> str:
