@@ -229,6 +229,18 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
                  self.get(layer, weight.data(), bias ? bias->data() : nullptr);
              },
              "layer"_a, "weight"_a.noconvert(), "bias"_a.noconvert() = nb::none())
+        .def("read",
+             [](const Network<T>& self, int64_t layer, int column, Matrix<T> weight,
+                std::optional<Vector1<T>> bias) {
+                 self.read(layer, column, weight.data(), bias ? bias->data() : nullptr);
+             },
+             "layer"_a, "column"_a, "weight"_a.noconvert(), "bias"_a.noconvert() = nb::none())
+        .def("write",
+             [](Network<T>& self, int64_t layer, int column, Matrix<const T> weight,
+                std::optional<Vector1<const T>> bias) {
+                 self.write(layer, column, weight.data(), bias ? bias->data() : nullptr);
+             },
+             "layer"_a, "column"_a, "weight"_a, "bias"_a = nb::none())
         .def("run", &run<T>, "data"_a, "order"_a, "batch_size"_a, "rates"_a, "losses"_a.noconvert(),
              "aheads"_a = nb::none(), "wanted"_a = nb::none(), "losses_at_iterate"_a.noconvert() = nb::none(),
              "threads"_a = 1 << 20)
@@ -239,7 +251,8 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
                  self.outputs(examples, order.data(), int64_t(order.shape(0)), to.data());
              },
              "data"_a, "order"_a, "to"_a.noconvert())
-        .def_prop_ro("steps", &Network<T>::steps)
+        .def_prop_rw("steps", &Network<T>::steps, &Network<T>::count_on)
+        .def_prop_ro("columns", &Network<T>::columns)
         .def_prop_ro("threads", &Network<T>::threads)
         .def("timings", [](const Network<T>& self) {
             const Timings& t = self.timings();

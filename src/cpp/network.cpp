@@ -35,6 +35,12 @@ bool flushes(const Method& method) {
     return !divides || method.eps > 1e-15;
 }
 
+int remembered(const Method& method, const Penalty& penalty) {
+    // The iterate before, until the length of the next is known.
+    if (method.rule == Rule::NESTEROV && penalty.proximal && penalty.norm > 0) return 2;
+    return REMEMBERED[int(method.rule)];
+}
+
 bool needs_argument(Activation activation) {
     return activation == Activation::GELU || activation == Activation::GELU_TANH;
 }
@@ -77,6 +83,7 @@ Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method
       method_(method),
       penalty_(penalty),
       threads_(threads_for(shape_, batch_size, threads)),
+      columns_(1 + remembered(method_, penalty_)),
       flushes_(flushes(method_)),
       segment_(rounded_up(std::min(batch_size, SEGMENT), PANEL)),
       stride_(stride_for(segment_, threads_)),
@@ -92,11 +99,7 @@ Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method
         layer.has_bias = shape_.biases[l];
         layer.activation = shape_.activations[l];
         layer.weights = room(layer.size());
-        int remembered = REMEMBERED[int(method_.rule)];
-        if (method_.rule == Rule::NESTEROV && penalty_.proximal && penalty_.norm > 0) {
-            remembered = 2;  // the iterate before, until the length of the next is known
-        }
-        for (int i = 0; i < remembered; ++i) layer.state[i] = room(layer.size());
+        for (int i = 0; i + 1 < columns_; ++i) layer.state[i] = room(layer.size());
         if (batch_size > segment_) layer.gradient = room(layer.size());
         layers_.push_back(layer);
         sides_.push_back(side(layer.inputs, layer.has_bias, capacity_));
@@ -113,35 +116,51 @@ Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method
 }
 
 template <class T>
-void Network<T>::set(int64_t index, const T* weight, const T* bias) {
-    Layer<T>& layer = layers_[size_t(index)];
+T* Network<T>::column(int64_t index, int column) const {
+    const Layer<T>& layer = layers_[size_t(index)];
+    return column == 0 ? layer.weights : layer.state[column - 1];
+}
+
+template <class T>
+void Network<T>::write(int64_t index, int column, const T* weight, const T* bias) {
+    const Layer<T>& layer = layers_[size_t(index)];
     for (int64_t output = 0; output < layer.outputs; ++output) {
-        T* column = layer.weights + output / PANEL * layer.rows() * PANEL + output % PANEL;
+        T* to = this->column(index, column) + output / PANEL * layer.rows() * PANEL + output % PANEL;
         for (int64_t input = 0; input < layer.inputs; ++input) {
-            column[input * PANEL] = weight[output * layer.inputs + input];
+            to[input * PANEL] = weight[output * layer.inputs + input];
         }
-        if (layer.has_bias) column[layer.inputs * PANEL] = bias[output];
+        if (layer.has_bias) to[layer.inputs * PANEL] = bias[output];
     }
-    const size_t bytes = size_t(layer.size()) * sizeof(T);
+}
+
+template <class T>
+void Network<T>::read(int64_t index, int column, T* weight, T* bias) const {
+    const Layer<T>& layer = layers_[size_t(index)];
+    for (int64_t output = 0; output < layer.outputs; ++output) {
+        const T* from =
+            this->column(index, column) + output / PANEL * layer.rows() * PANEL + output % PANEL;
+        for (int64_t input = 0; input < layer.inputs; ++input) {
+            weight[output * layer.inputs + input] = from[input * PANEL];
+        }
+        if (layer.has_bias) bias[output] = from[layer.inputs * PANEL];
+    }
+}
+
+template <class T>
+void Network<T>::set(int64_t index, const T* weight, const T* bias) {
+    write(index, 0, weight, bias);
+    const size_t bytes = size_t(layers_[size_t(index)].size()) * sizeof(T);
     const bool follows = method_.rule == Rule::POLYAK || method_.rule == Rule::NESTEROV;
-    for (T* state : layer.state) {
-        if (state && follows) std::memcpy(state, layer.weights, bytes);
-        if (state && !follows) std::memset(state, 0, bytes);
+    for (int i = 1; i < columns_; ++i) {
+        if (follows) std::memcpy(column(index, i), column(index, 0), bytes);
+        if (!follows) std::memset(column(index, i), 0, bytes);
     }
     step_ = 0;
 }
 
 template <class T>
 void Network<T>::get(int64_t index, T* weight, T* bias) const {
-    const Layer<T>& layer = layers_[size_t(index)];
-    const T* from = method_.rule == Rule::NESTEROV ? layer.state[0] : layer.weights;
-    for (int64_t output = 0; output < layer.outputs; ++output) {
-        const T* column = from + output / PANEL * layer.rows() * PANEL + output % PANEL;
-        for (int64_t input = 0; input < layer.inputs; ++input) {
-            weight[output * layer.inputs + input] = column[input * PANEL];
-        }
-        if (layer.has_bias) bias[output] = column[layer.inputs * PANEL];
-    }
+    read(index, method_.rule == Rule::NESTEROV ? 1 : 0, weight, bias);
 }
 
 template <class T>

@@ -70,6 +70,13 @@ public:
     // The parameters at the iterate.
     void get(int64_t layer, T* weight, T* bias) const;
 
+    // What a layer holds of every parameter, column by column: where the gradient is taken, and what
+    // the method remembers. Written all and the steps counted on, a network goes on as another stood.
+    int columns() const { return columns_; }
+    void read(int64_t layer, int column, T* weight, T* bias) const;
+    void write(int64_t layer, int column, const T* weight, const T* bias);
+    void count_on(int64_t steps) { step_ = steps; }
+
     // Take the steps; how many were taken before a loss was not finite. Nothing moves at that loss,
     // which is the last that is given. The number of threads changes nothing but the time.
     int64_t run(const Examples<T>& examples, const Batches& batches, int threads);
@@ -90,6 +97,7 @@ private:
 
     T* room(int64_t numbers);
     Side<T> side(int64_t features, bool with_one, int64_t examples);
+    T* column(int64_t layer, int column) const;
 
     const Kernels<T>& kernels_;
     const Shape shape_;
@@ -97,6 +105,7 @@ private:
     const Method method_;
     const Penalty penalty_;
     const int threads_;
+    const int columns_;
     const bool flushes_;      // numbers too small for a whole mantissa
     const int64_t segment_;   // examples of a batch that are in memory at once
     const int64_t stride_;    // examples of a block of them

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gradus.errors import InputError
@@ -75,6 +76,16 @@ class Sampling:
     def steps(self) -> int:
         """Batches in one epoch."""
         return 1 if self.name == "full" else -(-self.n // self.batch_size)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """How many examples each batch of an epoch holds, ``[steps]``."""
+        if self.name == "full":
+            return np.array([self.n])
+        sizes = np.full(self.steps, self.batch_size)
+        if self.name != "replacement":
+            sizes[-1] = self.n - self.batch_size * (self.steps - 1)
+        return sizes
 
     def samples_before(self, step: int) -> int:
         """Examples consumed in the first ``step`` steps of a run."""

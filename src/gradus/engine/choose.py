@@ -6,6 +6,7 @@ from typing import Literal
 
 from gradus.engine import eager, native
 from gradus.engine.job import Job, Outcome, Report
+from gradus.engine.snapshot import WHOLE_RUN, Course
 from gradus.errors import InputError
 
 EngineName = Literal["auto", "eager", "native"]
@@ -32,6 +33,9 @@ def chosen(engine: EngineName, job: Job) -> tuple[Literal["eager", "native"], st
     return "eager", obstacle
 
 
-def execute(engine: Literal["eager", "native"], job: Job, report: Report) -> Outcome:
-    """Run the job on this engine."""
-    return native.execute(job, report) if engine == "native" else eager.execute(job, report)
+def execute(
+    engine: Literal["eager", "native"], job: Job, report: Report, course: Course = WHOLE_RUN
+) -> Outcome:
+    """Run the job on this engine, or the part of it that the course says."""
+    run = native.execute if engine == "native" else eager.execute
+    return run(job, report, course)

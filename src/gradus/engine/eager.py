@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gradus.engine.evaluate import evaluate
+from gradus.engine.execution import Execution
 from gradus.engine.job import Job, Outcome, Report
-from gradus.engine.journal import Journal
+from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
 from gradus.engine.walk import walk_of
 from gradus.engine.watched import Watched
 from gradus.errors import NotPositiveDefiniteError
@@ -19,8 +22,13 @@ from gradus.methods.second_order import SecondOrder
 from gradus.risk.empirical import Batch, EmpiricalRisk
 
 
-def execute(job: Job, report: Report = lambda progress: None) -> Outcome:
+def execute(
+    job: Job, report: Report = lambda progress: None, course: Course = WHOLE_RUN
+) -> Outcome:
     """Take the steps of a job, leaving the parameters where they end in its model.
+
+    The course says which part of the run is executed; the parts of a run leave together what it
+    leaves in one piece, to the bit.
 
     The record does not depend on the speed of the machine: on a CPU every loss is looked at before
     its step is accepted; elsewhere, where looking means waiting for the device, at every logged
@@ -33,14 +41,16 @@ def execute(job: Job, report: Report = lambda progress: None) -> Outcome:
     Raises:
         NotPositiveDefiniteError: the method cannot even take its first step.
     """
-    return _Execution(job, report).run()
+    return _Execution(job, report, course).run()
 
 
-class _Execution:
+class _Execution(Execution):
     """One run under way."""
 
-    def __init__(self, job: Job, report: Report) -> None:
-        self.job = job
+    engine = "eager"
+
+    def __init__(self, job: Job, report: Report, course: Course = WHOLE_RUN) -> None:
+        super().__init__(job, report, course)
         self.model = job.model.to(device=job.device, dtype=job.dtype)
         train = job.train.to(device=job.device, dtype=job.dtype)
         self.test = job.test.to(device=job.device, dtype=job.dtype)
@@ -48,72 +58,83 @@ class _Execution:
         self.resting = EmpiricalRisk(self.model, job.loss, train, job.penalty)
         self.oracle = Watched(self.risk, self.resting, repeats=isinstance(job.method, SecondOrder))
         self.looks_at_every_step = job.device.type == "cpu"
-        self.journal = Journal(job, report)
         self.walk = walk_of(job.method, self.oracle, self.risk.parameters)
+        if course.since is not None:
+            self._go_on(course.since)
 
-    def run(self) -> Outcome:
-        outcome = self.journal.outcome
-        try:
-            for epoch in range(1, self.job.epochs + 1):
-                with self.walk.under_way():
-                    train_loss = self._train(epoch)
-                self.risk.assign(self.walk.w)
-                if train_loss is not None:
-                    self.journal.evaluate(epoch, train_loss, self._judge)
-                if outcome.status != "finished":
-                    break
-        except KeyboardInterrupt:
-            self.risk.assign(self.walk.w)
-            outcome.status = "interrupted"
-        return outcome
-
-    def _judge(self) -> tuple[float, float | None]:
-        """The loss and the accuracy on the test data."""
-        return evaluate(self.model, self.job.loss, self.test)
-
-    def _train(self, epoch: int) -> float | None:
-        """One pass: the mean of the losses that the method saw, or None where it ended early."""
+    def train(self) -> float | None:
+        """The rest of a pass: the mean of its losses, or None where it ended early."""
         job, journal, started = self.job, self.journal, time.perf_counter()
-        outcome = journal.outcome
-        torch.manual_seed(_seed_of(job.seed, epoch))
+        outcome, epoch, looked_at = journal.outcome, self.now.epoch, self.now.losses
+        sizes, begun = job.sampling.sizes, len(looked_at)
+        if not begun:
+            torch.manual_seed(_seed_of(job.seed, epoch))
         self.model.train()
         seen: list[Tensor] = []
-        sizes: list[int] = []
-        looked_at: list[float] = []
+        batches = itertools.islice(job.sampling.epoch(epoch - 1, device=job.device), begun, None)
         try:
-            for index, batch in enumerate(job.sampling.epoch(epoch - 1, device=job.device)):
-                size = batch.stop - batch.start if isinstance(batch, slice) else len(batch)
-                self.oracle.seen.point = None
-                try:
-                    self.walk.look(batch)
-                except NotPositiveDefiniteError as error:
-                    if outcome.step == 0:
-                        raise
-                    outcome.status, outcome.stopped = "stopped", str(error)
-                    return None
-                seen.append(self.oracle.seen.loss)
-                sizes.append(size)
-                logged = index % job.log_every == 0
-                if logged or self.looks_at_every_step or index + 1 == job.sampling.steps:
-                    first = outcome.step + 1 - len(seen)
-                    values = torch.stack(seen).tolist() if len(seen) > 1 else [seen[0].item()]
-                    seen.clear()
-                    for step, value in enumerate(values, start=first):
-                        if not math.isfinite(value):
-                            journal.diverged(step, epoch, value)
-                            return None
-                        journal.last_loss = value
-                    looked_at += values
-                if logged:
-                    journal.log(epoch, outcome.samples + size, self._loss_at_iterate(batch))
-                try:
-                    self.walk.take(outcome.step)
-                finally:  # an interruption comes when w has moved
-                    journal.stepped(1, size)
-                journal.tell(epoch)
+            with self.walk.under_way():
+                for index, batch in enumerate(batches, start=begun):
+                    size = int(sizes[index])
+                    self.oracle.seen.point = None
+                    try:
+                        self.walk.look(batch)
+                    except NotPositiveDefiniteError as error:
+                        if outcome.step == 0:
+                            raise
+                        outcome.status, outcome.stopped = "stopped", str(error)
+                        return None
+                    seen.append(self.oracle.seen.loss)
+                    logged = index % job.log_every == 0
+                    if logged or self.looks_at_every_step or index + 1 == job.sampling.steps:
+                        first = outcome.step + 1 - len(seen)
+                        values = torch.stack(seen).tolist() if len(seen) > 1 else [seen[0].item()]
+                        seen.clear()
+                        for step, value in enumerate(values, start=first):
+                            if not math.isfinite(value):
+                                journal.diverged(step, epoch, value)
+                                return None
+                            journal.last_loss = value
+                        looked_at += values
+                    if logged:
+                        journal.log(epoch, outcome.samples + size, self._loss_at_iterate(batch))
+                    try:
+                        self.walk.take(outcome.step)
+                    finally:  # an interruption comes when w has moved
+                        journal.stepped(1, size)
+                    journal.tell(epoch)
+                    if not seen and index + 1 < job.sampling.steps:
+                        self.keeper.offer(lambda: self.snapshot(time.perf_counter() - started))
         finally:
             outcome.train_seconds += time.perf_counter() - started
         return float(np.average(looked_at, weights=sizes))
+
+    def settle(self) -> None:
+        """Bring the model to where the run stands."""
+        self.risk.assign(self.walk.w)
+
+    def judge(self) -> tuple[float, float | None]:
+        """The loss and the accuracy on the test data."""
+        return evaluate(self.model, self.job.loss, self.test)
+
+    def put_aside(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
+        """The walk, running statistics, and what the next random number depends on."""
+        for name, buffer in self.model.named_buffers():
+            tensors[f"buffer.{name}"] = buffer.detach().cpu().clone()
+        tensors["random"] = torch.get_rng_state()
+        if self.job.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.job.device)
+        return {"walk": self.walk.taken_apart(tensors)}
+
+    def _go_on(self, since: Snapshot) -> None:
+        tensors = since.tensors
+        self.walk.go_on(since.facts["walk"], tensors)
+        with torch.no_grad():
+            for name, buffer in self.model.named_buffers():
+                buffer.copy_(tensors[f"buffer.{name}"])
+        torch.set_rng_state(tensors["random"])
+        if self.job.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.job.device)
 
     def _loss_at_iterate(self, batch: Batch) -> float:
         """The mean loss of the batch at w_t, where the method may not have looked."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -16,7 +16,10 @@ from gradus.methods.method import Method
 from gradus.risk.losses import Loss
 from gradus.risk.penalties import Penalty
 
-Status = Literal["finished", "diverged", "stopped", "interrupted"]
+if TYPE_CHECKING:
+    from gradus.engine.snapshot import Snapshot
+
+Status = Literal["finished", "diverged", "stopped", "interrupted", "paused"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +99,8 @@ class Progress(NamedTuple):
     loss: float | None
     evaluation: Evaluation | None = None
     """Set once an epoch, after its test pass."""
+    since: int = 0
+    """The step at which this part of the run began."""
 
 
 @dataclass(eq=False)
@@ -112,6 +117,8 @@ class Outcome:
     """Why the method could not take its next step."""
     train_seconds: float = 0.0
     test_seconds: float = 0.0
+    snapshot: Snapshot | None = None
+    """Where a paused run goes on."""
 
     @property
     def samples_per_second(self) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import final
 
 from gradus.engine.job import Divergence, Evaluation, Job, Outcome, Progress, Report, Row
+from gradus.engine.snapshot import Snapshot, copied
 from gradus.methods.schedules import learning_rate
 
 
@@ -18,12 +19,14 @@ class Journal:
     Args:
         job: what is run.
         report: told how the run goes.
+        since: where it goes on, if it does not begin.
     """
 
-    def __init__(self, job: Job, report: Report) -> None:
+    def __init__(self, job: Job, report: Report, since: Snapshot | None = None) -> None:
         self.job, self.report = job, report
-        self.outcome = Outcome()
-        self.last_loss: float | None = None
+        self.outcome = Outcome() if since is None else copied(since.outcome)
+        self.last_loss = None if since is None else since.last_loss
+        self.since = self.outcome.step
 
     def log(self, epoch: int, samples: int, loss: float) -> None:
         """A row of the history: the mini-batch of the step to come, which ends at ``samples``."""
@@ -38,7 +41,7 @@ class Journal:
     def tell(self, epoch: int, evaluation: Evaluation | None = None) -> None:
         """Report where the run stands."""
         step, samples = self.outcome.step, self.outcome.samples
-        self.report(Progress(epoch, step, samples, self.last_loss, evaluation))
+        self.report(Progress(epoch, step, samples, self.last_loss, evaluation, self.since))
 
     def evaluate(
         self, epoch: int, train_loss: float, judge: Callable[[], tuple[float, float | None]]

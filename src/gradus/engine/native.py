@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,9 @@ from gradus import kernels
 from gradus.data.dataset import Dataset
 from gradus.engine import dense
 from gradus.engine.evaluate import judge
+from gradus.engine.execution import Execution
 from gradus.engine.job import Job, Outcome, Report, Row
-from gradus.engine.journal import Journal
+from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
 
 CALL_SECONDS = 0.1
 """How long a call of the kernels may last: in between, the run can be interrupted and reports."""
@@ -47,12 +49,15 @@ def obstacle(job: Job) -> str | None:
     return None
 
 
-def execute(job: Job, report: Report = lambda progress: None) -> Outcome:
+def execute(
+    job: Job, report: Report = lambda progress: None, course: Course = WHOLE_RUN
+) -> Outcome:
     """Take the steps of a job, leaving the parameters where they end in its model.
 
     The record is that of the eager engine but for rounding, for any number of threads the same to
     the bit. It reports after every call of the kernels, which take as many steps at once as fit
-    into a tenth of a second.
+    into a tenth of a second. The course says which part of the run is executed; the parts of a run
+    leave together what it leaves in one piece, to the bit.
 
     A run ends early as ``diverged`` at the first loss that is not finite, before its step, and as
     ``interrupted`` on KeyboardInterrupt; what it has recorded until then is kept.
@@ -60,17 +65,18 @@ def execute(job: Job, report: Report = lambda progress: None) -> Outcome:
     Raises:
         Obstacle: the job is not one that the kernels run; ask ``obstacle`` first.
     """
-    return _Execution(job, report).run()
+    return _Execution(job, report, course).run()
 
 
-class _Execution:
+class _Execution(Execution):
     """One run under way."""
 
-    def __init__(self, job: Job, report: Report) -> None:
-        self.job = job
+    engine = "native"
+
+    def __init__(self, job: Job, report: Report, course: Course = WHOLE_RUN) -> None:
+        super().__init__(job, report, course)
         place: Any = {"device": job.device, "dtype": job.dtype}
         self.model = job.model.to(**place)
-        self.journal = Journal(job, report)
         self.test = job.test.to(**place)
         self.dense = dense.network_of(job.model)
         core: Any = kernels.core()
@@ -99,42 +105,30 @@ class _Execution:
         self.aheads = dense.aheads_of(job.method)
         self.calls = _Calls(self.network.threads)
         self.latest: _Call | None = None
+        if course.since is not None:
+            self._go_on(course.since)
 
-    def run(self) -> Outcome:
-        outcome = self.journal.outcome
-        try:
-            for epoch in range(1, self.job.epochs + 1):
-                train_loss = self._train(epoch)
-                self._assign()
-                if train_loss is not None:
-                    self.journal.evaluate(epoch, train_loss, self._judge)
-                if outcome.status != "finished":
-                    break
-        except KeyboardInterrupt:
-            self._note()
-            self._assign()
-            outcome.status = "interrupted"
-        return outcome
-
-    def _train(self, epoch: int) -> float | None:
-        """One pass: the mean of the losses that the method saw, or None where it diverged."""
-        started, sampling = time.perf_counter(), self.job.sampling
+    def train(self) -> float | None:
+        """The rest of a pass: the mean of its losses, or None where it diverged."""
+        started, sampling, now = time.perf_counter(), self.job.sampling, self.now
         self.model.train()
-        order = sampling.order(epoch - 1).numpy()
+        order = sampling.order(now.epoch - 1).numpy()
         losses = np.empty(sampling.steps)
-        at = 0
+        at = len(now.losses)
+        losses[:at] = now.losses
         try:
             while at < sampling.steps:
                 until = min(at + self.calls.steps(), sampling.steps)
-                if not self._call(epoch, order, losses, at, until):
+                if not self._call(now.epoch, order, losses, at, until):
                     return None
-                self.journal.tell(epoch)
+                now.losses += losses[at:until].tolist()
+                self.journal.tell(now.epoch)
                 at = until
+                if at < sampling.steps:
+                    self.keeper.offer(lambda: self.snapshot(time.perf_counter() - started))
         finally:
             self.journal.outcome.train_seconds += time.perf_counter() - started
-        sizes = np.full(sampling.steps, self.size)
-        sizes[-1] = len(order) - self.size * (sampling.steps - 1)
-        return float(np.average(losses, weights=sizes))
+        return float(np.average(losses, weights=sampling.sizes))
 
     def _call(
         self, epoch: int, order: NDArray[np.int64], losses: NDArray[np.float64], at: int, until: int
@@ -182,7 +176,7 @@ class _Execution:
         outcome.samples = consumed
         journal.last_loss = last_loss
 
-    def _judge(self) -> tuple[float, float | None]:
+    def judge(self) -> tuple[float, float | None]:
         """The loss and the accuracy on the test data, by outputs of the kernels."""
         return judge(self._outputs, self.job.loss, self.test)
 
@@ -193,8 +187,9 @@ class _Execution:
         self.network.outputs(self.test_data, examples, outputs.numpy())
         return outputs.log_softmax(dim=1) if self.dense.log_softmax else outputs
 
-    def _assign(self) -> None:
+    def settle(self) -> None:
         """Bring the model to where the network stands."""
+        self._note()
         for index, linear in enumerate(self.dense.linears):
             arrays = _arrays_of_layer(linear)
             self.network.get(index, *arrays)
@@ -202,6 +197,30 @@ class _Execution:
                 for parameter, array in zip((linear.weight, linear.bias), arrays, strict=True):
                     if array is not None:
                         parameter.copy_(torch.from_numpy(array))
+
+    def put_aside(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
+        """Where the network stands and what its method remembers, column by column."""
+        for index, column, arrays in self._columns():
+            self.network.read(index, column, *arrays)
+            for name, array in zip(("weight", "bias"), arrays, strict=True):
+                if array is not None:
+                    tensors[f"{index}.{column}.{name}"] = torch.from_numpy(array)
+        return {}
+
+    def _go_on(self, since: Snapshot) -> None:
+        for index, column, arrays in self._columns():
+            for name, array in zip(("weight", "bias"), arrays, strict=True):
+                if array is not None:
+                    array[...] = since.tensors[f"{index}.{column}.{name}"].numpy()
+            self.network.write(index, column, *arrays)
+        self.network.steps = since.outcome.step
+        self.aheads = itertools.islice(self.aheads, since.outcome.step, None)
+
+    def _columns(self) -> Iterator[tuple[int, int, list[NDArray[Any] | None]]]:
+        """Every layer and what it holds of every parameter, with arrays of their own for it."""
+        for index, linear in enumerate(self.dense.linears):
+            for column in range(self.network.columns):
+                yield index, column, _arrays_of_layer(linear)
 
 
 @dataclass

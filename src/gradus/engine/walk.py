@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
+from gradus.engine.apart import classes_of, put_together, taken_apart
 from gradus.engine.watched import Watched
 from gradus.methods.method import FirstOrder, Method
 from gradus.methods.schedules import learning_rate
@@ -33,6 +34,14 @@ class Walk(ABC):
         """Take the step that was looked at, the one of this number."""
 
     @abstractmethod
+    def taken_apart(self, tensors: dict[str, Tensor]) -> Any:
+        """What the next steps begin with, in the words of JSON, its tensors put aside."""
+
+    @abstractmethod
+    def go_on(self, form: Any, tensors: Mapping[str, Tensor]) -> None:
+        """Begin with what was taken apart."""
+
+    @abstractmethod
     @contextmanager
     def under_way(self) -> Iterator[None]:
         """Steps are taken within; outside, the model is the engine's to evaluate."""
@@ -54,6 +63,15 @@ class Pure(Walk):
     def take(self, step: int) -> None:
         """Go there."""
         self.w, self.state = self.next
+
+    def taken_apart(self, tensors: dict[str, Tensor]) -> Any:
+        """The point, and the state of the method."""
+        return taken_apart({"w": self.w, "state": self.state}, "walk", tensors)
+
+    def go_on(self, form: Any, tensors: Mapping[str, Tensor]) -> None:
+        """The state is made of what the method's own first one speaks of."""
+        begun = put_together(form, tensors, classes_of(self.state))
+        self.w, self.state = begun["w"], begun["state"]
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
@@ -101,6 +119,16 @@ class InPlace(Walk):
             ]
             moved = self.mover.move(columns, rate, ahead=ahead, step=step)
             assert moved, "the kernels take copies that lie as w does"
+
+    def taken_apart(self, tensors: dict[str, Tensor]) -> Any:
+        """The query, and what is remembered."""
+        return taken_apart([list(self.query.values), *self.remembered], "walk", tensors)
+
+    def go_on(self, form: Any, tensors: Mapping[str, Tensor]) -> None:
+        """Overwrite both where they lie."""
+        begun = put_together(form, tensors)
+        for column, values in zip([self.query.values, *self.remembered], begun, strict=True):
+            torch._foreach_copy_(column, values)
 
     @contextmanager
     def under_way(self) -> Iterator[None]:

@@ -110,6 +110,8 @@ class Network32:
     @property
     def steps(self) -> int:
         """How many steps were taken since the parameters were set."""
+    @steps.setter
+    def steps(self, steps: int) -> None: ...
     @property
     def threads(self) -> int:
         """How many threads are worth their while, of those that were given."""
@@ -121,6 +123,25 @@ class Network32:
         self, layer: int, weight: NDArray[np.float32], bias: NDArray[np.float32] | None = None
     ) -> None:
         """Write the parameters at the iterate into these arrays."""
+    @property
+    def columns(self) -> int:
+        """How many numbers belong to a parameter: itself, and what the method remembers."""
+    def read(
+        self,
+        layer: int,
+        column: int,
+        weight: NDArray[np.float32],
+        bias: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Write a column into these arrays."""
+    def write(
+        self,
+        layer: int,
+        column: int,
+        weight: NDArray[np.float32],
+        bias: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Set a column, as another network held it."""
     def run(
         self,
         data: Data32,
@@ -183,6 +204,8 @@ class Network64:
     @property
     def steps(self) -> int:
         """How many steps were taken since the parameters were set."""
+    @steps.setter
+    def steps(self, steps: int) -> None: ...
     @property
     def threads(self) -> int:
         """How many threads are worth their while, of those that were given."""
@@ -194,6 +217,25 @@ class Network64:
         self, layer: int, weight: NDArray[np.float64], bias: NDArray[np.float64] | None = None
     ) -> None:
         """Write the parameters at the iterate into these arrays."""
+    @property
+    def columns(self) -> int:
+        """How many numbers belong to a parameter: itself, and what the method remembers."""
+    def read(
+        self,
+        layer: int,
+        column: int,
+        weight: NDArray[np.float64],
+        bias: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Write a column into these arrays."""
+    def write(
+        self,
+        layer: int,
+        column: int,
+        weight: NDArray[np.float64],
+        bias: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Set a column, as another network held it."""
     def run(
         self,
         data: Data64,

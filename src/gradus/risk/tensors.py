@@ -46,6 +46,11 @@ class PutOff(ABC):
             self._factor, self._operator, self._other = 1.0, "", None
         return self._values
 
+    @property
+    def parts(self) -> tuple[Any, float, str, Any]:
+        """What the type is called with to give the same vector, with nothing carried out."""
+        return self._values, self._factor, self._operator, self._other
+
     def _carried_out(self) -> Any:
         if not self._operator:
             return self._apply("mul", self._values, self._factor)

@@ -1,0 +1,95 @@
+"""How every engine executes a run: epoch by epoch, from its beginning or a snapshot."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradus.engine.job import Job, Outcome, Report
+from gradus.engine.journal import Journal
+from gradus.engine.snapshot import Course, Keeper, Snapshot, copied
+
+
+@dataclass
+class Pass:
+    """A pass over the data under way.
+
+    Attributes:
+        epoch: counted from 1.
+        losses: those that the method saw, step by step.
+    """
+
+    epoch: int
+    losses: list[float] = field(default_factory=list)
+
+
+class Execution(ABC):
+    """One run under way.
+
+    Args:
+        job: what is run.
+        report: told how it goes.
+        course: which part of it is executed.
+    """
+
+    engine: str
+
+    def __init__(self, job: Job, report: Report, course: Course) -> None:
+        self.job, self.course = job, course
+        self.journal = Journal(job, report, course.since)
+        self.keeper = Keeper(course)
+        self.now = Pass(1)
+        if (since := course.since) is not None:
+            assert since.engine == self.engine
+            self.now = Pass(since.epoch, since.tensors["losses"].tolist())
+
+    def run(self) -> Outcome:
+        """Take the steps, leaving the parameters where they end in the model."""
+        outcome, until = self.journal.outcome, self.course.until
+        try:
+            while (epoch := self.now.epoch) <= self.job.epochs:
+                if until is not None and epoch > until:
+                    self.settle()
+                    outcome.snapshot, outcome.status = self.snapshot(), "paused"
+                    break
+                train_loss = self.train()
+                self.settle()
+                if train_loss is not None:
+                    self.journal.evaluate(epoch, train_loss, self.judge)
+                if outcome.status != "finished":
+                    break
+                self.now = Pass(epoch + 1)
+                if epoch < self.job.epochs:
+                    self.keeper.offer_epoch(self.snapshot)
+        except KeyboardInterrupt:
+            self.settle()
+            outcome.status = "interrupted"
+        return outcome
+
+    def snapshot(self, seconds: float = 0.0) -> Snapshot:
+        """Where the run stands now, trained for so many seconds more than is written down."""
+        now, tensors = self.now, {"losses": torch.tensor(self.now.losses, dtype=torch.float64)}
+        facts = self.put_aside(tensors)
+        outcome = copied(self.journal.outcome, seconds=seconds)
+        place = self.engine, now.epoch, len(now.losses)
+        return Snapshot(*place, outcome, self.journal.last_loss, tensors, facts)
+
+    @abstractmethod
+    def train(self) -> float | None:
+        """The rest of a pass: the mean of its losses, or None where it ended early."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Bring the model to where the run stands."""
+
+    @abstractmethod
+    def judge(self) -> tuple[float, float | None]:
+        """The loss and the accuracy on the test data."""
+
+    @abstractmethod
+    def put_aside(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
+        """What the next steps begin with, in the words of JSON, its tensors put aside."""

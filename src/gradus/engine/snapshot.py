@@ -1,0 +1,160 @@
+"""Where a run stands between two steps: enough to go on from there, to the bit."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from gradus.engine.job import Evaluation, Outcome, Row
+
+CHECKPOINT_SECONDS_EPOCH = 2.0
+"""A run is kept at the end of an epoch where it has not been for so long."""
+
+CHECKPOINT_SECONDS = 120.0
+"""The same within an epoch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Where a run stands between two steps: everything that its continuation depends on.
+
+    Attributes:
+        engine: whose it is, ``"eager"`` or ``"native"``.
+        epoch: of the next step, counted from 1.
+        index: of the next step within its epoch; 0 where the epoch has not begun.
+        outcome: the record so far (a copy).
+        last_loss: the last loss that was finite.
+        tensors: parameters, buffers, what the method remembers, the losses of this epoch, the
+            random state: by name, on the CPU, without gaps.
+        facts: what is no tensor, as JSON knows it.
+    """
+
+    engine: str
+    epoch: int
+    index: int
+    outcome: Outcome
+    last_loss: float | None
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Course:
+    """Which part of a run is executed, and who keeps where it stands.
+
+    Attributes:
+        since: where it goes on; None at the beginning.
+        until: after how many epochs it pauses; None for all of them.
+        keep: given a snapshot at the end of an epoch and within long ones.
+    """
+
+    since: Snapshot | None = None
+    until: int | None = None
+    keep: Callable[[Snapshot], None] | None = None
+
+
+WHOLE_RUN = Course()
+
+
+@final
+class Keeper:
+    """When a run under way is kept."""
+
+    def __init__(self, course: Course) -> None:
+        self._keep = course.keep
+        self._last = time.perf_counter()
+
+    def offer(self, snapshot: Callable[[], Snapshot]) -> None:
+        """Keep where the run stands between two steps of an epoch, if that is due."""
+        self._offer(snapshot, CHECKPOINT_SECONDS)
+
+    def offer_epoch(self, snapshot: Callable[[], Snapshot]) -> None:
+        """Keep where the run stands after an epoch, if that is due."""
+        self._offer(snapshot, CHECKPOINT_SECONDS_EPOCH)
+
+    def _offer(self, snapshot: Callable[[], Snapshot], every: float) -> None:
+        if self._keep is not None and time.perf_counter() - self._last >= every:
+            self._keep(snapshot())
+            self._last = time.perf_counter()
+
+
+def copied(outcome: Outcome, *, seconds: float = 0.0) -> Outcome:
+    """The record so far, which does not grow with the run; trained for so much longer."""
+    return replace(
+        outcome,
+        history=list(outcome.history),
+        evaluation=list(outcome.evaluation),
+        train_seconds=outcome.train_seconds + seconds,
+        snapshot=None,
+    )
+
+
+def parts_of(snapshot: Snapshot) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A snapshot as tensors by name and facts that JSON knows, for a file of each."""
+    outcome = snapshot.outcome
+    tensors = {f"run.{name}": tensor for name, tensor in snapshot.tensors.items()}
+    tensors |= _columns("history", outcome.history, Row)
+    tensors |= _columns("evaluation", outcome.evaluation, Evaluation)
+    facts = {
+        "engine": snapshot.engine,
+        "epoch": snapshot.epoch,
+        "index": snapshot.index,
+        "step": outcome.step,
+        "samples": outcome.samples,
+        "train_seconds": outcome.train_seconds,
+        "test_seconds": outcome.test_seconds,
+        "last_loss": snapshot.last_loss,
+        "run": snapshot.facts,
+    }
+    return tensors, facts
+
+
+def snapshot_of(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Snapshot:
+    """The snapshot that was taken into these parts.
+
+    Raises:
+        KeyError: a part is missing.
+    """
+    outcome = Outcome(
+        step=facts["step"],
+        samples=facts["samples"],
+        train_seconds=facts["train_seconds"],
+        test_seconds=facts["test_seconds"],
+        history=_rows("history", tensors, Row),
+        evaluation=_rows("evaluation", tensors, Evaluation),
+    )
+    run = {name[4:]: tensor for name, tensor in tensors.items() if name.startswith("run.")}
+    place = facts["engine"], facts["epoch"], facts["index"]
+    return Snapshot(*place, outcome, facts["last_loss"], run, facts["run"])
+
+
+INTEGERS = ("step", "samples", "epoch")
+"""Columns of whole numbers; the others are float64, where NaN is what there is not."""
+
+
+def _columns(table: str, rows: Sequence[NamedTuple], kind: type[NamedTuple]) -> dict[str, Tensor]:
+    columns = zip(*rows, strict=True) if rows else ((),) * len(kind._fields)
+    return {
+        f"{table}.{name}": torch.tensor(
+            [math.nan if v is None else v for v in column], dtype=_type(name)
+        )
+        for name, column in zip(kind._fields, columns, strict=True)
+    }
+
+
+def _rows(table: str, tensors: Mapping[str, Tensor], kind: Any) -> list[Any]:
+    columns = [tensors[f"{table}.{name}"].tolist() for name in kind._fields]
+    return [
+        kind(*(None if isinstance(v, float) and math.isnan(v) else v for v in row))
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def _type(name: str) -> torch.dtype:
+    return torch.int64 if name in INTEGERS else torch.float64
