@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -61,16 +60,6 @@ class Result:
     def pruned(self) -> Result:
         """The same run, cut where it has paused."""
         return replace(self, status="pruned", pruned_epoch=self.epochs_trained)
-
-
-def run_id(spec: RunSpec) -> str:
-    """What a run is known by: the first 16 hexadecimal digits of the SHA-256 of its spec.
-
-    Example:
-        >>> run_id(RunSpec(lr=0.1)) == run_id(RunSpec(lr=0.1, momentum=0.5))
-        True
-    """
-    return hashlib.sha256(canonical(spec).encode()).hexdigest()[:16]
 
 
 def canonical(spec: RunSpec) -> str:
