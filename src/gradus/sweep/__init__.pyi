@@ -1,0 +1,14 @@
+from .halving import Asha as Asha
+from .halving import Cut as Cut
+from .halving import GoesOn as GoesOn
+from .halving import Halving as Halving
+from .search import Search as Search
+from .search import search_of as search_of
+from .space import Panel as Panel
+from .space import panels_of as panels_of
+from .space import runs_of as runs_of
+from .specification import Point as Point
+from .specification import SweepSpec as SweepSpec
+from .specification import from_options as from_options
+from .specification import read_toml as read_toml
+from .specification import to_toml as to_toml
