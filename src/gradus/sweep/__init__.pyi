@@ -2,6 +2,10 @@ from .halving import Asha as Asha
 from .halving import Cut as Cut
 from .halving import GoesOn as GoesOn
 from .halving import Halving as Halving
+from .halving import Pruning as Pruning
+from .halving import pruning_of as pruning_of
+from .search import Listed as Listed
+from .search import OptunaSearch as OptunaSearch
 from .search import Search as Search
 from .search import search_of as search_of
 from .space import Panel as Panel

@@ -100,4 +100,3 @@ class Range:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
-
