@@ -16,3 +16,6 @@ from .specification import SweepSpec as SweepSpec
 from .specification import from_options as from_options
 from .specification import read_toml as read_toml
 from .specification import to_toml as to_toml
+from .sweep import Sweep as Sweep
+from .sweep import open_sweep as open_sweep
+from .sweep import resume as resume

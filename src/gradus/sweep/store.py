@@ -234,6 +234,16 @@ def read_runs(folder: Path) -> pa.Table:
         ) from None
 
 
+def best_row(runs: pa.Table, by: str) -> dict[str, Any] | None:
+    """The finished run with the least of a figure, or the most of an accuracy; None without one."""
+    found = runs.filter(pc.and_(pc.equal(runs["status"], "finished"), pc.is_valid(runs[by])))
+    if found.num_rows == 0:
+        return None
+    values = found[by].to_numpy()
+    at = np.nanargmax(values) if by.endswith("accuracy") else np.nanargmin(values)
+    return dict(found.slice(int(at), 1).to_pylist()[0])
+
+
 def read_parts(folder: Path, kind: str, runs: pa.Table) -> pa.Table:
     """The rows of these runs in ``history`` or ``evaluation``.
 

@@ -120,7 +120,9 @@ class Work:
             if self._pruning is not None:
                 until = self._pruning.start(run).until
             pieces.append(Piece(run, spec, until if until != spec.epochs else None))
-        self._queue.extend(sorted(pieces, key=lambda piece: -self.costs[piece.run]))
+        # Runs of one seed may share their data: they stand together where they are as long.
+        pieces.sort(key=lambda piece: (-self.costs[piece.run], piece.spec.seed))
+        self._queue.extend(pieces)
 
     def _follow(self, decisions: list[Decision]) -> list[Result]:
         """Queue the runs that go on, before others; give those that were cut."""
