@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gradus.data.catalogue import CATALOGUE, read_entry
@@ -150,13 +152,7 @@ def load(
 
 
 def _digits(loss: str | None, standardize: bool, test_fraction: float | None, seed: int) -> Split:
-    # The file is read where scikit-learn keeps it: importing scikit-learn takes longer than to
-    # train on it.
-    spec = find_spec("sklearn")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    folder = Path(spec.submodule_search_locations[0])
-    table = np.loadtxt(folder / "datasets/data/digits.csv.gz", dtype=np.uint8, delimiter=",")
+    table = _digits_table()
     x = torch.from_numpy(table[:, :-1].copy()).reshape(-1, 1, 8, 8)
     y = torch.from_numpy(table[:, -1].astype(np.int64))
     train, test = partition(len(x), test_fraction=test_fraction, seed=seed, labels=y)
@@ -169,6 +165,18 @@ def _digits(loss: str | None, standardize: bool, test_fraction: float | None, se
         standardize,
         scale=16.0,
     )
+
+
+@cache
+def _digits_table() -> NDArray[np.uint8]:
+    """The rows of the file, a class behind each image; a sweep asks for them once a seed."""
+    # The file is read where scikit-learn keeps it: importing scikit-learn takes longer than to
+    # train on it.
+    spec = find_spec("sklearn")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    folder = Path(spec.submodule_search_locations[0])
+    return np.loadtxt(folder / "datasets/data/digits.csv.gz", dtype=np.uint8, delimiter=",")
 
 
 def _idx_folder(folder: Path) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import tomllib
 from collections.abc import Collection, Mapping
@@ -17,6 +18,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from gradus.errors import InputError
 from gradus.runs.choices import CLASSES, ON_ALL_DATA, OPTIONS, changed, complete, flag
@@ -216,7 +218,7 @@ class RunSpec(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise InputError(where + _first_line(error, cls.model_fields)) from None
+            raise InputError(where + first_line(error, cls.model_fields)) from None
 
     @classmethod
     def read_file(cls, path: Path, changes: Mapping[str, Any]) -> RunSpec:
@@ -303,7 +305,23 @@ def plain(number: float) -> str:
     return np.format_float_positional(number, trim="-")
 
 
-def _first_line(error: ValidationError, fields: Collection[str]) -> str:
+def run_id(spec: RunSpec) -> str:
+    """What names a run: 16 hexadecimal digits of the SHA-256 of its spec.
+
+    The digest is of the canonical JSON: sorted keys, no spaces, every option.
+
+    Example:
+        >>> import gradus
+        >>> from gradus.runs.spec import run_id
+        >>> spec = gradus.RunSpec(lr=0.1)
+        >>> len(run_id(spec)), run_id(spec) == run_id(gradus.RunSpec(lr="0.1", momentum=0.5))
+        (16, True)
+    """
+    canonical = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def first_line(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
     """The first thing that pydantic found, as one line in the words of the command line."""
     found = error.errors(include_url=False)[0]
     if found["type"] == "value_error":
@@ -313,10 +331,10 @@ def _first_line(error: ValidationError, fields: Collection[str]) -> str:
         return flag(message) if name in fields else message
     name, given, reason = str(found["loc"][0]), found["input"], found["msg"]
     if found["type"] == "extra_forbidden":
-        return f"{flag(name)}: no such option{_nearest(flag(name), [*map(flag, fields)])}"
+        return f"{flag(name)}: no such option{nearest(flag(name), [*map(flag, fields)])}"
     if found["type"] == "literal_error":
-        accepted = choices(RunSpec.model_fields[name].annotation)
-        return f"{flag(name)} {given}: choose {' | '.join(accepted)}{_nearest(given, accepted)}"
+        accepted = choices(fields[name].annotation)
+        return f"{flag(name)} {given}: choose {' | '.join(accepted)}{nearest(given, accepted)}"
     if found["type"] in ("missing", "too_long"):
         given = ",".join(map(str, given))
         reason = "must be two numbers, as 0.9,0.999"
@@ -324,7 +342,8 @@ def _first_line(error: ValidationError, fields: Collection[str]) -> str:
     return f"{flag(name)} {given}: {reason}"
 
 
-def _nearest(given: object, known: Collection[str]) -> str:
+def nearest(given: object, known: Collection[str]) -> str:
+    """The known name that is likeliest meant, as the end of a message."""
     near = difflib.get_close_matches(str(given), known, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 

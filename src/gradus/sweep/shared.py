@@ -1,0 +1,128 @@
+"""How workers see data that are in memory once: a nameless file, mapped by everyone."""
+
+from __future__ import annotations
+
+import dataclasses
+import mmap
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradus.data.dataset import Dataset, Split
+
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor stands in the file."""
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False)
+class SharedSplit:
+    """A split whose tensors stand in a file without a name, which nobody has to remove.
+
+    The file is gone with the last process that has it open, however that ends.
+
+    Attributes:
+        descriptor: of the file, in the process that wrote it.
+        size: of the file, in bytes.
+        split: the split, each tensor replaced by its place.
+    """
+
+    descriptor: int
+    size: int
+    split: Any
+
+    def close(self) -> None:
+        """Let go of the file; who has mapped it keeps it."""
+        os.close(self.descriptor)
+
+
+def share(split: Split) -> SharedSplit:
+    """Write the tensors of a split where other processes can map them.
+
+    Example:
+        >>> from gradus.data.load import load
+        >>> split = load("digits")
+        >>> shared = share(split)
+        >>> mapped = attach(shared.descriptor, shared.size, shared.split)
+        >>> mapped.description == split.description, torch.equal(mapped.test.x, split.test.x)
+        (True, True)
+        >>> shared.close()
+    """
+    tensors: list[Tensor] = []
+    size = 0
+
+    def placed(tensor: Tensor) -> Place:
+        nonlocal size
+        size = -(-size // ALIGNMENT) * ALIGNMENT
+        place = Place(size, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        tensors.append(tensor)
+        size += tensor.numel() * tensor.element_size()
+        return place
+
+    described = _replaced(split, Tensor, placed)
+    # In memory where the machine has such a folder; written back to a disk by nobody.
+    memory = Path("/dev/shm")
+    folder = memory if os.access(memory, os.W_OK) and _free(memory) > size else None
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for tensor in tensors:
+            file.seek(-(-file.tell() // ALIGNMENT) * ALIGNMENT)
+            file.write(tensor.contiguous().numpy().data)
+        file.truncate(max(size, 1))
+        file.flush()
+        return SharedSplit(os.dup(file.fileno()), max(size, 1), described)
+
+
+def attach(descriptor: int, size: int, described: Any) -> Split:
+    """The split in a file; what is written to its tensors stays in this process."""
+    mapped = mmap.mmap(descriptor, size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
+
+    def tensor(place: Place) -> Tensor:
+        dtype = np.dtype(place.dtype)
+        count = int(np.prod(place.shape, dtype=np.int64))
+        values = np.frombuffer(mapped, dtype, count, place.offset)
+        return torch.from_numpy(values).reshape(place.shape)
+
+    split: Split = _replaced(described, Place, tensor)
+    return split
+
+
+def _replaced(split: Any, kind: type, by: Any) -> Any:
+    """The split with every value of this kind, in its two parts, replaced."""
+
+    def part(data: Dataset) -> Dataset:
+        changes: Mapping[str, Any] = {
+            field.name: by(value)
+            for field in dataclasses.fields(data)
+            if isinstance(value := getattr(data, field.name), kind)
+        }
+        return _with(data, changes)
+
+    return _with(split, {"train": part(split.train), "test": part(split.test)})
+
+
+def _with(value: Any, changes: Mapping[str, Any]) -> Any:
+    """The same dataclass with some fields changed, whatever they hold: nothing is checked."""
+    copy = object.__new__(type(value))
+    for field in dataclasses.fields(value):
+        changed = changes.get(field.name, getattr(value, field.name))
+        object.__setattr__(copy, field.name, changed)
+    return copy
+
+
+def _free(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize

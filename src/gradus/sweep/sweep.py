@@ -1,0 +1,365 @@
+"""A sweep from its specification to its record, and the record as it is read."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, final
+
+import pyarrow as pa
+
+from gradus.errors import InputError
+from gradus.runs.choices import flag
+from gradus.runs.record import write_whole
+from gradus.runs.spec import RunSpec, run_id
+from gradus.sweep.halving import pruning_of
+from gradus.sweep.lock import locked
+from gradus.sweep.search import Listed, search_of
+from gradus.sweep.space import Panel, panels_of, runs_of, shown
+from gradus.sweep.specification import SweepSpec, read_toml, to_toml
+from gradus.sweep.store import Store, best_row, read_parts, read_runs
+
+if TYPE_CHECKING:
+    from gradus.sweep.library import Library
+    from gradus.sweep.schedule import Observer
+    from gradus.sweep.work import Work
+
+SPECIFICATION = "sweep.toml"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """A sweep as its record stands, also while it is being trained.
+
+    Attributes:
+        folder: of the record.
+        spec: which runs it has.
+        runs: a pyarrow table with a row for every run that has ended: ``run``, ``status``
+            (finished, diverged, stopped, pruned), every option, and the figures (``test_loss``,
+            ``best_test_loss``, ``diverged_step``, ...).
+        status: ``interrupted`` where Ctrl-C ended the call that gave this sweep.
+
+    Example:
+        >>> import tempfile, gradus
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> spec = gradus.SweepSpec(
+        ...     base={"model": "linear", "epochs": 1}, vary={"lr": "1,0.1"}
+        ... )
+        >>> sweep = gradus.sweep(spec, name="rates", out=folder.name)
+        >>> sweep.runs.num_rows, sweep.best()["lr"]
+        (2, 0.1)
+        >>> gradus.open_sweep(sweep.folder).history.column_names
+        ['run', 'step', 'samples', 'epoch', 'loss', 'lr']
+        >>> folder.cleanup()
+    """
+
+    folder: Path
+    spec: SweepSpec
+    runs: pa.Table
+    status: Literal["finished", "interrupted"] = "finished"
+
+    def __repr__(self) -> str:
+        return f"<Sweep {self.name}: {self.runs.num_rows} runs>"
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.folder.name
+
+    @cached_property
+    def history(self) -> pa.Table:
+        """The rows of all runs: run, step, samples, epoch, loss, lr; read when first asked for."""
+        return read_parts(self.folder, "history", self.runs)
+
+    @cached_property
+    def evaluation(self) -> pa.Table:
+        """What is known after each epoch: run, epoch, samples, train_loss, test_loss, accuracy."""
+        return read_parts(self.folder, "evaluation", self.runs)
+
+    def best(self, by: str = "test_loss") -> dict[str, Any]:
+        """The row of the best finished run: the highest for an accuracy, else the lowest.
+
+        Raises:
+            InputError: there is no such column, or no run has finished with a number in it.
+        """
+        if by not in self.runs.column_names or not pa.types.is_floating(self.runs[by].type):
+            raise InputError(f"by {by}: no figure of a run; take test_loss or test_accuracy")
+        found = best_row(self.runs, by)
+        if found is None:
+            raise InputError(f"{self.folder}: no run has finished with a {by}")
+        return found
+
+    @cached_property
+    def panels(self) -> list[Panel]:
+        """The panels of a one-at-a-time sweep; of others, none."""
+        return panels_of(self.spec)
+
+
+def open_sweep(folder: str | os.PathLike[str]) -> Sweep:
+    """The sweep whose record stands in a folder; another process may be training it.
+
+    Raises:
+        InputError: there is no such sweep, or it cannot be read.
+    """
+    folder = Path(folder)
+    return Sweep(folder, _kept_spec(folder), read_runs(folder))
+
+
+def sweep(
+    spec: SweepSpec,
+    *,
+    name: str | None = None,
+    out: str | os.PathLike[str] = "sweeps",
+    workers: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    observe: Observer = lambda standing: None,
+    tell: Callable[[str], None] = lambda message: None,
+) -> Sweep:
+    """Train the runs of a sweep that its folder does not hold yet.
+
+    Asking for the same sweep again does nothing; with more values, what is new is trained. Every
+    run is kept once it has ended, and goes on from its checkpoint after a crash.
+
+    Args:
+        spec: which runs.
+        name: of the folder in ``out``. Without one it is DATA-METHOD-1, or with the first number
+            whose folder holds this sweep, or one to which this one adds, or nothing.
+        out: where sweeps are kept.
+        workers: how many processes train; None: one on each processor.
+        data_dir: where data sets that are not embedded are looked for first.
+        observe: told a few times a second where the sweep stands.
+        tell: told, in one line each, of what was damaged and is made good.
+
+    Returns:
+        The sweep; ``status`` says whether it was interrupted from the keyboard.
+
+    Raises:
+        InputError: a run cannot be trained; the folder holds another sweep, is in use by another
+            process, or cannot be written. What has ended is kept.
+        TypeError: the spec is not a SweepSpec.
+    """
+    if not isinstance(spec, SweepSpec):
+        raise TypeError(f"spec must be a SweepSpec, as SweepSpec(vary={{'lr': '1,0.1'}}), not {spec!r}")
+    folder = Path(out) / (name or _free_name(spec, Path(out)))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
+    with locked(folder):
+        _enter(folder, spec)
+        return _train(folder, spec, workers, data_dir, observe, tell)
+
+
+def resume(
+    folder: str | os.PathLike[str],
+    *,
+    workers: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    observe: Observer = lambda standing: None,
+    tell: Callable[[str], None] = lambda message: None,
+) -> Sweep:
+    """Train what a sweep still lacks, by the specification in its folder.
+
+    Raises:
+        InputError: as ``sweep``; or there is no sweep in the folder.
+    """
+    folder = Path(folder)
+    spec = _kept_spec(folder)
+    with locked(folder):
+        return _train(folder, spec, workers, data_dir, observe, tell)
+
+
+def _train(
+    folder: Path,
+    spec: SweepSpec,
+    workers: int | None,
+    data_dir: str | os.PathLike[str] | None,
+    observe: Observer,
+    tell: Callable[[str], None],
+) -> Sweep:
+    store = Store(folder)
+    for message in store.damage:
+        tell(message)
+    kept = store.finished()
+    for left in (folder / "checkpoints").glob("*"):
+        if left.name in kept:
+            shutil.rmtree(left, ignore_errors=True)
+    listed = None if spec.search == "optuna" else runs_of(spec)
+    total = (spec.trials or 0) * spec.seeds if listed is None else len(listed)
+    missing = total if listed is None else sum(run_id(run) not in kept for run in listed)
+    status: Literal["finished", "interrupted"] = "finished"
+    if missing:
+        # Only now: what is complete is opened without torch.
+        from gradus.sweep.library import Library
+        from gradus.sweep.schedule import train_all
+
+        library = Library(None if data_dir is None else Path(data_dir))
+        try:
+            done = train_all(
+                lambda: _work(spec, listed, total, store, library),
+                store,
+                library,
+                workers=min(workers or len(os.sched_getaffinity(0)), missing),
+                total=total,
+                observe=observe,
+                tell=tell,
+            )
+        finally:
+            library.close()
+        status = "finished" if done else "interrupted"
+    return Sweep(folder, spec, store.runs, status)
+
+
+def _work(
+    spec: SweepSpec, listed: Sequence[RunSpec] | None, total: int, store: Store, library: Library
+) -> Work:
+    """What is to be trained, the first of each kind looked at."""
+    from gradus.sweep.schedule import check, cost_of
+    from gradus.sweep.work import Work
+
+    if listed is None:
+        # A study of its own goes on as the runs do.
+        storage = spec.storage or f"sqlite:///{store.folder / 'optuna.db'}"
+        search = search_of(spec.model_copy(update={"storage": storage}), store.folder.name)
+    else:
+        kept = store.finished()
+        check([run for run in listed if run_id(run) not in kept], library)
+        search = Listed(list(listed))
+
+    @cache
+    def size(data: str) -> Any:
+        return library.data_of(seen[data])
+
+    seen: dict[str, RunSpec] = {}
+
+    def cost(run: RunSpec) -> float:
+        seen.setdefault(run.data, run)
+        return cost_of(run, size(run.data))
+
+    losses: Mapping[str, Mapping[int, float]] = {}
+    if spec.prune is not None:
+        losses = _losses(store)
+    return Work(search, pruning_of(spec, total), cost, store.runs, losses)
+
+
+def _losses(store: Store) -> Mapping[str, Mapping[int, float]]:
+    """The test loss of every run that is kept, by epoch."""
+    table = read_parts(store.folder, "evaluation", store.runs)
+    losses: defaultdict[str, dict[int, float]] = defaultdict(dict)
+    rows = zip(*(table[name].to_pylist() for name in ("run", "epoch", "test_loss")), strict=True)
+    for run, epoch, loss in rows:
+        losses[run][epoch] = loss
+    return losses
+
+
+def _kept_spec(folder: Path) -> SweepSpec:
+    path = folder / SPECIFICATION
+    if not path.exists():
+        raise InputError(f"{folder}: holds no sweep: {SPECIFICATION} is missing{_others(folder)}")
+    return read_toml(path)
+
+
+def _others(folder: Path) -> str:
+    names = sorted(path.parent.name for path in folder.parent.glob(f"*/{SPECIFICATION}"))
+    return f"; {folder.parent} has {', '.join(names[:5])}" if names else ""
+
+
+def _enter(folder: Path, spec: SweepSpec) -> None:
+    """Write down what the folder is to hold, unless it holds another sweep.
+
+    Raises:
+        InputError: it does.
+    """
+    path = folder / SPECIFICATION
+    if path.exists():
+        old = read_toml(path)
+        if old == spec:
+            return
+        if why := difference(old, spec):
+            raise InputError(
+                f"{folder}: holds another sweep, {why}; give another --name, or go on with "
+                f"--resume {folder.name}"
+            )
+    elif foreign := next((p.name for p in folder.iterdir() if p.name[0] != "." and p.name != "lock"), None):
+        raise InputError(f"{folder}: holds no sweep, but {foreign}; give another --name")
+    try:
+        write_whole(path, to_toml(spec).encode())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def difference(old: SweepSpec, new: SweepSpec) -> str | None:
+    """What speaks against it that ``new`` is ``old`` with more runs, as words; None: it is.
+
+    Example:
+        >>> old, more = SweepSpec(vary={"lr": "1,0.1"}), SweepSpec(vary={"lr": "1,0.1,0.01"})
+        >>> difference(old, more), difference(more, old)
+        (None, 'whose --lr is 1,0.1,0.01')
+    """
+    if old.search == "optuna" == new.search and old.prune is None is new.prune:
+        free = {"trials", "sampler", "storage"}
+        if old.model_dump(exclude=free) == new.model_dump(exclude=free):
+            fewer = (new.trials or 0) < (old.trials or 0)
+            return f"whose --trials is {old.trials}" if fewer else None
+    elif old.prune is None is new.prune and "optuna" not in (old.search, new.search):
+        if set(map(run_id, runs_of(old))) <= set(map(run_id, runs_of(new))):
+            return None
+    before, now = dict(_told(old)), dict(_told(new))
+    for option in {**before, **now}:
+        if before.get(option) != now.get(option) and option in before:
+            if not _only_more(before[option], now.get(option, ())):
+                return f"whose {flag(option)} is {','.join(before[option])}"
+    for option in now.keys() - before.keys():
+        return f"which has no {flag(option)}"
+    if old.prune or new.prune:
+        return "whose runs were cut by comparison with each other"
+    return "of other base points"
+
+
+def _told(spec: SweepSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every option with its values, as they are written."""
+    for name in ("search", "prune", "eta", "first_rung", "seeds", "trials"):
+        value = getattr(spec, name)
+        if value is not None:
+            yield name, (str(value),)
+    values: defaultdict[str, list[str]] = defaultdict(list)
+    for point in spec.points:
+        for option, value in point.base.items():
+            if option not in point.vary:
+                values[option].append(shown(value))
+        for option, several in point.vary.items():
+            values[option] += map(shown, several)
+    for option, written in values.items():
+        yield option, tuple(dict.fromkeys(written))
+
+
+def _only_more(before: tuple[str, ...], now: tuple[str, ...]) -> bool:
+    return set(before) <= set(now)
+
+
+def _free_name(spec: SweepSpec, out: Path) -> str:
+    """DATA-METHOD-N: the first that holds this sweep, or one that it adds to, or nothing."""
+
+    def told(option: str) -> str:
+        value = spec.points[0].base.get(option, RunSpec.model_fields[option].default)
+        return str(next(iter(spec.points[0].vary.get(option, (value,)))))
+
+    stem = f"{Path(told('data')).stem}-{told('method')}"
+    for n in count(1):
+        path = out / f"{stem}-{n}" / SPECIFICATION
+        if not path.parent.exists():
+            return path.parent.name
+        try:
+            if path.exists() and difference(read_toml(path), spec) is None:
+                return path.parent.name
+        except InputError:
+            continue
+    raise AssertionError(math.inf)

@@ -1,0 +1,101 @@
+"""How a worker trains a run: data come from memory that is shared, checkpoints go to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import final
+
+import torch
+
+from gradus import kernels
+from gradus.data.dataset import Split
+from gradus.engine import choose
+from gradus.engine.job import Outcome, Progress
+from gradus.engine.snapshot import Course, Snapshot
+from gradus.errors import InputError, NotPositiveDefiniteError
+from gradus.runs import checkpoint
+from gradus.runs.train import prepare
+from gradus.sweep.messages import Damaged, Data, Task, Under, Word
+from gradus.sweep.result import Result, Status, result_of
+from gradus.sweep.shared import attach
+
+
+@final
+class Trainer:
+    """Trains the runs of a sweep one after another.
+
+    Args:
+        checkpoints: the folder in which every run has one of its own.
+        tell: takes a word for the process that gives the orders.
+        under_way: called at every step with a function that makes the word on the run under way.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Path,
+        tell: Callable[[Word], None],
+        under_way: Callable[[Callable[[], Under]], None],
+    ) -> None:
+        self.checkpoints, self.tell, self.under_way = checkpoints, tell, under_way
+        self._splits: dict[int, Split] = {}
+        self._variant = None if kernels.core() is None else kernels.variant()
+
+    def attach(self, data: Data, descriptor: int) -> None:
+        """Take data that runs refer to by their number."""
+        self._splits[data.number] = attach(descriptor, data.size, data.split)
+
+    def forget(self, number: int) -> None:
+        """Let go of data."""
+        del self._splits[number]
+
+    def train(self, task: Task) -> Result:
+        """Train a run, or the part of it that is asked for, from its checkpoint where it has one.
+
+        Raises:
+            InputError: the run cannot be trained.
+            OSError: its checkpoint cannot be written.
+        """
+        split, folder = self._splits[task.data], self.checkpoints / task.run
+        with torch.random.fork_rng(devices=[]):
+            job = prepare(task.spec, split)
+            engine, _ = choose.chosen(task.spec.engine, job)
+            since = self._since(folder, engine) if folder.exists() else None
+
+            def report(progress: Progress) -> None:
+                self.under_way(
+                    lambda: Under(
+                        task.run, progress.epoch, progress.step, progress.samples, progress.loss
+                    )
+                )
+
+            def keep(snapshot: Snapshot) -> None:
+                checkpoint.write(folder, snapshot, task.spec)
+
+            course = Course(since, task.until, keep)
+            try:
+                outcome = choose.execute(engine, job, report, course)
+            except NotPositiveDefiniteError as error:
+                outcome = Outcome(status="stopped", stopped=str(error))
+            except InputError as error:
+                raise InputError(f"--method {task.spec.method}: {error}") from None
+        if outcome.snapshot is not None:
+            keep(outcome.snapshot)
+        status: Status = "stopped" if outcome.status == "interrupted" else outcome.status
+        return result_of(
+            task.run,
+            task.spec,
+            outcome,
+            status=status,
+            loss=task.spec.loss or _usual_loss(split),
+            engine=engine,
+            kernels=self._variant if engine == "native" else None,
+        )
+
+    def _since(self, folder: Path, engine: str) -> Snapshot | None:
+        found = checkpoint.read(folder)
+        return None if found is None or found.engine != engine else found
+
+
+def _usual_loss(split: Split) -> str:
+    return {"classification": "cross-entropy", "regression": "mse"}[split.task]
