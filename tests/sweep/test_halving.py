@@ -84,21 +84,30 @@ def courses(draw, kind):
     pruning = kind(n + 7 if late else n, epochs, eta=eta, first_rung=first_rung)
     names = [f"run {i}" for i in range(n)]
     unstarted, training = list(names), {}
-    heard, decisions = [], []
+    heard, decisions, calls = [], [], []
     while unstarted or training:
         if unstarted and (not training or chance.random() < 0.5):
             run = unstarted.pop(0)
             training[run] = pruning.start(run).until
-            said = pruning.close() if late and not unstarted else []
+            calls.append(("start", run))
+            said = []
+            if late and not unstarted:
+                calls.append(("close",))
+                said = pruning.close()
         else:
             run = chance.choice(sorted(training))
             epoch = training.pop(run)
             # Few different losses: some are equal.
             loss = None if chance.random() < diverging else chance.randrange(10) / 8
             heard.append((run, epoch, loss))
+            calls.append(("tell", run, epoch, loss))
             said = pruning.tell(run, epoch, loss)
         decisions += said
         training |= {made.run: made.until for made in said if isinstance(made, GoesOn)}
+    again = kind(n + 7 if late else n, epochs, eta=eta, first_rung=first_rung)
+    repeated = [getattr(again, name)(*told) for name, *told in calls]
+    # The same words give the same decisions.
+    assert [made for said in repeated if isinstance(said, list) for made in said] == decisions
     return pruning, names, eta, epochs, heard, decisions
 
 
