@@ -188,6 +188,35 @@ def test_a_folder_that_holds_a_run_needs_overwrite(call):
     assert call("train", *QUICK, "--quiet", "--out", "x", "--overwrite")[0] == 0
 
 
+def test_a_run_goes_on_with_resume_alone(call):
+    assert call("train", *QUICK, "--quiet", "--out", "x")[0] == 0
+    code, out, err = call("train", "--resume", "x")
+    assert (code, out) == (0, "")
+    assert err == "gradus: x: this run has ended already, as finished\n"
+    # As if it had been broken off before its first checkpoint.
+    content = json.loads(Path("x/run.json").read_text())
+    Path("x/run.json").write_text(json.dumps({**content, "status": "interrupted"}))
+    assert call("train", "--resume", "x", "--quiet") == (0, "x\n", "")
+    assert gradus.open_run("x").status == "finished"
+    assert not Path("x/checkpoint").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--lr", "1"], "--resume x: goes on with the run as it was specified; leave out --lr"),
+        (["digits"], "--resume x: goes on with the run as it was specified; leave out digits"),
+        (["--overwrite"], "leave out --overwrite"),
+        ([], "--resume x: no run to go on with: the folder does not exist"),
+    ],
+)
+def test_what_resume_cannot_do_is_one_line(call, options, message):
+    code, out, err = call("train", "--resume", "x", *options)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert message in err
+
+
 def test_ctrl_c_keeps_the_record_and_is_exit_code_130(tmp_path):
     command = [sys.executable, "-m", "gradus", "train", "--epochs", "10000", "--out", "kept"]
     with subprocess.Popen(
@@ -203,6 +232,7 @@ def test_ctrl_c_keeps_the_record_and_is_exit_code_130(tmp_path):
         finally:
             process.kill()
     assert "interrupted at step" in rest
+    assert "go on with: gradus train --resume kept" in rest
     run = gradus.open_run(tmp_path / "kept")
     assert run.status == "interrupted"
     assert run.history.num_rows > 0

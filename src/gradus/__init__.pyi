@@ -22,8 +22,10 @@ from .risk.losses import NLLLoss as NLLLoss
 from .runs.record import Run as Run
 from .runs.record import open_run as open_run
 from .runs.spec import RunSpec as RunSpec
+from .runs.train import resume as resume
 from .runs.train import train as train
 from .sweep.specification import SweepSpec as SweepSpec
 from .sweep.sweep import Sweep as Sweep
 from .sweep.sweep import open_sweep as open_sweep
-from .sweep.sweep import sweep as sweep
+from .sweep.sweep import resume_sweep as resume_sweep
+from .sweep.sweep import train_sweep as train_sweep

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import count
 from pathlib import Path
@@ -33,6 +34,7 @@ Examples:
   gradus train houses.csv --target price --standardize --lr 0.01
   gradus train digits --model mynet:make         the function make in mynet.py
   gradus train --spec run.toml --seed 1          a file, with changes
+  gradus train --resume runs/digits-sgd-1        a run that was broken off
 """
 
 
@@ -81,12 +83,19 @@ def cli(ctx: click.Context) -> None:
     "--out", type=click.Path(path_type=Path), help="folder of the record: runs/DATA-METHOD-N"
 )
 @click.option("--overwrite", is_flag=True, help="replace the record that --out holds")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="go on with the run of this folder, which was broken off",
+)
 @click.option("--quiet", is_flag=True, help="print nothing but the path of the record")
 def train(
     spec: Path | None,
     data_dir: Path | None,
     out: Path | None,
     overwrite: bool,
+    resume: Path | None,
     quiet: bool,
     **given: Any,
 ) -> int:
@@ -98,6 +107,9 @@ def train(
     from gradus.runs.spec import RunSpec
 
     options = {name: value for name, value in given.items() if value is not None}
+    if resume is not None:
+        others = {"spec": spec, "out": out, "overwrite": overwrite or None, **options}
+        return _resume(resume, others, data_dir, quiet)
     run_spec = RunSpec.read_file(spec, options) if spec else RunSpec.read(options)
 
     from gradus import report
@@ -119,6 +131,38 @@ def train(
                 )
             report.close(run)
     return EXIT_CODES[run.status]
+
+
+def _resume(folder: Path, others: Mapping[str, object], data_dir: Path | None, quiet: bool) -> int:
+    """Go on with the run of a folder."""
+    from gradus.runs.choices import flag
+
+    for name, value in others.items():
+        if value is not None:
+            option = str(value) if name == "data" else flag(name)
+            raise InputError(
+                f"--resume {folder}: goes on with the run as it was specified; leave out {option}"
+            )
+
+    from gradus import report
+    from gradus.runs.train import resume
+
+    started = time.time()
+    with nullcontext() if quiet else report.Live() as live:
+        observe = None if live is None else live.observe
+        run = resume(folder, data_dir=data_dir, observe=observe, tell=_warn)
+    if (folder / "run.json").stat().st_mtime < started:
+        _warn(f"{folder}: this run has ended already, as {run.status}")
+    elif quiet:
+        click.echo(folder)
+        report.ending(run)
+    else:
+        report.close(run)
+    return EXIT_CODES[run.status]
+
+
+def _warn(message: str) -> None:
+    click.echo(f"gradus: {message}", err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

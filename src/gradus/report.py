@@ -73,7 +73,7 @@ class Live:
                     completed=progress.step,
                     epoch=f"epoch {progress.epoch}/{job.epochs}",
                     loss=_number(progress.loss),
-                    speed=f"{progress.samples / (now - started):,.0f} samples/s",
+                    speed=f"{progress.samples_since / (now - started):,.0f} samples/s",
                 )
 
         return report
@@ -88,11 +88,11 @@ class Live:
             if now - told < LINE_EVERY and not last:
                 return
             told = now
-            left = (now - started) * (job.steps / progress.step - 1)
+            left = (now - started) * (job.steps - progress.step) / (progress.step - progress.since)
             parts = [
                 f"epoch {progress.epoch}/{job.epochs}",
                 f"loss {_number(progress.loss)}",
-                f"{progress.samples / (now - started):,.0f} samples/s",
+                f"{progress.samples_since / (now - started):,.0f} samples/s",
                 f"{_duration(left)} left",
             ]
             if progress.evaluation is not None:
@@ -171,7 +171,8 @@ def ending(run: Run) -> None:
         _stderr().print(f"gradus: stopped at {why}", style="red", soft_wrap=True)
     if run.status == "interrupted":
         steps = run.summary["steps"]
-        _stderr().print(f"gradus: interrupted at step {steps}", style="red", soft_wrap=True)
+        on = f"; go on with: gradus train --resume {run.folder}" if run.folder else ""
+        _stderr().print(f"gradus: interrupted at step {steps}{on}", style="red", soft_wrap=True)
 
 
 def _stderr() -> Console:

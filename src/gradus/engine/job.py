@@ -102,6 +102,11 @@ class Progress(NamedTuple):
     since: int = 0
     """The step at which this part of the run began."""
 
+    @property
+    def samples_since(self) -> float:
+        """Examples consumed since then."""
+        return self.samples * (self.step - self.since) / max(self.step, 1)
+
 
 @dataclass(eq=False)
 class Outcome:

@@ -6,7 +6,8 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,10 +23,13 @@ from gradus.data.load import load
 from gradus.data.sampling import Sampling
 from gradus.engine import choose
 from gradus.engine.job import Divergence, Job, Outcome, Progress, Report
+from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
 from gradus.errors import InputError
 from gradus.models.networks import build
+from gradus.runs import checkpoint
 from gradus.runs.interrupt import OneInterrupt
-from gradus.runs.record import EVALUATION, HISTORY, Run, in_the_way, table
+from gradus.runs.lock import locked
+from gradus.runs.record import EVALUATION, HISTORY, Run, in_the_way, open_run, table
 from gradus.runs.spec import RunSpec
 
 ADVICE = {
@@ -35,6 +39,9 @@ ADVICE = {
     "take ProximalGradient": "take --method proximal-gradient",
 }
 """What methods advise, and the options that say it."""
+
+CHECKPOINT = "checkpoint"
+"""In the folder of a run, what it goes on from."""
 
 Observer = Callable[[Job, Split], Callable[[Progress], None]]
 
@@ -51,7 +58,8 @@ def train(
 
     The global random state is left as it was. A run that diverges, whose method cannot take its
     next step, or that is interrupted from the keyboard, is returned with what was recorded until
-    then; ``status`` says so.
+    then; ``status`` says so. While it lasts, checkpoints stand in ``out``, from which ``resume``
+    goes on.
 
     Args:
         spec: what determines the run.
@@ -77,12 +85,161 @@ def train(
     """
     if not isinstance(spec, RunSpec):
         raise TypeError(f"spec must be a RunSpec, as RunSpec(data='digits'), not {spec!r}")
-    began, started = time.perf_counter(), datetime.now(UTC)
     folder = None if out is None else Path(out)
-    if folder is not None and not overwrite and (name := in_the_way(folder)):
+    if folder is None:
+        return _train(spec, None, data_dir, observe)
+    if folder.is_file():
+        raise InputError(f"--out {folder}: cannot be written: it is a file, not a folder")
+    if not overwrite and (name := in_the_way(folder)):
         held = "a run" if name == "run.json" else name
         raise InputError(f"--out {folder}: holds {held} already; give another or add --overwrite")
-    split = load(
+    if not overwrite and checkpoint.begun(folder / CHECKPOINT) is not None:
+        raise InputError(
+            f"--out {folder}: holds a run that was broken off; go on with --resume {folder}, give "
+            "another --out, or add --overwrite"
+        )
+    with _made(folder), locked(folder, f"{CHECKPOINT}/lock"):
+        return _train(spec, folder, data_dir, observe)
+
+
+def resume(
+    folder: str | os.PathLike[str],
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    observe: Observer | None = None,
+    tell: Callable[[str], None] = lambda message: None,
+) -> Run:
+    """Go on with a run that was broken off, as if it had not been: its record is the same.
+
+    It goes on from its last checkpoint. A run that has ended is opened.
+
+    Args:
+        folder: the one that it was given as ``out``.
+        data_dir: where data sets that are not embedded are looked for first.
+        observe: as for ``train``.
+        tell: told, in one line each, of checkpoints that are damaged.
+
+    Returns:
+        The run.
+
+    Raises:
+        InputError: there is no such run, another process is training it, its data have changed, or
+            it was written by a newer version of Gradus.
+
+    Example:
+        >>> import gradus, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> run = gradus.train(gradus.RunSpec(model="linear", epochs=1), out=folder.name)
+        >>> gradus.resume(folder.name).status
+        'finished'
+        >>> folder.cleanup()
+    """
+    folder = Path(folder)
+    if not (spec := _broken_off(folder)):
+        return open_run(folder)
+    with locked(folder, f"{CHECKPOINT}/lock"):
+        if not _broken_off(folder):  # another process has ended it meanwhile
+            checkpoint.remove(folder / CHECKPOINT)
+            return open_run(folder)
+        return _train(spec, folder, data_dir, observe, goes_on=True, tell=tell)
+
+
+def _broken_off(folder: Path) -> RunSpec | None:
+    """The spec of a run that has not ended; None where it has.
+
+    Raises:
+        InputError: there is no run in the folder.
+    """
+    spec = checkpoint.begun(folder / CHECKPOINT)
+    if (folder / "run.json").exists():
+        run = open_run(folder)
+        # A record that is to be overwritten stays until the new one is complete.
+        if spec is None or spec == run.spec:
+            return run.spec if run.status == "interrupted" else None
+    elif spec is None:
+        held = ", ".join(sorted(path.name for path in folder.glob("*"))[:5])
+        there = f"holds {held}" if held else "is empty" if folder.is_dir() else "does not exist"
+        raise InputError(f"--resume {folder}: no run to go on with: the folder {there}")
+    return spec
+
+
+def _train(
+    spec: RunSpec,
+    folder: Path | None,
+    data_dir: str | os.PathLike[str] | None,
+    observe: Observer | None,
+    *,
+    goes_on: bool = False,
+    tell: Callable[[str], None] = lambda message: None,
+) -> Run:
+    """Train a run, or the rest of it, and keep its record in a folder that is locked."""
+    began, started = time.perf_counter(), datetime.now(UTC)
+    split = load_for(spec, data_dir)
+    kept = None if folder is None else folder / CHECKPOINT
+    with torch.random.fork_rng():
+        job = prepare(spec, split)
+        spec = with_loss(spec, split)
+        variant = None if kernels.core() is None else kernels.variant()
+        engine, why = choose.chosen(spec.engine, job)
+        course = WHOLE_RUN
+        if kept is not None:
+            since = None
+            if goes_on and checkpoint.begun(kept) is not None:
+                checkpoint.check_data(kept, split)
+                since = _since(kept, engine, why, tell)
+            else:
+                checkpoint.begin(kept, spec, split)
+            course = Course(since, keep=lambda snapshot: checkpoint.write(kept, snapshot))
+        report = observe(job, split) if observe is not None else lambda progress: None
+        loaded = time.perf_counter()
+        with OneInterrupt() as interrupts:
+            outcome = _execute(spec, engine, job, report, course)
+            interrupts.close()
+            executed = {"engine": engine, "not_native": why, "kernels": variant}
+            run = _record(spec, split, job, outcome, executed, folder, loaded - began, started)
+            if folder is not None and kept is not None:
+                run.save(folder)
+                if run.status != "interrupted":
+                    checkpoint.remove(kept)
+    return run
+
+
+def _since(
+    kept: Path, engine: str, why: str | None, tell: Callable[[str], None]
+) -> Snapshot | None:
+    since = checkpoint.read(kept, tell)
+    if since is not None and since.engine != engine:
+        reason = f": {why}" if why else ""
+        raise InputError(
+            f"{kept.parent}: was begun on the {since.engine} engine, and would go on on the "
+            f"{engine} one{reason}; train it again with --overwrite"
+        )
+    return since
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """The folder, which is removed again where nothing comes to stand in it."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    _check_writable(folder)
+    try:
+        yield
+    except BaseException:
+        if checkpoint.begun(folder / CHECKPOINT) is None:
+            checkpoint.remove(folder / CHECKPOINT)
+            for path in missing:
+                with suppress(OSError):
+                    path.rmdir()
+        raise
+
+
+def load_for(spec: RunSpec, data_dir: str | os.PathLike[str] | None) -> Split:
+    """The data of a run.
+
+    Raises:
+        InputError: they cannot be had as the spec says.
+    """
+    return load(
         spec.data,
         target=spec.target,
         loss=spec.loss,
@@ -94,35 +251,40 @@ def train(
         seed=spec.seed,
         data_dir=None if data_dir is None else Path(data_dir),
     )
-    if spec.loss is None:
-        usual = {"classification": "cross-entropy", "regression": "mse"}[split.task]
-        spec = spec.model_copy(update={"loss": usual})
-    with torch.random.fork_rng():
-        torch.manual_seed(spec.seed)
-        job = _job(spec, split)
-        variant = None if kernels.core() is None else kernels.variant()
-        engine, why = choose.chosen(spec.engine, job)
-        if folder is not None:
-            _check_writable(folder)
-        report = observe(job, split) if observe is not None else lambda progress: None
-        loaded = time.perf_counter()
-        with OneInterrupt() as interrupts:
-            outcome = _execute(spec, engine, job, report)
-            interrupts.close()
-            executed = {"engine": engine, "not_native": why, "kernels": variant}
-            run = _record(spec, split, job, outcome, executed, folder, loaded - began, started)
-            if folder is not None:
-                run.save(folder)
-    return run
+
+
+def with_loss(spec: RunSpec, split: Split) -> RunSpec:
+    """The same spec with its loss, which may follow from the data."""
+    usual = {"classification": "cross-entropy", "regression": "mse"}[split.task]
+    return spec if spec.loss is not None else spec.model_copy(update={"loss": usual})
+
+
+def prepare(spec: RunSpec, split: Split) -> Job:
+    """The job of a run on these data, its model as the seed draws it.
+
+    The global random state is that of the seed afterwards.
+
+    Raises:
+        InputError: the model cannot be built, or does not take the data.
+    """
+    torch.manual_seed(spec.seed)
+    return _job(with_loss(spec, split), split)
 
 
 def _execute(
-    spec: RunSpec, engine: Literal["eager", "native"], job: Job, report: Report
+    spec: RunSpec, engine: Literal["eager", "native"], job: Job, report: Report, course: Course
 ) -> Outcome:
     try:
-        return choose.execute(engine, job, report)
+        return choose.execute(engine, job, report, course)
     except InputError as error:
         raise InputError(f"--method {spec.method}: {_as_options(str(error))}") from None
+    except OSError as error:
+        if error.filename is None or f"/{CHECKPOINT}/" not in str(error.filename):
+            raise
+        raise InputError(
+            f"{error.filename}: the checkpoint cannot be written: {error.strerror}; go on with "
+            f"--resume {Path(error.filename).parent.parent} once it can"
+        ) from None
     except Exception as error:
         if ":" not in spec.model:
             raise
@@ -245,8 +407,6 @@ def _check_outputs(spec: RunSpec, model: nn.Module, split: Split) -> None:
 
 
 def _check_writable(folder: Path) -> None:
-    if folder.is_file():
-        raise InputError(f"--out {folder}: cannot be written: it is a file, not a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -18,4 +18,5 @@ from .specification import read_toml as read_toml
 from .specification import to_toml as to_toml
 from .sweep import Sweep as Sweep
 from .sweep import open_sweep as open_sweep
-from .sweep import resume as resume
+from .sweep import resume_sweep as resume_sweep
+from .sweep import train_sweep as train_sweep

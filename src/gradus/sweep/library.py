@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+from gradus.data.catalogue import CATALOGUE
 from gradus.data.dataset import Split
 from gradus.data.load import load
-from gradus.data.catalogue import CATALOGUE
 from gradus.runs.spec import RunSpec
 from gradus.sweep.shared import SharedSplit, share
 

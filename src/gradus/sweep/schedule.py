@@ -14,7 +14,6 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
-from pathlib import Path
 from types import TracebackType
 from typing import final
 
@@ -57,7 +56,9 @@ MOST_AHEAD = 64
 DEATHS = 3
 """How often a worker may die of one run that gets nowhere."""
 
-START = "import sys; sys.path[:] = {path!r}; from gradus.sweep.worker import main; main({fd}, {to!r})"
+START = (
+    "import sys; sys.path[:] = {path!r}; from gradus.sweep.worker import main; main({fd}, {to!r})"
+)
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class _Worker:
     process: subprocess.Popen[bytes]
     connection: Connection[Order, Word]
     pieces: deque[Piece] = field(default_factory=deque)
-    held: deque[int] = field(default_factory=lambda: deque([]))
+    held: deque[int] = field(default_factory=lambda: deque())
     under: Under | None = None
     ready: bool = False
 

@@ -137,9 +137,7 @@ class Store:
         indexed = self._indexed()
         referred = set() if indexed is None else set(indexed["part"].to_pylist())
         numbers = {
-            int(path.stem)
-            for kind in PARTS
-            for path in (self.folder / kind).glob("[0-9]*.parquet")
+            int(path.stem) for kind in PARTS for path in (self.folder / kind).glob("[0-9]*.parquet")
         } | referred
         self._next = 1 + max(numbers, default=0)
         seen: set[str] = set()
@@ -319,7 +317,9 @@ def _stacked(results: Sequence[Result], kind: str, schema: pa.Schema) -> pa.Tabl
 
 def _in_part(rows: pa.Table, part: int) -> pa.Table:
     index = rows.schema.get_field_index("part")
-    return rows.set_column(index, RUNS.field("part"), pa.repeat(pa.scalar(part, pa.int32()), len(rows)))
+    return rows.set_column(
+        index, RUNS.field("part"), pa.repeat(pa.scalar(part, pa.int32()), len(rows))
+    )
 
 
 def _packed(rows: pa.Table) -> bytes:

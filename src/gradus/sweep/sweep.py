@@ -17,10 +17,10 @@ import pyarrow as pa
 
 from gradus.errors import InputError
 from gradus.runs.choices import flag
+from gradus.runs.lock import locked
 from gradus.runs.record import write_whole
 from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep.halving import pruning_of
-from gradus.sweep.lock import locked
 from gradus.sweep.search import Listed, search_of
 from gradus.sweep.space import Panel, panels_of, runs_of, shown
 from gradus.sweep.specification import SweepSpec, read_toml, to_toml
@@ -53,7 +53,7 @@ class Sweep:
         >>> spec = gradus.SweepSpec(
         ...     base={"model": "linear", "epochs": 1}, vary={"lr": "1,0.1"}
         ... )
-        >>> sweep = gradus.sweep(spec, name="rates", out=folder.name)
+        >>> sweep = gradus.train_sweep(spec, name="rates", out=folder.name)
         >>> sweep.runs.num_rows, sweep.best()["lr"]
         (2, 0.1)
         >>> gradus.open_sweep(sweep.folder).history.column_names
@@ -113,7 +113,7 @@ def open_sweep(folder: str | os.PathLike[str]) -> Sweep:
     return Sweep(folder, _kept_spec(folder), read_runs(folder))
 
 
-def sweep(
+def train_sweep(
     spec: SweepSpec,
     *,
     name: str | None = None,
@@ -147,7 +147,9 @@ def sweep(
         TypeError: the spec is not a SweepSpec.
     """
     if not isinstance(spec, SweepSpec):
-        raise TypeError(f"spec must be a SweepSpec, as SweepSpec(vary={{'lr': '1,0.1'}}), not {spec!r}")
+        raise TypeError(
+            f"spec must be a SweepSpec, as SweepSpec(vary={{'lr': '1,0.1'}}), not {spec!r}"
+        )
     folder = Path(out) / (name or _free_name(spec, Path(out)))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -158,7 +160,7 @@ def sweep(
         return _train(folder, spec, workers, data_dir, observe, tell)
 
 
-def resume(
+def resume_sweep(
     folder: str | os.PathLike[str],
     *,
     workers: int | None = None,
@@ -169,7 +171,7 @@ def resume(
     """Train what a sweep still lacks, by the specification in its folder.
 
     Raises:
-        InputError: as ``sweep``; or there is no sweep in the folder.
+        InputError: as ``train_sweep``; or there is no sweep in the folder.
     """
     folder = Path(folder)
     spec = _kept_spec(folder)
@@ -288,7 +290,9 @@ def _enter(folder: Path, spec: SweepSpec) -> None:
                 f"{folder}: holds another sweep, {why}; give another --name, or go on with "
                 f"--resume {folder.name}"
             )
-    elif foreign := next((p.name for p in folder.iterdir() if p.name[0] != "." and p.name != "lock"), None):
+    elif foreign := next(
+        (p.name for p in folder.iterdir() if p.name[0] != "." and p.name != "lock"), None
+    ):
         raise InputError(f"{folder}: holds no sweep, but {foreign}; give another --name")
     try:
         write_whole(path, to_toml(spec).encode())

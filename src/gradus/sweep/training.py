@@ -15,7 +15,7 @@ from gradus.engine.job import Outcome, Progress
 from gradus.engine.snapshot import Course, Snapshot
 from gradus.errors import InputError, NotPositiveDefiniteError
 from gradus.runs import checkpoint
-from gradus.runs.train import prepare
+from gradus.runs.train import prepare, with_loss
 from gradus.sweep.messages import Damaged, Data, Task, Under, Word
 from gradus.sweep.result import Result, Status, result_of
 from gradus.sweep.shared import attach
@@ -70,7 +70,7 @@ class Trainer:
                 )
 
             def keep(snapshot: Snapshot) -> None:
-                checkpoint.write(folder, snapshot, task.spec)
+                checkpoint.write(folder, snapshot)
 
             course = Course(since, task.until, keep)
             try:
@@ -87,15 +87,11 @@ class Trainer:
             task.spec,
             outcome,
             status=status,
-            loss=task.spec.loss or _usual_loss(split),
+            loss=with_loss(task.spec, split).loss,
             engine=engine,
             kernels=self._variant if engine == "native" else None,
         )
 
     def _since(self, folder: Path, engine: str) -> Snapshot | None:
-        found = checkpoint.read(folder)
+        found = checkpoint.read(folder, lambda message: self.tell(Damaged(message)))
         return None if found is None or found.engine != engine else found
-
-
-def _usual_loss(split: Split) -> str:
-    return {"classification": "cross-entropy", "regression": "mse"}[split.task]

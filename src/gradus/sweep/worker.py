@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from gradus.sweep.messages import (
-    Damaged,
     Data,
     Ended,
     Forget,
@@ -24,7 +23,6 @@ from gradus.sweep.messages import (
     Refused,
     Stop,
     Task,
-    Under,
     Word,
 )
 from gradus.sweep.result import Result

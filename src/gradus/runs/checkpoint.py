@@ -1,0 +1,183 @@
+"""Where a run stands, on disk: whole at every moment, however the machine stops."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradus.errors import InputError
+from gradus.runs.record import write_whole
+from gradus.runs.spec import RunSpec
+
+if TYPE_CHECKING:
+    from gradus.data.dataset import Split
+    from gradus.engine.snapshot import Snapshot
+
+BEGINNING = "run.json"
+"""Beside the checkpoints of a run: which run it is."""
+
+VERSION = 1
+"""Of the files: a version that is not known is not read."""
+
+
+def begin(folder: Path, spec: RunSpec, split: Split) -> None:
+    """Write down which run is about to begin, on which data; what was kept of another is removed.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    content = {"format": VERSION, "spec": spec.model_dump(mode="json"), "data": _digest(split)}
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in _numbers(folder):
+        _remove(folder, number)
+    write_whole(folder / BEGINNING, json.dumps(content).encode())
+
+
+def begun(folder: Path) -> RunSpec | None:
+    """Which run was begun in a folder and not ended; None where there is none.
+
+    Raises:
+        InputError: it was written by a newer version of Gradus, or is damaged.
+    """
+    path = folder / BEGINNING
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        check_version(content["format"], path)
+        return RunSpec.read(content["spec"], where=f"{path}: ")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: is damaged ({error}); train the run again") from None
+
+
+def check_data(folder: Path, split: Split) -> None:
+    """Refuse data that are not those on which the run was begun.
+
+    Raises:
+        InputError: they are not.
+    """
+    content = json.loads((folder / BEGINNING).read_text(encoding="utf-8"))
+    if content["data"] != _digest(split):
+        raise InputError(
+            f"{folder.parent}: was begun on other data: {split.description} has changed since; "
+            "train it again with --overwrite"
+        )
+
+
+def _digest(split: Split) -> str:
+    digest = hashlib.sha256()
+    for data in (split.train, split.test):
+        for tensor in (data.x, data.y):
+            digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
+            digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def write(folder: Path, snapshot: Snapshot) -> None:
+    """Keep where a run stands: ``N.safetensors`` and ``N.json``, one after another.
+
+    The one before is removed once the new one has been read back and is what was to be written.
+
+    Raises:
+        OSError: it cannot be written; the one before is as it was.
+    """
+    import safetensors.torch
+
+    from gradus.engine.snapshot import parts_of
+
+    tensors, facts = parts_of(snapshot)
+    content = safetensors.torch.save(tensors)
+    number = max(_numbers(folder), default=0) + 1
+    paths = _paths(folder, number)
+    described = {"format": VERSION, "sha256": _sha256(content, facts), "facts": facts}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(paths[0], content)
+        write_whole(paths[1], json.dumps(described).encode())
+        if paths[0].read_bytes() != content:
+            raise OSError(None, "what was written is not what is read back", str(paths[0]))
+    except OSError:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
+    for earlier in _numbers(folder):
+        if earlier < number:
+            _remove(folder, earlier)
+
+
+def read(folder: Path, tell: Callable[[str], None]) -> Snapshot | None:
+    """Where the run of a folder stood last; None where nothing is kept.
+
+    Args:
+        folder: of its checkpoints.
+        tell: told, in one line each, of those that are damaged: the one before is then taken.
+
+    Raises:
+        InputError: it was written by a newer version of Gradus.
+    """
+    for number in sorted(_numbers(folder), reverse=True):
+        if not _paths(folder, number)[1].exists():
+            continue  # a process ended while it wrote the tensors
+        try:
+            return _read(*_paths(folder, number))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, InputError):
+                raise
+            lost = f"{folder / str(number)}: this checkpoint is damaged ({error})"
+            tell(f"{lost}; the run goes on from an earlier one, or from its beginning")
+    return None
+
+
+def remove(folder: Path) -> None:
+    """Remove what is kept of a run, whose record is complete."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(tensors_path: Path, facts_path: Path) -> Snapshot:
+    import safetensors.torch
+
+    from gradus.engine.snapshot import snapshot_of
+
+    described: dict[str, Any] = json.loads(facts_path.read_text(encoding="utf-8"))
+    check_version(described["format"], facts_path)
+    content, facts = tensors_path.read_bytes(), described["facts"]
+    if _sha256(content, facts) != described["sha256"]:
+        raise ValueError("its content is not what was written")
+    return snapshot_of(safetensors.torch.load(content), facts)
+
+
+def _sha256(content: bytes, facts: dict[str, Any]) -> str:
+    return hashlib.sha256(content + json.dumps(facts).encode()).hexdigest()
+
+
+def check_version(version: Any, path: Path) -> None:
+    """Refuse what a newer version of Gradus has written.
+
+    Raises:
+        InputError: it has.
+    """
+    if isinstance(version, int) and version > VERSION:
+        raise InputError(
+            f"{path}: written by a newer Gradus (format {version}, this one knows {VERSION}); "
+            "update Gradus"
+        )
+
+
+def _numbers(folder: Path) -> set[int]:
+    """Of the checkpoints of which anything is there."""
+    return {int(path.stem) for path in folder.glob("[0-9]*.*") if path.stem.isdigit()}
+
+
+def _paths(folder: Path, number: int) -> tuple[Path, Path]:
+    return folder / f"{number}.safetensors", folder / f"{number}.json"
+
+
+def _remove(folder: Path, number: int) -> None:
+    for path in reversed(_paths(folder, number)):
+        path.unlink(missing_ok=True)
