@@ -19,7 +19,7 @@ def main() -> None:
     began: list[float] = []
     ended: list[float] = []
 
-    from gradus import report
+    from gradus.cli import run_report as report
     from gradus.data.dataset import Split
     from gradus.engine.job import Job, Progress
 

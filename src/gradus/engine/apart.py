@@ -28,9 +28,9 @@ def taken_apart(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         >>> tensors: dict[str, torch.Tensor] = {}
         >>> form = taken_apart(Adam(0.1).init(torch.zeros(2)), "state", tensors)
         >>> form["of"], sorted(tensors)
-        ('Adam.State', ['state.m', 'state.v'])
+        ('AdaptiveMoments.State', ['state.m', 'state.v'])
         >>> put_together(form, tensors, classes_of(Adam(0.1).init(torch.zeros(2))))
-        Adam.State(step=0, m=tensor([0., 0.]), v=tensor([0., 0.]), v_max=None)
+        AdaptiveMoments.State(step=0, m=tensor([0., 0.]), v=tensor([0., 0.]), v_max=None)
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value

@@ -317,8 +317,12 @@ def run_id(spec: RunSpec) -> str:
         >>> len(run_id(spec)), run_id(spec) == run_id(gradus.RunSpec(lr="0.1", momentum=0.5))
         (16, True)
     """
-    canonical = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return hashlib.sha256(canonical(spec).encode()).hexdigest()[:16]
+
+
+def canonical(spec: RunSpec) -> str:
+    """The spec as JSON with every option, sorted keys and no spaces."""
+    return json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
 
 def first_line(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:

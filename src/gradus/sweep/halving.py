@@ -228,7 +228,7 @@ class Asha(Pruning):
         >>> asha.tell("a", 2, 0.9), asha.tell("b", 2, 0.5)
         ([], [GoesOn(run='b', epoch=2, until=4)])
         >>> asha.tell("c", 2, 0.4), asha.close()
-        ([Cut(run='a', epoch=2)], [GoesOn(run='c', epoch=2, until=4)])
+        ([Cut(run='a', epoch=2), GoesOn(run='c', epoch=2, until=4)], [])
     """
 
     def _going_on(self, told: int, kept: int, untold: int) -> int:

@@ -9,8 +9,8 @@ from typing import Any, final
 
 from gradus.data.catalogue import CATALOGUE
 from gradus.data.dataset import Split
-from gradus.data.load import load
 from gradus.runs.spec import RunSpec
+from gradus.runs.train import load_for
 from gradus.sweep.shared import SharedSplit, share
 
 HELD = 16
@@ -48,18 +48,7 @@ class Library:
         key = _key(spec)
         held = self._held.get(key)
         if held is None:
-            split = load(
-                spec.data,
-                target=spec.target,
-                loss=spec.loss,
-                missing=spec.missing,
-                standardize=spec.standardize,
-                test_fraction=spec.test_fraction,
-                categorical=spec.categorical,
-                drop=spec.drop,
-                seed=spec.seed,
-                data_dir=self._data_dir,
-            )
+            split = load_for(spec, self._data_dir)
             self._count += 1
             held = self._held[key] = Held(self._count, split, share(split))
             if len(self._held) > HELD:

@@ -95,7 +95,7 @@ class Range:
     def _between(self, fraction: float, low: float, high: float) -> float:
         if self.scale == "lin":
             return low + (high - low) * fraction
-        return low * (high / low) ** fraction
+        return float(low * (high / low) ** fraction)
 
 
 def _rounded(value: float) -> float:

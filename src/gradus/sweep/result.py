@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -12,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gradus.runs.record import EVALUATION, HISTORY
-from gradus.runs.spec import RunSpec
+from gradus.runs.spec import RunSpec, canonical
 
 if TYPE_CHECKING:
     from gradus.engine.job import Divergence, Outcome
@@ -62,11 +61,6 @@ class Result:
         return replace(self, status="pruned", pruned_epoch=self.epochs_trained)
 
 
-def canonical(spec: RunSpec) -> str:
-    """The spec as JSON with sorted keys and without spaces."""
-    return json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-
-
 def result_of(
     run: str,
     spec: RunSpec,
@@ -113,7 +107,7 @@ def _kind_of(annotation: Any) -> pa.DataType:
     return pa.string()
 
 
-FIGURES = {
+FIGURES: dict[str, pa.DataType] = {
     "epochs_trained": pa.int32(),
     "steps": pa.int64(),
     "samples": pa.int64(),
@@ -137,13 +131,15 @@ FIGURES = {
 """The columns of a row that are no options. ``engine`` is the one that executed the run, and
 ``part`` says in which file of history/ and of evaluation/ its rows stand."""
 
-OPTIONS = {
+OPTIONS: dict[str, pa.DataType] = {
     name: _kind_of(field.annotation)
     for name, field in RunSpec.model_fields.items()
     if name not in FIGURES
 }
 
-RUNS = pa.schema({"run": pa.string(), "status": pa.string(), **OPTIONS, **FIGURES})
+RUNS = pa.schema(
+    [("run", pa.string()), ("status", pa.string()), *OPTIONS.items(), *FIGURES.items()]
+)
 """The columns of runs.parquet."""
 
 

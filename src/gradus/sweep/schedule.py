@@ -39,7 +39,7 @@ from gradus.sweep.messages import (
     Word,
 )
 from gradus.sweep.result import Result
-from gradus.sweep.store import Store, best_row
+from gradus.sweep.store import Store, best_row, listed
 from gradus.sweep.work import Piece, Work
 
 COMMIT_SECONDS = 0.5
@@ -404,7 +404,7 @@ class _Pace:
     """How fast it goes, and how well."""
 
     def __init__(self, store: Store) -> None:
-        self.counts = Counter(store.runs["status"].to_pylist())
+        self.counts = Counter(listed(store.runs, "status"))
         self.best = _best_of(store)
         self.began = time.monotonic()
         self.cost = self.seconds = 0.0

@@ -140,7 +140,7 @@ class OptunaSearch(Search):
             if trial.state is TrialState.RUNNING and runs is None:
                 # Stopped between the proposal and the note of its runs: nobody trains it.
                 self.study.tell(trial.number, state=TrialState.FAIL)
-            elif trial.state is TrialState.RUNNING:
+            elif trial.state is TrialState.RUNNING and runs is not None:
                 self._await(trial.number, [RunSpec.read(json.loads(run)) for run in runs])
                 count += 1
             elif trial.state is not TrialState.FAIL:

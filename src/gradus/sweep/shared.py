@@ -109,7 +109,8 @@ def _replaced(split: Any, kind: type, by: Any) -> Any:
             for field in dataclasses.fields(data)
             if isinstance(value := getattr(data, field.name), kind)
         }
-        return _with(data, changes)
+        changed: Dataset = _with(data, changes)
+        return changed
 
     return _with(split, {"train": part(split.train), "test": part(split.test)})
 

@@ -79,7 +79,7 @@ class Store:
 
     def finished(self) -> set[str]:
         """The ids of the runs that are kept."""
-        return set(self.runs["run"].to_pylist())
+        return set(listed(self.runs, "run"))
 
     def add(self, results: Sequence[Result]) -> None:
         """Keep these runs: all of them or, where it fails, none.
@@ -122,7 +122,6 @@ class Store:
             sink,
             compression="zstd",
             write_page_checksum=True,
-            store_schema=False,
         )
         try:
             write_whole(path, sink.getvalue())
@@ -135,7 +134,7 @@ class Store:
     def _open(self) -> None:
         """Read all parts, take up whole ones, and put the damaged ones aside."""
         indexed = self._indexed()
-        referred = set() if indexed is None else set(indexed["part"].to_pylist())
+        referred: set[int] = set() if indexed is None else set(listed(indexed, "part"))
         numbers = {
             int(path.stem) for kind in PARTS for path in (self.folder / kind).glob("[0-9]*.parquet")
         } | referred
@@ -147,12 +146,12 @@ class Store:
             rows = self._rows_of(number, whole_expected=number in referred)
             if rows is None:
                 continue
-            new = [run not in seen for run in rows["run"].to_pylist()]
+            new = [run not in seen for run in listed(rows, "run")]
             if not any(new):
                 self._remove(number)
                 continue
             tables.append(rows.filter(pa.array(new)))
-            seen.update(rows["run"].to_pylist())
+            seen.update(listed(rows, "run"))
         if tables:
             self.runs = pa.concat_tables(tables[::-1])
         if indexed is None or not _same_rows(indexed, self.runs):
@@ -232,9 +231,14 @@ def read_runs(folder: Path) -> pa.Table:
         ) from None
 
 
+def listed(table: pa.Table, column: str) -> list[Any]:
+    """The values of a column in which none is missing."""
+    return table[column].to_pylist()
+
+
 def best_row(runs: pa.Table, by: str) -> dict[str, Any] | None:
     """The finished run with the least of a figure, or the most of an accuracy; None without one."""
-    found = runs.filter(pc.and_(pc.equal(runs["status"], "finished"), pc.is_valid(runs[by])))
+    found = runs.filter((pc.field("status") == "finished") & pc.field(by).is_valid())
     if found.num_rows == 0:
         return None
     values = found[by].to_numpy()
@@ -253,10 +257,10 @@ def read_parts(folder: Path, kind: str, runs: pa.Table) -> pa.Table:
     """
     located = runs
     for _ in range(20):
-        numbers = pc.unique(located["part"]).to_pylist()
+        numbers = sorted(set(listed(located, "part")))
         tables = [PARTS[kind].empty_table()]
         try:
-            for number in sorted(numbers):
+            for number in numbers:
                 path = _path(folder, kind, number)
                 tables.append(_read(path).cast(PARTS[kind]))
         except FileNotFoundError:
@@ -272,7 +276,7 @@ def read_parts(folder: Path, kind: str, runs: pa.Table) -> pa.Table:
         table = pa.concat_tables(tables).unify_dictionaries()
         if located.num_rows == runs.num_rows and _only(numbers, located, read_runs(folder)):
             return table
-        names = pa.array(runs["run"].to_pylist(), pa.string())
+        names = runs["run"].combine_chunks()
         return table.filter(pc.is_in(table["run"].cast(pa.string()), value_set=names))
     raise InputError(f"{folder / kind}: files are missing; gradus sweep --resume {folder.name}")
 
@@ -306,7 +310,7 @@ def _stacked(results: Sequence[Result], kind: str, schema: pa.Schema) -> pa.Tabl
     """The rows of all results, each with its run."""
     tables: list[Columns] = [getattr(result, kind) for result in results]
     lengths = [len(table["epoch"]) for table in tables]
-    which = pa.array(np.repeat(np.arange(len(results), dtype=np.int32), lengths))
+    which = np.repeat(np.arange(len(results), dtype=np.int32), lengths)
     runs = pa.DictionaryArray.from_arrays(which, pa.array([r.run for r in results], pa.string()))
     arrays: list[Any] = [runs]
     for field in list(schema)[1:]:

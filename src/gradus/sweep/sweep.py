@@ -51,11 +51,11 @@ class Sweep:
         >>> import tempfile, gradus
         >>> folder = tempfile.TemporaryDirectory()
         >>> spec = gradus.SweepSpec(
-        ...     base={"model": "linear", "epochs": 1}, vary={"lr": "1,0.1"}
+        ...     base={"model": "linear", "epochs": 1}, vary={"lr": "1,0.001"}
         ... )
         >>> sweep = gradus.train_sweep(spec, name="rates", out=folder.name)
         >>> sweep.runs.num_rows, sweep.best()["lr"]
-        (2, 0.1)
+        (2, 1.0)
         >>> gradus.open_sweep(sweep.folder).history.column_names
         ['run', 'step', 'samples', 'epoch', 'loss', 'lr']
         >>> folder.cleanup()
@@ -262,6 +262,12 @@ def _losses(store: Store) -> Mapping[str, Mapping[int, float]]:
     return losses
 
 
+def folder_of(name: str | os.PathLike[str], out: str | os.PathLike[str] = "sweeps") -> Path:
+    """The folder of a sweep, which is given by its name among the others or by its path."""
+    path = Path(name)
+    return path if path.is_dir() or len(path.parts) > 1 else Path(out) / path
+
+
 def _kept_spec(folder: Path) -> SweepSpec:
     path = folder / SPECIFICATION
     if not path.exists():
@@ -308,19 +314,22 @@ def difference(old: SweepSpec, new: SweepSpec) -> str | None:
         >>> difference(old, more), difference(more, old)
         (None, 'whose --lr is 1,0.1,0.01')
     """
-    if old.search == "optuna" == new.search and old.prune is None is new.prune:
+    pruned, drawn = old.prune or new.prune, "optuna" in (old.search, new.search)
+    if (
+        not pruned
+        and not drawn
+        and set(map(run_id, runs_of(old))) <= set(map(run_id, runs_of(new)))
+    ):
+        return None
+    if not pruned and old.search == new.search == "optuna":
         free = {"trials", "sampler", "storage"}
-        if old.model_dump(exclude=free) == new.model_dump(exclude=free):
-            fewer = (new.trials or 0) < (old.trials or 0)
-            return f"whose --trials is {old.trials}" if fewer else None
-    elif old.prune is None is new.prune and "optuna" not in (old.search, new.search):
-        if set(map(run_id, runs_of(old))) <= set(map(run_id, runs_of(new))):
+        more = (new.trials or 0) >= (old.trials or 0)
+        if more and old.model_dump(exclude=free) == new.model_dump(exclude=free):
             return None
     before, now = dict(_told(old)), dict(_told(new))
-    for option in {**before, **now}:
-        if before.get(option) != now.get(option) and option in before:
-            if not _only_more(before[option], now.get(option, ())):
-                return f"whose {flag(option)} is {','.join(before[option])}"
+    for option, values in before.items():
+        if not set(values) <= set(now.get(option, ())):
+            return f"whose {flag(option)} is {','.join(values)}"
     for option in now.keys() - before.keys():
         return f"which has no {flag(option)}"
     if old.prune or new.prune:
@@ -343,10 +352,6 @@ def _told(spec: SweepSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
             values[option] += map(shown, several)
     for option, written in values.items():
         yield option, tuple(dict.fromkeys(written))
-
-
-def _only_more(before: tuple[str, ...], now: tuple[str, ...]) -> bool:
-    return set(before) <= set(now)
 
 
 def _free_name(spec: SweepSpec, out: Path) -> str:

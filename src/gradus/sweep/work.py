@@ -15,6 +15,7 @@ from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep.halving import Decision, GoesOn, Pruning
 from gradus.sweep.result import Result
 from gradus.sweep.search import Listed, Search
+from gradus.sweep.store import listed
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ class Work:
         self._known = losses or {}
         self._over = False
         self.costs: dict[str, float] = {}
-        names = runs["run"].to_pylist()
+        names = listed(runs, "run")
         for name, status, loss in zip(
-            names, runs["status"].to_pylist(), runs["test_loss"].to_pylist(), strict=True
+            names, listed(runs, "status"), runs["test_loss"].to_pylist(), strict=True
         ):
             search.tell(name, loss if status in ("finished", "stopped") else None)
         if pruning is not None:

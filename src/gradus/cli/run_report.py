@@ -10,6 +10,7 @@ from types import TracebackType
 import rich.progress as bars
 from rich.console import Console
 
+from gradus.cli.words import duration, number
 from gradus.data.dataset import Split
 from gradus.engine.job import Job, Progress
 from gradus.runs.curve import in_terminal
@@ -72,7 +73,7 @@ class Live:
                     task,
                     completed=progress.step,
                     epoch=f"epoch {progress.epoch}/{job.epochs}",
-                    loss=_number(progress.loss),
+                    loss=number(progress.loss),
                     speed=f"{progress.samples_since / (now - started):,.0f} samples/s",
                 )
 
@@ -91,12 +92,12 @@ class Live:
             left = (now - started) * (job.steps - progress.step) / (progress.step - progress.since)
             parts = [
                 f"epoch {progress.epoch}/{job.epochs}",
-                f"loss {_number(progress.loss)}",
+                f"loss {number(progress.loss)}",
                 f"{progress.samples_since / (now - started):,.0f} samples/s",
-                f"{_duration(left)} left",
+                f"{duration(left)} left",
             ]
             if progress.evaluation is not None:
-                parts.insert(2, f"test loss {_number(progress.evaluation.test_loss)}")
+                parts.insert(2, f"test loss {number(progress.evaluation.test_loss)}")
             self.console.print("  ".join(parts), soft_wrap=True)
 
         return report
@@ -111,15 +112,15 @@ def close(run: Run) -> None:
         console.print(in_terminal(run.curve, width=width), markup=False)
     figures: dict[str, str] = {}
     if final is not None:
-        figures["test loss"] = _number(final["test_loss"])
+        figures["test loss"] = number(final["test_loss"])
         if final["test_accuracy"] is not None:
             figures["test accuracy"] = f"{100 * final['test_accuracy']:.2f} %"
-        figures["training loss"] = _number(final["train_loss"])
+        figures["training loss"] = number(final["train_loss"])
     if run.spec.proximal or run.spec.method == "proximal-gradient":
         figures["exact zeros"] = f"{summary['zeros']:,} of {summary['parameters']:,} parameters"
     speed = summary["timings"]["samples_per_second"]
     pace = "" if math.isnan(speed) else f", {speed:,.0f} samples/s"
-    seconds = _duration(summary["timings"]["train_seconds"])
+    seconds = duration(summary["timings"]["train_seconds"])
     figures["steps"] = f"{summary['steps']:,} in {seconds} ({summary['engine']}{pace})"
     if summary["not_native"] is not None:
         figures["why eager"] = summary["not_native"]
@@ -139,27 +140,12 @@ def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 else f"{value:.3g}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes} min {rest} s"
-        if minutes
-        else f"{seconds:.1f} s"
-        if seconds < 10
-        else f"{rest} s"
-    )
-
-
 def ending(run: Run) -> None:
     """Why a run ended early, on stderr."""
     if run.status == "diverged":
         found = run.summary["divergence"]
         last = found["last_finite_loss"]
-        before = "at once" if last is None else f"after a last finite loss of {_number(last)}"
+        before = "at once" if last is None else f"after a last finite loss of {number(last)}"
         _stderr().print(
             f"gradus: diverged at step {found['step']} (epoch {found['epoch']}): loss "
             f"{found['loss']} {before}, learning rate {found['lr']:g}; {found['hint']}",

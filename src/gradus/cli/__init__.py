@@ -1,0 +1,56 @@
+"""The command line: `gradus train`, `gradus sweep`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from gradus._version import __version__
+from gradus.cli.ending import INTERRUPTED, WRONG, warn
+from gradus.cli.sweep_command import sweep
+from gradus.cli.train_command import train
+from gradus.errors import InputError
+
+
+@click.group(invoke_without_command=True)
+@click.version_option(__version__, prog_name="gradus")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Minimise empirical risks by taking steps, and see what the steps do.
+
+    \b
+    Examples:
+      gradus train                       train on the embedded digits, and draw the loss curve
+      gradus train fashion-mnist         the classical job
+      gradus train --help                every option
+      gradus sweep --lr 1,0.1,0.01       many runs, compared
+    """  # noqa: D301
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+cli.add_command(train)
+cli.add_command(sweep)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; what is wrong is one line on stderr and exit code 2."""
+    try:
+        code = cli.main(args=arguments, prog_name="gradus", standalone_mode=False)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except InputError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("gradus: interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    sys.exit(code)
+
+
+def _fail(message: str) -> None:
+    warn(message)
+    sys.exit(WRONG)

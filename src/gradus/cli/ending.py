@@ -1,0 +1,18 @@
+"""How a command ends: what it says of it, and its exit code."""
+
+from __future__ import annotations
+
+import click
+
+DONE, WRONG, ENDED_EARLY, INTERRUPTED = 0, 2, 3, 130
+EXIT_CODES = {
+    "finished": DONE,
+    "diverged": ENDED_EARLY,
+    "stopped": ENDED_EARLY,
+    "interrupted": INTERRUPTED,
+}
+
+
+def warn(message: str) -> None:
+    """One line on stderr."""
+    click.echo("gradus: " + " ".join(message.split()), err=True)

@@ -1,0 +1,119 @@
+"""Options of the command line that are the fields of RunSpec and of SweepSpec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+import click
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+
+class RunCommand(click.Command):
+    """A command whose options are the fields of RunSpec, each with one value.
+
+    The schema is read when the command is used, not when it is listed: ``gradus --help`` imports
+    neither pydantic nor torch.
+    """
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The argument DATA, an option for every other field, and the command's own options."""
+        return [*run_params(_option_with_one_value), *super().get_params(ctx)]
+
+
+class SweepCommand(click.Command):
+    """A command whose options are the fields of RunSpec, each with several values, and its own."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The argument DATA, the options of runs, those of the sweep, and the command's own."""
+        from gradus.sweep.specification import SweepSpec
+
+        parts = ("base", "vary", "around")
+        own = [
+            click.Option(
+                [f"--{name.replace('_', '-')}"], metavar=_metavar(field), help=_help(field)
+            )
+            for name, field in SweepSpec.model_fields.items()
+            if name not in parts
+        ]
+        return [*run_params(_option_with_several_values), *own, *super().get_params(ctx)]
+
+
+def run_params(option_of: Callable[[str], click.Option]) -> list[click.Parameter]:
+    """The argument DATA, and an option for every other field of RunSpec."""
+    from gradus.runs.spec import RunSpec
+
+    options = [option_of(name) for name in RunSpec.model_fields if name != "data"]
+    return [click.Argument(["data"], required=False), *options]
+
+
+def _option_with_one_value(name: str) -> click.Option:
+    """Its value stays text, which the schema reads and checks."""
+    from gradus.runs.choices import flag
+
+    field, described = _described(name)
+    if _is_list(field):
+        return click.Option(
+            [flag(name)], multiple=True, callback=_joined(","), metavar="A,B,..", help=described
+        )
+    if bool in _kinds(field):
+        return click.Option([flag(name)], is_flag=True, default=None, help=described)
+    return click.Option([flag(name)], metavar=_metavar(field), help=described)
+
+
+def _option_with_several_values(name: str) -> click.Option:
+    """Its values stay one text; repeating the option adds to them."""
+    from gradus.runs.choices import flag
+    from gradus.sweep.specification import separator_of
+
+    field, described = _described(name)
+    separator = separator_of(name)
+    given: dict[str, Any] = {"multiple": True, "callback": _joined(separator), "help": described}
+    if bool in _kinds(field):
+        given |= {"is_flag": False, "flag_value": "true"}
+        return click.Option([flag(name)], metavar="true,false", **given)
+    one = "A,B" if _is_list(field) else _metavar(field)
+    metavar = one if "|" in one else f"{one}{separator}.."
+    return click.Option([flag(name)], metavar=metavar, **given)
+
+
+def _described(name: str) -> tuple[FieldInfo, str]:
+    """The field of a run, and what the help says of it."""
+    from gradus.runs.spec import RunSpec, defaults_of
+
+    described = RunSpec.model_fields[name].description or ""
+    if shown := "; ".join(defaults_of(name)):
+        described += f"  [default: {shown}]"
+    return RunSpec.model_fields[name], described
+
+
+def _help(field: FieldInfo) -> str:
+    shown = "" if field.default is None else f"  [default: {field.default}]"
+    return f"{field.description}{shown}"
+
+
+def _metavar(field: FieldInfo) -> str:
+    from gradus.runs.spec import choices
+
+    kinds = _kinds(field)
+    kind = "N" if int in kinds else "X" if float in kinds else "TEXT"
+    return "|".join(choices(field.annotation)) or kind
+
+
+def _kinds(field: FieldInfo) -> tuple[Any, ...]:
+    return field.annotation, *get_args(field.annotation)
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return any(get_origin(kind) is tuple for kind in _kinds(field))
+
+
+def _joined(separator: str) -> Callable[..., str | None]:
+    """A list given at once, or by repeating the option."""
+
+    def joined(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> str | None:
+        return separator.join(given) if given else None
+
+    return joined

@@ -1,0 +1,156 @@
+"""What a sweep tells on the terminal: a live table of its runs, then the best of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from rich import live
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from gradus.cli.words import duration, number
+from gradus.runs.choices import flag
+from gradus.sweep.result import OPTIONS
+from gradus.sweep.sweep import Sweep
+
+if TYPE_CHECKING:
+    from gradus.sweep.schedule import Standing
+
+LINE_EVERY = 2.0
+"""Seconds between two plain lines off a terminal."""
+
+SHOWN = 10
+"""How many of the best runs the closing table shows."""
+
+ENDED = ("finished", "diverged", "stopped", "pruned")
+
+
+class Live:
+    """Where a sweep stands, on stderr: one live table on a terminal, plain lines elsewhere.
+
+    Args:
+        quiet: say nothing.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self.console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self.live = live.Live(console=self.console, transient=True, auto_refresh=False)
+        self.told = time.monotonic()
+
+    def __enter__(self) -> Live:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.live.is_started:
+            self.live.stop()
+
+    def observe(self, standing: Standing) -> None:
+        """Show where the sweep stands."""
+        if self.quiet:
+            return
+        now = time.monotonic()
+        if self.console.is_terminal:
+            if not self.live.is_started:
+                self.live.start()
+            if now - self.told > 0.1:
+                self.told = now
+                self.live.update(table_of(standing), refresh=True)
+        elif now - self.told >= LINE_EVERY:
+            self.told = now
+            self.console.print("  ".join(figures_of(standing)), soft_wrap=True)
+
+
+def table_of(standing: Standing) -> Group:
+    """The runs under way, and what is known of all."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("run", "epoch", "loss"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "run" else "right")
+    for spec, under in standing.under_way:
+        epoch = f"{under.epoch if under else 1}/{spec.epochs}"
+        table.add_row(
+            f"{spec.title} seed-{spec.seed}", epoch, number(under.loss if under else None)
+        )
+    return Group(table, Text("  ".join(figures_of(standing))))
+
+
+def figures_of(standing: Standing) -> list[str]:
+    """How many runs have ended, and how; how fast it goes; and the best of them."""
+    ended = sum(standing.counts[status] for status in ENDED)
+    parts = [f"{ended:,} of {standing.total:,} runs"]
+    parts += [
+        f"{standing.counts[status]:,} {status}"
+        for status in ENDED[1:]
+        if standing.counts[status]
+    ]  # fmt: skip
+    if standing.samples_per_second > 0:
+        parts.append(f"{standing.samples_per_second:,.0f} samples/s")
+    if standing.seconds_left == standing.seconds_left:
+        parts.append(f"{duration(standing.seconds_left)} left")
+    if standing.best is not None:
+        spec, loss, accuracy = standing.best
+        share = "" if accuracy is None else f", {100 * accuracy:.2f} %"
+        parts.append(f"best {number(loss)}{share} ({spec.title})")
+    return parts
+
+
+def close(sweep: Sweep) -> None:
+    """The closing words: how many runs ended how, the best of them, and where the record stands."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    runs = sweep.runs
+    statuses = runs["status"].to_pylist()
+    counted = [f"{statuses.count(status):,} {status}" for status in ENDED if status in statuses]
+    best = _best(runs)
+    if best.num_rows:
+        console.print(_table(best, varied(runs)))
+        if (more := runs.num_rows - best.num_rows) > 0:
+            console.print(f"and {more:,} more", style="dim")
+    words = {
+        "runs": f"{runs.num_rows:,}: " + ", ".join(counted) if counted else "0",
+        "record": str(sweep.folder),
+        "next": f"gradus compare {sweep.folder}",
+    }
+    for name, said in words.items():
+        console.print(f"{name:8} {said}", soft_wrap=True)
+
+
+def varied(runs: pa.Table) -> list[str]:
+    """The options in which runs differ."""
+    return [name for name in OPTIONS if len(runs[name].unique()) > 1]
+
+
+def _best(runs: pa.Table) -> pa.Table:
+    finished = runs.filter(pa.compute.field("status") == "finished")
+    return finished.sort_by("test_loss").slice(0, SHOWN)
+
+
+def _table(runs: pa.Table, options: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    names = [*options, "test_loss"]
+    if runs["test_accuracy"].null_count < runs.num_rows:
+        names.append("test_accuracy")
+    for name in names:
+        table.add_column(flag(name)[2:].replace("-", " "), justify="right", no_wrap=True)
+    for row in runs.select(names).to_pylist():
+        table.add_row(*(_cell(name, row[name]) for name in names))
+    return table
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if name == "test_accuracy":
+        return f"{100 * value:.2f} %"
+    if name == "test_loss":
+        return number(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
