@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types unit variants sanitize kernels setup clean
+.PHONY: demo test test-crash lint types unit variants sanitize kernels setup clean
 
 setup: .venv/installed kernels
 
@@ -46,6 +46,10 @@ types: setup
 # Two workers with a thread each: threads of several processes that wait for each other are slow.
 unit: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+# The longer form of tests/sweep/test_crash.py: hundreds of kills, truncated files, a full disk.
+test-crash: setup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m crash tests/sweep/test_crash.py
 
 # The kernels' tests under the variants that `unit` has not run, being not the fastest here; before them, that no variant has
 # compiled a function that the linker may share with code for an older processor.

@@ -445,7 +445,7 @@ class _Pace:
         if self.cost:
             left = (waiting + sent) * elapsed / self.cost
         return Standing(
-            counts=self.counts,
+            counts=Counter(self.counts),
             total=total,
             under_way=under_way,
             best=self.best,

@@ -150,6 +150,7 @@ def train_sweep(
         raise TypeError(
             f"spec must be a SweepSpec, as SweepSpec(vary={{'lr': '1,0.1'}}), not {spec!r}"
         )
+    listed = _listed(spec)  # a run that cannot be is said before there is a folder
     folder = Path(out) / (name or _free_name(spec, Path(out)))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -157,7 +158,7 @@ def train_sweep(
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
     with locked(folder):
         _enter(folder, spec)
-        return _train(folder, spec, workers, data_dir, observe, tell)
+        return _train(folder, spec, listed, workers, data_dir, observe, tell)
 
 
 def resume_sweep(
@@ -175,13 +176,20 @@ def resume_sweep(
     """
     folder = Path(folder)
     spec = _kept_spec(folder)
+    listed = _listed(spec)
     with locked(folder):
-        return _train(folder, spec, workers, data_dir, observe, tell)
+        return _train(folder, spec, listed, workers, data_dir, observe, tell)
+
+
+def _listed(spec: SweepSpec) -> list[RunSpec] | None:
+    """The runs, where they are known beforehand."""
+    return None if spec.search == "optuna" else runs_of(spec)
 
 
 def _train(
     folder: Path,
     spec: SweepSpec,
+    listed: Sequence[RunSpec] | None,
     workers: int | None,
     data_dir: str | os.PathLike[str] | None,
     observe: Observer,
@@ -194,7 +202,6 @@ def _train(
     for left in (folder / "checkpoints").glob("*"):
         if left.name in kept:
             shutil.rmtree(left, ignore_errors=True)
-    listed = None if spec.search == "optuna" else runs_of(spec)
     total = (spec.trials or 0) * spec.seeds if listed is None else len(listed)
     missing = total if listed is None else sum(run_id(run) not in kept for run in listed)
     status: Literal["finished", "interrupted"] = "finished"

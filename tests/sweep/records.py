@@ -1,0 +1,19 @@
+"""What of the record of a sweep is the same however it came about."""
+
+from gradus.sweep.sweep import open_sweep
+
+# Where a row stands, and how fast its run was.
+VOLATILE = ("part", "train_seconds")
+
+
+def record(folder):
+    """The rows of all tables, to the bit, in an order of their own."""
+    sweep = open_sweep(folder)
+    runs = sweep.runs.drop_columns([*VOLATILE]).sort_by("run").to_pylist()
+    history, evaluation = (
+        table.set_column(0, "run", table["run"].cast("string"))
+        .sort_by([("run", "ascending"), ("epoch", "ascending"), ("samples", "ascending")])
+        .to_pydict()
+        for table in (sweep.history, sweep.evaluation)
+    )
+    return runs, history, evaluation
