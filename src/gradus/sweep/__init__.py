@@ -1,0 +1,1 @@
+"""Many runs: which are trained, what is kept of them, how they compare."""
