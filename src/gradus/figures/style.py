@@ -100,8 +100,8 @@ def figure_of(measure: str, value: float | None, error: float | None = None) -> 
     sure = "" if error is None or not np.isfinite(error) else " ± {}"
     if rises(measure):
         return f"{100 * value:.2f}{sure.format(f'{100 * (error or 0):.2f}')} %"
-    digits = ".4f" if 1e-2 <= abs(value) < 100 else ".3g"
-    return f"{value:{digits}}{sure.format(f'{error or 0:{digits if error and error > 1e-4 else ".1g"}}')}"
+    small = ".4f" if 1e-2 <= abs(value) < 100 else ".3g"
+    return f"{value:{small}}" + sure.format(f"{error or 0:{'.1g' if small == '.3g' else small}}")
 
 
 def counted(counts: Mapping[str, int]) -> str:
