@@ -44,8 +44,8 @@ def test_the_lecture_is_16_curves_in_5_panels_and_13_runs():
     ]
     assert sum(len(panel.values) for panel in panels) == 16
     assert [(panel.option, panel.values) for panel in panels] == [axis[1:] for axis in axes]
-    assert panels[0].title == "SGD: batch_size (lr 0.001, momentum 0.5)"
-    assert panels[4].title == "Adam: lr (batch_size 16)"
+    assert panels[0].title == "SGD: batch size (lr 0.001, momentum 0.5)"
+    assert panels[4].title == "Adam: lr (batch size 16)"
 
 
 def test_a_grid_is_the_product_in_the_order_written():

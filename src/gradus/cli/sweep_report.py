@@ -15,7 +15,7 @@ from rich.text import Text
 
 from gradus.cli.words import duration, number
 from gradus.runs.choices import flag
-from gradus.sweep.result import OPTIONS
+from gradus.sweep.compare import shown, varied
 from gradus.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -124,11 +124,6 @@ def close(sweep: Sweep) -> None:
         console.print(f"{name:8} {said}", soft_wrap=True)
 
 
-def varied(runs: pa.Table) -> list[str]:
-    """The options in which runs differ."""
-    return [name for name in OPTIONS if len(runs[name].unique()) > 1]
-
-
 def _best(runs: pa.Table) -> pa.Table:
     finished = runs.filter(pa.compute.field("status") == "finished")
     return finished.sort_by("test_loss").slice(0, SHOWN)
@@ -153,4 +148,4 @@ def _cell(name: str, value: Any) -> str:
         return f"{100 * value:.2f} %"
     if name == "test_loss":
         return number(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return shown(value)

@@ -24,7 +24,7 @@ class Panel:
 
     Attributes:
         title: the method, the option that changes, and what the other options of the sweep are:
-            ``SGD: lr (batch_size 16, momentum 0.5)``.
+            ``SGD: lr (batch size 16, momentum 0.5)``.
         option: that changes.
         values: that it takes, in the order given.
         runs: ``[values, seeds]``, the ids of the runs; a run may stand in several panels.
@@ -252,5 +252,5 @@ def _title(place: _Place, option: str) -> str:
     run = place.moved(option)[0]
     others = [(name, getattr(run, name)) for name in place.axes() if name != option]
     told = [f"{name} {shown(value)}" for name, value in others if value is not None]
-    title = option + (f" ({', '.join(told)})" if told else "")
+    title = (option + (f" ({', '.join(told)})" if told else "")).replace("_", " ")
     return title if option == "method" else f"{CLASSES['method'][run.method]}: {title}"

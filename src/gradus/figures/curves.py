@@ -1,0 +1,381 @@
+"""How the loss fell: the curves of many runs against samples, overlaid or in panels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gradus.figures import style
+from gradus.figures.thinning import Curves, curves_of
+from gradus.runs.curve import TrainingCurve
+from gradus.sweep.compare import (
+    FINISHED,
+    PRUNED,
+    STATUSES,
+    Compared,
+    Grouped,
+    check_varied,
+    levels,
+    numbers,
+    places,
+    statuses,
+    varied,
+)
+from gradus.sweep.store import listed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Numbers = NDArray[np.float64]
+Samples = NDArray[np.int64]
+
+NAMED = len(style.LOOKS)
+"""So many values of an option get a bold curve in one panel; more cannot be told apart."""
+
+POINTS = 200_000
+"""About so many points are drawn in a figure."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bold:
+    """The curve that stands for one value of an option.
+
+    Attributes:
+        label: the value in words.
+        look: its place in ``style.LOOKS``.
+        samples: ``[n]``.
+        loss: ``[n]``, the running mean of the best configuration with this value, over its seeds.
+        averaged: over how many runs.
+        counts: the runs with this value by status.
+    """
+
+    label: str
+    look: int
+    samples: Samples
+    loss: Numbers
+    averaged: int
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Thin:
+    """The curve of one run as it was recorded, thinned with its extremes; ``look`` as in Bold."""
+
+    run: str
+    look: int | None
+    samples: Samples
+    loss: Numbers
+
+
+@dataclass(frozen=True)
+class End:
+    """Where a run ended that did not finish: samples, the last loss, and how."""
+
+    run: str
+    samples: int
+    loss: float
+    status: str
+
+
+@dataclass(frozen=True, eq=False)
+class Pane:
+    """The curves in one pair of axes.
+
+    Attributes:
+        title: what it is about.
+        bold: a curve a value, ``NAMED`` at most.
+        thin: a curve a run, of all runs.
+        ends: where runs ended that did not finish.
+        counts: runs by status.
+        values: how many values the option has here.
+        without: runs that recorded nothing.
+    """
+
+    title: str
+    bold: tuple[Bold, ...]
+    thin: tuple[Thin, ...]
+    ends: tuple[End, ...]
+    counts: Mapping[str, int]
+    values: int
+    without: int
+
+
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """Loss curves side by side, to one scale.
+
+    Attributes:
+        title: of the figure.
+        panes: its pairs of axes.
+        ceiling: the loss above which curves are clipped, or None.
+        clipped: how many recorded losses lie above it, and of how many runs.
+        logarithmic: whether the loss is drawn on a logarithmic scale.
+    """
+
+    title: str
+    panes: tuple[Pane, ...]
+    ceiling: float | None
+    clipped: tuple[int, int]
+    logarithmic: bool
+
+
+def overlay(sweep: Compared, by: str | None = None, facet: str | None = None) -> Overlay:
+    """The facts of all loss curves of a sweep, told apart by one option, in panes by another.
+
+    Raises:
+        InputError: an option does not vary in this sweep.
+    """
+    runs = sweep.runs
+    for option in filter(None, (by, facet)):
+        check_varied(runs, option)
+    parts: list[tuple[str, NDArray[np.bool_]]]
+    if facet is None:
+        parts = [("", np.ones(runs.num_rows, bool))]
+    else:
+        named, codes = levels(runs, facet)
+        parts = [(style.told(facet, value), codes == at) for at, value in enumerate(named)]
+    title = f"{sweep.name}: {style.counted(_counts(statuses(runs)))}"
+    return _overlay(title, runs, sweep.history, [(name, by, kept) for name, kept in parts])
+
+
+def panels(sweep: Compared) -> Overlay:
+    """The facts of the panels of a one-at-a-time sweep: in each, one option varies."""
+    runs, ids = sweep.runs, sweep.runs["run"].to_numpy()
+    parts = [
+        (p.title, p.option, np.isin(ids, [run for seeds in p.runs for run in seeds]))
+        for p in sweep.panels
+    ]
+    title = f"{sweep.name}: {style.counted(_counts(statuses(runs)))}"
+    return _overlay(title, runs, sweep.history, parts)
+
+
+def _overlay(
+    title: str,
+    runs: pa.Table,
+    history: pa.Table,
+    parts: Sequence[tuple[str, str | None, NDArray[np.bool_]]],
+) -> Overlay:
+    curves = curves_of(history)
+    reference = float(np.median(curves.loss[curves.starts])) if curves.runs else math.nan
+    ceiling = style.ceiling(curves.loss, reference)
+    over = np.zeros(len(curves.loss), bool) if ceiling is None else curves.loss > ceiling
+    hit = np.add.reduceat(over, curves.starts) > 0 if curves.runs else np.zeros(0, bool)
+    finest = max(16, min(400, POINTS // max(1, len(curves.runs))))
+    thinned = curves.thinned(finest)
+    panes = [
+        _pane(name, by, runs.filter(pa.array(kept)), curves, thinned) for name, by, kept in parts
+    ]
+    lowest = min((b.loss.min() for p in panes for b in p.bold if len(b.loss)), default=math.nan)
+    return Overlay(
+        title,
+        tuple(panes),
+        ceiling,
+        (int(over.sum()), int(hit.sum())),
+        bool(0 < lowest < reference / 50 and (curves.loss > 0).all()),
+    )
+
+
+def _pane(title: str, by: str | None, runs: pa.Table, curves: Curves, thinned: Curves) -> Pane:
+    ids, status = listed(runs, "run"), statuses(runs)
+    named, codes = levels(runs, by) if by else ([None], np.zeros(len(ids), np.int64))
+    bold_of = np.unique(np.linspace(0, len(named) - 1, NAMED).round().astype(int))
+    look_of = {int(level): look for look, level in enumerate(bold_of)}
+    whole = Grouped(runs, tuple(varied(runs)))
+    measure = "test_loss" if np.isfinite(numbers(runs, "test_loss")).any() else "train_loss"
+    place = places(runs, measure)
+    bold = []
+    for level, look in look_of.items():
+        here = np.flatnonzero(codes == level)
+        if len(here) == 0:
+            continue
+        best = here[np.argmin(_mean_places(whole, place)[whole.codes[here]])]
+        chosen = np.flatnonzero(whole.codes == whole.codes[best])
+        label = style.told(by, named[level]) if by else "all runs"
+        samples, loss, averaged = _mean_curve([ids[i] for i in chosen], status[chosen], curves)
+        bold.append(Bold(label, look, samples, loss, averaged, _counts(status[here])))
+    thin = [
+        Thin(run, look_of.get(int(code)), *thinned[run])
+        for run, code in zip(ids, codes, strict=True)
+    ]
+    return Pane(
+        title,
+        tuple(bold),
+        tuple(thin),
+        tuple(_ends(runs, ids, status, curves)),
+        _counts(status),
+        len(named),
+        sum(len(curve.loss) == 0 for curve in thin),
+    )
+
+
+def _mean_places(whole: Grouped, place: Numbers) -> Numbers:
+    return np.asarray(np.bincount(whole.codes, place) / np.bincount(whole.codes))
+
+
+def _mean_curve(
+    ids: Sequence[str], status: NDArray[np.str_], curves: Curves
+) -> tuple[Samples, Numbers, int]:
+    """The running mean, over the seeds that finished; else of the run that came furthest."""
+    finished = [run for run, how in zip(ids, status, strict=True) if how == FINISHED]
+    if not finished:
+        finished = [max(ids, key=lambda run: len(curves[run][0]))]
+    smooth = []
+    for run in finished:
+        samples, loss = curves[run]
+        none = np.zeros(0)
+        smooth.append(TrainingCurve("", samples, loss, samples[:0], none).smooth)
+    rows = min(map(len, smooth))
+    return curves[finished[0]][0][:rows], np.mean([s[:rows] for s in smooth], axis=0), len(smooth)
+
+
+def _ends(
+    runs: pa.Table, ids: Sequence[str], status: NDArray[np.str_], curves: Curves
+) -> list[End]:
+    ends = []
+    diverged_at, samples_of = numbers(runs, "diverged_samples"), numbers(runs, "samples")
+    for i in np.flatnonzero(status != FINISHED).tolist():
+        samples, loss = curves[ids[i]]
+        at = diverged_at[i] if np.isfinite(diverged_at[i]) else samples_of[i]
+        if not np.isfinite(at):
+            at = samples[-1] if len(samples) else 0
+        ends.append(End(ids[i], int(at), float(loss[-1]) if len(loss) else math.nan, status[i]))
+    return ends
+
+
+def _counts(status: NDArray[np.str_]) -> dict[str, int]:
+    return {"runs": len(status)} | {name: int((status == name).sum()) for name in STATUSES}
+
+
+def draw_overlay(facts: Overlay) -> Figure:
+    """Training loss against number of samples: a bold curve a value, a thin one a run."""
+    columns = min(3, len(facts.panes))
+    rows = math.ceil(len(facts.panes) / max(1, columns))
+    width = {1: 9.5, 2: 14.0}.get(columns, 18.0)
+    with style.lecture():
+        figure = style.canvas(width, 5.4 * rows)
+        grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+        for axes in grid.flat[len(facts.panes) :]:
+            axes.set_axis_off()
+        for axes, pane in zip(grid.flat, facts.panes, strict=False):
+            _draw_pane(axes, pane, facts)
+        figure.suptitle(facts.title, fontsize=16)
+        style.caption(figure, _caption(facts))
+    return figure
+
+
+def _draw_pane(axes: Axes, pane: Pane, facts: Overlay) -> None:
+    from matplotlib.collections import LineCollection
+
+    many = len(pane.thin)
+    lines = [np.column_stack([curve.samples, curve.loss]) for curve in pane.thin if len(curve.loss)]
+    colors = [
+        style.PALE if curve.look is None else style.LOOKS[curve.look].color
+        for curve in pane.thin
+        if len(curve.loss)
+    ]
+    thin = LineCollection(
+        lines, colors=colors, linewidths=0.7, alpha=max(0.06, min(0.32, 12 / max(1, many)))
+    )
+    thin.set_rasterized(sum(map(len, lines)) > 4000)
+    axes.add_collection(thin)
+    for curve in pane.bold:
+        look = style.LOOKS[curve.look]
+        note = style.lost(curve.counts)
+        axes.plot(
+            curve.samples,
+            curve.loss,
+            color=look.color,
+            linestyle=look.dashes,
+            linewidth=2.6,
+            marker=look.marker,
+            markersize=8,
+            markevery=max(1, len(curve.loss) // 8),
+            label=curve.label + (f" ({note})" if note else ""),
+        )
+    axes.autoscale_view()
+    if facts.logarithmic:
+        axes.set_yscale("log")
+    else:
+        lowest = min((curve.loss.min() for curve in pane.thin if len(curve.loss)), default=0.0)
+        axes.set_ylim(bottom=min(0.0, 1.05 * lowest))
+    if facts.ceiling is not None:
+        axes.set_ylim(top=facts.ceiling)
+        for curve in pane.bold:
+            above = curve.loss > facts.ceiling
+            leaves = np.flatnonzero(above & ~np.append(False, above[:-1]))
+            if not len(leaves):
+                continue
+            axes.plot(
+                curve.samples[leaves],
+                np.full(len(leaves), facts.ceiling),
+                linestyle="none",
+                marker="^",
+                color=style.LOOKS[curve.look].color,
+                markersize=12,
+                clip_on=False,
+                zorder=5,
+            )
+    top = axes.get_ylim()[1]
+    for status, mark in MARKS.items():
+        ends = [end for end in pane.ends if end.status == status]
+        if not ends:  # marks without a place would count in the layout
+            continue
+        height = [min(top, end.loss) if math.isfinite(end.loss) else top for end in ends]
+        axes.plot(
+            [end.samples for end in ends],
+            height,
+            linestyle="none",
+            marker=mark,
+            markersize=11,
+            markeredgewidth=2.4,
+            markerfacecolor="none",
+            color=style.ENDED,
+            clip_on=False,
+            zorder=6,
+        )
+    style.dress(axes, x="number of samples", y="training loss", title=pane.title)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_major_locator(_few_ticks())
+    axes.set_xlim(left=0)
+    axes.tick_params(labelleft=True)
+    axes.legend(frameon=False, loc="best", handlelength=3.4)
+
+
+MARKS = {"diverged": "x", "stopped": "+", PRUNED: "s"}
+SIGNS = {"diverged": "✕", "stopped": "+", PRUNED: "□"}
+
+
+def _few_ticks() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(5)
+
+
+def _caption(facts: Overlay) -> list[str]:
+    """What the marks mean and what is not drawn to scale, with counts."""
+    ends = [end for pane in facts.panes for end in pane.ends]
+    told = []
+    for status, sign in SIGNS.items():
+        runs = len({end.run for end in ends if end.status == status})
+        if runs:
+            told.append(f"{sign} {runs:,} {status}")
+    if facts.ceiling is not None:
+        points, runs = facts.clipped
+        losses, of = "loss" if points == 1 else "losses", "run" if runs == 1 else "runs"
+        told.append(
+            f"▲ clipped at {facts.ceiling:.3g}: {points:,} recorded {losses} of {runs:,} {of}"
+        )
+    without = sum(pane.without for pane in facts.panes)
+    if without:
+        told.append(f"{without:,} without a recorded loss")
+    values = max((pane.values for pane in facts.panes), default=0)
+    if values > NAMED:
+        told.append(f"bold: {NAMED} of {values:,} values")
+    return told

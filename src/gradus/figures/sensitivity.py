@@ -1,0 +1,259 @@
+"""How much depends on one option: a measure against its values, and where runs diverge."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradus.figures import style
+from gradus.sweep.compare import Compared, rises, sensitivity, shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """One curve of a measure against the values of an option.
+
+    Attributes:
+        title: for which value of the facet.
+        values: of the option, in order.
+        best: ``[values]``, the best configuration at each, NaN where no run finished.
+        error: ``[values]``, its standard error, NaN where there is one seed.
+        mean: ``[values]``, over all configurations there.
+        worst: ``[values]``.
+        configurations: ``[values]``, how many there are.
+        counts: ``[values]``, runs by status.
+        without: how many runs do not take the option.
+    """
+
+    title: str
+    values: tuple[Any, ...]
+    best: Numbers
+    error: Numbers
+    mean: Numbers
+    worst: Numbers
+    configurations: tuple[int, ...]
+    counts: tuple[Mapping[str, int], ...]
+    without: int
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivity:
+    """Responses to one scale; ``clipped`` counts values above the ceiling."""
+
+    title: str
+    by: str
+    measure: str
+    responses: tuple[Response, ...]
+    ceiling: float | None
+    clipped: int
+
+
+def response(
+    sweep: Compared, by: str = "lr", facet: str | None = None, measure: str = "test_loss"
+) -> Sensitivity:
+    """The facts of a sensitivity figure.
+
+    Raises:
+        InputError: as `gradus.sweep.compare.sensitivity`.
+    """
+    rows = sensitivity(sweep, by, facet, measure).to_pylist()
+    facets: list[Any] = list(dict.fromkeys(row[facet] for row in rows)) if facet else [None]
+    responses = []
+    for value in facets:
+        part = [row for row in rows if facet is None or row[facet] == value]
+        taken = [row for row in part if row[by] is not None]
+        if not taken:
+            continue
+        responses.append(
+            Response(
+                title="" if facet is None else style.told(facet, value),
+                values=tuple(row[by] for row in taken),
+                best=_column(taken, "best"),
+                error=_column(taken, "error"),
+                mean=_column(taken, "mean"),
+                worst=_column(taken, "worst"),
+                configurations=tuple(row["configurations"] for row in taken),
+                counts=tuple(style.counts_of(row) for row in taken),
+                without=sum(row["runs"] for row in part if row[by] is None),
+            )
+        )
+    every = np.concatenate([np.concatenate([r.best, r.worst]) for r in responses])
+    finite = every[np.isfinite(every)]
+    ceiling = None
+    if len(finite) and not rises(measure):
+        ceiling = style.ceiling(finite, 50 * float(np.median(finite)))
+    clipped = 0 if ceiling is None else sum(int((r.worst > ceiling).sum()) for r in responses)
+    title = f"{sweep.name}: {style.word(measure)} against {style.word(by)}"
+    return Sensitivity(title, by, measure, tuple(responses), ceiling, clipped)
+
+
+def _column(rows: Sequence[Mapping[str, Any]], name: str) -> Numbers:
+    return np.array([math.nan if row[name] is None else row[name] for row in rows], float)
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """Where values stand on an axis, which ticks it has, and what they say."""
+
+    at: Numbers
+    ticks: Numbers
+    labels: tuple[str, ...]
+
+
+def scale_of(values: Sequence[Any]) -> Scale:
+    """Numbers by their logarithm where they span more than 20, else by themselves; names evenly.
+
+    Example:
+        >>> scale_of([0.001, 0.1, 10.0]).at.tolist(), scale_of(["adam", "sgd"]).at.tolist()
+        ([-3.0, -1.0, 1.0], [0.0, 1.0])
+    """
+    even = Scale(np.arange(len(values), dtype=float), np.arange(len(values), dtype=float),
+                 tuple(map(shown, values)))  # fmt: skip
+    numeric = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+    if not numeric or len(values) < 2:
+        return even
+    given = np.array(values, float)
+    logarithmic = given.min() > 0 and given.max() / given.min() > 20
+    at = np.log10(given) if logarithmic else given
+    if len(values) <= 12:
+        crowded = np.diff(at).min() < 0.07 * (at[-1] - at[0])
+        return even if crowded else Scale(at, at, even.labels)
+    if logarithmic:
+        ticks = np.arange(math.ceil(at[0]), math.floor(at[-1]) + 1, dtype=float)
+        return Scale(at, ticks, tuple(shown(10.0**tick) for tick in ticks))
+    ticks = np.linspace(at[0], at[-1], 6)
+    return Scale(at, ticks, tuple(f"{tick:.3g}" for tick in ticks))
+
+
+def draw_sensitivity(facts: Sensitivity) -> Figure:
+    """The best configuration at each value with its standard error, the others as a band."""
+    columns = min(3, len(facts.responses))
+    rows = math.ceil(len(facts.responses) / max(1, columns))
+    with style.lecture():
+        figure = style.canvas({1: 9.5, 2: 14.0}.get(columns, 18.0), 5.2 * rows)
+        grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+        for axes in grid.flat[len(facts.responses) :]:
+            axes.set_axis_off()
+        for axes, one in zip(grid.flat, facts.responses, strict=False):
+            _draw_response(axes, one, facts)
+        figure.suptitle(facts.title, fontsize=16)
+        style.caption(figure, _caption(facts))
+        named: dict[str, Any] = {}
+        for axes in grid.flat:
+            handles, labels = axes.get_legend_handles_labels()
+            named |= dict(zip(labels, handles, strict=True))
+        figure.legend(
+            named.values(),
+            named,
+            loc="outside lower center",
+            frameon=False,
+            ncols=min(4, columns + 1),
+        )
+    return figure
+
+
+def _draw_response(axes: Axes, one: Response, facts: Sensitivity) -> None:
+    scale, look, other = scale_of(one.values), style.LOOKS[0], style.LOOKS[1]
+    factor = 100.0 if rises(facts.measure) else 1.0
+    best, mean, worst = factor * one.best, factor * one.mean, factor * one.worst
+    if max(one.configurations) > 1:
+        axes.fill_between(
+            scale.at, best, worst, color=look.color, alpha=0.15, linewidth=0,
+            label="all configurations, best to worst",
+        )  # fmt: skip
+        axes.plot(scale.at, mean, color=other.color, linestyle=other.dashes, linewidth=1.8,
+                  marker=other.marker, markersize=6, label="mean of them")  # fmt: skip
+    axes.errorbar(
+        scale.at,
+        best,
+        yerr=None if np.isnan(one.error).all() else np.nan_to_num(factor * one.error),
+        color=look.color,
+        linewidth=2.8,
+        marker=look.marker,
+        markersize=9,
+        capsize=6,
+        label="best configuration" if max(one.configurations) > 1 else style.word(facts.measure),
+    )
+    finite = np.concatenate([best, worst])
+    finite = finite[np.isfinite(finite)]
+    if rises(facts.measure):
+        axes.set_ylim(0, 100)
+    elif len(finite) and 0 < finite.min() < finite.max() / 30:
+        axes.set_yscale("log")
+    if facts.ceiling is not None:
+        axes.set_ylim(top=facts.ceiling)
+    style.dress(axes, x=style.word(facts.by), y=_axis(facts.measure), title=one.title)
+    _shade(axes, one, scale)
+    axes.set_xticks(scale.ticks, scale.labels)
+    if sum(map(len, scale.labels)) > style.CROWDED:
+        axes.tick_params("x", rotation=40)
+    axes.tick_params(labelleft=True)
+
+
+def _axis(measure: str) -> str:
+    return style.word(measure) + (" (%)" if rises(measure) else "")
+
+
+def _shade(axes: Axes, one: Response, scale: Scale) -> None:
+    """The values at which runs were lost: hatched where all were, grey where some were."""
+    at = scale.at
+    between = (at[1:] + at[:-1]) / 2
+    step = 0.5 if len(at) < 2 else 0.5 * float(np.diff(at).mean())
+    edges = np.concatenate([[at[0] - step], between, [at[-1] + step]])
+    axes.set_xlim(edges[0], edges[-1])
+    named: set[str] = set()
+    for i, counts in enumerate(one.counts):
+        ended = counts["diverged"] + counts["stopped"]
+        if ended:
+            every = ended == counts["runs"]
+            label = "all runs diverged" if every else "some runs diverged"
+            axes.axvspan(
+                edges[i],
+                edges[i + 1],
+                facecolor=style.ENDED,
+                alpha=0.22 if every else 0.09,
+                hatch="//" if every else None,
+                edgecolor=style.ENDED,
+                linewidth=0,
+                label=None if label in named else label,
+            )
+            named.add(label)
+        note = style.lost(counts)
+        if note and len(at) <= 24:
+            axes.annotate(
+                note,
+                ((edges[i] + edges[i + 1]) / 2, 0.97),
+                xycoords=("data", "axes fraction"),
+                rotation=90,
+                ha="center",
+                va="top",
+                fontsize=12,
+                color=style.ENDED,
+                bbox={"facecolor": "#fdf3f2", "edgecolor": "none", "pad": 2.5, "alpha": 0.92},
+            )
+
+
+def _caption(facts: Sensitivity) -> list[str]:
+    told = []
+    lost = {
+        name: sum(counts[name] for one in facts.responses for counts in one.counts)
+        for name in ("diverged", "stopped", "pruned")
+    }
+    told += [f"{n:,} {name}" for name, n in lost.items() if n]
+    if facts.clipped:
+        told.append(f"clipped: {facts.clipped:,} values are above {facts.ceiling:.3g}")
+    without = sum(one.without for one in facts.responses)
+    if without:
+        told.append(f"{without:,} runs take no {style.word(facts.by)}")
+    return told

@@ -1,0 +1,120 @@
+"""Which points of a curve are drawn, so that none of its highs and lows is lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+def thin(starts: Indices, values: Numbers, points: int) -> Indices:
+    """The rows to keep of curves that lie one behind the other.
+
+    A curve with more than ``points`` rows is cut into equal buckets, and of each the first lowest
+    and the first highest row is kept, beside the first and the last row of the curve: the extremes
+    of the curve, and of any bucket, are those of all its rows, to the bit.
+
+    Args:
+        starts: ``[curves]``, the first row of each curve.
+        values: ``[rows]``, of all curves; NaN is never an extreme.
+        points: about so many rows of a curve are kept, at most ``max(points, 4)``.
+
+    Returns:
+        The rows kept, ascending.
+
+    Example:
+        >>> import numpy as np
+        >>> thin(np.array([0]), np.array([3.0, 9.0, 1.0, 2.0, 2.0, 2.0]), 4).tolist()
+        [0, 1, 2, 5]
+    """
+    n = len(values)
+    if n == 0:
+        return np.zeros(0, np.int64)
+    length = np.diff(np.append(starts, n))
+    buckets = np.where(length <= points, length, max(1, (points - 2) // 2))
+    within = np.arange(n) - np.repeat(starts, length)
+    bucket = within * np.repeat(buckets, length) // np.repeat(length, length)
+    new = np.append(True, np.diff(bucket) != 0)
+    new[starts] = True
+    begins = np.flatnonzero(new)
+    group = np.cumsum(new) - 1
+    keep = np.zeros(n, bool)
+    keep[starts] = keep[np.append(starts[1:], n) - 1] = True
+    for extreme in (np.fmin, np.fmax):
+        at = np.flatnonzero(values == extreme.reduceat(values, begins)[group])
+        keep[at[np.append(True, np.diff(group[at]) != 0)[: len(at)]]] = True
+    return np.flatnonzero(keep)
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """The curves of many runs, one behind the other.
+
+    Attributes:
+        runs: ``[curves]``, the id of each run.
+        starts: ``[curves]``, its first row.
+        samples: ``[rows]``, training examples consumed.
+        loss: ``[rows]``, mini-batch loss.
+    """
+
+    runs: list[str]
+    starts: Indices
+    samples: Indices
+    loss: Numbers
+
+    def __getitem__(self, run: str) -> tuple[Indices, Numbers]:
+        """Samples and loss of one run; empty where nothing was recorded."""
+        at = self._place.get(run)
+        if at is None:
+            return np.zeros(0, np.int64), np.zeros(0)
+        rows = slice(self.starts[at], self.ends[at])
+        return self.samples[rows], self.loss[rows]
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {run: at for at, run in enumerate(self.runs)}
+
+    @property
+    def ends(self) -> Indices:
+        """``[curves]``: the row behind the last of each."""
+        return np.append(self.starts[1:], len(self.loss))
+
+    def thinned(self, points: int) -> Curves:
+        """With about so many rows each."""
+        rows = thin(self.starts, self.loss, points)
+        return Curves(
+            self.runs, np.searchsorted(rows, self.starts), self.samples[rows], self.loss[rows]
+        )
+
+
+def curves_of(history: pa.Table) -> Curves:
+    """The curves in a sweep's history, whatever the order of its parts; rows of a run keep theirs.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> told = curves_of(pa.table({"run": ["b", "a", "b"], "samples": [16, 16, 32],
+        ...                            "loss": [2.0, 2.5, 1.0]}))
+        >>> told["b"][1].tolist(), told["nobody"][1].tolist()
+        ([2.0, 1.0], [])
+    """
+    column: Any = history["run"]
+    if not isinstance(column.type, pa.DictionaryType):
+        column = column.dictionary_encode()
+    column = column.unify_dictionaries().combine_chunks()
+    codes = column.indices.to_numpy(zero_copy_only=False)
+    samples = history["samples"].to_numpy().astype(np.int64, copy=False)
+    loss = history["loss"].to_numpy()
+    starts = np.flatnonzero(np.append(True, np.diff(codes) != 0)[: len(codes)])
+    if len(np.unique(codes[starts])) < len(starts):  # a run does not stand in one piece
+        order = np.argsort(codes, kind="stable")
+        codes, samples, loss = codes[order], samples[order], loss[order]
+        starts = np.flatnonzero(np.append(True, np.diff(codes) != 0))
+    named = column.dictionary.to_pylist()
+    return Curves([named[code] for code in codes[starts]], starts, samples, loss)
