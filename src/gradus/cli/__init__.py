@@ -1,4 +1,4 @@
-"""The command line: `gradus train`, `gradus sweep`."""
+"""The command line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from gradus._version import __version__
+from gradus.cli.compare_command import compare, report
 from gradus.cli.ending import INTERRUPTED, WRONG, warn
 from gradus.cli.sweep_command import sweep
 from gradus.cli.train_command import train
@@ -25,7 +26,8 @@ def cli(ctx: click.Context) -> None:
       gradus train                       train on the embedded digits, and draw the loss curve
       gradus train fashion-mnist         the classical job
       gradus train --help                every option
-      gradus sweep --lr 1,0.1,0.01       many runs, compared
+      gradus sweep --lr 1,0.1,0.01       many runs, side by side
+      gradus compare digits-sgd-1        which was best, and which option mattered
     """  # noqa: D301
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -33,6 +35,8 @@ def cli(ctx: click.Context) -> None:
 
 cli.add_command(train)
 cli.add_command(sweep)
+cli.add_command(compare)
+cli.add_command(report)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

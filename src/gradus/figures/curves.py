@@ -39,6 +39,9 @@ Samples = NDArray[np.int64]
 NAMED = len(style.LOOKS)
 """So many values of an option get a bold curve in one panel; more cannot be told apart."""
 
+FEW_MARKS = 30
+"""More of a kind are drawn small."""
+
 POINTS = 200_000
 """About so many points are drawn in a figure."""
 
@@ -333,8 +336,8 @@ def _draw_pane(axes: Axes, pane: Pane, facts: Overlay) -> None:
             height,
             linestyle="none",
             marker=mark,
-            markersize=11,
-            markeredgewidth=2.4,
+            markersize=11 if len(ends) <= FEW_MARKS else 5,
+            markeredgewidth=2.4 if len(ends) <= FEW_MARKS else 1.0,
             markerfacecolor="none",
             color=style.ENDED,
             clip_on=False,

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gradus.errors import InputError
-from gradus.runs.choices import OPTIONS, flag
+from gradus.runs.choices import OPTIONS
 from gradus.runs.spec import RunSpec
 from gradus.sweep.space import Panel
 
@@ -440,9 +440,9 @@ def check_varied(runs: pa.Table, option: str) -> None:
     options = varied(runs)
     if option not in options:
         near = difflib.get_close_matches(option, options, n=1)
-        meant = f" (did you mean {flag(near[0])[2:]}?)" if near else ""
-        there = ", ".join(options) or "no option but the seed"
-        raise InputError(f"{flag(option)[2:]} does not vary in this sweep, {there} does{meant}")
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        there = f"choose {' | '.join(options)}" if options else "nothing but the seed does"
+        raise InputError(f"{option}: does not vary in this sweep; {there}{meant}")
 
 
 def rises(measure: str) -> bool:

@@ -1,0 +1,116 @@
+"""Which figures say what there is to say of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradus.figures.bars import draw_final, draw_importance, final_measures, importances
+from gradus.figures.curves import draw_overlay, overlay, panels
+from gradus.figures.heat import draw_heat_map, heat_map
+from gradus.figures.sensitivity import draw_sensitivity, response
+from gradus.sweep.compare import Compared, check_varied, importance, levels, varied
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FACETS = 6
+"""An option with more values gives no panes of its own unless it is asked for."""
+
+PAIRS = (("batch_size", "lr"), ("momentum", "lr"), ("beta", "lr"), ("batch_size", "momentum"))
+"""Options whose interplay has a heat map."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of a sweep, not drawn yet.
+
+    Attributes:
+        name: of its file.
+        title: what it shows.
+        draw: gives the figure.
+    """
+
+    name: str
+    title: str
+    draw: Callable[[], Figure]
+
+
+def pictures(
+    sweep: Compared,
+    by: str | None = None,
+    facet: str | None = None,
+    measure: str = "test_loss",
+) -> list[Picture]:
+    """The figures of a sweep, the most telling first.
+
+    Args:
+        sweep: what is compared.
+        by: the option that tells curves apart and that sensitivity is drawn against; None: the
+            learning rate where it varies, else the option that explains most.
+        facet: the option that tells panes apart; None: the method where it varies.
+        measure: what configurations are compared by.
+
+    Raises:
+        InputError: an option does not vary in this sweep, or no run has the measure.
+
+    Example:
+        >>> import tempfile, gradus
+        >>> from gradus.figures.choice import pictures
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> spec = gradus.SweepSpec(base={"model": "linear", "epochs": 1}, vary={"lr": "1,0.1"})
+        >>> sweep = gradus.train_sweep(spec, name="rates", out=folder.name)
+        >>> [picture.name for picture in pictures(sweep)]
+        ['final', 'importance', 'curves', 'sensitivity-lr']
+        >>> folder.cleanup()
+    """
+    options = varied(sweep.runs)
+    for option in filter(None, (by, facet)):
+        check_varied(sweep.runs, option)
+    if by is None and options:
+        by = "lr" if "lr" in options else importance(sweep, measure)["option"][0].as_py()
+    if facet is None and "method" in options and by != "method":
+        facet = "method"
+    if facet is not None and facet == by:
+        facet = None
+
+    found = [Picture("final", "Final figures", lambda: draw_final(final_measures(sweep, None)))]
+    if sweep.panels:
+        found.insert(
+            0,
+            Picture("panels", "One option at a time", lambda: draw_overlay(panels(sweep))),
+        )
+    if options:
+        found.append(
+            Picture(
+                "importance",
+                "Which option mattered",
+                lambda: draw_importance(importances(sweep, measure)),
+            )
+        )
+    few = facet is None or len(levels(sweep.runs, facet)[0]) <= FACETS
+    panes = facet if few else None
+    found.append(Picture("curves", "Loss curves", lambda: draw_overlay(overlay(sweep, by, panes))))
+    if by is not None:
+        found.append(
+            Picture(
+                f"sensitivity-{by.replace('_', '-')}",
+                "How much depends on one option",
+                lambda: draw_sensitivity(response(sweep, by, panes, measure)),
+            )
+        )
+    for row, column in PAIRS:
+        if {row, column} <= set(options) and not sweep.panels:
+            found.append(
+                Picture(
+                    f"{row.replace('_', '-')}-{column}",
+                    "How two options act together",
+                    lambda row=row, column=column: draw_heat_map(  # type: ignore[misc]
+                        heat_map(
+                            sweep, row, column, "method" if "method" in options else None, measure
+                        )
+                    ),
+                )
+            )
+    return found

@@ -1,0 +1,167 @@
+"""A sweep as one page: everything in one file of HTML, which needs no network."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradus.figures import style
+from gradus.figures.choice import pictures
+from gradus.figures.thinning import Curves, curves_of
+from gradus.sweep.compare import Grouped, check_measure, ranking, rises, shown, varied
+from gradus.sweep.specification import to_toml
+from gradus.sweep.store import listed
+
+if TYPE_CHECKING:
+    from gradus.sweep.sweep import Sweep
+
+POINTS = 70_000
+"""About so many points of all curves stand in a page."""
+
+FEWEST, MOST = 16, 500
+"""Points of one curve, at least and at most."""
+
+RANKED = 200
+"""Configurations in the ranking; the table of runs has all."""
+
+
+def page(
+    sweep: Sweep, *, by: str | None = None, facet: str | None = None, measure: str = "test_loss"
+) -> str:
+    """The ranking, the figures and the curves of all runs of a sweep, as one HTML document.
+
+    Curves with many points are thinned so that the extremes of every stretch, and so of the whole
+    curve, stay what they are, to the bit.
+
+    Args:
+        sweep: what is shown.
+        by: as in ``gradus.figures.choice.pictures``.
+        facet: as there.
+        measure: as there.
+
+    Raises:
+        InputError: an option does not vary in this sweep, or no run has the measure.
+
+    Example:
+        >>> import tempfile, gradus
+        >>> from gradus.figures.page import page
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> spec = gradus.SweepSpec(base={"model": "linear", "epochs": 1}, vary={"lr": "1,0.1"})
+        >>> content = page(gradus.train_sweep(spec, name="rates", out=folder.name))
+        >>> content.startswith("<!doctype html>"), "<script src" in content
+        (True, False)
+        >>> folder.cleanup()
+    """
+    check_measure(sweep.runs, measure)
+    curves = curves_of(sweep.history)
+    points = max(FEWEST, min(MOST, POINTS // max(1, len(curves.runs))))
+    thinned = curves.thinned(points)
+    counts = {name: int(count[0]) for name, count in Grouped(sweep.runs, ()).counts.items()}
+    parts = {
+        "title": escape(sweep.name),
+        "counts": escape(style.counted(counts)),
+        "ranking_note": escape(
+            f"by {style.word(measure)}, over the runs that finished; ± is the standard error over "
+            "seeds"
+        ),
+        "ranking": _ranking(sweep, measure),
+        "figures": "\n".join(_figures(sweep, by, facet, measure)),
+        "thinned": _thinned(curves, thinned),
+        "specification_name": "sweep.toml",
+        "specification": escape(to_toml(sweep.spec)),
+        "data": json.dumps(_data(sweep, thinned, measure)).replace("<", "\\u003c"),
+    }
+    text = (files("gradus.figures") / "page.html").read_text(encoding="utf-8")
+    # One pass: what is put in is not looked at again.
+    pieces = text.split("{{")
+    filled = [pieces[0]]
+    for piece in pieces[1:]:
+        name, rest = piece.split("}}", 1)
+        filled += [parts[name], rest]
+    return "".join(filled)
+
+
+def _figures(sweep: Sweep, by: str | None, facet: str | None, measure: str) -> Iterable[str]:
+    for picture in pictures(sweep, by, facet, measure):
+        drawing = style.in_page(picture.draw(), picture.name)
+        yield f"<h2>{escape(picture.title)}</h2>\n<figure>{drawing}</figure>"
+
+
+def _ranking(sweep: Sweep, measure: str) -> str:
+    options = varied(sweep.runs)
+    ranked = ranking(sweep, measure)
+    measures = [measure]
+    if "test_accuracy" in ranked.column_names and measure != "test_accuracy":
+        measures.append("test_accuracy")
+    rows = []
+    for row in ranked.slice(0, RANKED).to_pylist():
+        cells = ["–" if row["rank"] is None else str(row["rank"])]
+        cells += ["" if row[name] is None else shown(row[name]) for name in options]
+        cells += [style.figure_of(name, row[name], row[f"{name}_error"]) for name in measures]
+        cells.append(str(row["runs"]))
+        rows.append((*cells, style.lost(style.counts_of(row))))
+    head = ["", *map(style.word, options), *map(style.word, measures), "runs", ""]
+    more = ranked.num_rows - len(rows)
+    note = f"<p class='note'>and {more:,} that rank lower</p>" if more > 0 else ""
+    return _table(head, rows) + note
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    names = "".join(f"<th>{escape(name)}</th>" for name in head)
+    lines = ("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{names}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def _thinned(curves: Curves, thinned: Curves) -> str:
+    kept, all_points = len(thinned.loss), len(curves.loss)
+    if kept == all_points:
+        return f"All {all_points:,} recorded losses."
+    return (
+        f"{kept:,} of {all_points:,} recorded losses: of every stretch the first, the lowest and "
+        "the highest, exactly as recorded."
+    )
+
+
+def _data(sweep: Sweep, curves: Curves, measure: str) -> dict[str, Any]:
+    """What the script reads: a row a run, and the curves one behind the other in that order."""
+    figures = ["epochs_trained", "train_loss", "test_loss", "test_accuracy"]
+    columns = ["status", *varied(sweep.runs), "seed", *figures, "engine", "run"]
+    if measure not in columns:
+        columns.insert(1, measure)
+    table = sweep.runs.select(columns).to_pydict()
+    rows = list(zip(*(map(_plain, table[name]) for name in columns), strict=True))
+    pieces = [curves[run] for run in listed(sweep.runs, "run")]
+    lengths = [len(loss) for _, loss in pieces]
+    loss = np.concatenate([loss for _, loss in pieces]) if pieces else np.zeros(0)
+    samples = np.concatenate([samples for samples, _ in pieces]) if pieces else np.zeros(0)
+    reference = float(np.median(curves.loss[curves.starts])) if curves.runs else math.nan
+    return {
+        "columns": [name.replace("_", " ") for name in columns],
+        "rows": rows,
+        "status": columns.index("status"),
+        "sorted": columns.index(measure),
+        "rises": rises(measure),
+        "starts": np.concatenate([[0], np.cumsum(lengths)]).astype(int).tolist(),
+        "samples": _packed(samples),
+        "loss": _packed(loss),
+        "ceiling": style.ceiling(loss, reference),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no infinities."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _packed(values: NDArray[Any]) -> str:
+    return base64.b64encode(values.astype("<f8").tobytes()).decode()
