@@ -6,9 +6,8 @@ from itertools import product
 
 import numpy as np
 import pyarrow as pa
-import pytest
 
-from gradus.sweep import Panel
+from gradus.sweep import Panel, SweepSpec
 
 TYPES = {
     "run": pa.string(),
@@ -40,6 +39,9 @@ TYPES = {
 EPOCHS, SAMPLES, START = 10, 60_000, math.log(10)
 
 
+SPEC = SweepSpec(vary={"lr": "1,0.1"})
+
+
 @dataclass(frozen=True, eq=False)
 class Sweep:
     name: str
@@ -47,6 +49,7 @@ class Sweep:
     history: pa.Table
     evaluation: pa.Table
     panels: tuple[Panel, ...] = ()
+    spec: SweepSpec = SPEC
 
 
 def made(name, options, *, points=200, accuracies=True, pruning=False, panels=()):
@@ -162,38 +165,3 @@ def thousand(points=500):
         )
     ]
     return made("thousand", options, points=points, pruning=True)
-
-
-@pytest.fixture(scope="session")
-def lecture_sweep():
-    return lecture()
-
-
-@pytest.fixture(scope="session")
-def grid_sweep():
-    return grid()
-
-
-@pytest.fixture(scope="session")
-def regression_sweep():
-    return lecture(accuracies=False)
-
-
-@pytest.fixture(scope="session")
-def one_option_sweep():
-    return made("rates", [sgd(lr, 0.5, 16) for lr in (10.0, 0.1, 0.001)])
-
-
-@pytest.fixture(scope="session")
-def one_run_sweep():
-    return made("single", [sgd(0.1, 0.5, 16)])
-
-
-@pytest.fixture(scope="session")
-def diverged_sweep():
-    return made("lost", [sgd(lr, 0.5, 16) for lr in (10.0, 20.0)] + [sgd(30.0, 0.5, 16)])
-
-
-@pytest.fixture(scope="session")
-def thousand_sweep():
-    return thousand()
