@@ -25,7 +25,7 @@ from gradus.engine import dense
 from gradus.engine.columns import is_scheduled, structure, together
 from gradus.engine.job import Job, Outcome, Report
 from gradus.engine.journal import Journal
-from gradus.engine.replay import Place, Replay, replays, stepped
+from gradus.engine.stacked_step import Place, Replay, replays, stepped
 from gradus.engine.stacked_risk import Examples, StackedNetwork, StackedRisk
 
 METHODS = (*dense.METHODS, methods.RMSprop, methods.Adagrad)

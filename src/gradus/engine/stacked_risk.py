@@ -99,7 +99,7 @@ class StackedNetwork:
             weights, biases = slice(at, at + outputs * inputs), None
             if linear.bias is not None:
                 biases = slice(weights.stop, weights.stop + outputs)
-            at = (biases or weights).stop
+            at = weights.stop if biases is None else biases.stop
             self.layers.append(Layer((outputs, inputs), weights, biases, ACTIVATIONS[activation]))
         self.dimension: int = at
 
@@ -154,7 +154,9 @@ class StackedNetwork:
 
 def _parameters(model: nn.Module) -> list[nn.Parameter]:
     """In the order of a row."""
-    both = [p for linear in dense.network_of(model).linears for p in (linear.weight, linear.bias)]
+    both: list[nn.Parameter | None] = []
+    for linear in dense.network_of(model).linears:
+        both += [linear.weight, linear.bias]
     return [parameter for parameter in both if parameter is not None]
 
 

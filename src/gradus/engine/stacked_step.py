@@ -1,4 +1,7 @@
-"""One step of K runs, captured as a CUDA graph: launched at once, where every kernel is small."""
+"""How K runs take a step together: by the method's equation, or by a CUDA graph that repeats it.
+
+Where every kernel is small, launching them one by one takes longer than they do.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,8 @@ def stepped(method: Method, risk: StackedRisk, at: Place, batch: Tensor) -> tupl
 def _moved(method: Method, risk: StackedRisk, at: Place, batch: Tensor) -> tuple[Place, Tensor]:
     """The next place as the equation gives it, and the mean losses."""
     seen = Seen()
-    w, state = method.step(Watched(risk, seen), at.w, at.state, batch)
+    oracle: Any = Watched(risk, seen)
+    w, state = method.step(oracle, at.w, at.state, batch)
     return Place(w, state, at.alive & seen.losses.isfinite()[:, None]), seen.losses
 
 
