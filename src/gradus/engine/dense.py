@@ -263,6 +263,19 @@ def check(job: Job) -> None:
     """
     if job.device.type != "cpu":
         raise Obstacle(f"on {job.device.type}: it is for the CPU")
+    check_risk(job)
+    if type(job.method) not in METHODS:
+        raise Obstacle(f"the method {type(job.method).__name__}")
+    method_of(job.method)
+    penalty_of(job.penalty, job.method)
+
+
+def check_risk(job: Job) -> Network:
+    """The network of a job whose data and loss go with it.
+
+    Raises:
+        Obstacle: it is no dense network, or something is not of this package; it says what.
+    """
     if job.dtype not in (torch.float32, torch.float64):
         raise Obstacle(f"numbers of {job.dtype}")
     for given, kind in ((job.train, Dataset), (job.test, Dataset), (job.sampling, Sampling)):
@@ -276,7 +289,4 @@ def check(job: Job) -> None:
         if math.prod(shape) != network.widths[0]:
             raise Obstacle(f"{math.prod(shape)} inputs where {network.widths[0]} are taken")
     loss_of(job.loss, job.train, network.widths[-1])
-    if type(job.method) not in METHODS:
-        raise Obstacle(f"the method {type(job.method).__name__}")
-    method_of(job.method)
-    penalty_of(job.penalty, job.method)
+    return network

@@ -182,7 +182,7 @@ class ElasticNet(Penalty):
 
     Args:
         strength: $\lambda \ge 0$.
-        l1_ratio: $\rho$ in [0, 1]; 1 is L1, 0 is squared L2.
+        l1_ratio: $\rho$ in [0, 1]; 1 is L1, 0 is squared L2. Like the strength, a number or [K, 1].
 
     Raises:
         ValueError: strength is negative or not finite, or l1_ratio is outside [0, 1].
@@ -201,11 +201,11 @@ class ElasticNet(Penalty):
     """
 
     strength: Scalar
-    l1_ratio: float = 0.5
+    l1_ratio: Scalar = 0.5
 
     def __post_init__(self) -> None:
         _require_strength(self.strength)
-        if not 0 <= self.l1_ratio <= 1:
+        if not torch.as_tensor((self.l1_ratio >= 0) & (self.l1_ratio <= 1)).all():
             raise ValueError(f"l1_ratio={self.l1_ratio} is outside [0, 1]")
 
     def value(self, w: Tensor | Tensors) -> Tensor:
