@@ -25,8 +25,8 @@ from gradus.engine import dense
 from gradus.engine.columns import is_scheduled, structure, together
 from gradus.engine.job import Job, Outcome, Report
 from gradus.engine.journal import Journal
-from gradus.engine.stacked_step import Place, Replay, replays, stepped
 from gradus.engine.stacked_risk import Examples, StackedNetwork, StackedRisk
+from gradus.engine.stacked_step import Place, Replay, replays, stepped
 
 METHODS = (*dense.METHODS, methods.RMSprop, methods.Adagrad)
 """What derives from these may look across the rows of [K, d], and is left to the eager engine."""
@@ -152,10 +152,7 @@ class _Stack:
         self.runs = runs
         first = runs[0].job
         self.device, self.dtype, self.size = first.device, first.dtype, _size(first)
-        self.steps, self.length = (
-            first.sampling.steps,
-            first.sampling.samples_before(first.sampling.steps),
-        )
+        self.steps = first.sampling.steps
         self.moved = moved
         self.network = StackedNetwork(dense.network_of(first.model))
         self.loss = copy.deepcopy(first.loss).to(device=self.device, dtype=self.dtype)
@@ -306,8 +303,7 @@ class _Stack:
     def _end(self) -> None:
         """Judge the runs after an epoch; those that are through leave."""
         started, epoch, runs = time.perf_counter(), self.epoch, self.runs
-        sizes = np.full(self.steps, self.size)
-        sizes[-1] = self.length - self.size * (self.steps - 1)
+        sizes = runs[0].job.sampling.sizes
         train_losses = np.average(np.concatenate(self.seen), axis=0, weights=sizes)
         found = self.risk.judge(self.at.w, self.test)
         seconds = (time.perf_counter() - started) / len(runs)

@@ -61,7 +61,8 @@ class Layer:
 
     def weight(self, w: Tensor) -> Tensor:
         """The weights of all runs, ``[K, outputs, inputs]``: a view."""
-        return w[:, self.weights].unflatten(1, self.shape)
+        weights: Tensor = w[:, self.weights].unflatten(1, self.shape)
+        return weights
 
     def linear(self, w: Tensor, x: Tensor) -> Tensor:
         """``[K, B, inputs]`` to ``[K, B, outputs]``, before the activation."""
@@ -152,9 +153,9 @@ class StackedNetwork:
         return gradient
 
 
-def _parameters(model: nn.Module) -> list[nn.Parameter]:
+def _parameters(model: nn.Module) -> list[Tensor]:
     """In the order of a row."""
-    both: list[nn.Parameter | None] = []
+    both: list[Tensor | None] = []
     for linear in dense.network_of(model).linears:
         both += [linear.weight, linear.bias]
     return [parameter for parameter in both if parameter is not None]

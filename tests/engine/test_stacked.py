@@ -1,0 +1,266 @@
+"""Runs that move together end where each ends alone: the eager engine is the truth."""
+
+import copy
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import gradus
+from gradus import methods
+from gradus.data.dataset import Dataset
+from gradus.data.sampling import Sampling
+from gradus.engine import eager, stacked
+from gradus.risk.penalties import L1, L2, ElasticNet, SquaredL2
+from tests.engine.jobs import BATCH, CLASSES, FEATURES, N, data, fresh, job, where
+
+# Two forms of one float64 computation over a dozen steps of a smooth problem.
+TOLERANCE = {"rel": 1e-10, "abs": 1e-10}
+
+# Methods of one structure, each with three sets of hyper-parameters.
+METHODS = {
+    "gradient-descent": [methods.GradientDescent(lr) for lr in (0.1, 0.02, 0.5)],
+    "polyak": [methods.Polyak(lr, beta) for lr, beta in ((0.1, 0.8), (0.05, 0.0), (0.1, 0.5))],
+    "nesterov": [methods.Nesterov(lr, beta) for lr, beta in ((0.1, 0.8), (0.05, 0.0), (0.1, 0.5))],
+    "sgd": [
+        methods.SGD(0.1, 0.8, dampening=0.1, weight_decay=0.1),
+        methods.SGD(0.05, 0.0),
+        methods.SGD(0.2, 0.5, weight_decay=0.01),
+    ],
+    "sgd-nesterov": [
+        methods.SGD(lr, mu, nesterov=True) for lr, mu in ((0.1, 0.8), (0.02, 0.5), (0.1, 0.9))
+    ],
+    "maximize": [methods.SGD(lr, 0.5, maximize=True) for lr in (0.01, 0.02, 0.001)],
+    "adam": [
+        methods.Adam(0.1, (0.9, 0.99), weight_decay=0.1),
+        methods.Adam(0.01, (0.5, 0.999), eps=1e-3),
+        methods.Adam(0.05),
+    ],
+    "adamw-amsgrad": [methods.AdamW(lr, amsgrad=True) for lr in (0.1, 0.01, 0.05)],
+    "rmsprop": [methods.RMSprop(lr, momentum=mu, centered=True)
+                for lr, mu in ((0.01, 0.5), (0.02, 0.0), (0.001, 0.9))],
+    "adagrad": [methods.Adagrad(lr, lr_decay=decay)
+                for lr, decay in ((0.1, 0.1), (0.2, 0), (0.05, 0))],
+    "proximal-gradient": [methods.ProximalGradient(lr) for lr in (0.1, 0.05, 0.2)],
+    "accelerated": [methods.ProximalGradient(lr, accelerated=True) for lr in (0.1, 0.05, 0.2)],
+    "scheduled": [
+        methods.SGD(methods.InverseTime(0.1, 0.5), 0.5),
+        methods.SGD(0.05, 0.8),
+        methods.SGD(methods.Warmup(methods.Cosine(0.2, 12), 3), 0.5),
+    ],
+    "adam, scheduled": [
+        methods.Adam(methods.StepDecay(0.1, 2)),
+        methods.Adam(0.1),
+        methods.Adam(0.01),
+    ],
+}  # fmt: skip
+PENALTIES = {
+    "none": [None] * 3,
+    "l1": [L1(strength) for strength in (0.01, 0.02, 0.0)],
+    "l2": [L2(strength) for strength in (0.01, 0.02, 0.1)],
+    "squared-l2": [SquaredL2(strength) for strength in (0.01, 0.02, 0.1)],
+    "elastic-net": [ElasticNet(*given) for given in ((0.01, 0.5), (0.1, 0.2), (0.02, 1.0))],
+}
+LOSSES = {
+    "cross-entropy": gradus.CrossEntropyLoss(label_smoothing=0.1),
+    "weighted": gradus.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 0.5]).double()),
+    "sum": gradus.CrossEntropyLoss(reduction="sum"),
+    "nll": gradus.NLLLoss(),
+    "mse": gradus.MSELoss(),
+    "l1": gradus.L1Loss(),
+    "kl": gradus.KLDivLoss(reduction="batchmean"),
+}
+
+
+def same(got, alone, models):
+    """The records of two outcomes, and where their models stand."""
+    assert (got.status, got.step, got.samples) == (alone.status, alone.step, alone.samples)
+    for rows in ("history", "evaluation"):
+        assert len(getattr(got, rows)) == len(getattr(alone, rows))
+        for one, other in zip(getattr(got, rows), getattr(alone, rows), strict=True):
+            assert known(one) == pytest.approx(known(other), **TOLERANCE)
+    if alone.divergence is not None:
+        assert got.divergence[:3] == alone.divergence[:3]
+        assert got.divergence.lr == alone.divergence.lr
+        last = [each.divergence.last_finite_loss for each in (got, alone)]
+        assert known(last[:1]) == pytest.approx(known(last[1:]), **TOLERANCE)
+    torch.testing.assert_close(*map(where, models), rtol=1e-10, atol=1e-10)
+
+
+def known(row):
+    """A regression has no accuracy."""
+    return [value for value in row if value is not None]
+
+
+def compared(make):
+    """Stacked and alone, on jobs that are made twice."""
+    jobs, alone = make(), make()
+    assert stacked.obstacle(jobs) is None
+    outcomes = stacked.execute(jobs)
+    for got, one, other in zip(outcomes, jobs, alone, strict=True):
+        same(got, eager.execute(other), (one.model, other.model))
+    return jobs, outcomes
+
+
+def sampled(name="shuffle", batch_size=BATCH, seed=7):
+    return Sampling(name, n=N, batch_size=batch_size, seed=seed)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("sampling", ["shuffle", "replacement", "sequential", "full"])
+def test_every_method_moves_each_run_as_alone(name, sampling):
+    jobs, _ = compared(
+        lambda: [
+            job(
+                model=fresh(seed=seed),
+                method=method,
+                sampling=sampled(sampling, seed=seed),
+                penalty=L1(0.01) if isinstance(method, methods.ProximalGradient) else None,
+            )
+            for seed, method in enumerate(METHODS[name])
+        ]
+    )
+    assert len(stacked.blocks(jobs)) == 1
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("name", ["sgd", "nesterov", "adam", "proximal-gradient", "proximal"])
+def test_every_penalty_pulls_each_run_as_alone(name, penalty):
+    chosen = METHODS.get(name) or [methods.Proximal(each) for each in METHODS["nesterov"]]
+    if name in ("proximal", "proximal-gradient") and penalty == "none":
+        pytest.skip("nothing to take a proximal step of")
+    compared(
+        lambda: [
+            job(model=fresh(seed=seed), method=method, penalty=own)
+            for seed, (method, own) in enumerate(zip(chosen, PENALTIES[penalty], strict=True))
+        ]
+    )
+
+
+def data_for(loss, n=N, seed=0):
+    examples = data(n, seed)
+    if isinstance(loss, gradus.CrossEntropyLoss | gradus.NLLLoss):
+        return examples
+    random = torch.Generator().manual_seed(seed)
+    y = torch.randn(n, CLASSES, generator=random, dtype=torch.float64).softmax(1)
+    return Dataset(examples.x, y, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("hidden", [nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU, lambda: nn.GELU("tanh")])
+def test_every_loss_and_activation(name, hidden):
+    loss = LOSSES[name]
+    ends = [lambda: nn.LogSoftmax(dim=1)] if name in ("nll", "kl") else []
+    layers = [lambda: nn.Linear(FEATURES, 5), hidden, lambda: nn.Linear(5, CLASSES, bias=False)]
+    train, test = data_for(loss), data_for(loss, 7, 1)
+    compared(
+        lambda: [
+            job(
+                model=fresh(*layers, *ends, seed=seed), loss=loss, train=train, test=test,
+                method=methods.SGD(0.1 / (1 + seed), 0.5),
+            )
+            for seed in range(3)
+        ]
+    )  # fmt: skip
+
+
+def test_runs_of_different_batch_sizes_are_on_one_clock():
+    taken = []
+
+    def make():
+        return [
+            job(model=fresh(seed=size), sampling=sampled(batch_size=size)) for size in (2, 5, 20)
+        ]
+
+    jobs, _ = compared(make)
+    assert len(stacked.blocks(jobs)) == 3
+    reports = [lambda progress, k=k: taken.append((progress.samples, k)) for k in range(3)]
+    stacked.execute(make(), reports)
+    samples = [count for count, _ in taken]
+    # Nobody is ahead of another by more than the largest step, 20 samples.
+    assert all(late >= early - 20 for early, late in itertools.pairwise(samples))
+
+
+def test_data_of_their_own_and_shared_data_stand_in_one_block():
+    shared, other = data(), data(seed=5)
+
+    def make():
+        return [
+            job(model=fresh(seed=seed), train=train, sampling=sampled(seed=seed))
+            for seed, train in enumerate((shared, other, shared, data(seed=9)))
+        ]
+
+    jobs, _ = compared(make)
+    assert len(stacked.blocks(jobs)) == 1
+
+
+@pytest.mark.parametrize("log_every", [1, 3, 100])
+def test_runs_that_diverge_leave_the_others_alone(log_every):
+    """At different steps, some of them between two looks at the losses."""
+
+    def make():
+        poisoned = []
+        for at in (1, 7, 15):
+            train = data()
+            train.x[at] = math.inf
+            poisoned.append(train)
+        # Without a bound between the input and the loss, infinity reaches it.
+        model = fresh(lambda: nn.Linear(FEATURES, CLASSES))
+        return [
+            job(
+                model=copy.deepcopy(model), train=train, log_every=log_every,
+                sampling=sampled("sequential"), method=methods.SGD(lr, 0.5),
+            )
+            for lr in (0.1, 0.2)
+            for train in (*poisoned, data())
+        ]  # fmt: skip
+
+    jobs, outcomes = compared(make)
+    assert len(stacked.blocks(jobs)) == 1
+    assert [each.status for each in outcomes] == [
+        "diverged",
+        "diverged",
+        "diverged",
+        "finished",
+    ] * 2
+    assert [each.step for each in outcomes[:4]] == [0, 1, 2, 12]
+
+
+def test_runs_of_different_length_leave_when_they_are_through():
+    compared(lambda: [job(model=fresh(seed=epochs), epochs=epochs) for epochs in (1, 3, 2)])
+
+
+def test_an_interruption_keeps_what_every_run_has_recorded():
+    jobs = [job(model=fresh(seed=seed)) for seed in range(3)]
+    alone = [job(model=fresh(seed=seed)) for seed in range(3)]
+
+    def report(progress):
+        if progress.step == 6:
+            raise KeyboardInterrupt
+
+    outcomes = stacked.execute(jobs, [lambda _: None, report, lambda _: None])
+    for outcome, one, other in zip(outcomes, jobs, alone, strict=True):
+        assert (outcome.status, outcome.step) == ("interrupted", 6)
+        whole = eager.execute(other)
+        for got, true in zip(outcome.history, whole.history, strict=False):
+            assert known(got) == pytest.approx(known(true), **TOLERANCE)
+        assert not torch.equal(where(one.model), where(other.model))
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: job(model=fresh(lambda: nn.Linear(FEATURES, CLASSES), nn.Dropout)), "Dropout"),
+        (lambda: job(method=methods.Newton(1.0)), "the method Newton"),
+        (lambda: job(method=methods.LBFGS()), "the method LBFGS"),
+    ],
+)
+def test_what_stands_in_the_way_is_named(made, said):
+    assert said in stacked.obstacle([job(), made()])
+
+
+def test_two_jobs_with_one_model_are_refused():
+    model = fresh()
+    assert "share a model" in stacked.obstacle([job(model=model), job(model=model)])
