@@ -69,6 +69,39 @@ def test_every_run_is_that_of_train(tmp_path):
     assert {row["status"] for row in rows.values()} == {"finished", "diverged"}
 
 
+def test_runs_that_are_stacked_end_where_they_end_alone(tmp_path):
+    """Of several methods and batch sizes, one of them diverging, with data of their own."""
+    base = {"dtype": "float64", "engine": "stacked", "momentum": 0.5}
+    made = spec(vary={"lr": "0.1,1e308", "batch_size": "16,50"}, seeds=3, base=base)
+    sweep = train_sweep(made, name="x", out=tmp_path)
+    assert set(sweep.runs["engine"].to_pylist()) == {"stacked"}
+    rows = {row["run"]: row for row in sweep.runs.to_pylist()}
+    for run_spec in runs_of(made):
+        row = rows[run_id(run_spec)]
+        alone = gradus.train(run_spec.model_copy(update={"engine": "eager"}))
+        assert row["status"] == alone.status
+        if alone.status == "finished":
+            assert row["steps"] == alone.summary["steps"]
+            for name in ("train_loss", "test_loss", "test_accuracy"):
+                assert row[name] == pytest.approx(alone.summary["final"][name], rel=1e-10)
+    assert {row["status"] for row in rows.values()} == {"finished", "diverged"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"base": {"engine": "stacked", "method": "newton"}}, "does not run the method Newton"),
+        (
+            {"base": {"engine": "stacked", "epochs": 9}, "prune": "asha"},
+            "--engine stacked does not",
+        ),
+    ],
+)
+def test_what_cannot_be_stacked_is_said(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        train_sweep(spec(**changes), name="x", out=tmp_path)
+
+
 def test_the_same_sweep_again_trains_nothing_and_more_values_what_is_new(tmp_path, started):
     train_sweep(spec(), name="x", out=tmp_path, workers=1)
     before = record(tmp_path / "x")

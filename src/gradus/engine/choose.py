@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gradus.engine import eager, native
+from gradus.engine import eager, native, stacked
 from gradus.engine.job import Job, Outcome, Report
 from gradus.engine.snapshot import WHOLE_RUN, Course
 from gradus.errors import InputError
 
-EngineName = Literal["auto", "eager", "native"]
+EngineName = Literal["auto", "eager", "native", "stacked"]
+Chosen = Literal["eager", "native", "stacked"]
 
 
-def chosen(engine: EngineName, job: Job) -> tuple[Literal["eager", "native"], str | None]:
+def chosen(engine: EngineName, job: Job) -> tuple[Chosen, str | None]:
     """The engine that runs the job; and, where the choice was free, why not the native one.
 
     Args:
-        engine: ``native`` and ``eager`` are that engine; ``auto`` is native wherever it can be.
+        engine: ``auto`` is native wherever it can be, else eager; the others are that engine.
         job: what is to be run.
 
     Raises:
-        InputError: the native engine is asked for and cannot run the job; or GRADUS_KERNELS forces
+        InputError: an engine is asked for that cannot run the job; or GRADUS_KERNELS forces
             kernels that do not run here.
     """
     if engine == "eager":
         return "eager", None
+    if engine == "stacked":
+        if obstacle := stacked.obstacle([job]):
+            raise InputError(f"--engine stacked: {obstacle}; use --engine eager, or auto")
+        return "stacked", None
     obstacle = native.obstacle(job)
     if obstacle is None:
         return "native", None
@@ -33,9 +38,22 @@ def chosen(engine: EngineName, job: Job) -> tuple[Literal["eager", "native"], st
     return "eager", obstacle
 
 
-def execute(
-    engine: Literal["eager", "native"], job: Job, report: Report, course: Course = WHOLE_RUN
-) -> Outcome:
-    """Run the job on this engine, or the part of it that the course says."""
+def goes_with_others(engine: EngineName, job: Job) -> bool:
+    """Whether the job, being one of many, is run with others in one block.
+
+    On a GPU that is where the engine is free: one run alone leaves most of it idle.
+    """
+    if engine == "auto" and job.device.type == "cuda":
+        return stacked.obstacle([job]) is None
+    return engine == "stacked"
+
+
+def execute(engine: Chosen, job: Job, report: Report, course: Course = WHOLE_RUN) -> Outcome:
+    """Run the job on this engine, or the part of it that the course says.
+
+    The stacked engine runs a job whole, and keeps nothing on the way.
+    """
+    if engine == "stacked":
+        return stacked.execute([job], [report])[0]
     run = native.execute if engine == "native" else eager.execute
     return run(job, report, course)

@@ -177,7 +177,7 @@ class RunSpec(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**63, description="of parameters, order and split")
     log_every: int = Field(default=100, ge=1, description="batches between two rows")
 
-    engine: Literal["auto", "eager", "native"] = Field(
+    engine: Literal["auto", "eager", "native", "stacked"] = Field(
         default="auto",
         description="who executes the run: native (C++, dense networks on a CPU), eager (any "
         "model); auto takes native where it can",

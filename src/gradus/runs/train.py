@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -272,7 +272,7 @@ def prepare(spec: RunSpec, split: Split) -> Job:
 
 
 def _execute(
-    spec: RunSpec, engine: Literal["eager", "native"], job: Job, report: Report, course: Course
+    spec: RunSpec, engine: choose.Chosen, job: Job, report: Report, course: Course
 ) -> Outcome:
     try:
         return choose.execute(engine, job, report, course)

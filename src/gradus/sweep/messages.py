@@ -27,6 +27,13 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Together:
+    """Runs that are trained as one block."""
+
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True)
 class Data:
     """Data to map; the descriptor of their file follows."""
 
@@ -47,7 +54,7 @@ class Stop:
     """Send what has ended, and end."""
 
 
-Order = Task | Data | Forget | Stop
+Order = Task | Together | Data | Forget | Stop
 """What a worker is told."""
 
 

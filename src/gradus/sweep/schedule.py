@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
@@ -35,6 +35,7 @@ from gradus.sweep.messages import (
     Refused,
     Stop,
     Task,
+    Together,
     Under,
     Word,
 )
@@ -52,6 +53,9 @@ AHEAD_SECONDS = 0.25
 """So much work is sent to a worker ahead, that it never waits for the next run."""
 
 MOST_AHEAD = 64
+
+MOST_TOGETHER = 1024
+"""Runs of one block."""
 
 DEATHS = 3
 """How often a worker may die of one run that gets nowhere."""
@@ -148,19 +152,25 @@ class _Worker:
     under: Under | None = None
     ready: bool = False
 
-    def send(self, piece: Piece, data: Held) -> None:
-        """Have a piece trained after what was sent before."""
-        if data.number not in self.held:
-            shared = data.shared
-            self.connection.send(Data(data.number, shared.size, shared.split))
+    def send(self, pieces: Sequence[Piece], data: Sequence[Held]) -> None:
+        """Have a piece, or several as one block, trained after what was sent before."""
+        for each in data:
+            if each.number in self.held:
+                continue
+            shared = each.shared
+            self.connection.send(Data(each.number, shared.size, shared.split))
             with socket.socket(fileno=os.dup(self.connection.fileno())) as end:
                 socket.send_fds(end, [b"."], [shared.descriptor])
-            self.held.append(data.number)
-        self.connection.send(Task(piece.run, piece.spec, data.number, piece.until))
-        if len(self.held) > HELD:
+            self.held.append(each.number)
+        tasks = [
+            Task(piece.run, piece.spec, each.number, piece.until)
+            for piece, each in zip(pieces, data, strict=True)
+        ]
+        self.connection.send(tasks[0] if len(tasks) == 1 else Together(tuple(tasks)))
+        while len(self.held) > HELD:
             # Orders are followed one after another: what was sent before still has its data.
             self.connection.send(Forget(self.held.popleft()))
-        self.pieces.append(piece)
+        self.pieces.extend(pieces)
 
 
 @final
@@ -184,6 +194,7 @@ class _Schedule:
         self.deaths: Counter[str] = Counter()
         self.steps_at_death: dict[str, int] = {}
         self.alone: set[str] = set()
+        self.together: dict[Hashable, bool] = {}
         self.died_at_start = 0
         self.given_up: list[str] = []
         self.refusal: Refused | None = None
@@ -274,14 +285,44 @@ class _Schedule:
             if piece.run in self.alone and worker.pieces:
                 self.work.give_back(piece)
                 return
+            pieces, data = self._block(piece)
             try:
-                worker.send(piece, self.library.data_of(piece.spec))
+                worker.send(pieces, data)
             except OSError:
-                self.work.give_back(piece)
+                for each in reversed(pieces):
+                    self.work.give_back(each)
                 self._lost(worker)
                 return
             if piece.run in self.alone:
                 return
+
+    def _block(self, piece: Piece) -> tuple[list[Piece], list[Held]]:
+        """The piece, with those that are trained as one block with it, and the data of each."""
+        pieces, data = [piece], [self.library.data_of(piece.spec)]
+        fair = math.ceil((1 + self.work.left) / len(self.workers))
+        while len(pieces) < min(fair, MOST_TOGETHER) and self._goes_with_others(piece):
+            following = self.work.take(1)
+            if not following:
+                break
+            held = self.library.data_of(following[0].spec)
+            numbers = {each.number for each in (*data, held)}
+            if not self._goes_with_others(following[0]) or len(numbers) > HELD:
+                self.work.give_back(following[0])
+                break
+            pieces += following
+            data.append(held)
+        return pieces, data
+
+    def _goes_with_others(self, piece: Piece) -> bool:
+        """Whether the run is trained in one block with others; known of runs like it."""
+        if piece.until is not None:  # a block does not pause
+            return False
+        spec, key = piece.spec, kind_of(piece.spec)
+        if key not in self.together:
+            with torch.random.fork_rng(devices=[]):
+                job = prepare(spec, self.library.data_of(spec).split)
+            self.together[key] = choose.goes_with_others(spec.engine, job)
+        return self.together[key]
 
     def _ahead(self, worker: _Worker) -> int:
         if any(piece.run in self.alone for piece in worker.pieces):
@@ -481,12 +522,17 @@ def check(runs: list[RunSpec], library: Library) -> None:
     """
     seen = set()
     for spec in runs:
-        kind = (
-            spec.data, spec.target, spec.loss, spec.model, spec.hidden, spec.sampling,
-            spec.batch_size, spec.engine, spec.device, spec.dtype, spec.method,
-        )  # fmt: skip
-        if kind in seen:
+        if kind_of(spec) in seen:
             continue
-        seen.add(kind)
+        seen.add(kind_of(spec))
         with torch.random.fork_rng(devices=[]):
             choose.chosen(spec.engine, prepare(spec, library.data_of(spec).split))
+
+
+def kind_of(spec: RunSpec) -> Hashable:
+    """What decides whether and by which engine a run can be trained."""
+    return (
+        spec.data, spec.target, spec.loss, spec.model, spec.hidden, spec.sampling,
+        spec.batch_size, spec.engine, spec.device, spec.dtype, spec.method, spec.penalty,
+        spec.proximal,
+    )  # fmt: skip

@@ -269,6 +269,11 @@ class SweepSpec(BaseModel):
         usual = RunSpec.model_fields["epochs"].default
         epochs = {point.base.get("epochs", usual) for point in self.points}
         lengths = "compares runs of the same length: give --epochs one value"
+        engines = {
+            engine
+            for point in self.points
+            for engine in (point.base.get("engine"), *point.vary.get("engine", ()))
+        }
         rung = f"{self.first_rung}: nothing would be compared, of --epochs {max(epochs)}"
         simultaneous = "halving compares all runs at once: take --prune asha with --search optuna"
         return [
@@ -285,6 +290,8 @@ class SweepSpec(BaseModel):
             (bool(pruned) and ("epochs" in varied or len(epochs) > 1), "prune", lengths),
             (bool(pruned) and self.first_rung >= max(epochs), "first_rung", rung),
             (optuna and pruned == "halving", "prune", simultaneous),
+            (bool(pruned) and "stacked" in engines, "prune", "needs runs that pause, which "
+             "--engine stacked does not do: leave out one of them"),
         ]  # fmt: skip
 
     def _all_varied(self) -> list[tuple[str, tuple[Any, ...]]]:

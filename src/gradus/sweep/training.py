@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import final
 
@@ -10,8 +11,8 @@ import torch
 
 from gradus import kernels
 from gradus.data.dataset import Split
-from gradus.engine import choose
-from gradus.engine.job import Outcome, Progress
+from gradus.engine import choose, stacked
+from gradus.engine.job import Job, Outcome, Progress, Report
 from gradus.engine.snapshot import Course, Snapshot
 from gradus.errors import InputError, NotPositiveDefiniteError
 from gradus.runs import checkpoint
@@ -62,25 +63,47 @@ class Trainer:
             engine, _ = choose.chosen(task.spec.engine, job)
             since = self._since(folder, engine) if folder.exists() else None
 
-            def report(progress: Progress) -> None:
-                self.under_way(
-                    lambda: Under(
-                        task.run, progress.epoch, progress.step, progress.samples, progress.loss
-                    )
-                )
-
             def keep(snapshot: Snapshot) -> None:
                 checkpoint.write(folder, snapshot)
 
             course = Course(since, task.until, keep)
             try:
-                outcome = choose.execute(engine, job, report, course)
+                outcome = choose.execute(engine, job, self._report(task), course)
             except NotPositiveDefiniteError as error:
                 outcome = Outcome(status="stopped", stopped=str(error))
             except InputError as error:
                 raise InputError(f"--method {task.spec.method}: {error}") from None
         if outcome.snapshot is not None:
             keep(outcome.snapshot)
+        return self._result(task, split, outcome, engine)
+
+    def train_together(self, tasks: Sequence[Task]) -> list[Result]:
+        """Train runs as one block, as many at once as the memory of their device holds."""
+        jobs = []
+        for task in tasks:
+            with torch.random.fork_rng(devices=[]):
+                jobs.append(prepare(task.spec, self._splits[task.data]))
+        outcomes: list[Outcome] = []
+        for block in _held_at_once(jobs):
+            first = len(outcomes)
+            reports = [self._report(task) for task in tasks[first : first + len(block)]]
+            outcomes += stacked.execute(block, reports)
+        return [
+            self._result(task, self._splits[task.data], outcome, "stacked")
+            for task, outcome in zip(tasks, outcomes, strict=True)
+        ]
+
+    def _report(self, task: Task) -> Report:
+        def report(progress: Progress) -> None:
+            self.under_way(
+                lambda: Under(
+                    task.run, progress.epoch, progress.step, progress.samples, progress.loss
+                )
+            )
+
+        return report
+
+    def _result(self, task: Task, split: Split, outcome: Outcome, engine: str) -> Result:
         status: Status = "stopped" if outcome.status == "interrupted" else outcome.status
         return result_of(
             task.run,
@@ -95,3 +118,28 @@ class Trainer:
     def _since(self, folder: Path, engine: str) -> Snapshot | None:
         found = checkpoint.read(folder, lambda message: self.tell(Damaged(message)))
         return None if found is None or found.engine != engine else found
+
+
+SHARE_OF_MEMORY = 0.5
+"""Of what a device has free, the part that one block may take."""
+
+
+def _held_at_once(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs in their order, in blocks that fit into the memory of their device."""
+    room = SHARE_OF_MEMORY * _free_memory(jobs[0].device)
+    blocks: list[list[Job]] = [[]]
+    taken = 0
+    for job in jobs:
+        needed = stacked.memory([job])
+        if blocks[-1] and taken + needed > room:
+            blocks.append([])
+            taken = 0
+        blocks[-1].append(job)
+        taken += needed
+    return blocks
+
+
+def _free_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -23,6 +23,7 @@ from gradus.sweep.messages import (
     Refused,
     Stop,
     Task,
+    Together,
     Word,
 )
 from gradus.sweep.result import Result
@@ -59,24 +60,28 @@ def main(descriptor: int, folder: str) -> None:
         elif isinstance(order, _Arrived):
             trainer.attach(order.data, order.descriptor)
         else:
+            tasks = order.tasks if isinstance(order, Together) else (order,)
             try:
-                result = trainer.train(order)
+                if isinstance(order, Together):
+                    results = trainer.train_together(order.tasks)
+                else:
+                    results = [trainer.train(order)]
             except Exception as error:
                 mail.flush()
-                mail.send(_refusal(order, error))
+                mail.send(_refusal(tasks[0].run, error))
             else:
-                mail.keep(result)
+                mail.keep(results)
 
 
-def _refusal(task: Task, error: Exception) -> Refused:
+def _refusal(run: str, error: Exception) -> Refused:
     from gradus.errors import InputError
 
     if isinstance(error, InputError):
-        return Refused(task.run, str(error), wrong=True)
+        return Refused(run, str(error), wrong=True)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return Refused(task.run, f"{where}{error.strerror or error}", wrong=True)
-    return Refused(task.run, "".join(traceback.format_exception(error)), wrong=False)
+        return Refused(run, f"{where}{error.strerror or error}", wrong=True)
+    return Refused(run, "".join(traceback.format_exception(error)), wrong=False)
 
 
 @dataclass(frozen=True)
@@ -96,13 +101,13 @@ class _Mail:
     def __init__(self, descriptor: int) -> None:
         self._connection: Connection[Word, Order] = Connection(descriptor)
         self._socket = socket.socket(fileno=os.dup(descriptor))
-        self._orders: queue.SimpleQueue[Task | Forget | _Arrived] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Task | Together | Forget | _Arrived] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._ended: list[Result] = []
         self._sent = self._told = 0.0
         threading.Thread(target=self._read, daemon=True).start()
 
-    def next(self) -> Task | Forget | _Arrived:
+    def next(self) -> Task | Together | Forget | _Arrived:
         """The next order; before waiting for one, everything is sent."""
         try:
             return self._orders.get_nowait()
@@ -110,10 +115,10 @@ class _Mail:
             self.flush()
             return self._orders.get()
 
-    def keep(self, result: Result) -> None:
-        """A run has ended: it is sent with others, soon."""
+    def keep(self, results: list[Result]) -> None:
+        """Runs have ended: they are sent with others, soon."""
         with self._lock:
-            self._ended.append(result)
+            self._ended += results
         if time.monotonic() - self._sent > SEND_SECONDS:
             self.flush()
 
