@@ -38,9 +38,9 @@ def read(folder, part):
 class Network:
     """The model and its training, with weights ``[out, in]`` as torch has them, or transposed."""
 
-    def __init__(self, initial, method, batch_size, *, transposed):
+    def __init__(self, initial, method, batch_size, *, transposed, lr=LR, momentum=MOMENTUM):
         self.initial, self.batch_size, self.transposed = initial, batch_size, transposed
-        self.optimizer = optax.adam(LR) if method == "adam" else optax.sgd(LR, momentum=MOMENTUM)
+        self.optimizer = optax.adam(lr) if method == "adam" else optax.sgd(lr, momentum=momentum)
 
     def start(self):
         """Parameters and the optimizer's state before the first step."""

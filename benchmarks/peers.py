@@ -51,12 +51,19 @@ def network() -> nn.Sequential:
     )  # fmt: skip
 
 
-def optimizer(model: nn.Module, method: str, *, fused: bool = False) -> torch.optim.Optimizer:
+def optimizer(
+    model: nn.Module,
+    method: str,
+    *,
+    fused: bool = False,
+    lr: float = LR,
+    momentum: float = MOMENTUM,
+) -> torch.optim.Optimizer:
     """The optimizer of torch.optim; without ``fused`` it is torch's default."""
     chosen = True if fused else None
     if method == "adam":
-        return torch.optim.Adam(model.parameters(), lr=LR, fused=chosen)
-    return torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM, fused=chosen)
+        return torch.optim.Adam(model.parameters(), lr=lr, fused=chosen)
+    return torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum, fused=chosen)
 
 
 class Images(Dataset[Example]):
@@ -250,20 +257,23 @@ def main() -> None:
     parser.add_argument("method", choices=METHODS)
     parser.add_argument("batch_size", type=int)
     parser.add_argument("epochs", type=int)
+    parser.add_argument("--lr", type=float, default=LR, help="of plain and memory")
+    parser.add_argument("--momentum", type=float, default=MOMENTUM, help="of plain and memory")
     given = parser.parse_args()
     kept, held_out = read(given.folder, "train"), read(given.folder, "t10k")
     torch.manual_seed(SEED)
     model = network()
     told: dict[str, object] = {}
+    moved = {"lr": given.lr, "momentum": given.momentum}
     training: Batches
     testing: Batches = InMemory(*held_out, TEST_BATCH)
     if given.peer == "plain":
         training = DataLoader(Images(*kept), batch_size=given.batch_size)
         testing = DataLoader(Images(*held_out), batch_size=TEST_BATCH)
-        step = eager_step(model, optimizer(model, given.method))
+        step = eager_step(model, optimizer(model, given.method, **moved))
     elif given.peer == "memory":
         training = InMemory(*kept, given.batch_size)
-        step = eager_step(model, optimizer(model, given.method, fused=True))
+        step = eager_step(model, optimizer(model, given.method, fused=True, **moved))
     else:
         training = Bytes(*kept, given.batch_size)
         forms = [compiled_passes(model, given.method), compiled_whole(model, given.method)]
