@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks import jax_environment, processes
 from benchmarks.reference import add_data_dir, positive, refuse
@@ -266,7 +267,7 @@ def _fill(folder: Path) -> float:
                 run_id(run), run, outcome,
                 status="finished", loss="cross-entropy", engine="native", kernels=None,
             )  # fmt: skip
-            history = {
+            history: dict[str, Any] = {
                 "step": steps, "samples": 16 * (steps + 1), "epoch": np.ones(POINTS, np.int32),
                 "loss": loss, "lr": np.full(POINTS, rate),
             }  # fmt: skip
