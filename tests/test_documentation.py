@@ -16,19 +16,28 @@ from gradus.cli import main
 from gradus.methods import FirstOrder
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "benchmarks/RESULTS.md", "docs/methods.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "benchmarks/RESULTS.md",
+    "docs/methods.md",
+    "docs/native.md",
+    "docs/sweeps.md",
+)
 
 
 def text_of(page):
     return (ROOT / page).read_text(encoding="utf-8")
 
 
-def commands_of(page):
+def commands_of(page, command="train"):
+    """Those that need nothing that was there before."""
     return sorted(
         {
             line.split("#")[0].strip()
             for line in text_of(page).splitlines()
-            if line.startswith("    gradus train") and "--help" not in line
+            if line.startswith(f"    gradus {command}")
+            and not {"--help", "--resume"} & {*line.split()}
         }
     )
 
@@ -51,6 +60,28 @@ def test_commands_of_the_pages_train(command, tmp_path, monkeypatch):
         main(arguments)
     assert not ended.value.code
     assert (tmp_path / "loss.png").exists()
+
+
+SWEEPS = [
+    command
+    for page in ("README.md", "docs/sweeps.md")
+    for command in commands_of(page, "sweep")
+    if "lecture" not in command
+]
+
+
+@pytest.mark.parametrize("command", dict.fromkeys(SWEEPS))
+def test_commands_of_the_pages_sweep(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main([*shlex.split(command)[1:], "--name", "rates", "--quiet"])
+    assert not ended.value.code
+    for command in ("compare rates", "report rates"):
+        with pytest.raises(SystemExit) as ended:
+            main(command.split())
+        assert not ended.value.code
+    assert (tmp_path / "sweeps/rates/figures/curves.png").exists()
+    assert (tmp_path / "sweeps/rates/report.html").exists()
 
 
 @pytest.mark.parametrize("page", PAGES)
