@@ -64,6 +64,7 @@ def every_step(monkeypatch):
     """Keep where a run stands after every step, and let the kernels take one a call."""
     monkeypatch.setattr(snapshot, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(snapshot, "CHECKPOINT_SECONDS_EPOCH", 0.0)
+    monkeypatch.setattr(snapshot, "CHECKPOINT_SHARE", math.inf)
     monkeypatch.setattr(native, "CALL_SECONDS", 0.0)
 
 

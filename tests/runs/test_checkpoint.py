@@ -159,6 +159,7 @@ from pathlib import Path
 import gradus
 from gradus.engine import native, snapshot
 snapshot.CHECKPOINT_SECONDS = snapshot.CHECKPOINT_SECONDS_EPOCH = 0.0
+snapshot.CHECKPOINT_SHARE = float("inf")
 native.CALL_SECONDS = 0.0
 spec = gradus.RunSpec.read_file(Path(sys.argv[1]), {})
 print("begins", flush=True)
@@ -213,6 +214,7 @@ def test_a_run_that_is_killed_ends_as_if_it_had_not_been(tmp_path, engine):
 def broken_off(tmp_path, monkeypatch):
     """A folder with a run that was interrupted in its 20th epoch."""
     monkeypatch.setattr(snapshot, "CHECKPOINT_SECONDS_EPOCH", 0.0)
+    monkeypatch.setattr(snapshot, "CHECKPOINT_SHARE", float("inf"))
 
     def observe(job, split):
         def report(progress):

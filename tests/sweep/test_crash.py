@@ -20,7 +20,8 @@ from gradus.sweep import schedule, specification, sweep, worker
 schedule.COMMIT_SECONDS = worker.SEND_SECONDS = 0.0
 schedule.START = schedule.START.replace(
     "main(", "from gradus.engine import snapshot, native; snapshot.CHECKPOINT_SECONDS = "
-    "snapshot.CHECKPOINT_SECONDS_EPOCH = native.CALL_SECONDS = 0.0; main(", 1)
+    "snapshot.CHECKPOINT_SECONDS_EPOCH = native.CALL_SECONDS = 0.0; "
+    "snapshot.CHECKPOINT_SHARE = float('inf'); main(", 1)
 spec = specification.SweepSpec.model_validate_json(sys.argv[1])
 print("begins", flush=True)
 sweep.train_sweep(spec, name="killed", out=sys.argv[2], workers=2)

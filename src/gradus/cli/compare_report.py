@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gradus.figures.style import counts_of, figure_of, lost, word
-from gradus.sweep.compare import importance, ranking, shown, varied
+from gradus.sweep.compare import cell, importance, ranking, shown, varied
 from gradus.sweep.sweep import Sweep
 
 
@@ -27,7 +27,7 @@ def show(sweep: Sweep, measure: str, top: int) -> None:
     table.add_column("", no_wrap=True)
     for row in rows:
         cells = [shown(row["rank"]) if row["rank"] else "–"]
-        cells += ["" if row[name] is None else shown(row[name]) for name in options]
+        cells += [cell(name, row[name]) for name in options]
         cells += [_figure(measure, row)]
         cells += [_figure("test_accuracy", row)] if accuracy else []
         cells += [f"{row['runs']:,}"] if several else []

@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gradus.cli.words import duration, number
+from gradus.figures.style import figure_of
 from gradus.runs.choices import flag
-from gradus.sweep.compare import shown, varied
+from gradus.sweep.compare import cell, varied
 from gradus.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -142,10 +143,6 @@ def _table(runs: pa.Table, options: Sequence[str]) -> Table:
 
 
 def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if name == "test_accuracy":
-        return f"{100 * value:.2f} %"
-    if name == "test_loss":
-        return number(value)
-    return shown(value)
+    if name in ("test_loss", "test_accuracy"):
+        return figure_of(name, value)
+    return cell(name, value)

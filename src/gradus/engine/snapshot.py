@@ -19,6 +19,9 @@ CHECKPOINT_SECONDS_EPOCH = 2.0
 CHECKPOINT_SECONDS = 120.0
 """The same within an epoch."""
 
+CHECKPOINT_SHARE = 0.02
+"""Of the time, at most, goes into keeping: large models and long histories are kept less often."""
+
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
@@ -69,6 +72,7 @@ class Keeper:
     def __init__(self, course: Course) -> None:
         self._keep = course.keep
         self._last = time.perf_counter()
+        self._least = 0.0
 
     def offer(self, snapshot: Callable[[], Snapshot]) -> None:
         """Keep where the run stands between two steps of an epoch, if that is due."""
@@ -79,9 +83,13 @@ class Keeper:
         self._offer(snapshot, CHECKPOINT_SECONDS_EPOCH)
 
     def _offer(self, snapshot: Callable[[], Snapshot], every: float) -> None:
-        if self._keep is not None and time.perf_counter() - self._last >= every:
+        if self._keep is None:
+            return
+        began = time.perf_counter()
+        if began - self._last >= max(every, self._least):
             self._keep(snapshot())
             self._last = time.perf_counter()
+            self._least = (self._last - began) / CHECKPOINT_SHARE
 
 
 def copied(outcome: Outcome, *, seconds: float = 0.0) -> Outcome:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gradus.figures import style
 from gradus.figures.choice import pictures
 from gradus.figures.thinning import Curves, curves_of
-from gradus.sweep.compare import Grouped, check_measure, ranking, rises, shown, varied
+from gradus.sweep.compare import Grouped, cell, check_measure, ranking, rises, varied
 from gradus.sweep.specification import to_toml
 from gradus.sweep.store import listed
 
@@ -104,7 +104,7 @@ def _ranking(sweep: Sweep, measure: str) -> str:
     rows = []
     for row in ranked.slice(0, RANKED).to_pylist():
         cells = ["–" if row["rank"] is None else str(row["rank"])]
-        cells += ["" if row[name] is None else shown(row[name]) for name in options]
+        cells += [cell(name, row[name]) for name in options]
         cells += [style.figure_of(name, row[name], row[f"{name}_error"]) for name in measures]
         cells.append(str(row["runs"]))
         rows.append((*cells, style.lost(style.counts_of(row))))

@@ -484,6 +484,16 @@ def shown(value: Any) -> str:
     return str(value)
 
 
+def cell(option: str, value: Any) -> str:
+    """A value of an option in a table: nothing where the run does not take the option.
+
+    Example:
+        >>> cell("momentum", None), cell("penalty", None), cell("lr", 0.1)
+        ('', 'none', '0.1')
+    """
+    return "" if value is None and option in OWNED else shown(value)
+
+
 def numbers(runs: pa.Table, name: str) -> Numbers:
     """A column as float64, NaN where it is missing.
 

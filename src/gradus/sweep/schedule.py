@@ -360,7 +360,9 @@ class _Schedule:
                 for result in word.results:
                     piece = worker.pieces.popleft()
                     self.pace.ended(result, self.work.costs[piece.run])
-                    self.ended += self.work.told(piece, result)
+                    ended = self.work.told(piece, result)
+                    self.pace.counts.update(each.status for each in ended)
+                    self.ended += ended
                     self.alone.discard(piece.run)
 
     def _lost(self, worker: _Worker) -> None:
@@ -407,7 +409,6 @@ class _Schedule:
         self.store.add(self.ended)
         for result in self.ended:
             shutil.rmtree(self.checkpoints / result.run, ignore_errors=True)
-        self.pace.kept(self.ended)
         self.ended = []
         self.committed = time.monotonic()
         self.pause = max(COMMIT_SECONDS, (self.committed - began) / COMMIT_SHARE)
@@ -469,9 +470,6 @@ class _Pace:
             accuracy = float(result.evaluation["test_accuracy"][-1])
             if self.best is None or loss < self.best[1]:
                 self.best = result.spec, loss, None if math.isnan(accuracy) else accuracy
-
-    def kept(self, results: list[Result]) -> None:
-        self.counts.update(result.status for result in results)
 
     def standing(
         self,

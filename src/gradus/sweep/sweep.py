@@ -152,13 +152,19 @@ def train_sweep(
         )
     listed = _listed(spec)  # a run that cannot be is said before there is a folder
     folder = Path(out) / (name or _free_name(spec, Path(out)))
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
     with locked(folder):
         _enter(folder, spec)
-        return _train(folder, spec, listed, workers, data_dir, observe, tell)
+        try:
+            return _train(folder, spec, listed, workers, data_dir, observe, tell)
+        except InputError:
+            if is_new and read_runs(folder).num_rows == 0:
+                shutil.rmtree(folder)  # nothing was trained: the name is free again
+            raise
 
 
 def resume_sweep(
