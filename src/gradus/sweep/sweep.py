@@ -161,9 +161,12 @@ def train_sweep(
         _enter(folder, spec)
         try:
             return _train(folder, spec, listed, workers, data_dir, observe, tell)
-        except InputError:
-            if is_new and read_runs(folder).num_rows == 0:
-                shutil.rmtree(folder)  # nothing was trained: the name is free again
+        except InputError as error:
+            # Nothing was trained of a sweep that cannot be: its name is free again. One that could
+            # not be written goes on later.
+            wrong = not isinstance(error.__cause__, OSError)
+            if is_new and wrong and read_runs(folder).num_rows == 0:
+                shutil.rmtree(folder)
             raise
 
 
