@@ -10,6 +10,7 @@ import click
 from gradus._version import __version__
 from gradus.cli.compare_command import compare, report
 from gradus.cli.ending import INTERRUPTED, WRONG, warn
+from gradus.cli.figures_command import figures
 from gradus.cli.sweep_command import sweep
 from gradus.cli.train_command import train
 from gradus.errors import InputError
@@ -28,6 +29,7 @@ def cli(ctx: click.Context) -> None:
       gradus train --help                every option
       gradus sweep --lr 1,0.1,0.01       many runs, side by side
       gradus compare digits-sgd-1        which was best, and which option mattered
+      gradus figures momentum            the pictures of the subject
     """  # noqa: D301
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -37,6 +39,7 @@ cli.add_command(train)
 cli.add_command(sweep)
 cli.add_command(compare)
 cli.add_command(report)
+cli.add_command(figures)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

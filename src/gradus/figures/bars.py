@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradus.figures import style
+from gradus.figures.looks import LOOKS
 from gradus.sweep.compare import (
     FINISHED,
     Compared,
@@ -116,7 +117,7 @@ def draw_final(facts: FinalMeasures) -> Figure:
         at = np.arange(n)[::-1]
         shown = np.nan_to_num(facts.mean)
         shown = shown if facts.ceiling is None else np.minimum(shown, facts.ceiling)
-        axes.barh(at, factor * shown, height=0.68, color=style.LOOKS[0].color, alpha=0.35)
+        axes.barh(at, factor * shown, height=0.68, color=LOOKS[0].color, alpha=0.35)
         there = np.isfinite(facts.error)
         axes.errorbar(
             factor * shown[there], at[there], xerr=factor * facts.error[there],
@@ -219,7 +220,7 @@ def draw_importance(facts: Importance) -> Figure:
         figure = style.canvas(11.0, 2.2 + 0.95 * n)
         axes = figure.subplots()
         at = np.arange(n)[::-1]
-        first, second = style.LOOKS[0], style.LOOKS[1]
+        first, second = LOOKS[0], LOOKS[1]
         for values, offset, look, label in (
             (facts.explained_ranks, 0.2, first, "places of all runs, the diverged last"),
             (facts.explained, -0.2, second, f"{style.word(facts.measure)} of runs that finished"),

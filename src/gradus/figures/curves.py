@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gradus.figures import style
+from gradus.figures.looks import LOOKS, Look, look_of
 from gradus.figures.thinning import Curves, curves_of
 from gradus.runs.curve import TrainingCurve
 from gradus.sweep.compare import (
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 Numbers = NDArray[np.float64]
 Samples = NDArray[np.int64]
 
-NAMED = len(style.LOOKS)
+NAMED = len(LOOKS)
 """So many values of an option get a bold curve in one panel; more cannot be told apart."""
 
 FEW_MARKS = 30
@@ -52,7 +53,7 @@ class Bold:
 
     Attributes:
         label: the value in words.
-        look: its place in ``style.LOOKS``.
+        look: how it is told apart.
         samples: ``[n]``.
         loss: ``[n]``, the running mean of the best configuration with this value, over its seeds.
         averaged: over how many runs.
@@ -60,7 +61,7 @@ class Bold:
     """
 
     label: str
-    look: int
+    look: Look
     samples: Samples
     loss: Numbers
     averaged: int
@@ -72,7 +73,7 @@ class Thin:
     """The curve of one run as it was recorded, thinned with its extremes; ``look`` as in Bold."""
 
     run: str
-    look: int | None
+    look: Look | None
     samples: Samples
     loss: Numbers
 
@@ -189,12 +190,12 @@ def _pane(title: str, by: str | None, runs: pa.Table, curves: Curves, thinned: C
     ids, status = listed(runs, "run"), statuses(runs)
     named, codes = levels(runs, by) if by else ([None], np.zeros(len(ids), np.int64))
     bold_of = np.unique(np.linspace(0, len(named) - 1, NAMED).round().astype(int))
-    look_of = {int(level): look for look, level in enumerate(bold_of)}
+    looks = {int(level): look_of(by, named[level], place) for place, level in enumerate(bold_of)}
     whole = Grouped(runs, tuple(varied(runs)))
     measure = "test_loss" if np.isfinite(numbers(runs, "test_loss")).any() else "train_loss"
     place = places(runs, measure)
     bold = []
-    for level, look in look_of.items():
+    for level, look in looks.items():
         here = np.flatnonzero(codes == level)
         if len(here) == 0:
             continue
@@ -204,8 +205,7 @@ def _pane(title: str, by: str | None, runs: pa.Table, curves: Curves, thinned: C
         samples, loss, averaged = _mean_curve([ids[i] for i in chosen], status[chosen], curves)
         bold.append(Bold(label, look, samples, loss, averaged, _counts(status[here])))
     thin = [
-        Thin(run, look_of.get(int(code)), *thinned[run])
-        for run, code in zip(ids, codes, strict=True)
+        Thin(run, looks.get(int(code)), *thinned[run]) for run, code in zip(ids, codes, strict=True)
     ]
     return Pane(
         title,
@@ -279,7 +279,7 @@ def _draw_pane(axes: Axes, pane: Pane, facts: Overlay) -> None:
     many = len(pane.thin)
     lines = [np.column_stack([curve.samples, curve.loss]) for curve in pane.thin if len(curve.loss)]
     colors = [
-        style.PALE if curve.look is None else style.LOOKS[curve.look].color
+        style.PALE if curve.look is None else curve.look.color
         for curve in pane.thin
         if len(curve.loss)
     ]
@@ -289,7 +289,7 @@ def _draw_pane(axes: Axes, pane: Pane, facts: Overlay) -> None:
     thin.set_rasterized(sum(map(len, lines)) > 4000)
     axes.add_collection(thin)
     for curve in pane.bold:
-        look = style.LOOKS[curve.look]
+        look = curve.look
         note = style.lost(curve.counts)
         axes.plot(
             curve.samples,
@@ -320,7 +320,7 @@ def _draw_pane(axes: Axes, pane: Pane, facts: Overlay) -> None:
                 np.full(len(leaves), facts.ceiling),
                 linestyle="none",
                 marker="^",
-                color=style.LOOKS[curve.look].color,
+                color=curve.look.color,
                 markersize=12,
                 clip_on=False,
                 zorder=5,

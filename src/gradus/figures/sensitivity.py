@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradus.figures import style
+from gradus.figures.looks import LOOKS
 from gradus.sweep.compare import Compared, rises, sensitivity, shown
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def draw_sensitivity(facts: Sensitivity) -> Figure:
 
 
 def _draw_response(axes: Axes, one: Response, facts: Sensitivity) -> None:
-    scale, look, other = scale_of(one.values), style.LOOKS[0], style.LOOKS[1]
+    scale, look, other = scale_of(one.values), LOOKS[0], LOOKS[1]
     factor = 100.0 if rises(facts.measure) else 1.0
     best, mean, worst = factor * one.best, factor * one.mean, factor * one.worst
     if max(one.configurations) > 1:

@@ -1,4 +1,4 @@
-"""How figures of sweeps look: legible from the back of a lecture room, and in black and white."""
+"""How all figures look: legible from the back of a lecture room, and in black and white."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,27 +25,6 @@ ENDED = "#a50f15"
 CROWDED = 48
 """Characters of tick labels below an axis that do not fit side by side."""
 
-
-@dataclass(frozen=True)
-class Look:
-    """How the curve of one value looks: colour, dashes and marker each tell it apart alone."""
-
-    color: str
-    dashes: Any
-    marker: str
-    hatch: str
-
-
-LOOKS = (
-    Look("#0868ac", "-", "o", ""),
-    Look("#d94801", (0, (5, 1.6)), "s", "//"),
-    Look("#238b45", (0, (1.2, 1.2)), "^", ".."),
-    Look("#8c4bb0", (0, (7, 1.5, 1.2, 1.5)), "D", "xx"),
-    Look("#b8860b", (0, (9, 2.5)), "v", "\\\\"),
-    Look("#d6409f", (0, (3, 1, 1, 1, 1, 1)), "P", "--"),
-    Look("#1a9aa0", (0, (2.5, 1)), "X", "oo"),
-    Look("#7a5c3e", (0, (1, 2.2)), "h", "++"),
-)
 
 WORDS = {
     "lr": "learning rate (lr)",
@@ -158,7 +136,7 @@ def ceiling(values: NDArray[np.float64], reference: float) -> float | None:
 
 @contextmanager
 def lecture() -> Iterator[None]:
-    """Settings of matplotlib under which all figures of sweeps are drawn."""
+    """Settings of matplotlib under which all figures are drawn."""
     from matplotlib import rc_context
 
     settings: Any = {

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
 import itertools
 import math
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from torch import nn
 
 from gradus.errors import InputError
+from gradus.models.own import from_here, own_function, told
 
 SHIPPED = ("linear", "mlp")
 
@@ -90,50 +88,16 @@ def own_model(name: str, input_shape: Sequence[int], outputs: int) -> nn.Module:
     The factory is looked for in the current folder first, then where Python looks. It is called
     with those of the keywords ``input_shape`` and ``outputs`` that it has parameters for.
     """
-    folder = str(Path.cwd())
-    path = list(sys.path)
-    sys.path.insert(0, folder)
-    try:
-        return _made(name, folder, input_shape, outputs)
-    finally:
-        # Last from here on: what the model imports later is found, and hides no library.
-        sys.path[:] = path if folder in path else [*path, folder]
-
-
-def _made(name: str, folder: str, input_shape: Sequence[int], outputs: int) -> nn.Module:
-    module_name, _, factory_name = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if not f"{module_name}.".startswith(f"{error.name}."):
-            raise InputError(
-                f"--model {name}: {module_name} could not be imported: {error}"
-            ) from error
-        raise InputError(
-            f"--model {name}: no module {module_name} in {folder} or on the Python path; "
-            "write --model file:function for a function in file.py"
-        ) from None
-    except Exception as error:
-        raise InputError(
-            f"--model {name}: {module_name} could not be imported: {_told(error)}"
-        ) from error
-    factory = getattr(module, factory_name, None)
-    if not callable(factory):
-        near = difflib.get_close_matches(factory_name, dir(module), n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise InputError(f"--model {name}: {module_name} has no function {factory_name!r}{hint}")
     given = {"input_shape": tuple(input_shape), "outputs": outputs}
-    wanted = inspect.signature(factory).parameters
-    try:
-        model = factory(**{key: value for key, value in given.items() if key in wanted})
-    except Exception as error:
-        raise InputError(f"--model {name}: the factory failed: {_told(error)}") from error
+    with from_here():
+        factory = own_function(name, "--model")
+        wanted = inspect.signature(factory).parameters
+        try:
+            model = factory(**{key: value for key, value in given.items() if key in wanted})
+        except Exception as error:
+            raise InputError(f"--model {name}: the factory failed: {told(error)}") from error
     if not isinstance(model, nn.Module):
         raise InputError(
             f"--model {name}: the factory gave a {type(model).__name__}, not a torch.nn.Module"
         )
     return model
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

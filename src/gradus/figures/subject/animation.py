@@ -1,0 +1,94 @@
+"""A figure that moves: its facts, of which more and more is shown."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from gradus.errors import InputError
+from gradus.runs.record import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOVING: Final = ("gif", "mp4")
+FRAMES: Final = 40
+PER_SECOND: Final = 10
+PAUSE: Final = 15
+"""So many frames the end stays."""
+
+DOTS: Final = 70
+"""Per inch: an animation is smaller than a still picture."""
+
+
+def require(kind: str) -> None:
+    """Refuse a format that cannot be written here.
+
+    Raises:
+        InputError: mp4 without ffmpeg.
+    """
+    if kind == "mp4" and shutil.which("ffmpeg") is None:
+        raise InputError("--format mp4: needs the program ffmpeg, which is not here; use gif")
+
+
+def save_moving(shares: Iterable[float], draw: Callable[[float], Figure], path: Path) -> Path:
+    """Write an animation whole; the format is that of the path's suffix, gif or mp4.
+
+    Args:
+        shares: of the facts that each frame shows, from 0 to 1.
+        draw: gives the figure that shows a share.
+        path: of the file.
+
+    Raises:
+        InputError: mp4 without ffmpeg, or ffmpeg fails.
+    """
+    kind = path.suffix.lstrip(".")
+    require(kind)
+    frames = [_image(draw(share)) for share in shares]
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / f"whole.{kind}"
+        (_gif if kind == "gif" else _mp4)(frames, whole)
+        write_whole(path, whole.read_bytes())
+    return path
+
+
+def _image(figure: Figure) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    figure.set_dpi(DOTS)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    width, height = canvas.get_width_height()
+    pixels: Any = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+    image = Image.frombuffer("RGBA", (width, height), pixels).convert("RGB")
+    return image.crop((0, 0, width // 2 * 2, height // 2 * 2))  # mp4 takes even sizes only
+
+
+def _gif(frames: list[Any], path: Path) -> None:
+    from PIL import Image
+
+    last = frames[-1].quantize(128, dither=Image.Dither.NONE)
+    reduced = [frame.quantize(palette=last, dither=Image.Dither.NONE) for frame in frames]
+    each = 1000 // PER_SECOND
+    shown = [each] * (len(frames) - 1) + [each * PAUSE]
+    reduced[0].save(path, save_all=True, append_images=reduced[1:], duration=shown, loop=0)
+
+
+def _mp4(frames: list[Any], path: Path) -> None:
+    width, height = frames[0].size
+    command = [
+        "ffmpeg", "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
+        "-s", f"{width}x{height}", "-r", str(PER_SECOND), "-i", "-",
+        "-c:v", "libx264", "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(path),
+    ]  # fmt: skip
+    every = [*frames, *[frames[-1]] * PAUSE]
+    content = b"".join(frame.tobytes() for frame in every)
+    done = subprocess.run(command, input=content, capture_output=True, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise InputError(f"{path.name}: ffmpeg failed: {said[-1] if said else done.returncode}")
