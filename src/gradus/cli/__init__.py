@@ -11,6 +11,7 @@ from gradus._version import __version__
 from gradus.cli.compare_command import compare, report
 from gradus.cli.ending import INTERRUPTED, WRONG, warn
 from gradus.cli.figures_command import figures
+from gradus.cli.landscape_command import landscape
 from gradus.cli.sweep_command import sweep
 from gradus.cli.train_command import train
 from gradus.errors import InputError
@@ -30,6 +31,7 @@ def cli(ctx: click.Context) -> None:
       gradus sweep --lr 1,0.1,0.01       many runs, side by side
       gradus compare digits-sgd-1        which was best, and which option mattered
       gradus figures momentum            the pictures of the subject
+      gradus landscape runs/digits-sgd-1 the path of a run over the true risk
     """  # noqa: D301
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -40,6 +42,7 @@ cli.add_command(sweep)
 cli.add_command(compare)
 cli.add_command(report)
 cli.add_command(figures)
+cli.add_command(landscape)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

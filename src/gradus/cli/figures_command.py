@@ -80,7 +80,7 @@ def figures(
     from gradus.figures.subject.animation import MOVING, require
     from gradus.figures.subject.catalogue import CATALOGUE
 
-    kinds = _kinds(formats, (*STILL, *MOVING))
+    kinds = kinds_of(formats, (*STILL, *MOVING))
     for kind in kinds:
         require(kind)
     chosen = names or tuple(CATALOGUE)
@@ -98,23 +98,24 @@ def figures(
             figure = drawing.draw()
             for kind in still:
                 click.echo(style.save(figure, out / f"{drawing.name}.{kind}"))
-        if drawing.draw_until is not None:
-            for kind in moving:
-                click.echo(_animate(drawing.draw_until, out / f"{drawing.name}.{kind}"))
+        if drawing.draw_until is not None and moving:
+            for path in _animate(drawing, [out / f"{drawing.name}.{kind}" for kind in moving]):
+                click.echo(path)
     return DONE
 
 
-def _animate(draw_until: Callable[[float], Figure], path: Path) -> Path:
-    """An animation, with a bar while it is drawn."""
+def _animate(drawing: Drawing, paths: list[Path]) -> Iterator[Path]:
+    """An animation in several formats, with a bar while its frames are drawn."""
     from rich.console import Console
     from rich.progress import track
 
-    from gradus.figures.subject.animation import FRAMES, save_moving
+    from gradus.figures.subject.animation import FRAMES, frames, save_moving
 
-    console = Console(stderr=True)
-    shares = [at / (FRAMES - 1) for at in range(FRAMES)]
-    shown = track(shares, path.name, console=console, transient=True)
-    return save_moving(shown, draw_until, path)
+    assert drawing.draw_until is not None
+    console, drawn = Console(stderr=True), frames(drawing.draw_until)
+    images = list(track(drawn, drawing.name, FRAMES, console=console, transient=True))
+    for path in paths:
+        yield save_moving(images, path)
 
 
 def _drawings(name: str, view: Landscape | None, lr: float | None) -> Iterator[Drawing]:
@@ -264,7 +265,8 @@ def _numbers(option: str, text: str, count: int) -> list[float]:
     return numbers
 
 
-def _kinds(text: str, known: tuple[str, ...]) -> list[str]:
+def kinds_of(text: str, known: tuple[str, ...]) -> list[str]:
+    """The formats that ``--format`` lists."""
     kinds = list(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
     for kind in kinds:
         if kind not in known:

@@ -103,6 +103,50 @@ class Live:
         return report
 
 
+class Stages:
+    """Progress on stderr of work in stages, of which each says how far it is.
+
+    A live bar on a terminal; elsewhere a plain line every ``LINE_EVERY`` seconds.
+    """
+
+    def __init__(self) -> None:
+        self.console = _stderr()
+        self.bar = bars.Progress(
+            bars.TextColumn("{task.description}"),
+            bars.BarColumn(bar_width=24),
+            bars.TaskProgressColumn(),
+            bars.TimeRemainingColumn(compact=True),
+            console=self.console,
+            transient=True,
+        )
+        self.tasks: dict[str, bars.TaskID] = {}
+        self.told = time.perf_counter()
+
+    def __enter__(self) -> Stages:
+        if self.console.is_terminal:
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.console.is_terminal:
+            self.bar.stop()
+
+    def tell(self, what: str, done: int, of: int) -> None:
+        """So much of a stage is done, of so much; 0 where that is not known."""
+        if self.console.is_terminal:
+            if what not in self.tasks:
+                self.tasks[what] = self.bar.add_task(what, total=of or None)
+            self.bar.update(self.tasks[what], completed=done)
+        elif time.perf_counter() - self.told >= LINE_EVERY:
+            self.told = time.perf_counter()
+            self.console.print(f"{what}  {done:,}" + (f" of {of:,}" if of else ""), soft_wrap=True)
+
+
 def close(run: Run) -> None:
     """The closing words: the curve, the figures, and where the record stands."""
     console = Console(highlight=False, markup=False, emoji=False)

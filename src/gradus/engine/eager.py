@@ -103,6 +103,7 @@ class _Execution(Execution):
                     finally:  # an interruption comes when w has moved
                         journal.stepped(1, size)
                     journal.tell(epoch)
+                    self.show()
                     if not seen and index + 1 < job.sampling.steps:
                         self.keeper.offer(lambda: self.snapshot(time.perf_counter() - started))
         finally:
@@ -116,6 +117,10 @@ class _Execution(Execution):
     def judge(self) -> tuple[float, float | None]:
         """The loss and the accuracy on the test data."""
         return evaluate(self.model, self.job.loss, self.test)
+
+    def point(self) -> Tensor:
+        """The iterate of the walk."""
+        return torch.cat([value.detach().flatten() for value in self.walk.w.values]).cpu()
 
     def put_aside(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
         """The walk, running statistics, and what the next random number depends on."""

@@ -78,6 +78,16 @@ class Execution(ABC):
         place = self.engine, now.epoch, len(now.losses)
         return Snapshot(*place, outcome, self.journal.last_loss, tensors, facts)
 
+    def show(self) -> None:
+        """Show where the run stands to who watches it, if that is due after this step."""
+        watch, step = self.course.watch, self.journal.outcome.step
+        if watch is not None and watch.next_after(step - 1) == step:
+            watch.see(step, self.point())
+
+    @abstractmethod
+    def point(self) -> Tensor:
+        """W where the run stands, ``[d]``: a copy, on the CPU."""
+
     @abstractmethod
     def train(self) -> float | None:
         """The rest of a pass: the mean of its losses, or None where it ended early."""

@@ -119,10 +119,14 @@ class _Execution(Execution):
         try:
             while at < sampling.steps:
                 until = min(at + self.calls.steps(), sampling.steps)
+                if self.course.watch is not None:
+                    due = self.course.watch.next_after(self.journal.outcome.step)
+                    until = int(min(until, at + due - self.journal.outcome.step))
                 if not self._call(now.epoch, order, losses, at, until):
                     return None
                 now.losses += losses[at:until].tolist()
                 self.journal.tell(now.epoch)
+                self.show()
                 at = until
                 if at < sampling.steps:
                     self.keeper.offer(lambda: self.snapshot(time.perf_counter() - started))
@@ -197,6 +201,11 @@ class _Execution(Execution):
                 for parameter, array in zip((linear.weight, linear.bias), arrays, strict=True):
                     if array is not None:
                         parameter.copy_(torch.from_numpy(array))
+
+    def point(self) -> Tensor:
+        """W where the network stands."""
+        self.settle()
+        return torch.cat([p.detach().flatten() for p in self.model.parameters()])
 
     def put_aside(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
         """Where the network stands and what its method remembers, column by column."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +49,25 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """Who sees where a run stands on its way.
+
+    Attributes:
+        steps: after so many updates each, ascending, from 1 on.
+        see: given the number of updates and w, ``[d]``, a copy in the order of
+            ``model.parameters()``.
+    """
+
+    steps: Sequence[int]
+    see: Callable[[int, Tensor], None]
+
+    def next_after(self, step: int) -> float:
+        """The next step at which it looks; infinite where there is none."""
+        at = bisect.bisect_right(self.steps, step)
+        return self.steps[at] if at < len(self.steps) else math.inf
+
+
+@dataclass(frozen=True)
 class Course:
     """Which part of a run is executed, and who keeps where it stands.
 
@@ -55,11 +75,13 @@ class Course:
         since: where it goes on; None at the beginning.
         until: after how many epochs it pauses; None for all of them.
         keep: given a snapshot at the end of an epoch and within long ones.
+        watch: shown where the run stands after certain steps.
     """
 
     since: Snapshot | None = None
     until: int | None = None
     keep: Callable[[Snapshot], None] | None = None
+    watch: Watch | None = None
 
 
 WHOLE_RUN = Course()

@@ -115,7 +115,7 @@ def draw(found: Descent) -> Figure:
             axes = figure.add_subplot(grid[0, column])
             draw_terrain(axes, found.above)
             look = METHODS[path.name]
-            few = path.steps < 40
+            few = path.name == "gradient-descent"
             draw_path(
                 axes, path, look,
                 linewidth=2.4 if few else 0.9, markersize=7 if few else 3, markevery=1,
@@ -129,12 +129,12 @@ def draw(found: Descent) -> Figure:
         order = (1, 2, 0)  # the wildest lies below the others
         for which in order:
             path, look = found.paths[which], METHODS[found.paths[which].name]
-            many = path.steps > 200
+            many = path.name == "stochastic"
             below.semilogy(
                 found.samples[which], path.values - found.lowest,
                 color=look.color, linewidth=0.8 if many else 2.6, alpha=0.8 if many else 1,
                 marker=None if many else look.marker, markersize=7,
-                markevery=max(1, path.steps // 30), linestyle="-",
+                markevery=1 if path.name == "gradient-descent" else 4, linestyle="-",
                 label=path.label,
             )  # fmt: skip
         below.set_xlim(0, found.total)

@@ -256,7 +256,8 @@ def _draw_map(figure: Figure, axes: Axes, found: Momentum) -> None:
         axes.plot(point.alpha, point.beta, "*" if best else "o", markersize=20 if best else 13,
                   color="#fdfdfd", markeredgecolor=style.INK, markeredgewidth=1.8, clip_on=False,
                   zorder=5)  # fmt: skip
-        axes.annotate(letter, (point.alpha, point.beta), xytext=(-24, 8), fontsize=17,
+        beside = (-24, 8 if point.beta < 0.9 else -26)
+        axes.annotate(letter, (point.alpha, point.beta), xytext=beside, fontsize=17,
                       textcoords="offset points", weight="bold", bbox=PAPER)  # fmt: skip
     eigenvalues = ", ".join(f"{value:g}" for value in EIGENVALUES)
     style.dress(axes, x="learning rate α", y="momentum factor β",

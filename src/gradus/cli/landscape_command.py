@@ -1,0 +1,80 @@
+"""`gradus landscape`: the path of a run over the true risk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gradus.cli.ending import DONE
+from gradus.errors import InputError
+
+LANDSCAPE_EXAMPLES = """\b
+Examples:
+  gradus landscape runs/digits-sgd-1
+  gradus landscape runs/digits-sgd-1 runs/digits-adam-1      both on one plane
+  gradus landscape runs/digits-sgd-1 --directions hessian
+"""
+
+
+@click.command(epilog=LANDSCAPE_EXAMPLES, short_help="Draw the path of a run over the true risk.")
+@click.argument("folders", nargs=-1, required=True, metavar="RUN...")
+@click.option(
+    "--directions",
+    type=click.Choice(["principal", "hessian"]),
+    default="principal",
+    help="along which the path moves most, or the risk bends most  [principal]",
+)
+@click.option("--grid", type=click.IntRange(2, 501), default=31, help="values a direction  [31]")
+@click.option("--examples", type=click.IntRange(min=1), default=10_000, help="[10000]")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="where data sets lie that are not embedded; then $GRADUS_DATA, then the user's cache",
+)
+@click.option("--format", "formats", default="png", help="png, svg, pdf, or several: A,B  [png]")
+@click.option("--out", type=click.Path(path_type=Path), help="folder of the picture: RUN")
+def landscape(
+    folders: tuple[str, ...],
+    directions: str,
+    grid: int,
+    examples: int,
+    data_dir: Path | None,
+    formats: str,
+    out: Path | None,
+) -> int:
+    """Draw where runs went: their paths, and the contours of the true risk around them.
+
+    The paths are projected onto a plane, and how far they are off it is said. For its path a run
+    is trained again, which takes as long as it took.
+    """
+    from gradus.cli.figures_command import STILL, kinds_of
+    from gradus.cli.run_report import Stages
+    from gradus.figures import style
+    from gradus.figures.landscape.landscape import draw, facts, told
+    from gradus.runs.record import open_run
+
+    kinds = kinds_of(formats, STILL)
+    for name in folders:
+        if not (Path(name) / "run.json").exists():
+            there = "holds no record of a run" if Path(name).is_dir() else "is not there"
+            raise InputError(f"{name}: {there}; give the folder of one, as runs/digits-sgd-1")
+    runs = [open_run(name) for name in folders]
+    if out is None:
+        out = Path(folders[0]) if len(runs) == 1 else Path("figures")
+    with Stages() as stages:
+        found = facts(
+            runs,
+            directions="hessian" if directions == "hessian" else "principal",
+            grid=grid,
+            examples=examples,
+            data_dir=data_dir,
+            tell=stages.tell,
+        )
+    for line in told(found):
+        click.echo(line)
+    figure = draw(found)
+    out.mkdir(parents=True, exist_ok=True)
+    for kind in kinds:
+        click.echo(style.save(figure, out / f"landscape.{kind}"))
+    return DONE

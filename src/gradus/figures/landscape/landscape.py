@@ -1,0 +1,293 @@
+"""The landscape that runs moved over: their paths and the true risk around them, in one plane."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradus.data.dataset import Dataset
+from gradus.errors import InputError
+from gradus.figures import style
+from gradus.figures.landscape.path import RunPath, path_of
+from gradus.figures.landscape.plane import Plane, of_curvature, principal
+from gradus.figures.landscape.surface import risks
+from gradus.figures.looks import LOOKS, METHODS, Look
+from gradus.risk.empirical import EmpiricalRisk
+from gradus.runs.record import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Numbers = NDArray[np.float64]
+
+Directions = Literal["principal", "hessian"]
+
+GRID: Final = 31
+"""So many values of the risk in each direction."""
+
+EXAMPLES: Final = 10_000
+"""The risk is taken over so many training examples, if there are more."""
+
+MARGIN: Final = 0.25
+"""The picture reaches so much further than the paths, as a share of their extent."""
+
+SAME: Final = (
+    "data", "target", "categorical", "drop", "missing", "standardize", "test_fraction", "model",
+    "hidden", "loss", "penalty", "strength", "l1_ratio", "dtype",
+)  # fmt: skip
+"""Options in which runs have to agree to move over one landscape."""
+
+Tell = Callable[[str, int, int], None]
+"""Told what is done, how much of it, and of how much."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trail:
+    """The path of one run in the plane.
+
+    Attributes:
+        label: the run in words.
+        look: how it is told apart.
+        at: ``[n, 2]``, the coordinates of its projection.
+        steps: ``[n]``, parameter updates.
+        epoch_ends: rows of ``at`` that stand nearest the end of an epoch.
+        off: ``[n]``, the distance from the plane.
+        extent: the largest distance from the origin.
+        deviation: how far it ends from the recorded model, as a share of its length.
+        status: of the run.
+    """
+
+    label: str
+    look: Look
+    at: Numbers
+    steps: NDArray[np.int64]
+    epoch_ends: NDArray[np.int64]
+    off: Numbers
+    extent: float
+    deviation: float
+    status: str
+
+    @property
+    def furthest_off(self) -> float:
+        """The largest distance from the plane, as a share of the extent of the path."""
+        return float(self.off.max()) / max(self.extent, 1e-300)
+
+
+@dataclass(frozen=True, eq=False)
+class Landscape:
+    """The true risk over a plane, and the paths of runs in it.
+
+    Attributes:
+        title: of the picture.
+        plane: where it lies.
+        a: ``[n]``, along the first direction.
+        b: ``[n]``, along the second.
+        risk: ``[n, n]``, by b and a.
+        examples: over how many training examples it was taken.
+        trails: of the runs.
+    """
+
+    title: str
+    plane: Plane
+    a: Numbers
+    b: Numbers
+    risk: Numbers
+    examples: int
+    trails: tuple[Trail, ...]
+
+
+def facts(
+    runs: Sequence[Run],
+    *,
+    directions: Directions = "principal",
+    grid: int = GRID,
+    examples: int = EXAMPLES,
+    data_dir: str | os.PathLike[str] | None = None,
+    tell: Tell = lambda what, done, of: None,
+) -> Landscape:
+    r"""The facts of a landscape.
+
+    The runs are trained again, the same to the bit on the same machine, for their paths. The plane
+    goes through the last point of the first one. Over it the risk is the true one: that of the
+    model at $o + a u + b v$, in ``eval`` mode, on training examples drawn without replacement, the
+    same for all points.
+
+    Args:
+        runs: records, of the same model and data.
+        directions: ``principal``, the two along which the paths move most; or ``hessian``, the two
+            along which the risk bends most where the first path ends.
+        grid: values of the risk in each direction.
+        examples: over how many.
+        data_dir: where data sets that are not embedded are looked for first.
+        tell: told how far it is.
+
+    Raises:
+        InputError: no run, or runs that do not move over one landscape, or a path that cannot be
+            had.
+
+    Example:
+        >>> import gradus
+        >>> from gradus.figures.landscape.landscape import facts
+        >>> run = gradus.train(gradus.RunSpec(model="linear", lr=0.1, epochs=1))
+        >>> found = facts([run], grid=5, examples=200)
+        >>> found.risk.shape, found.trails[0].deviation
+        ((5, 5), 0.0)
+    """
+    if not runs:
+        raise InputError("no run: give the folder of at least one")
+    _check_same(runs)
+    paths = [
+        path_of(run, data_dir, lambda step, of, at=at: tell(f"run {at + 1}: training", step, of))  # type: ignore[misc]
+        for at, run in enumerate(runs)
+    ]
+    first = paths[0]
+    data = _drawn(first.split.train.to(device="cpu", dtype=first.job.dtype), examples)
+    origin = first.points[-1]
+    if directions == "hessian":
+        plane = of_curvature(_hessian(first, data, origin), origin, _counted(tell))
+    else:
+        plane = principal(torch.cat([path.points for path in paths]), origin)
+    trails = tuple(_trail(path, plane, at, len(paths)) for at, path in enumerate(paths))
+    a, b = (_axis(np.concatenate([trail.at[:, k] for trail in trails]), grid) for k in (0, 1))
+    values = risks(first.job, data, plane, a, b, lambda done, of: tell("risk", done, of))
+    spec = first.run.spec
+    title = f"{spec.title} on {spec.data}" if len(runs) == 1 else f"{len(runs)} runs on {spec.data}"
+    return Landscape(title, plane, a, b, values, len(data), trails)
+
+
+def _check_same(runs: Sequence[Run]) -> None:
+    first = runs[0]
+    for run in runs[1:]:
+        for option in SAME:
+            here, there = getattr(first.spec, option), getattr(run.spec, option)
+            if here != there:
+                raise InputError(
+                    f"{run.folder or run.spec.title}: has {option} {there}, but "
+                    f"{first.folder or first.spec.title} has {here}: they do not move over one "
+                    "landscape"
+                )
+        if first.spec.seed != run.spec.seed and first.summary["data"] != run.summary["data"]:
+            raise InputError(f"{run.folder or run.spec.title}: its seed cuts the data otherwise")
+
+
+def _drawn(data: Dataset, examples: int) -> Dataset:
+    """So many examples, drawn without replacement, the same every time."""
+    if examples >= len(data):
+        return data
+    drawn = np.random.default_rng(0).choice(len(data), examples, replace=False)
+    return data.subset(torch.from_numpy(np.sort(drawn)))
+
+
+def _hessian(path: RunPath, data: Dataset, origin: Tensor) -> Callable[[Tensor], Tensor]:
+    job = path.job
+    job.model.to(device="cpu", dtype=job.dtype).eval()
+    risk = EmpiricalRisk(job.model, job.loss, data, job.penalty)
+    return lambda v: risk.hvp(origin, v)
+
+
+def _counted(tell: Tell) -> Callable[[int], None]:
+    """Lanczos does not say how many products it needs."""
+    return lambda taken: tell("eigenvectors of the Hessian", taken, 0)
+
+
+def _trail(path: RunPath, plane: Plane, place: int, of: int) -> Trail:
+    spec = path.run.spec
+    method = "gradient-descent" if spec.method == "sgd" else spec.method
+    ends = np.arange(1, int(path.epochs[-1]) + 1)
+    nearest = np.abs(path.epochs[:, None] - ends).argmin(0) if len(ends) else np.zeros(0, np.int64)
+    moved = path.points - plane.origin
+    return Trail(
+        spec.title,
+        METHODS[method] if of == 1 else LOOKS[place % len(LOOKS)],
+        plane.coordinates(path.points),
+        path.steps,
+        np.unique(nearest),
+        plane.off(path.points),
+        float(moved.double().norm(dim=1).max()),
+        path.deviation,
+        path.run.status,
+    )
+
+
+def _axis(coordinates: Numbers, grid: int) -> Numbers:
+    low, high = float(coordinates.min()), float(coordinates.max())
+    room = MARGIN * (high - low) or 1e-3
+    return np.linspace(low - room, high + room, grid)
+
+
+def draw(found: Landscape) -> Figure:
+    """Contours of the risk with their values, and the paths from their start to their end."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    finite = found.risk[np.isfinite(found.risk)]
+    low, high = float(finite.min()), float(finite.max())
+    wide = low > 0 and high / low > 4
+    levels = np.geomspace(low, high, 22)[1:-1] if wide else np.linspace(low, high, 22)[1:-1]
+    with style.lecture():
+        figure = style.canvas(12.5, 9.2)
+        axes = figure.subplots()
+        norm = LogNorm(low, high) if wide else Normalize(low, high)
+        shown = np.where(np.isfinite(found.risk), found.risk, high)
+        mesh = axes.contourf(found.a, found.b, shown, levels=[low, *levels, high], norm=norm,
+                             cmap="Blues_r", alpha=0.75)  # fmt: skip
+        lines = axes.contour(found.a, found.b, shown, levels=levels[::2], colors="#35556f",
+                             linewidths=0.9)  # fmt: skip
+        axes.clabel(lines, fmt="%.2g", fontsize=11)
+        for trail in found.trails:
+            _draw_trail(axes, trail, len(found.trails) > 1)
+        shares = [
+            f"{what}" + ("" if np.isnan(held) else f"  ({100 * held:.1f} % of the path)")
+            for what, held in zip(found.plane.what, found.plane.held, strict=True)
+        ]
+        style.dress(axes, x=shares[0], y=shares[1], title=found.title)
+        axes.grid(visible=False)
+        bar = figure.colorbar(mesh, ax=axes, pad=0.02, format="%.2g")
+        bar.set_label(f"risk over {found.examples:,} training examples")
+        bar.outline.set_visible(False)
+        axes.legend(loc="best", framealpha=0.9, edgecolor="none")
+        style.caption(figure, told(found))
+    return figure
+
+
+def _draw_trail(axes: Axes, trail: Trail, several: bool) -> None:
+    look = trail.look
+    label = trail.label if several else "path of the run"
+    axes.plot(*trail.at.T, color="#fdfdfd", linewidth=5.5, alpha=0.8, solid_capstyle="round")
+    axes.plot(*trail.at.T, color=look.color, linestyle=look.dashes, linewidth=2.6, label=label)
+    ends = trail.at[trail.epoch_ends]
+    given: dict[str, Any] = {"linestyle": "none", "color": look.color, "zorder": 5}
+    axes.plot(*ends.T, look.marker, markersize=8, label="" if several else "end of an epoch",
+              markeredgecolor="#fdfdfd", **given)  # fmt: skip
+    axes.plot(*trail.at[0], "o", markersize=13, markerfacecolor="#fdfdfd", markeredgewidth=2.4,
+              markeredgecolor=look.color, **given)  # fmt: skip
+    axes.plot(*trail.at[-1], "*", markersize=20, markeredgecolor="#fdfdfd", **given)
+    for row, text in ((0, "start"), (-1, "end")):
+        axes.annotate(text, trail.at[row], xytext=(11, 9), textcoords="offset points",
+                      fontsize=14, color=look.color, weight="bold", zorder=6)  # fmt: skip
+
+
+def told(found: Landscape) -> list[str]:
+    """What is printed with the picture: how far paths are off the plane, and how true they are."""
+    lines = []
+    for trail in found.trails:
+        which = f"{trail.label}: " if len(found.trails) > 1 else ""
+        lines.append(
+            f"{which}up to {100 * trail.furthest_off:.3g} % off the plane (of the path's extent, "
+            f"{trail.extent:.3g})"
+        )
+        if trail.deviation != 0:
+            how = (
+                "is not finite at its end"
+                if np.isnan(trail.deviation)
+                else f"ends {100 * trail.deviation:.2g} % of its length from the recorded model"
+            )
+            lines.append(f"{which}trained again, the run {how}")
+    return lines

@@ -1,0 +1,125 @@
+"""Where a recorded run went: it is trained again, the same to the bit, and watched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradus.data.dataset import Split
+from gradus.engine import choose
+from gradus.engine.job import Job
+from gradus.engine.snapshot import Course, Watch
+from gradus.errors import InputError
+from gradus.runs.record import Run
+from gradus.runs.train import load_for, prepare
+
+POINTS: Final = 61
+"""So many points of a path are kept, the first and the last among them."""
+
+MEMORY: Final = 2**30
+"""A path takes so many bytes at most: large models are seen at fewer points."""
+
+Tell = Callable[[int, int], None]
+"""Told how many steps are taken, of how many."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunPath:
+    """Where a run went.
+
+    Attributes:
+        run: the record.
+        split: its data.
+        job: what was trained again; its model stands anywhere.
+        steps: ``[n]``, parameter updates.
+        epochs: ``[n]``, passes over the data until then.
+        points: ``[n, d]``, w there; all finite.
+        deviation: how far the last point is from the recorded model, as a share of the path's
+            length from end to end; 0 where both are the same to the bit.
+    """
+
+    run: Run
+    split: Split
+    job: Job
+    steps: NDArray[np.int64]
+    epochs: NDArray[np.float64]
+    points: Tensor
+    deviation: float
+
+
+class _ArrivedError(Exception):
+    """The last point that is wanted was seen."""
+
+
+def path_of(
+    run: Run, data_dir: str | os.PathLike[str] | None = None, tell: Tell = lambda step, steps: None
+) -> RunPath:
+    """Train a recorded run again, and keep where it goes.
+
+    Args:
+        run: the record; its engine trains again, whatever chooses engines here.
+        data_dir: where data sets that are not embedded are looked for first.
+        tell: told how far it is.
+
+    Raises:
+        InputError: the run took no step, is too large to be kept at three points, or its data or
+            its engine cannot be had.
+    """
+    steps = int(run.summary["steps"])
+    name = run.folder or run.spec.title
+    if steps < 1:
+        raise InputError(f"{name}: took no step: there is no path to draw")
+    split = load_for(run.spec, data_dir)
+    with torch.random.fork_rng():
+        job = prepare(run.spec, split)
+        moving = [p for p in job.model.parameters() if p.requires_grad]
+        first = torch.cat([p.detach().flatten() for p in moving]).cpu()
+        seen = {0: first}
+        if len(first) < 2:
+            raise InputError(f"{name}: has one parameter: a plane needs two")
+        kept = min(POINTS, steps + 1, MEMORY // (first.element_size() * len(first)))
+        if kept < 3 and steps > 1:
+            raise InputError(
+                f"{name}: {len(first):,} parameters: three points of the path take more than "
+                f"{MEMORY / 2**30:g} GiB"
+            )
+        stops = np.unique(np.linspace(0, steps, max(kept, 2)).round().astype(int))[1:].tolist()
+
+        def see(step: int, w: Tensor) -> None:
+            seen[step] = w
+            tell(step, steps)
+            if step == stops[-1]:
+                raise _ArrivedError
+
+        engine, _ = choose.chosen(run.summary["engine"], job)
+        if engine == "stacked":  # it runs whole: the eager engine takes the same steps
+            engine = "eager"
+        with suppress(_ArrivedError):
+            choose.execute(engine, job, lambda progress: None, Course(watch=Watch(stops, see)))
+    finite = [step for step, w in seen.items() if bool(w.isfinite().all())]
+    points = torch.stack([seen[step] for step in finite])
+    taken = np.array(finite)
+    return RunPath(
+        run,
+        split,
+        job,
+        taken,
+        taken / job.sampling.steps,
+        points,
+        _deviation(run, points) if finite[-1] == steps else float("nan"),
+    )
+
+
+def _deviation(run: Run, points: Tensor) -> float:
+    """How far the path ends from the recorded model."""
+    recorded = torch.cat([p.detach().flatten() for p in run.model.parameters() if p.requires_grad])
+    length = float((points[-1].double() - points[0].double()).norm())
+    return float((points[-1].double() - recorded.double()).norm()) / max(length, 1e-300)
