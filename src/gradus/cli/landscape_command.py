@@ -25,7 +25,7 @@ Examples:
     default="principal",
     help="along which the path moves most, or the risk bends most  [principal]",
 )
-@click.option("--grid", type=click.IntRange(2, 501), default=31, help="values a direction  [31]")
+@click.option("--grid", type=click.IntRange(2, 501), default=25, help="values a direction  [25]")
 @click.option("--examples", type=click.IntRange(min=1), default=10_000, help="[10000]")
 @click.option(
     "--data-dir",

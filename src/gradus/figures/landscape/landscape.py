@@ -18,7 +18,7 @@ from gradus.figures import style
 from gradus.figures.landscape.path import RunPath, path_of
 from gradus.figures.landscape.plane import Plane, of_curvature, principal
 from gradus.figures.landscape.surface import risks
-from gradus.figures.looks import LOOKS, METHODS, Look
+from gradus.figures.looks import Look, look_of
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.runs.record import Run
 
@@ -30,7 +30,7 @@ Numbers = NDArray[np.float64]
 
 Directions = Literal["principal", "hessian"]
 
-GRID: Final = 31
+GRID: Final = 25
 """So many values of the risk in each direction."""
 
 EXAMPLES: Final = 10_000
@@ -155,7 +155,7 @@ def facts(
         plane = of_curvature(_hessian(first, data, origin), origin, _counted(tell))
     else:
         plane = principal(torch.cat([path.points for path in paths]), origin)
-    trails = tuple(_trail(path, plane, at, len(paths)) for at, path in enumerate(paths))
+    trails = tuple(map(_trail, paths, _looks(runs), [plane] * len(paths)))
     a, b = (_axis(np.concatenate([trail.at[:, k] for trail in trails]), grid) for k in (0, 1))
     values = risks(first.job, data, plane, a, b, lambda done, of: tell("risk", done, of))
     spec = first.run.spec
@@ -198,15 +198,20 @@ def _counted(tell: Tell) -> Callable[[int], None]:
     return lambda taken: tell("eigenvectors of the Hessian", taken, 0)
 
 
-def _trail(path: RunPath, plane: Plane, place: int, of: int) -> Trail:
-    spec = path.run.spec
-    method = "gradient-descent" if spec.method == "sgd" else spec.method
+def _looks(runs: Sequence[Run]) -> list[Look]:
+    """By the method where that tells runs apart, else by their order."""
+    methods = [run.spec.method for run in runs]
+    option = "method" if len(set(methods)) == len(methods) else None
+    return [look_of(option, method, place) for place, method in enumerate(methods)]
+
+
+def _trail(path: RunPath, look: Look, plane: Plane) -> Trail:
     ends = np.arange(1, int(path.epochs[-1]) + 1)
     nearest = np.abs(path.epochs[:, None] - ends).argmin(0) if len(ends) else np.zeros(0, np.int64)
     moved = path.points - plane.origin
     return Trail(
-        spec.title,
-        METHODS[method] if of == 1 else LOOKS[place % len(LOOKS)],
+        path.run.spec.title,
+        look,
         plane.coordinates(path.points),
         path.steps,
         np.unique(nearest),
@@ -258,6 +263,8 @@ def draw(found: Landscape) -> Figure:
 
 
 def _draw_trail(axes: Axes, trail: Trail, several: bool) -> None:
+    from matplotlib.patheffects import withStroke
+
     look = trail.look
     label = trail.label if several else "path of the run"
     axes.plot(*trail.at.T, color="#fdfdfd", linewidth=5.5, alpha=0.8, solid_capstyle="round")
@@ -269,9 +276,11 @@ def _draw_trail(axes: Axes, trail: Trail, several: bool) -> None:
     axes.plot(*trail.at[0], "o", markersize=13, markerfacecolor="#fdfdfd", markeredgewidth=2.4,
               markeredgecolor=look.color, **given)  # fmt: skip
     axes.plot(*trail.at[-1], "*", markersize=20, markeredgecolor="#fdfdfd", **given)
+    halo = [withStroke(linewidth=4, foreground="#fdfdfd")]
     for row, text in ((0, "start"), (-1, "end")):
         axes.annotate(text, trail.at[row], xytext=(11, 9), textcoords="offset points",
-                      fontsize=14, color=look.color, weight="bold", zorder=6)  # fmt: skip
+                      fontsize=15, color=look.color, weight="bold", zorder=6,
+                      path_effects=halo)  # fmt: skip
 
 
 def told(found: Landscape) -> list[str]:

@@ -26,7 +26,7 @@ Numbers = NDArray[np.float64]
 STRENGTHS: Final = np.geomspace(30, 1e-3, 46)
 """λ, from strong to weak: each solution starts where the last one ended."""
 
-TOLERANCE: Final = 1e-7
+TOLERANCE: Final = 1e-9
 """A solution is found when a step moves no coordinate further than this."""
 
 PENALTIES: Final[dict[str, tuple[str, Callable[[float], penalties.Penalty]]]] = {
@@ -79,7 +79,7 @@ def facts() -> Regularization:
     Example:
         >>> found = facts()
         >>> [int(path.nonzero[20]) for path in found.paths]
-        [2, 10, 10]
+        [4, 10, 10]
     """
     x, y, features = diabetes()
     target = y[:, 0]

@@ -1,0 +1,67 @@
+"""The pictures of the subject are drawn, still show what they showed, and move."""
+
+import itertools
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gradus.figures.looks import LOOKS, METHODS
+from gradus.figures.subject import animation
+from gradus.figures.subject.catalogue import CATALOGUE
+from tests.figures.thumbnails import kept, thumbnail
+
+TOLERANCE = 0.02
+"""Of the mean difference in grey, from 0 to 1."""
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_pictures_show_what_they_showed(name):
+    subject = CATALOGUE[name]
+    drawn = np.asarray(thumbnail(subject.draw(subject.facts()))) / 255
+    assert drawn.std() > 0.05, "the picture is blank"
+    stored = kept(name)
+    assert drawn.shape == stored.shape
+    assert np.abs(drawn - stored).mean() < TOLERANCE
+
+
+def test_the_tolerance_tells_pictures_apart():
+    for one, other in itertools.combinations(CATALOGUE, 2):
+        a, b = kept(one), kept(other)
+        rows = min(len(a), len(b))
+        assert np.abs(a[:rows] - b[:rows]).mean() > TOLERANCE
+
+
+def test_methods_are_told_apart_by_colour_or_by_both_marker_and_dashes():
+    for looks in (METHODS.values(), LOOKS):
+        for one, other in itertools.combinations(looks, 2):
+            assert one.color != other.color or (one.marker != other.marker)
+            assert (one.color, one.dashes, one.marker) != (other.color, other.dashes, other.marker)
+
+
+@pytest.mark.parametrize("name", [name for name in CATALOGUE if CATALOGUE[name].moves])
+def test_moving_pictures_begin_with_little_and_end_with_all(name):
+    subject = CATALOGUE[name]
+    facts = subject.facts()
+    first, last = (np.asarray(thumbnail(subject.draw_until(facts)(s))) / 255 for s in (0.0, 1.0))
+    assert np.abs(last - kept(name)).mean() < TOLERANCE
+    assert np.abs(first - last).mean() > 1e-3
+
+
+@pytest.mark.parametrize("kind", animation.MOVING)
+def test_animations_are_written_whole(kind, tmp_path, monkeypatch):
+    if kind == "mp4" and shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not here")
+    monkeypatch.setattr(animation, "FRAMES", 4)
+    subject = CATALOGUE["newton"]
+    images = list(animation.frames(subject.draw_until(subject.facts())))
+    assert len(images) == 4
+    path = animation.save_moving(images, tmp_path / f"newton.{kind}")
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    if kind == "gif":
+        with Image.open(path) as image:
+            assert image.n_frames == 4
+            assert image.info["loop"] == 0
+    else:
+        assert path.read_bytes()[4:8] == b"ftyp"
