@@ -3,12 +3,13 @@
 import itertools
 import math
 from fractions import Fraction
-from typing import ClassVar
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import Lasso
+from torch.autograd.functional import hessian
 
 from gradus.figures.subject import (
     derivative,
@@ -27,8 +28,15 @@ from gradus.methods import Polyak
 from gradus.methods.minimize import minimize
 
 
+@cache
+def facts_of(module):
+    return module.facts()
+
+
 class TestDerivative:
-    found = derivative.facts()
+    @property
+    def found(self):
+        return facts_of(derivative)
 
     def test_secants_have_the_slopes_of_the_sine(self):
         x = self.found.x
@@ -66,7 +74,9 @@ class TestDerivative:
 
 
 class TestDescent:
-    found = descent.facts()
+    @property
+    def found(self):
+        return facts_of(descent)
 
     def test_the_minimum_is_that_of_least_squares(self):
         x, y = petals()
@@ -101,7 +111,9 @@ class TestDescent:
 
 
 class TestVariance:
-    found = variance.facts()
+    @property
+    def found(self):
+        return facts_of(variance)
 
     def test_sigma_is_that_of_the_single_gradients(self):
         x, y = (t.numpy() for t in petals())
@@ -134,7 +146,9 @@ class TestVariance:
 
 
 class TestMomentum:
-    found = momentum.facts()
+    @property
+    def found(self):
+        return facts_of(momentum)
 
     def test_rates_are_the_spectral_radii_of_the_iteration(self):
         random = np.random.default_rng(0)
@@ -195,7 +209,9 @@ class TestMomentum:
 
 
 class TestPolyakNesterov:
-    found = polyak_nesterov.facts()
+    @property
+    def found(self):
+        return facts_of(polyak_nesterov)
 
     def test_a_step_is_the_sum_of_its_parts(self):
         for parts in self.found.parts:
@@ -259,7 +275,9 @@ class TestPolyakNesterov:
 
 
 class TestNewton:
-    found = newton.facts()
+    @property
+    def found(self):
+        return facts_of(newton)
 
     def test_the_gradient_vanishes_at_the_minimum(self):
         w = torch.tensor(newton.MINIMUM, dtype=torch.float64)
@@ -274,7 +292,7 @@ class TestNewton:
 
     def test_gradient_descent_shrinks_the_error_by_a_constant_factor(self):
         w = torch.tensor(newton.MINIMUM, dtype=torch.float64)
-        H = torch.autograd.functional.hessian(newton.f, w)
+        H = hessian(newton.f, w)
         factor = max(abs(1 - newton.LR * float(value)) for value in torch.linalg.eigvalsh(H))
         errors = self.found.errors[0]
         np.testing.assert_allclose(errors[-5:] / errors[-6:-1], factor, rtol=1e-3)
@@ -287,16 +305,12 @@ class TestPaths:
         for minimum in landscape.minima:
             w = torch.tensor(minimum, dtype=torch.float64)
             assert torch.func.grad(landscape.f)(w).abs().max() < 1e-8
-            assert (
-                torch.linalg.eigvalsh(torch.autograd.functional.hessian(landscape.f, w)).min() > 0
-            )
+            assert torch.linalg.eigvalsh(hessian(landscape.f, w)).min() > 0
             assert float(landscape.f(w)) == pytest.approx(landscape.lowest, abs=1e-12)
 
     def test_the_saddle_is_one(self):
         w = torch.zeros(2, dtype=torch.float64)
-        eigenvalues = torch.linalg.eigvalsh(
-            torch.autograd.functional.hessian(LANDSCAPES["saddle"].f, w)
-        )
+        eigenvalues = torch.linalg.eigvalsh(hessian(LANDSCAPES["saddle"].f, w))
         assert eigenvalues[0] < 0 < eigenvalues[1]
 
     def test_the_best_rate_of_the_grid_is_taken(self):
@@ -327,8 +341,13 @@ class TestPaths:
 
 
 class TestRegularization:
-    found = regularization.facts()
-    paths: ClassVar = {path.name: path for path in found.paths}
+    @property
+    def found(self):
+        return facts_of(regularization)
+
+    @property
+    def paths(self):
+        return {path.name: path for path in self.found.paths}
 
     def test_l1_is_the_lasso(self):
         x, y, _ = diabetes()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,10 +40,12 @@ class Plane:
 
     def off(self, points: Tensor) -> Numbers:
         """The distance of each point from the plane, ``[n]``."""
-        moved = points - self.origin
-        squared = moved.double().square().sum(1).numpy()
-        inside = (_product(moved, self.directions) ** 2).sum(1)
-        return np.asarray(np.sqrt(np.maximum(squared - inside, 0)))
+        moved, at = points - self.origin, torch.from_numpy(self.coordinates(points))
+        squared = torch.zeros(len(points), dtype=torch.float64)
+        for block in _blocks(moved.shape[1]):
+            left = moved[:, block].double() - at @ self.directions[:, block].double()
+            squared += left.square().sum(1)
+        return np.asarray(squared.sqrt().numpy())
 
 
 def principal(points: Tensor, origin: Tensor) -> Plane:
@@ -126,7 +128,11 @@ def _unit(vector: Tensor, before: Sequence[Tensor]) -> Tensor:
 def _product(left: Tensor, right: Tensor) -> Numbers:
     """The inner products of rows, added up in float64."""
     total = torch.zeros(len(left), len(right), dtype=torch.float64)
-    for start in range(0, left.shape[1], BLOCK):
-        block = slice(start, start + BLOCK)
+    for block in _blocks(left.shape[1]):
         total += left[:, block].double() @ right[:, block].double().T
     return np.asarray(total.numpy())
+
+
+def _blocks(d: int) -> Iterator[slice]:
+    for start in range(0, d, BLOCK):
+        yield slice(start, start + BLOCK)

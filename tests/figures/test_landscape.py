@@ -1,0 +1,265 @@
+"""Where runs went: the path, the plane, and the true risk over it."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import gradus
+from gradus import InputError, RunSpec
+from gradus.engine import eager, native
+from gradus.engine.snapshot import Course, Watch
+from gradus.figures.landscape import landscape, surface
+from gradus.figures.landscape.path import path_of
+from gradus.figures.landscape.plane import Plane, of_curvature, principal
+from gradus.risk.empirical import EmpiricalRisk
+from gradus.runs.train import load_for, prepare, with_loss
+
+SMALL = {"data": "digits", "hidden": (8,), "epochs": 3, "batch_size": 50, "lr": 0.1}
+
+
+def trained(**options):
+    return gradus.train(RunSpec(**{**SMALL, **options}))
+
+
+def flat(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad])
+
+
+class Dropping(nn.Module):
+    """A model of the user's own that no kernel knows."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(64, 6), nn.Linear(6, 10)
+        self.norm, self.fixed = nn.BatchNorm1d(6), nn.Parameter(torch.ones(1), requires_grad=False)
+
+    def forward(self, x):
+        h = self.norm(torch.relu(self.first(x.flatten(1))))
+        return self.second(nn.functional.dropout(h, 0.2, self.training)) * self.fixed
+
+
+RUNS = {
+    "native": {"engine": "native"},
+    "eager": {"engine": "eager"},
+    "eager nesterov": {"engine": "eager", "method": "nesterov", "beta": 0.9, "lr": 0.02},
+    "native nesterov": {"engine": "native", "method": "nesterov", "beta": 0.9, "lr": 0.02},
+    "adam": {"method": "adam", "lr": 0.01},
+    "lbfgs": {"method": "lbfgs", "epochs": 4},
+    "own model": {"model": f"{__name__}:Dropping", "hidden": None},
+    "float64": {"dtype": "float64", "method": "polyak", "beta": 0.5},
+}
+
+
+class TestPath:
+    @pytest.mark.parametrize("name", RUNS)
+    def test_it_ends_where_the_recorded_run_ended_to_the_bit(self, name):
+        run = trained(**RUNS[name])
+        path = path_of(run)
+        assert path.deviation == 0
+        assert torch.equal(path.points[-1], flat(run.model))
+        assert path.steps[0] == 0
+        assert path.steps[-1] == run.summary["steps"]
+        assert (np.diff(path.steps) > 0).all()
+        assert path.epochs[-1] == run.spec.epochs
+        # The start is what the seed draws.
+        with torch.random.fork_rng():
+            first = prepare(run.spec, load_for(run.spec, None)).model
+        assert torch.equal(path.points[0], flat(first))
+
+    @pytest.mark.parametrize("engine", ["native", "eager"])
+    def test_points_on_the_way_are_those_of_shorter_runs(self, engine):
+        path = path_of(trained(engine=engine))
+        short = trained(engine=engine, epochs=2)
+        (at,) = np.flatnonzero(path.epochs == 2)
+        assert torch.equal(path.points[at], flat(short.model))
+
+    def test_a_run_that_diverged_is_followed_while_it_is_finite(self):
+        run = trained(lr=1e4, model="linear", hidden=None, loss="mse", data=_table())
+        assert run.status == "diverged"
+        path = path_of(run)
+        assert torch.isfinite(path.points).all()
+        assert path.steps[-1] <= run.summary["steps"]
+
+    @pytest.mark.parametrize("engine", [eager, native])
+    def test_a_watch_sees_every_step_it_asks_for(self, engine):
+        split = load_for(RunSpec(**SMALL), None)
+        steps, seen = (1, 2, 30, 31, 60), {}
+        with torch.random.fork_rng():
+            job = prepare(with_loss(RunSpec(**SMALL), split), split)
+            watch = Watch(steps, lambda step, w: seen.update({step: w}))
+            outcome = engine.execute(job, course=Course(watch=watch))
+        assert tuple(seen) == steps
+        assert outcome.status == "finished"
+        assert outcome.step == 87
+        assert not torch.equal(seen[1], seen[2])
+
+    def test_a_run_without_a_step_has_no_path(self):
+        run = trained()
+        nothing = gradus.Run(run.spec, {**run.summary, "steps": 0}, run.history, run.evaluation)
+        with pytest.raises(InputError, match="took no step"):
+            path_of(nothing)
+
+
+def _table():
+    """A regression whose inputs are large, so that steps are too."""
+    import tempfile
+    from pathlib import Path
+
+    random = np.random.default_rng(0)
+    x = 100 * random.standard_normal((200, 3))
+    path = Path(tempfile.mkdtemp()) / "table.npz"
+    np.savez(path, x_train=x[:150], y_train=x[:150].sum(1), x_test=x[150:], y_test=x[150:].sum(1))
+    return str(path)
+
+
+class TestPlane:
+    points = torch.randn(20, 50, generator=torch.Generator().manual_seed(0)).cumsum(0)
+
+    def test_principal_directions_are_the_singular_vectors(self):
+        origin = self.points[-1]
+        plane = principal(self.points, origin)
+        moved = (self.points - origin).double()
+        _, sizes, vectors = torch.linalg.svd(moved, full_matrices=False)
+        for at in range(2):
+            assert abs(float(plane.directions[at].double() @ vectors[at])) == pytest.approx(
+                1, abs=1e-5
+            )
+            assert plane.held[at] == pytest.approx(
+                float(sizes[at] ** 2 / (sizes**2).sum()), rel=1e-5
+            )
+
+    def test_directions_are_orthonormal(self):
+        u, v = principal(self.points, self.points[-1]).directions.double()
+        assert float(u @ v) == pytest.approx(0, abs=1e-6)
+        assert float(u @ u) == pytest.approx(1, abs=1e-6)
+        assert float(v @ v) == pytest.approx(1, abs=1e-6)
+
+    def test_the_distance_from_the_plane_is_what_the_projection_leaves(self):
+        plane = principal(self.points, self.points[-1])
+        at = torch.from_numpy(plane.coordinates(self.points))
+        left = (self.points - plane.origin).double() - at @ plane.directions.double()
+        np.testing.assert_allclose(plane.off(self.points), left.norm(dim=1), atol=1e-5)
+
+    def test_a_plane_of_points_in_a_plane_holds_them(self):
+        at = torch.randn(9, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        basis = torch.linalg.qr(self.points[:2].double().T).Q.T
+        plane = principal(at @ basis, (at @ basis)[-1])
+        assert plane.off(at @ basis).max() < 1e-7
+        assert sum(plane.held) == pytest.approx(1, abs=1e-12)
+
+    @pytest.mark.parametrize("n", [1, 2])
+    def test_a_line_or_a_point_has_a_plane(self, n):
+        plane = principal(self.points[:n], self.points[n - 1])
+        u, v = plane.directions.double()
+        assert float(u @ v) == pytest.approx(0, abs=1e-6)
+        assert plane.off(self.points[:n]).max() < 1e-4
+
+    @pytest.mark.parametrize("d", [3, 12])
+    def test_directions_of_curvature_are_the_top_eigenvectors(self, d):
+        random = torch.Generator().manual_seed(d)
+        root = torch.randn(d, d, dtype=torch.float64, generator=random)
+        H = root @ root.T
+        told = []
+        plane = of_curvature(lambda v: H @ v, torch.zeros(d, dtype=torch.float64), told.append)
+        vectors = torch.linalg.eigh(H).eigenvectors
+        for at in range(2):
+            assert abs(float(plane.directions[at] @ vectors[:, -1 - at])) == pytest.approx(
+                1, abs=1e-3
+            )
+        assert told == list(range(1, len(told) + 1))
+
+
+class Tanh(nn.Sequential):
+    def __init__(self):
+        layers = (nn.Linear(64, 7), nn.Tanh(), nn.Linear(7, 5, bias=False), nn.Sigmoid())
+        super().__init__(nn.Flatten(), *layers, nn.Linear(5, 10))
+
+
+SURFACES = {
+    "mlp": {},
+    "linear": {"model": "linear", "hidden": None},
+    "three layers": {"hidden": (9, 7)},
+    "other activations": {"model": f"{__name__}:Tanh", "hidden": None},
+    "nll": {"loss": "nll"},
+    "penalty": {"penalty": "squared-l2", "strength": 0.1},
+    "own model": {"model": f"{__name__}:Dropping", "hidden": None},
+}
+
+
+@pytest.mark.parametrize("name", SURFACES)
+def test_the_risk_over_the_plane_is_the_true_one(name, monkeypatch):
+    monkeypatch.setattr(surface, "CHUNK", 64)
+    path = path_of(trained(dtype="float64", **SURFACES[name]))
+    data = path.split.train.to(dtype=torch.float64).subset(slice(0, 150))
+    plane = principal(path.points, path.points[-1])
+    a, b = np.array([-1.0, 0.0, 0.7]), np.array([-0.5, 0.0])
+    told = []
+    found = surface.risks(path.job, data, plane, a, b, lambda done, of: told.append((done, of)))
+    path.job.model.eval()
+    risk = EmpiricalRisk(path.job.model, path.job.loss, data, path.job.penalty)
+    for j, i in np.ndindex(2, 3):
+        w = plane.origin + a[i] * plane.directions[0] + b[j] * plane.directions[1]
+        assert found[j, i] == pytest.approx(float(risk.value(w)), rel=1e-10)
+    assert told[-1][0] == told[-1][1]
+
+
+class TestFacts:
+    def test_one_run(self):
+        run = trained()
+        found = landscape.facts([run], grid=5, examples=300)
+        (trail,) = found.trails
+        assert found.examples == 300
+        assert np.isfinite(found.risk).all()
+        np.testing.assert_array_equal(trail.at[-1], 0)
+        assert found.a[0] < trail.at[:, 0].min() < trail.at[:, 0].max() < found.a[-1]
+        assert found.b[0] < trail.at[:, 1].min() < trail.at[:, 1].max() < found.b[-1]
+        assert trail.steps[trail.epoch_ends].tolist() == [29, 58, 87]
+        assert 0 < trail.furthest_off < 1
+        assert "off the plane" in landscape.told(found)[0]
+        assert len(landscape.told(found)) == 1
+
+    def test_a_record_of_another_machine_is_said_to_be_near(self):
+        run = trained()
+        moved = trained()
+        with torch.no_grad():
+            next(moved.model.parameters()).add_(1e-4)
+        other = gradus.Run(run.spec, run.summary, run.history, run.evaluation, None, moved.model)
+        found = landscape.facts([other], grid=3, examples=50)
+        assert 0 < found.trails[0].deviation < 0.01
+        assert "from the recorded model" in landscape.told(found)[1]
+
+    def test_several_runs_on_one_plane(self):
+        runs = [trained(), trained(method="adam", lr=0.01), trained(engine="eager", lr=0.02)]
+        found = landscape.facts(runs, grid=4, examples=100)
+        starts = [trail.at[0] for trail in found.trails]
+        np.testing.assert_allclose(starts, np.broadcast_to(starts[0], (3, 2)), atol=1e-5)
+        assert len({trail.look.color for trail in found.trails}) == 3
+        figure = landscape.draw(found)
+        assert {t.get_text() for t in figure.axes[0].get_legend().get_texts()} == {
+            run.spec.title for run in runs
+        }
+
+    def test_the_plane_of_curvature(self):
+        found = landscape.facts([trained()], directions="hessian", grid=4, examples=100)
+        assert "Hessian" in found.plane.what[0]
+        landscape.draw(found)
+
+    def test_runs_of_different_models_are_refused(self):
+        with pytest.raises(InputError, match=r"hidden .* landscape"):
+            landscape.facts([trained(), trained(hidden=(9,))], grid=3)
+        with pytest.raises(InputError, match="no run"):
+            landscape.facts([])
+
+    def test_the_picture_says_what_it_shows(self):
+        found = landscape.facts([trained()], grid=5, examples=100)
+        figure = landscape.draw(found)
+        texts = [figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()]
+        assert all("principal direction" in text and "%" in text for text in texts)
+        assert "risk over 100 training examples" in figure.axes[1].get_ylabel()
+        assert "off the plane" in figure._supxlabel.get_text()
+
+    def test_the_distance_of_a_point(self):
+        origin = torch.zeros(3)
+        plane = Plane(origin, torch.eye(3)[:2], (np.nan, np.nan), ("a", "b"))
+        assert plane.off(torch.tensor([[1.0, 2.0, 3.0]])).tolist() == [3.0]
