@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-crash lint types unit variants sanitize kernels setup clean
+.PHONY: demo test test-crash lint types unit variants sanitize figures docs kernels setup clean
 
 setup: .venv/installed kernels
 
@@ -85,6 +85,25 @@ sanitize: setup
 	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	    PYTHONPATH=build/sanitize/site OMP_NUM_THREADS=1 \
 	    $(BIN)/pytest -q $(KERNEL_TESTS)
+
+# The pictures that the documentation shows: those of the subject, and those of three runs.
+PICTURED := --hidden 64 --epochs 8 --batch-size 32 --log-every 1 --quiet --overwrite
+figures: setup
+	$(BIN)/gradus figures --out docs/figures
+	$(BIN)/gradus train digits --lr 0.2 $(PICTURED) --out build/pictures/training
+	$(BIN)/gradus train digits --method adam --lr 0.003 $(PICTURED) --out build/pictures/adam
+	$(BIN)/gradus train digits --method nesterov --lr 0.05 $(PICTURED) --out build/pictures/nesterov
+	$(BIN)/gradus figures build/pictures/training --out docs/figures
+	$(BIN)/gradus landscape build/pictures/training build/pictures/adam build/pictures/nesterov \
+	    --grid 31 --out docs/figures
+
+# The documentation as a site, in build/site. What it cannot resolve is an error.
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+.venv/docs: .venv/installed
+	$(BIN)/pip install --quiet --config-settings wheel.cmake=false --editable '.[docs]'
+	touch $@
 
 clean:
 	rm -rf build src/gradus/kernels/_core.*.so src/gradus/kernels/absence.txt .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

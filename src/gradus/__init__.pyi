@@ -1,5 +1,6 @@
 from . import curvature as curvature
 from . import data as data
+from . import figures as figures
 from . import finite_difference as finite_difference
 from . import methods as methods
 from . import optim as optim
