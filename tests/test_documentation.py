@@ -20,9 +20,11 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "benchmarks/RESULTS.md",
-    "docs/methods.md",
-    "docs/native.md",
-    "docs/sweeps.md",
+    *sorted(
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "docs").rglob("*.md")
+        if path.parent.name != "reference"
+    ),
 )
 
 
@@ -63,10 +65,7 @@ def test_commands_of_the_pages_train(command, tmp_path, monkeypatch):
 
 
 SWEEPS = [
-    command
-    for page in ("README.md", "docs/sweeps.md")
-    for command in commands_of(page, "sweep")
-    if "lecture" not in command
+    command for page in PAGES for command in commands_of(page, "sweep") if "lecture" not in command
 ]
 
 
@@ -82,6 +81,34 @@ def test_commands_of_the_pages_sweep(command, tmp_path, monkeypatch, capsys):
         assert not ended.value.code
     assert (tmp_path / "sweeps/rates/figures/curves.png").exists()
     assert (tmp_path / "sweeps/rates/report.html").exists()
+
+
+FIGURES = [
+    *(command for page in PAGES for command in commands_of(page, "figures")),
+    *(command for page in PAGES for command in commands_of(page, "landscape")),
+]
+
+
+@pytest.mark.parametrize("command", dict.fromkeys(FIGURES))
+def test_commands_of_the_pages_draw(command, tmp_path, monkeypatch):
+    """On a run of each name, on a function in a file, and with few frames."""
+    from gradus.figures.subject import animation
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(animation, "FRAMES", 2)
+    (tmp_path / "mine.py").write_text("def f(w):\n    return (w**2).sum()\n")
+    arguments = shlex.split(command)[1:]
+    for run in {argument for argument in arguments if argument.startswith("runs/")}:
+        spec = gradus.RunSpec(method=run.split("-")[1], hidden=(4,), epochs=1)
+        gradus.train(spec, out=run)
+    if arguments[0] == "landscape":
+        arguments += ["--grid", "3", "--examples", "60"]
+    if "rates" in arguments:
+        spec = gradus.SweepSpec(base={"model": "linear", "epochs": 1}, vary={"lr": [0.1, 1.0]})
+        gradus.train_sweep(spec, out="sweeps/rates")
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert not ended.value.code
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -106,14 +106,15 @@ def figures(
 
 def _animate(drawing: Drawing, paths: list[Path]) -> Iterator[Path]:
     """An animation in several formats, with a bar while its frames are drawn."""
-    from rich.console import Console
-    from rich.progress import track
-
+    from gradus.cli.run_report import Stages
     from gradus.figures.subject.animation import FRAMES, frames, save_moving
 
     assert drawing.draw_until is not None
-    console, drawn = Console(stderr=True), frames(drawing.draw_until)
-    images = list(track(drawn, drawing.name, FRAMES, console=console, transient=True))
+    images = []
+    with Stages() as stages:
+        for image in frames(drawing.draw_until):
+            images.append(image)
+            stages.tell(drawing.name, len(images), FRAMES)
     for path in paths:
         yield save_moving(images, path)
 
