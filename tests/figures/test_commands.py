@@ -151,7 +151,7 @@ def test_wrong_input_is_one_line_and_nothing_is_written(call, tmp_path, argument
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "nowhere: is not there; give the folder of one, as runs/digits-sgd-1"),
+        (["nowhere"], "nowhere: is not there; give the folder of a run, as runs/digits-sgd-1"),
         (["."], ".: holds no record of a run"),
         (["nowhere", "--format", "gif"], "--format gif: unknown; choose png, svg, pdf"),
     ],

@@ -78,8 +78,26 @@ class TestPath:
         run = trained(lr=1e4, model="linear", hidden=None, loss="mse", data=_table())
         assert run.status == "diverged"
         path = path_of(run)
-        assert torch.isfinite(path.points).all()
-        assert path.steps[-1] <= run.summary["steps"]
+        assert len(path.points) > 2
+        for directions in ("principal", "hessian"):
+            with pytest.raises(InputError, match="nowhere finite"):
+                landscape.facts([run], grid=3, directions=directions)
+
+    def test_an_interruption_is_not_swallowed(self, monkeypatch):
+        run = trained(engine="eager")
+
+        def interrupted(step, steps):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            path_of(run, tell=interrupted)
+
+    def test_the_ends_of_epochs_are_among_the_points(self):
+        path = path_of(trained(epochs=7))
+        assert {*range(8)} <= {*path.epochs.tolist()}
+
+    def test_a_record_of_the_stacked_engine_is_followed_by_the_eager_one(self):
+        assert path_of(trained(engine="stacked")).deviation < 1e-5
 
     @pytest.mark.parametrize("engine", [eager, native])
     def test_a_watch_sees_every_step_it_asks_for(self, engine):
@@ -154,6 +172,11 @@ class TestPlane:
         u, v = plane.directions.double()
         assert float(u @ v) == pytest.approx(0, abs=1e-6)
         assert plane.off(self.points[:n]).max() < 1e-4
+
+    @pytest.mark.parametrize("value", [0.0, float("nan")])
+    def test_a_hessian_without_eigenvectors_is_told(self, value):
+        with pytest.raises(InputError, match="--directions hessian"):
+            of_curvature(lambda v: v * value, torch.zeros(9), lambda taken: None)
 
     @pytest.mark.parametrize("d", [3, 12])
     def test_directions_of_curvature_are_the_top_eigenvectors(self, d):
@@ -250,6 +273,15 @@ class TestFacts:
             landscape.facts([trained(), trained(hidden=(9,))], grid=3)
         with pytest.raises(InputError, match="no run"):
             landscape.facts([])
+
+    def test_runs_whose_seeds_cut_a_table_otherwise_are_refused(self, tmp_path):
+        random = np.random.default_rng(0)
+        rows = "\n".join(",".join(f"{v:.4f}" for v in row) for row in random.normal(size=(60, 3)))
+        (tmp_path / "t.csv").write_text("a,b,c\n" + rows)
+        given = {"data": str(tmp_path / "t.csv"), "target": "c", "batch_size": 10, "hidden": (3,)}
+        runs = [gradus.train(RunSpec(**given, epochs=1, seed=seed)) for seed in (0, 1)]
+        with pytest.raises(InputError, match="other examples"):
+            landscape.facts(runs, grid=3)
 
     def test_the_picture_says_what_it_shows(self):
         found = landscape.facts([trained()], grid=5, examples=100)

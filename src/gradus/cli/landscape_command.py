@@ -57,8 +57,10 @@ def landscape(
     kinds = kinds_of(formats, STILL)
     for name in folders:
         if not (Path(name) / "run.json").exists():
-            there = "holds no record of a run" if Path(name).is_dir() else "is not there"
-            raise InputError(f"{name}: {there}; give the folder of one, as runs/digits-sgd-1")
+            path = Path(name)
+            there = "holds no record of a run" if path.is_dir() else "is a file"
+            there = there if path.exists() else "is not there"
+            raise InputError(f"{name}: {there}; give the folder of a run, as runs/digits-sgd-1")
     runs = [open_run(name) for name in folders]
     if out is None:
         out = Path(folders[0]) if len(runs) == 1 else Path("figures")

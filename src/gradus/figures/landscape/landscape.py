@@ -60,7 +60,7 @@ class Trail:
         steps: ``[n]``, parameter updates.
         epoch_ends: rows of ``at`` that stand nearest the end of an epoch.
         off: ``[n]``, the distance from the plane.
-        extent: the largest distance from the origin.
+        extent: the largest distance from where the path ends.
         deviation: how far it ends from the recorded model, as a share of its length.
         status: of the run.
     """
@@ -115,10 +115,11 @@ def facts(
 ) -> Landscape:
     r"""The facts of a landscape.
 
-    The runs are trained again, the same to the bit on the same machine, for their paths. The plane
-    goes through the last point of the first one. Over it the risk is the true one: that of the
-    model at $o + a u + b v$, in ``eval`` mode, on training examples drawn without replacement, the
-    same for all points.
+    The runs are trained again for their paths: the same to the bit with the same engine, threads
+    and machine; how far they deviate otherwise is said. The plane goes through the last point of
+    the first one. Over it the risk is the true one: that of the model at $o + a u + b v$, in
+    ``eval`` mode (with the running statistics of the first run's end), on training examples drawn
+    without replacement, the same for all points.
 
     Args:
         runs: records, of the same model and data.
@@ -144,11 +145,17 @@ def facts(
     if not runs:
         raise InputError("no run: give the folder of at least one")
     _check_same(runs)
-    paths = [
+    paths: list[RunPath] = [
         path_of(run, data_dir, lambda step, of, at=at: tell(f"run {at + 1}: training", step, of))  # type: ignore[misc]
         for at, run in enumerate(runs)
     ]
     first = paths[0]
+    for path in paths[1:]:
+        if not _same_examples(first.split.train, path.split.train):
+            raise InputError(
+                f"{path.run.folder or path.run.spec.title}: was trained on other examples than "
+                f"{first.run.folder or first.run.spec.title}: another seed cuts the data otherwise"
+            )
     data = _drawn(first.split.train.to(device="cpu", dtype=first.job.dtype), examples)
     origin = first.points[-1]
     if directions == "hessian":
@@ -158,6 +165,11 @@ def facts(
     trails = tuple(map(_trail, paths, _looks(runs), [plane] * len(paths)))
     a, b = (_axis(np.concatenate([trail.at[:, k] for trail in trails]), grid) for k in (0, 1))
     values = risks(first.job, data, plane, a, b, lambda done, of: tell("risk", done, of))
+    if not np.isfinite(values).any():
+        raise InputError(
+            f"{first.run.folder or first.run.spec.title}: the risk is nowhere finite around its "
+            "path; a run that diverged has no landscape: draw one with a smaller --lr"
+        )
     spec = first.run.spec
     title = f"{spec.title} on {spec.data}" if len(runs) == 1 else f"{len(runs)} runs on {spec.data}"
     return Landscape(title, plane, a, b, values, len(data), trails)
@@ -174,8 +186,10 @@ def _check_same(runs: Sequence[Run]) -> None:
                     f"{first.folder or first.spec.title} has {here}: they do not move over one "
                     "landscape"
                 )
-        if first.spec.seed != run.spec.seed and first.summary["data"] != run.summary["data"]:
-            raise InputError(f"{run.folder or run.spec.title}: its seed cuts the data otherwise")
+
+
+def _same_examples(one: Dataset, other: Dataset) -> bool:
+    return torch.equal(one.x, other.x) and torch.equal(one.y, other.y)
 
 
 def _drawn(data: Dataset, examples: int) -> Dataset:
@@ -208,7 +222,7 @@ def _looks(runs: Sequence[Run]) -> list[Look]:
 def _trail(path: RunPath, look: Look, plane: Plane) -> Trail:
     ends = np.arange(1, int(path.epochs[-1]) + 1)
     nearest = np.abs(path.epochs[:, None] - ends).argmin(0) if len(ends) else np.zeros(0, np.int64)
-    moved = path.points - plane.origin
+    moved = path.points - path.points[-1]
     return Trail(
         path.run.spec.title,
         look,
@@ -234,6 +248,7 @@ def draw(found: Landscape) -> Figure:
 
     finite = found.risk[np.isfinite(found.risk)]
     low, high = float(finite.min()), float(finite.max())
+    high = high if high > low else low + max(abs(low), 1.0)
     wide = low > 0 and high / low > 4
     levels = np.geomspace(low, high, 22)[1:-1] if wide else np.linspace(low, high, 22)[1:-1]
     with style.lecture():
@@ -294,7 +309,7 @@ def told(found: Landscape) -> list[str]:
         )
         if trail.deviation != 0:
             how = (
-                "is not finite at its end"
+                f"ends or leaves the finite at step {trail.steps[-1]:,}"
                 if np.isnan(trail.deviation)
                 else f"ends {100 * trail.deviation:.2g} % of its length from the recorded model"
             )

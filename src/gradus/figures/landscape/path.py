@@ -1,4 +1,4 @@
-"""Where a recorded run went: it is trained again, the same to the bit, and watched."""
+"""Where a recorded run went: it is trained again, and watched."""
 
 from __future__ import annotations
 
@@ -55,6 +55,13 @@ class RunPath:
     deviation: float
 
 
+def _engine(run: Run, job: Job) -> choose.Chosen:
+    """The engine of the record; where it cannot run here, the eager one takes the same steps."""
+    if run.summary["engine"] == "native":
+        return choose.chosen("auto", job)[0]
+    return "eager"
+
+
 class _ArrivedError(Exception):
     """The last point that is wanted was seen."""
 
@@ -65,13 +72,14 @@ def path_of(
     """Train a recorded run again, and keep where it goes.
 
     Args:
-        run: the record; its engine trains again, whatever chooses engines here.
+        run: the record; its engine trains again, or the eager one for a stacked run, and where the
+            native one is not to be had.
         data_dir: where data sets that are not embedded are looked for first.
         tell: told how far it is.
 
     Raises:
-        InputError: the run took no step, is too large to be kept at three points, or its data or
-            its engine cannot be had.
+        InputError: the run took no step, is too large to be kept at three points, or its data
+            cannot be had.
     """
     steps = int(run.summary["steps"])
     name = run.folder or run.spec.title
@@ -91,7 +99,10 @@ def path_of(
                 f"{name}: {len(first):,} parameters: three points of the path take more than "
                 f"{MEMORY / 2**30:g} GiB"
             )
-        stops = np.unique(np.linspace(0, steps, max(kept, 2)).round().astype(int))[1:].tolist()
+        even = np.linspace(0, steps, max(kept, 2)).round().astype(int)
+        ends = np.arange(1, steps // job.sampling.steps + 1) * job.sampling.steps
+        few = ends if len(ends) <= kept else ends[:0]  # the ends of epochs are among them
+        stops = np.union1d(even, few)[1:].tolist()
 
         def see(step: int, w: Tensor) -> None:
             seen[step] = w
@@ -99,11 +110,12 @@ def path_of(
             if step == stops[-1]:
                 raise _ArrivedError
 
-        engine, _ = choose.chosen(run.summary["engine"], job)
-        if engine == "stacked":  # it runs whole: the eager engine takes the same steps
-            engine = "eager"
+        engine = _engine(run, job)
         with suppress(_ArrivedError):
-            choose.execute(engine, job, lambda progress: None, Course(watch=Watch(stops, see)))
+            course = Course(watch=Watch(stops, see))
+            outcome = choose.execute(engine, job, lambda progress: None, course)
+            if outcome.status == "interrupted":
+                raise KeyboardInterrupt
     finite = [step for step, w in seen.items() if bool(w.isfinite().all())]
     points = torch.stack([seen[step] for step in finite])
     taken = np.array(finite)

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gradus.errors import InputError
+
 Numbers = NDArray[np.float64]
 
 BLOCK: Final = 2**18
@@ -87,8 +89,11 @@ def of_curvature(
         product: a vector ``[d]`` to the Hessian at o times it.
         origin: o, ``[d]``.
         tell: told how many products were taken.
+
+    Raises:
+        InputError: they cannot be found: the Hessian is 0 there, or not finite.
     """
-    from scipy.sparse.linalg import LinearOperator, eigsh
+    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
     d, taken = len(origin), 0
 
@@ -97,7 +102,10 @@ def of_curvature(
         taken += 1
         tell(taken)
         v = torch.from_numpy(np.ascontiguousarray(vector.reshape(-1))).to(origin.dtype)
-        return np.asarray(product(v).double().numpy())
+        found = product(v).double()
+        if not found.isfinite().all():
+            raise InputError("--directions hessian: it is not finite where the path ends")
+        return np.asarray(found.numpy())
 
     if d <= 3:  # too small for Lanczos: the matrix itself
         matrix = np.stack([times(column) for column in np.eye(d)])
@@ -106,7 +114,13 @@ def of_curvature(
     else:
         start = np.random.default_rng(0).standard_normal(d)
         operator = LinearOperator((d, d), matvec=times, dtype=np.float64)
-        eigenvalues, vectors = eigsh(operator, k=2, which="LA", v0=start, tol=1e-3)
+        try:
+            eigenvalues, vectors = eigsh(operator, k=2, which="LA", v0=start, tol=1e-3)
+        except ArpackError:  # of a matrix that is 0, not finite, or too hard
+            raise InputError(
+                "--directions hessian: its eigenvectors cannot be found where the path ends; "
+                "take principal"
+            ) from None
     first = _unit(torch.from_numpy(vectors[:, -1].copy()).to(origin.dtype), [])
     second = _unit(torch.from_numpy(vectors[:, -2].copy()).to(origin.dtype), [first])
     words = tuple(
