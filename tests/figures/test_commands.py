@@ -18,6 +18,12 @@ def number(w):
     return 3.0
 def broken(w):
     raise ValueError("no\\nreason")
+def late(w):
+    if w[0] > -3:
+        raise ValueError("late")
+    return w[0] ** 2
+def stairs(w):
+    return w[0] ** 2 if w[0] > 1 else torch.tensor(1.0, dtype=w.dtype)
 value = 3
 """
 
@@ -54,7 +60,7 @@ def test_pictures_are_written_where_they_are_wanted_and_named(call, tmp_path):
     assert (tmp_path / names[2]).read_bytes().startswith(b"%PDF")
 
 
-@pytest.mark.parametrize("function", ["x**2 + 10*y**2", "mine:f"])
+@pytest.mark.parametrize("function", ["x**2 + 10*y**2", "mine:f", "mine:stairs", "3", "abs(x)/x"])
 def test_a_function_of_ones_own(call, tmp_path, function):
     options = ["--function", function, "--box", "-2,3,-1,2", "--start", "2,1", "--lr", "0.02"]
     code, out, err = call("figures", "paths", *options)
@@ -134,9 +140,11 @@ def test_the_pictures_of_a_sweep(call):
             ["paths", "--function", "mine:value"],
             "--function mine:value: mine has no function 'value'",
         ),
-        (["paths", "--function", "mine:vector"], "--function mine:vector: gives shape (2,) at"),
-        (["paths", "--function", "mine:number"], "--function mine:number: gives float at"),
-        (["paths", "--function", "mine:broken"], "failed at [-4.0, 3.5]: ValueError: no"),
+        (["paths", "--function", "mine:vector"], "--function mine:vector: gives shape (2,), but"),
+        (["paths", "--function", "mine:number"], "--function mine:number: gives float, but"),
+        (["paths", "--function", "mine:broken"], "failed at -4, 3.5: ValueError: no"),
+        (["paths", "--function", "mine:late", "--lr", "0.5"], "ValueError: late"),
+        (["paths", "--function", "x + 1" + "0" * 400], "has a number that is too large"),
         (["paths", "--function", "nowhere:f"], "--function nowhere:f: no module nowhere in"),
     ],
 )

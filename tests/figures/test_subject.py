@@ -324,6 +324,16 @@ class TestPaths:
                 inside = ((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)).all()
                 assert not inside or late <= other.values[-10:].mean() * (1 + 1e-12)
 
+    def test_a_method_that_no_rate_keeps_in_the_picture_stays_at_the_start(self):
+        steep = paths.own(lambda w: 1e9 * (w**2).sum(), "steep", (-2, 2, -2, 2))
+        found = paths.facts(steep, steps=20)
+        descent, *_, adam = found.paths
+        assert math.isnan(found.rates[0])
+        assert descent.label == "SGD: no α stays in the picture"
+        assert descent.steps == 0
+        assert adam.steps == 20
+        paths.draw(found)
+
     def test_every_path_is_that_of_its_method(self):
         found = paths.facts(LANDSCAPES["beale"], lr=0.01, steps=20)
         assert [path.name for path in found.paths] == list(paths.CONTENDERS)
@@ -336,7 +346,7 @@ class TestPaths:
     def test_a_share_of_the_steps(self):
         found = paths.facts(LANDSCAPES["saddle"], lr=0.1, steps=20)
         half = found.until(0.5)
-        assert half.taken == 10
+        assert half.paths[0].steps == 10
         np.testing.assert_array_equal(half.paths[0].points, found.paths[0].points[:11])
 
 

@@ -92,10 +92,10 @@ def figures(
     if moving and names and (rigid := [d.name for d in drawings if d.draw_until is None]):
         able = ", ".join([*(s.name for s in CATALOGUE.values() if s.moves), OWN])
         raise InputError(f"--format {moving[0]}: {rigid[0]} does not move; these do: {able}")
-    out.mkdir(parents=True, exist_ok=True)
     for drawing in drawings:
         if still:
             figure = drawing.draw()
+            out.mkdir(parents=True, exist_ok=True)
             for kind in still:
                 click.echo(style.save(figure, out / f"{drawing.name}.{kind}"))
         if drawing.draw_until is not None and moving:
@@ -115,6 +115,7 @@ def _animate(drawing: Drawing, paths: list[Path]) -> Iterator[Path]:
         for image in frames(drawing.draw_until):
             images.append(image)
             stages.tell(drawing.name, len(images), FRAMES)
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
     for path in paths:
         yield save_moving(images, path)
 
@@ -211,6 +212,7 @@ def _view(
 def _own(function: str, box: str | None, start: str | None) -> Landscape:
     """A function of the user's own."""
     import torch
+    from torch import Tensor
 
     from gradus.figures.subject.expression import function_of
     from gradus.figures.subject.paths import own
@@ -225,19 +227,27 @@ def _own(function: str, box: str | None, start: str | None) -> Landscape:
         begin = None
         if start is not None:
             begin = _within(_numbers("--start", start, 2), corners, start)
-        view = own(f, function, corners, begin)
-        w = torch.tensor(view.start, dtype=torch.float64, requires_grad=True)
-        try:
-            value = f(w)
-        except Exception as error:
-            where = f"--function {function}: failed at {w.tolist()}"
-            raise InputError(f"{where}: {told(error)}") from error
-    if not isinstance(value, torch.Tensor) or value.numel() != 1:
-        shaped = isinstance(value, torch.Tensor)
-        kind = f"shape {tuple(value.shape)}" if shaped else type(value).__name__
-        raise InputError(
-            f"--function {function}: gives {kind} at {w.tolist()}, but must give a scalar tensor"
-        )
+
+        def guarded(w: Tensor) -> Tensor:
+            """What the user's function raises, wherever it does, is one line."""
+            try:
+                value = f(w)
+            except Exception as error:
+                where = ", ".join(f"{v:g}" for v in w.tolist())
+                raise InputError(
+                    f"--function {function}: failed at {where}: {told(error)}"
+                ) from error
+            if not isinstance(value, Tensor) or value.dim() != 0:
+                shaped = isinstance(value, Tensor)
+                kind = f"shape {tuple(value.shape)}" if shaped else type(value).__name__
+                raise InputError(
+                    f"--function {function}: gives {kind}, but must give a scalar tensor"
+                )
+            return value
+
+        # A branch that is constant has the gradient 0.
+        view = own(lambda w: guarded(w) + 0 * w.sum(), function, corners, begin)
+        value = guarded(torch.tensor(view.start, dtype=torch.float64, requires_grad=True))
     if not value.isfinite():
         raise InputError(
             f"--function {function}: is {value.item()} where methods begin, at "

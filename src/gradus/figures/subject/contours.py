@@ -78,8 +78,8 @@ def draw_terrain(axes: Axes, above: Terrain, *, labels: bool = True) -> None:
     """Contours, closer towards the lowest value; the lower, the darker."""
     heights = np.where(np.isfinite(above.values), above.values - above.lowest, np.nan)
     positive = heights[heights > 0]
-    if len(positive):
-        low, high = np.quantile(positive, 0.004), positive.max()
+    low, high = (np.quantile(positive, 0.004), positive.max()) if len(positive) else (0.0, 0.0)
+    if high > low:  # else there is nothing between the lowest and the highest
         levels = np.geomspace(max(low, high * 1e-7), high, LEVELS)
         shown = np.clip(heights, levels[0] / 2, None)
         axes.contourf(

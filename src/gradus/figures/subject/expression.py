@@ -66,8 +66,8 @@ def function_of(text: str) -> Read:
 def _read(node: ast.expr, text: str) -> Read:
     """The function that a part of the text says."""
     match node:
-        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            value = float(number)
+        case ast.Constant(value=int() | float()) if (found := _number(node, text)) is not None:
+            value = found
             return lambda w: torch.full((), value, dtype=w.dtype)
         case ast.Name(id=name) if name in VARIABLES:
             at = VARIABLES[name]
@@ -76,7 +76,7 @@ def _read(node: ast.expr, text: str) -> Read:
             constant = CONSTANTS[name]
             return lambda w: torch.full((), constant, dtype=w.dtype)
         case ast.BinOp(left=left, op=ast.Pow(), right=right) if (
-            power := _number(right)
+            power := _number(right, text)
         ) is not None:
             base = _read(left, text)
             return lambda w: base(w) ** power
@@ -96,12 +96,17 @@ def _read(node: ast.expr, text: str) -> Read:
     )
 
 
-def _number(node: ast.expr) -> float | None:
-    """The number that a node is, with its sign; a power that is none is differentiated by log."""
+def _number(node: ast.expr, text: str) -> float | None:
+    """The number that a node is, with its sign; None where it is none."""
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            return float(number)
+            try:
+                return float(number)
+            except OverflowError:
+                raise InputError(
+                    f"--function {text[:40]}..: has a number that is too large"
+                ) from None
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            inner = _number(operand)
+            inner = _number(operand, text)
             return None if inner is None else -inner
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -47,10 +48,9 @@ class Paths:
         landscape: the function.
         above: its values.
         paths: of the methods.
-        rates: of each, its learning rate.
-        chosen: whether each rate was chosen from ``RATES`` as the one that ends lowest.
+        rates: of each, its learning rate; NaN where none of ``RATES`` keeps it in the box.
+        chosen: whether each rate was chosen from ``RATES`` as the one that ends lowest in the box.
         steps: how many each takes.
-        taken: how many of them are shown.
     """
 
     landscape: Landscape
@@ -59,12 +59,11 @@ class Paths:
     rates: tuple[float, ...]
     chosen: bool
     steps: int
-    taken: int
 
     def until(self, share: float) -> Paths:
         """The same with the first steps of every path."""
         paths = tuple(path.until(share) for path in self.paths)
-        return replace(self, paths=paths, taken=round(share * self.steps))
+        return replace(self, paths=paths)
 
 
 def facts(landscape: Landscape, *, lr: float | None = None, steps: int = STEPS) -> Paths:
@@ -72,9 +71,9 @@ def facts(landscape: Landscape, *, lr: float | None = None, steps: int = STEPS) 
 
     Args:
         landscape: where.
-        lr: of every method; None: for each, that one of ``RATES`` with which it ends lowest. The
-            mean of f over its last quarter counts, so that no lucky last step does, and paths that
-            leave the picture count as having found nothing.
+        lr: of every method; None: for each, that one of ``RATES`` with which it ends lowest, of
+            those with which it stays in the box. The mean of f over its last quarter counts, so
+            that no lucky last step does. A method that no rate keeps there stays at the start.
         steps: how many.
 
     Example:
@@ -88,10 +87,14 @@ def facts(landscape: Landscape, *, lr: float | None = None, steps: int = STEPS) 
         tried = RATES if lr is None else (lr,)
         runs = [(_run(landscape, method(rate), steps), rate) for rate in tried]
         (points, values), rate = min(runs, key=lambda run: _ends(landscape, *run[0]))
-        paths.append(Path(name, f"{label}, α = {rate:g}", points.numpy(), values.numpy()))
+        said = f"{label}, α = {rate:g}"
+        if lr is None and math.isinf(_ends(landscape, points, values)):
+            points, values, rate = points[:1], values[:1], math.nan
+            said = f"{label}: no α stays in the picture"
+        paths.append(Path(name, said, points.numpy(), values.numpy()))
         rates.append(rate)
     above = terrain(landscape.f, landscape.box, landscape.lowest)
-    return Paths(landscape, above, tuple(paths), tuple(rates), lr is None, steps, steps)
+    return Paths(landscape, above, tuple(paths), tuple(rates), lr is None, steps)
 
 
 def _run(landscape: Landscape, method: FirstOrder, steps: int) -> tuple[Tensor, Tensor]:
@@ -123,7 +126,11 @@ def draw(found: Paths) -> Figure:
         mark(left, landscape.start, "start")
         left.set_title(landscape.name)
         _draw_values(found, right)
-        how = "each at its best α of a grid" if found.chosen else "all with the same α"
+        how = (
+            "each at its best α that stays in the picture"
+            if found.chosen
+            else "all with the same α"
+        )
         style.dress(right, x="step", title=how,
                     y="f" if landscape.lowest is None else "f above its lowest")  # fmt: skip
         figure.legend(*right.get_legend_handles_labels(), loc="outside lower center",
