@@ -7,14 +7,19 @@ from pathlib import Path
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[2]
-BESIDE = ("benchmarks/RESULTS.md", "CHANGELOG.md", "CONTRIBUTING.md", "README.md")
+BESIDE = (
+    "benchmarks/RESULTS.md",
+    "CHANGELOG.md",
+    "benchmarks/limits.py",
+    "benchmarks/reference.py",
+)
 LINK = re.compile(r"(\]\()([^)#:\s]+)")
 
 
 def on_files(files, config):
     """Those files take part in the site, under the folder ``beside``."""
     examples = sorted(path for path in (ROOT / "examples").iterdir() if path.is_file())
-    for path in (*(ROOT / name for name in BESIDE[:2]), *examples):
+    for path in (*(ROOT / name for name in BESIDE), *examples):
         name = path.relative_to(ROOT).as_posix()
         files.append(File.generated(config, f"beside/{name}", abs_src_path=str(path)))
     return files
@@ -34,7 +39,7 @@ def on_page_markdown(markdown, page, **_):
             where = posixpath.normpath(posixpath.join("docs", here, target))
             if where.startswith("docs/"):
                 return match[0]
-            inside = f"beside/{where}"
+            inside = "index.md" if where == "README.md" else f"beside/{where}"
         return match[1] + posixpath.relpath(inside, here or ".")
 
     return LINK.sub(led, markdown)

@@ -15,5 +15,7 @@ class Docstrings(griffe.Extension):
             text = re.sub(
                 r"^( *)Example:$", r"\1Examples:", obj.docstring.value, flags=re.MULTILINE
             )
+            # Of these the parser would make a box with the first line for its title.
+            text = re.sub(r"^( *)(Source|Shape): ", r"\1**\2.** ", text, flags=re.MULTILINE)
             text = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", text)
             obj.docstring.value = text

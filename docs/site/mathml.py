@@ -14,6 +14,7 @@ WORDS = {
     r"\tfrac": r"\frac",
     r"\big": "",
     r"\Big": "",
+    r"\_": "_",
     r"\dots": r"\ldots",
 }
 

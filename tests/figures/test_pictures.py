@@ -33,7 +33,7 @@ def test_the_tolerance_tells_pictures_apart():
         assert np.abs(a[:rows] - b[:rows]).mean() > TOLERANCE
 
 
-def test_methods_are_told_apart_by_colour_or_by_both_marker_and_dashes():
+def test_no_two_methods_look_the_same():
     for looks in (METHODS.values(), LOOKS):
         for one, other in itertools.combinations(looks, 2):
             assert one.color != other.color or (one.marker != other.marker)

@@ -1,4 +1,4 @@
-"""How curves are told apart: by colour, dashes and marker, each of which suffices alone."""
+"""How curves are told apart: by colour, and by dashes and marker where there is none."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The pictures of the subject: each is drawn from runs of the methods of this package."""
+"""The pictures of the subject, drawn from what the package itself computes."""

@@ -35,7 +35,6 @@ class LossCurve:
         at: ``[n]``.
         value: ``[n]``, the loss there.
         gradient: ``[n]``, its derivative by that number.
-        slope: as TeX, what the derivative is by.
     """
 
     name: str
@@ -44,7 +43,6 @@ class LossCurve:
     at: Numbers
     value: Numbers
     gradient: Numbers
-    slope: str
 
 
 def _mse(error: Tensor) -> Tensor:
@@ -84,22 +82,22 @@ def facts() -> tuple[LossCurve, ...]:
     """
     errors, margins = np.linspace(-2, 2, 201), np.linspace(-5, 5, 201)
     p = np.linspace(0.02, 0.98, 193)
-    asked: tuple[tuple[str, str, str, Numbers, Callable[[Tensor], Tensor], str], ...] = (
-        ("MSE", r"$(x - y)^2$", r"error $x - y$", errors, _mse, "x"),
-        ("L1", r"$|x - y|$", r"error $x - y$", errors, _l1, "x"),
-        ("NLL", r"$-\log p_y$", r"probability $p_y$ of the class", p, _nll, "p_y"),
+    asked: tuple[tuple[str, str, str, Numbers, Callable[[Tensor], Tensor]], ...] = (
+        ("MSE", r"$(x - y)^2$", r"error $x - y$", errors, _mse),
+        ("L1", r"$|x - y|$", r"error $x - y$", errors, _l1),
+        ("NLL", r"$-\log p_y$", r"probability $p_y$ of the class", p, _nll),
         (
             "cross entropy", r"$-\log \mathrm{softmax}(x)_y$",
             "margin $x_y - x_{other}$ of two classes".replace("other", r"\mathrm{other}"),
-            margins, _cross_entropy, "x_y",
+            margins, _cross_entropy,
         ),
         (
             "KL divergence", r"$\sum_c y_c\,(\log y_c - \log p_c)$",
-            f"probability $p_1$,  target $y_1 = {TARGET:g}$", p, _kl, "p_1",
+            f"probability $p_1$,  target $y_1 = {TARGET:g}$", p, _kl,
         ),
     )  # fmt: skip
     curves = []
-    for name, formula, axis, at, loss, by in asked:
+    for name, formula, axis, at, loss in asked:
         values, slopes = [], []
         for number in at:
             x = torch.tensor(number, dtype=torch.float64, requires_grad=True)
@@ -107,7 +105,7 @@ def facts() -> tuple[LossCurve, ...]:
             (slope,) = torch.autograd.grad(value, x)
             values.append(value.item())
             slopes.append(slope.item())
-        curves.append(LossCurve(name, formula, axis, at, np.array(values), np.array(slopes), by))
+        curves.append(LossCurve(name, formula, axis, at, np.array(values), np.array(slopes)))
     return tuple(curves)
 
 
