@@ -261,8 +261,8 @@ def draw(found: Landscape) -> Figure:
         lines = axes.contour(found.a, found.b, shown, levels=levels[::2], colors="#35556f",
                              linewidths=0.9)  # fmt: skip
         axes.clabel(lines, fmt="%.2g", fontsize=11)
-        for trail in found.trails:
-            _draw_trail(axes, trail, len(found.trails) > 1)
+        for at, trail in enumerate(found.trails):
+            _draw_trail(axes, trail, at, len(found.trails))
         shares = [
             f"{what}" + ("" if np.isnan(held) else f"  ({100 * held:.1f} % of the path)")
             for what, held in zip(found.plane.what, found.plane.held, strict=True)
@@ -277,25 +277,29 @@ def draw(found: Landscape) -> Figure:
     return figure
 
 
-def _draw_trail(axes: Axes, trail: Trail, several: bool) -> None:
+def _draw_trail(axes: Axes, trail: Trail, place: int, of: int) -> None:
     from matplotlib.patheffects import withStroke
 
     look = trail.look
-    label = trail.label if several else "path of the run"
+    label = trail.label if of > 1 else "path of the run"
     axes.plot(*trail.at.T, color="#fdfdfd", linewidth=5.5, alpha=0.8, solid_capstyle="round")
     axes.plot(*trail.at.T, color=look.color, linestyle=look.dashes, linewidth=2.6, label=label)
     ends = trail.at[trail.epoch_ends]
     given: dict[str, Any] = {"linestyle": "none", "color": look.color, "zorder": 5}
-    axes.plot(*ends.T, look.marker, markersize=8, label="" if several else "end of an epoch",
+    axes.plot(*ends.T, look.marker, markersize=8, label="" if of > 1 else "end of an epoch",
               markeredgecolor="#fdfdfd", **given)  # fmt: skip
     axes.plot(*trail.at[0], "o", markersize=13, markerfacecolor="#fdfdfd", markeredgewidth=2.4,
               markeredgecolor=look.color, **given)  # fmt: skip
     axes.plot(*trail.at[-1], "*", markersize=20, markeredgecolor="#fdfdfd", **given)
     halo = [withStroke(linewidth=4, foreground="#fdfdfd")]
-    for row, text in ((0, "start"), (-1, "end")):
-        axes.annotate(text, trail.at[row], xytext=(11, 9), textcoords="offset points",
-                      fontsize=15, color=look.color, weight="bold", zorder=6,
-                      path_effects=halo)  # fmt: skip
+    method = trail.label.split()[0].removeprefix("Optimizer-")
+    named = [(-1, f"end of {method}" if of > 1 else "end"), *([(0, "start")] if place == 0 else [])]
+    above = of == 1 or place % 2 == 1
+    for row, text in named:
+        left = np.mean(axes.get_xlim()) < trail.at[row, 0]
+        axes.annotate(text, trail.at[row], xytext=(-11 if left else 11, 11 if above else -24),
+                      ha="right" if left else "left", textcoords="offset points", fontsize=15,
+                      color=look.color, weight="bold", zorder=6, path_effects=halo)  # fmt: skip
 
 
 def told(found: Landscape) -> list[str]:

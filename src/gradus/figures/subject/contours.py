@@ -142,11 +142,21 @@ def draw_path(axes: Axes, path: Path, look: Look, **given: Any) -> None:
 
 
 def mark(axes: Axes, point: Any, text: str, **given: Any) -> None:
-    """A point that the eye is to find, with its name."""
+    """A point that the eye is to find, with its name, which paths do not cross out."""
+    from matplotlib.patheffects import withStroke
+
     axes.plot(*point, marker="*" if text == "minimum" else "o", markersize=13,
               color="#fdfdfd", markeredgecolor=style.INK, markeredgewidth=1.6, zorder=6,
               linestyle="none")  # fmt: skip
     axes.annotate(
-        text, point, **{"xytext": (9, 8), "textcoords": "offset points", "fontsize": 12.5,
-                        "zorder": 7, **given},
-    )  # fmt: skip
+        text,
+        point,
+        **{
+            "xytext": (9, 8),
+            "textcoords": "offset points",
+            "fontsize": 13,
+            "zorder": 7,
+            "path_effects": [withStroke(linewidth=3.5, foreground="#fdfdfd")],
+            **given,
+        },
+    )

@@ -118,8 +118,8 @@ def draw(found: Descent) -> Figure:
             few = path.name == "gradient-descent"
             draw_path(
                 axes, path, look,
-                linewidth=2.4 if few else 0.9, markersize=7 if few else 3, markevery=1,
-                linestyle="-", marker=look.marker if few else None, alpha=1 if few else 0.85,
+                linewidth=0.9 if path.name == "stochastic" else 2.2, markersize=7, markevery=1,
+                linestyle="-", marker=look.marker if few else None,
             )  # fmt: skip
             mark(axes, found.minimum, "minimum", xytext=(8, -20))
             mark(axes, START, "start")
@@ -140,7 +140,7 @@ def draw(found: Descent) -> Figure:
         below.set_xlim(0, found.total)
         below.set_ylim(1e-6, 8)
         style.dress(below, x="number of samples", y="risk above its lowest",
-                    title="the same number of samples")  # fmt: skip
+                    title="risk after the same number of samples")  # fmt: skip
         handles, labels = below.get_legend_handles_labels()
         legend = below.legend(
             [handles[i] for i in (2, 0, 1)],

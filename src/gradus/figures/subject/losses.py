@@ -92,7 +92,7 @@ def facts() -> tuple[LossCurve, ...]:
             margins, _cross_entropy,
         ),
         (
-            "KL divergence", r"$\sum_c y_c\,(\log y_c - \log p_c)$",
+            "KL divergence", r"$\Sigma\, y_c\,(\log y_c - \log p_c)$",
             f"probability $p_1$,  target $y_1 = {TARGET:g}$", p, _kl,
         ),
     )  # fmt: skip

@@ -165,7 +165,7 @@ def facts() -> Momentum:
         (0.085, 0.0, "no momentum: zigzag"),
         (*best, "the optimum"),
         (0.02, 0.99, "too much momentum: oscillation"),
-        (0.108, 0.06, "too large a step: divergence"),
+        (0.13, 0.1, "too large a step: divergence"),
     )
     alpha, beta = np.linspace(0.0005, 0.21, 300), np.linspace(0, 0.9995, 300)
     plane = np.meshgrid(alpha, beta)
@@ -221,7 +221,7 @@ def draw(found: Momentum) -> Figure:
 
 
 def _draw_point(axes: Axes, point: Point, letter: str, found: Momentum) -> None:
-    draw_terrain(axes, found.above, labels=False)
+    draw_terrain(axes, found.above)
     draw_path(axes, point.path, METHODS[point.path.name], linestyle="-", linewidth=1.6,
               markersize=6, markevery=1)  # fmt: skip
     mark(axes, (0, 0), "minimum", xytext=(8, -22))

@@ -102,6 +102,7 @@ def draw(found: Race) -> Figure:
         draw_terrain(left, found.above)
         for path in found.paths:
             draw_path(left, path, METHODS[path.name], linewidth=2.4, markersize=7, markevery=1)
+        mark(left, START, "start", xytext=(12, 4))
         mark(left, MINIMUM, "minimum", xytext=(10, -22))
         left.set_title("two routes over one function")
         left.legend(loc="lower right", framealpha=0.9, edgecolor="none")
@@ -115,6 +116,8 @@ def draw(found: Race) -> Figure:
                 right.annotate(f"{digits:.1f} digits", (step, max(error, 1e-16)), fontsize=13.5,
                                xytext=(12, 0), textcoords="offset points", va="center",
                                color=METHODS["newton"].color)  # fmt: skip
+        right.annotate("here float64 ends", (7, 1e-16), xytext=(14, 0), fontsize=13.5,
+                       textcoords="offset points", va="center")  # fmt: skip
         right.set_xlim(-1, STEPS["gradient-descent"] + 1)
         right.set_ylim(3e-17, 4)
         style.dress(right, x="step", y="distance from the minimum",

@@ -225,6 +225,8 @@ def _draw_parts(axes: Any, parts: Parts, found: TwoMomenta) -> None:
 def _draw_cycle(axes: Axes, found: TwoMomenta) -> None:
     for value in CYCLE:
         axes.axhline(value, color=style.PALE, linewidth=1.4, linestyle=(0, (4, 3)))
+        axes.annotate(f"{value:.3f}", (1.0, value), xycoords=("axes fraction", "data"), fontsize=13,
+                      xytext=(5, 0), textcoords="offset points", va="center")  # fmt: skip
     axes.axhline(0, color=style.INK, linewidth=1.2)
     for errors, name in zip(found.errors, ("polyak", "nesterov"), strict=True):
         look = METHODS[name]

@@ -33,9 +33,9 @@ STILL: Final = 20
 """so many of them in a row: an accelerated path stands still where it turns, too."""
 
 PENALTIES: Final[dict[str, tuple[str, Callable[[float], penalties.Penalty]]]] = {
-    "l1": (r"L1:  $\lambda \sum_i |w_i|$", penalties.L1),
-    "l2": (r"L2:  $\lambda\, (\sum_i w_i^2)^{1/2}$", penalties.L2),
-    "squared-l2": (r"squared L2:  $\frac{\lambda}{2} \sum_i w_i^2$", penalties.SquaredL2),
+    "l1": (r"L1:  $\lambda\, \Sigma\, |w_i|$", penalties.L1),
+    "l2": (r"L2:  $\lambda\, (\Sigma\, w_i^2)^{1/2}$", penalties.L2),
+    "squared-l2": (r"squared L2:  $\frac{\lambda}{2}\, \Sigma\, w_i^2$", penalties.SquaredL2),
 }
 
 
@@ -138,6 +138,7 @@ def draw(found: Regularization) -> Figure:
             _draw_path(axes, found, path)
             if column:
                 axes.sharey(above[0])
+            axes.set_ylim(*_limits(found))
             below = figure.add_subplot(grid[1, column], sharex=axes)
             below.step(path.strengths, path.nonzero, color=style.INK, linewidth=2.6, where="mid")
             below.fill_between(path.strengths, path.nonzero, step="mid", color=style.GRID)
@@ -148,6 +149,13 @@ def draw(found: Regularization) -> Figure:
         handles, labels = above[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right center", frameon=False, title="feature")
     return figure
+
+
+def _limits(found: Regularization) -> tuple[float, float]:
+    """What holds the coordinates of all solutions."""
+    every = np.concatenate([path.solutions.ravel() for path in found.paths])
+    room = 0.06 * (every.max() - every.min())
+    return float(every.min() - room), float(every.max() + room)
 
 
 def _draw_path(axes: Axes, found: Regularization, path: PenaltyPath) -> None:
