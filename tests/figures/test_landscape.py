@@ -260,7 +260,8 @@ class TestFacts:
         assert len({trail.look.color for trail in found.trails}) == 3
         figure = landscape.draw(found)
         assert {t.get_text() for t in figure.axes[0].get_legend().get_texts()} == {
-            run.spec.title for run in runs
+            *(run.spec.title for run in runs),
+            "end; marks: ends of epochs",
         }
 
     def test_the_plane_of_curvature(self):

@@ -292,14 +292,15 @@ def _draw_trail(axes: Axes, trail: Trail, place: int, of: int) -> None:
               markeredgecolor=look.color, **given)  # fmt: skip
     axes.plot(*trail.at[-1], "*", markersize=20, markeredgecolor="#fdfdfd", **given)
     halo = [withStroke(linewidth=4, foreground="#fdfdfd")]
-    method = trail.label.split()[0].removeprefix("Optimizer-")
-    named = [(-1, f"end of {method}" if of > 1 else "end"), *([(0, "start")] if place == 0 else [])]
-    above = of == 1 or place % 2 == 1
+    # Several runs may end close together: the legend says what their stars are.
+    named = [(-1, "end")] * (of == 1) + [(0, "start")] * (place == 0)
     for row, text in named:
         left = np.mean(axes.get_xlim()) < trail.at[row, 0]
-        axes.annotate(text, trail.at[row], xytext=(-11 if left else 11, 11 if above else -24),
+        axes.annotate(text, trail.at[row], xytext=(-11 if left else 11, 11),
                       ha="right" if left else "left", textcoords="offset points", fontsize=15,
                       color=look.color, weight="bold", zorder=6, path_effects=halo)  # fmt: skip
+    if 1 < of == place + 1:
+        axes.plot([], [], "*", color=style.PALE, markersize=16, label="end; marks: ends of epochs")
 
 
 def told(found: Landscape) -> list[str]:
