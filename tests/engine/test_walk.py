@@ -3,6 +3,8 @@
 import copy
 import dataclasses
 import itertools
+import os
+import signal
 
 import pytest
 import torch
@@ -237,16 +239,20 @@ def test_without_the_kernels_the_equation_runs(monkeypatch):
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 @pytest.mark.parametrize("at", [1, 5, 8])
-def test_an_interruption_within_a_step_comes_when_it_is_counted(method, at, monkeypatch):
-    """Python raises it as the kernels return: where w stands, the record says."""
+@pytest.mark.parametrize("late", [False, True])
+def test_an_interruption_within_a_step_comes_when_it_is_counted(method, at, late, monkeypatch):
+    """Before w has moved or after: where w stands, the record says."""
     given = job(method=method)
     other = dataclasses.replace(given, model=copy.deepcopy(given.model))
     calls, move = itertools.count(1), walk.Mover.move
 
     def interrupted(self, *args, **kwargs):
+        now = next(calls) == at
+        if now and not late:
+            os.kill(os.getpid(), signal.SIGINT)
         move(self, *args, **kwargs)
-        if next(calls) == at:
-            raise KeyboardInterrupt
+        if now and late:
+            os.kill(os.getpid(), signal.SIGINT)
         return True
 
     monkeypatch.setattr(walk.Mover, "move", interrupted)

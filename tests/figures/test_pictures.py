@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+from functools import cache
 
 import numpy as np
 import pytest
@@ -16,10 +17,15 @@ TOLERANCE = 0.003
 """Of the mean difference in grey, from 0 to 1."""
 
 
+@cache
+def facts_of(name):
+    return CATALOGUE[name].facts()
+
+
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_pictures_show_what_they_showed(name):
     subject = CATALOGUE[name]
-    drawn = np.asarray(thumbnail(subject.draw(subject.facts()))) / 255
+    drawn = np.asarray(thumbnail(subject.draw(facts_of(name)))) / 255
     assert drawn.std() > 0.05, "the picture is blank"
     stored = kept(name)
     assert drawn.shape == stored.shape
@@ -43,7 +49,7 @@ def test_no_two_methods_look_the_same():
 @pytest.mark.parametrize("name", [name for name in CATALOGUE if CATALOGUE[name].moves])
 def test_moving_pictures_begin_with_little_and_end_with_all(name):
     subject = CATALOGUE[name]
-    facts = subject.facts()
+    facts = facts_of(name)
     first, last = (np.asarray(thumbnail(subject.draw_until(facts)(s))) / 255 for s in (0.0, 1.0))
     assert np.abs(last - kept(name)).mean() < TOLERANCE
     assert np.abs(first - kept(name)).mean() > 2 * TOLERANCE

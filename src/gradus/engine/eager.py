@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gradus.engine.evaluate import evaluate
-from gradus.engine.execution import Execution
+from gradus.engine.execution import Execution, in_one_piece
 from gradus.engine.job import Job, Outcome, Report
 from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
 from gradus.engine.walk import walk_of
@@ -98,9 +98,8 @@ class _Execution(Execution):
                         looked_at += values
                     if logged:
                         journal.log(epoch, outcome.samples + size, self._loss_at_iterate(batch))
-                    try:
+                    with in_one_piece():
                         self.walk.take(outcome.step)
-                    finally:  # an interruption comes when w has moved
                         journal.stepped(1, size)
                     journal.tell(epoch)
                     self.show()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import torch
@@ -25,6 +30,22 @@ class Pass:
 
     epoch: int
     losses: list[float] = field(default_factory=list)
+
+
+@contextmanager
+def in_one_piece() -> Iterator[None]:
+    """Within, Ctrl-C waits: w moves and the step is counted, or neither."""
+    if threading.current_thread() is not threading.main_thread():  # no signal arrives here
+        yield
+        return
+    waiting: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda *arrived: waiting.append(arrived))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting and callable(before):
+            before(*waiting[0])
 
 
 class Execution(ABC):
