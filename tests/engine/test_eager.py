@@ -142,7 +142,7 @@ def test_all_evaluations_of_a_step_drop_the_same_units(method):
     watched = job(model=model, method=method, sampling="full", epochs=1)
     run = eager._Execution(watched, lambda progress: None)
     model.train()
-    f, w = run.oracle, run.walk.w
+    f, w = run.oracle, run.iteration.w
     f.seen.point = None
     value, g = f.value_and_gradient(w)
     values, gradients = [f.value(w), f.value_and_gradient(w)[0]], [f.gradient(w)]

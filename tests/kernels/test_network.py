@@ -18,8 +18,8 @@ from gradus import kernels, methods
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
 from gradus.engine import eager, native
+from gradus.engine.iteration import PureIteration
 from gradus.engine.job import Job
-from gradus.engine.walk import Pure
 from gradus.risk.penalties import L1, L2, ElasticNet, SquaredL2
 
 pytestmark = pytest.mark.skipif(kernels.core() is None, reason=str(kernels.absence()))
@@ -55,7 +55,7 @@ LAYERS = {
 @pytest.fixture(autouse=True)
 def _pure(monkeypatch):
     """The eager engine by the pure equations, whose updates are not those of the kernels."""
-    monkeypatch.setattr(eager, "walk_of", Pure)
+    monkeypatch.setattr(eager, "iteration_of", PureIteration)
 
 
 @pytest.fixture(params=kernels.runnable(), autouse=True)

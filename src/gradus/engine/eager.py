@@ -13,10 +13,10 @@ from torch import Tensor
 
 from gradus.engine.evaluate import evaluate
 from gradus.engine.execution import Execution, in_one_piece
+from gradus.engine.iteration import KEPT_AS, iteration_of
 from gradus.engine.job import Job, Outcome, Report
+from gradus.engine.recorded_risk import RecordedRisk
 from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
-from gradus.engine.walk import walk_of
-from gradus.engine.watched import Watched
 from gradus.errors import NotPositiveDefiniteError
 from gradus.methods.second_order import SecondOrder
 from gradus.risk.empirical import Batch, EmpiricalRisk
@@ -56,9 +56,11 @@ class _Execution(Execution):
         self.test = job.test.to(device=job.device, dtype=job.dtype)
         self.risk = EmpiricalRisk(self.model, job.loss, train, job.penalty, update_buffers=True)
         self.resting = EmpiricalRisk(self.model, job.loss, train, job.penalty)
-        self.oracle = Watched(self.risk, self.resting, repeats=isinstance(job.method, SecondOrder))
+        self.oracle = RecordedRisk(
+            self.risk, self.resting, repeats=isinstance(job.method, SecondOrder)
+        )
         self.looks_at_every_step = job.device.type == "cpu"
-        self.walk = walk_of(job.method, self.oracle, self.risk.parameters)
+        self.iteration = iteration_of(job.method, self.oracle, self.risk.parameters)
         if course.since is not None:
             self._go_on(course.since)
 
@@ -73,18 +75,18 @@ class _Execution(Execution):
         seen: list[Tensor] = []
         batches = itertools.islice(job.sampling.epoch(epoch - 1, device=job.device), begun, None)
         try:
-            with self.walk.under_way():
+            with self.iteration.under_way():
                 for index, batch in enumerate(batches, start=begun):
                     size = int(sizes[index])
-                    self.oracle.seen.point = None
+                    self.oracle.first.point = None
                     try:
-                        self.walk.look(batch)
+                        self.iteration.evaluate(batch)
                     except NotPositiveDefiniteError as error:
                         if outcome.step == 0:
                             raise
                         outcome.status, outcome.stopped = "stopped", str(error)
                         return None
-                    seen.append(self.oracle.seen.loss)
+                    seen.append(self.oracle.first.loss)
                     logged = index % job.log_every == 0
                     if logged or self.looks_at_every_step or index + 1 == job.sampling.steps:
                         first = outcome.step + 1 - len(seen)
@@ -99,7 +101,7 @@ class _Execution(Execution):
                     if logged:
                         journal.log(epoch, outcome.samples + size, self._loss_at_iterate(batch))
                     with in_one_piece():
-                        self.walk.take(outcome.step)
+                        self.iteration.update(outcome.step)
                         journal.stepped(1, size)
                     journal.tell(epoch)
                     self.show()
@@ -111,28 +113,28 @@ class _Execution(Execution):
 
     def settle(self) -> None:
         """Bring the model to where the run stands."""
-        self.risk.assign(self.walk.w)
+        self.risk.assign(self.iteration.w)
 
     def judge(self) -> tuple[float, float | None]:
         """The loss and the accuracy on the test data."""
         return evaluate(self.model, self.job.loss, self.test)
 
     def point(self) -> Tensor:
-        """The iterate of the walk."""
-        return torch.cat([value.detach().flatten() for value in self.walk.w.values]).cpu()
+        """The iterate."""
+        return torch.cat([value.detach().flatten() for value in self.iteration.w.values]).cpu()
 
     def put_aside(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
-        """The walk, running statistics, and what the next random number depends on."""
+        """The iteration, running statistics, and what the next random number depends on."""
         for name, buffer in self.model.named_buffers():
             tensors[f"buffer.{name}"] = buffer.detach().cpu().clone()
         tensors["random"] = torch.get_rng_state()
         if self.job.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.job.device)
-        return {"walk": self.walk.taken_apart(tensors)}
+        return {KEPT_AS: self.iteration.serialized(tensors)}
 
     def _go_on(self, since: Snapshot) -> None:
         tensors = since.tensors
-        self.walk.go_on(since.facts["walk"], tensors)
+        self.iteration.restore(since.facts[KEPT_AS], tensors)
         with torch.no_grad():
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(tensors[f"buffer.{name}"])
@@ -142,10 +144,10 @@ class _Execution(Execution):
 
     def _loss_at_iterate(self, batch: Batch) -> float:
         """The mean loss of the batch at w_t, where the method may not have looked."""
-        loss = self.oracle.seen.loss
-        if self.oracle.seen.point is not self.walk.w:
+        loss = self.oracle.first.loss
+        if self.oracle.first.point is not self.iteration.w:
             with torch.random.fork_rng():  # logging draws nothing that training would draw
-                loss = self.resting.mean_loss(self.walk.w, batch)
+                loss = self.resting.mean_loss(self.iteration.w, batch)
         return loss.item()
 
 

@@ -75,7 +75,9 @@ class Execution(ABC):
             while (epoch := self.now.epoch) <= self.job.epochs:
                 if until is not None and epoch > until:
                     self.settle()
-                    outcome.snapshot, outcome.status = self.snapshot(), "paused"
+                    outcome.status = "paused"
+                    if self.course.keep is not None:
+                        self.course.keep(self.snapshot())
                     break
                 train_loss = self.train()
                 self.settle()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -15,9 +15,6 @@ from gradus.data.sampling import Sampling
 from gradus.methods.method import Method
 from gradus.risk.losses import Loss
 from gradus.risk.penalties import Penalty
-
-if TYPE_CHECKING:
-    from gradus.engine.snapshot import Snapshot
 
 Status = Literal["finished", "diverged", "stopped", "interrupted", "paused"]
 
@@ -122,8 +119,6 @@ class Outcome:
     """Why the method could not take its next step."""
     train_seconds: float = 0.0
     test_seconds: float = 0.0
-    snapshot: Snapshot | None = None
-    """Where a paused run goes on."""
 
     @property
     def samples_per_second(self) -> float:

@@ -74,7 +74,7 @@ class Course:
     Attributes:
         since: where it goes on; None at the beginning.
         until: after how many epochs it pauses; None for all of them.
-        keep: given a snapshot at the end of an epoch and within long ones.
+        keep: given a snapshot at the end of an epoch, within long ones, and where the run pauses.
         watch: shown where the run stands after certain steps.
     """
 
@@ -121,7 +121,6 @@ def copied(outcome: Outcome, *, seconds: float = 0.0) -> Outcome:
         history=list(outcome.history),
         evaluation=list(outcome.evaluation),
         train_seconds=outcome.train_seconds + seconds,
-        snapshot=None,
     )
 
 

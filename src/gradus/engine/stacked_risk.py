@@ -296,25 +296,25 @@ class StackedRisk:
 
 
 @dataclass
-class Seen:
+class FirstEvaluation:
     """The mean losses that came with the gradient of a step."""
 
     losses: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
 @final
-class Watched:
+class RecordedRisk:
     """The risks as a method sees them, remembering the losses of the step."""
 
-    def __init__(self, risk: StackedRisk, seen: Seen) -> None:
-        self.risk, self.seen, self.penalty = risk, seen, risk.penalty
+    def __init__(self, risk: StackedRisk, first: FirstEvaluation) -> None:
+        self.risk, self.first, self.penalty = risk, first, risk.penalty
 
     @property
-    def smooth(self) -> Watched:
+    def smooth(self) -> RecordedRisk:
         """The risks without their penalties."""
-        return Watched(self.risk.smooth, self.seen)
+        return RecordedRisk(self.risk.smooth, self.first)
 
     def gradient(self, w: Tensor, batch: Tensor) -> Tensor:
         """The gradients, ``[K, d]``."""
-        self.seen.losses, gradient = self.risk.losses_and_gradients(w, batch)
+        self.first.losses, gradient = self.risk.losses_and_gradients(w, batch)
         return gradient

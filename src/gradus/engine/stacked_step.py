@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gradus.engine.columns import leaves, mapped
-from gradus.engine.stacked_risk import Seen, StackedRisk, Watched
+from gradus.engine.stacked_risk import FirstEvaluation, RecordedRisk, StackedRisk
 from gradus.methods.method import Method
 
 
@@ -61,8 +61,8 @@ def stepped(method: Method, risk: StackedRisk, at: Place, batch: Tensor) -> tupl
 
 def _moved(method: Method, risk: StackedRisk, at: Place, batch: Tensor) -> tuple[Place, Tensor]:
     """The next place as the equation gives it, and the mean losses."""
-    seen = Seen()
-    oracle: Any = Watched(risk, seen)
+    seen = FirstEvaluation()
+    oracle: Any = RecordedRisk(risk, seen)
     w, state = method.step(oracle, at.w, at.state, batch)
     return Place(w, state, at.alive & seen.losses.isfinite()[:, None]), seen.losses
 

@@ -73,8 +73,6 @@ class Trainer:
                 outcome = Outcome(status="stopped", stopped=str(error))
             except InputError as error:
                 raise InputError(f"--method {task.spec.method}: {error}") from None
-        if outcome.snapshot is not None:
-            keep(outcome.snapshot)
         return self._result(task, split, outcome, engine)
 
     def train_together(self, tasks: Sequence[Task]) -> list[Result]:

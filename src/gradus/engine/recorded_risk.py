@@ -1,4 +1,4 @@
-"""What the engine sees of a step: the risk, with an eye on where the method evaluates it."""
+"""The risk as a method sees it, recording the first evaluation of every step for the engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gradus.risk.tensors import Tensors
 
 
 @dataclass
-class Seen:
+class FirstEvaluation:
     """What the method saw first in a step: where it stood, and the mean loss there."""
 
     point: Tensors | None = None
@@ -26,7 +26,7 @@ class Seen:
     """Of what is random in the model, the same for all evaluations of the step."""
 
 
-class Watched:
+class RecordedRisk:
     """The risk as the method sees it, remembering the first evaluation of every step.
 
     The engine records the loss that the first gradient came with: nothing is evaluated twice, and
@@ -38,7 +38,7 @@ class Watched:
         resting: the same risk, whose evaluations change nothing.
         repeats: whether the method evaluates f more than once a step. Dropout then draws the same
             units in all evaluations of a step, so that they are evaluations of one function.
-        seen: shared with the risk that this one is a part of.
+        first: shared with the risk that this one is a part of.
     """
 
     def __init__(
@@ -47,19 +47,19 @@ class Watched:
         resting: EmpiricalRisk,
         *,
         repeats: bool,
-        seen: Seen | None = None,
+        first: FirstEvaluation | None = None,
     ) -> None:
         self.moving, self.resting, self.repeats = moving, resting, repeats
-        self.seen = Seen() if seen is None else seen
+        self.first = FirstEvaluation() if first is None else first
         self.penalty = moving.penalty
 
     @cached_property
-    def smooth(self) -> Watched:
-        """The risk without its penalty, watched by the same eyes."""
+    def smooth(self) -> RecordedRisk:
+        """The risk without its penalty, recording in the same place."""
         if self.penalty is None:
             return self
         parts = self.moving.smooth, self.resting.smooth
-        return Watched(*parts, repeats=self.repeats, seen=self.seen)
+        return RecordedRisk(*parts, repeats=self.repeats, first=self.first)
 
     def gradient(self, w: Tensors, batch: Batch | None = None) -> Tensors:
         """The gradient of f at w."""
@@ -96,14 +96,14 @@ class Watched:
             return self.resting.gauss_newton(w, batch)
 
     def _loss_and_gradient(self, w: Tensors, batch: Batch | None = None) -> tuple[Tensor, Tensors]:
-        if self.seen.point is not None:
+        if self.first.point is not None:
             with self._random():
                 return self.resting.loss_and_gradient(w, batch)
         if self.repeats:
-            self.seen.seed = int(torch.randint(2**62, ()))
+            self.first.seed = int(torch.randint(2**62, ()))
         with self._random():
             loss, g = self.moving.loss_and_gradient(w, batch)
-        self.seen.point, self.seen.loss = w, loss
+        self.first.point, self.first.loss = w, loss
         return loss, g
 
     @contextmanager
@@ -113,5 +113,5 @@ class Watched:
             yield
             return
         with torch.random.fork_rng():
-            torch.manual_seed(self.seen.seed)
+            torch.manual_seed(self.first.seed)
             yield

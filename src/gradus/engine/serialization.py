@@ -1,4 +1,4 @@
-"""A value made of tensors, taken apart into tensors by name and words of JSON, and put together."""
+"""Values made of tensors as JSON and tensors by name, and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from gradus.risk.tensors import Tensors
 
 
-def taken_apart(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+def serialized(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """A value in the words of JSON, with its tensors put aside under names that begin with this.
 
     It is made of tensors, vectors of them, numbers, texts, None; of lists, tuples and mappings of
@@ -26,10 +26,10 @@ def taken_apart(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         >>> import torch
         >>> from gradus.methods import Adam
         >>> tensors: dict[str, torch.Tensor] = {}
-        >>> form = taken_apart(Adam(0.1).init(torch.zeros(2)), "state", tensors)
+        >>> form = serialized(Adam(0.1).init(torch.zeros(2)), "state", tensors)
         >>> form["of"], sorted(tensors)
         ('AdaptiveMoments.State', ['state.m', 'state.v'])
-        >>> put_together(form, tensors, classes_of(Adam(0.1).init(torch.zeros(2))))
+        >>> deserialized(form, tensors, classes_of(Adam(0.1).init(torch.zeros(2))))
         AdaptiveMoments.State(step=0, m=tensor([0., 0.]), v=tensor([0., 0.]), v_max=None)
     """
     if value is None or isinstance(value, bool | int | float | str):
@@ -62,18 +62,18 @@ SEQUENCES: dict[str, Callable[[Any], Any]] = {"list": list, "tuple": tuple, "deq
 
 
 def _each(values: Any, name: str, tensors: dict[str, Tensor]) -> list[Any]:
-    return [taken_apart(value, f"{name}.{i}", tensors) for i, value in enumerate(values)]
+    return [serialized(value, f"{name}.{i}", tensors) for i, value in enumerate(values)]
 
 
 def _named(items: Any, name: str, tensors: dict[str, Tensor]) -> Iterator[tuple[str, Any]]:
     for key, value in items:
-        yield key, taken_apart(value, f"{name}.{key}", tensors)
+        yield key, serialized(value, f"{name}.{key}", tensors)
 
 
-def put_together(
+def deserialized(
     form: Any, tensors: Mapping[str, Tensor], classes: Mapping[str, type] | None = None
 ) -> Any:
-    """The value that :func:`taken_apart` took apart, of copies of its tensors.
+    """The value that :func:`serialized` gave, of copies of its tensors.
 
     Args:
         form: what was said of it.

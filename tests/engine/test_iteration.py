@@ -14,7 +14,7 @@ import gradus
 from gradus import kernels, methods
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
-from gradus.engine import eager, walk
+from gradus.engine import eager, iteration
 from gradus.engine.job import Job
 from gradus.penalties import L1, SquaredL2
 
@@ -110,7 +110,9 @@ def fresh(name):
 def pure(given):
     """The same run by the pure equation."""
     execution = eager._Execution(given, lambda progress: None)
-    execution.walk = walk.Pure(given.method, execution.oracle, execution.risk.parameters)
+    execution.iteration = iteration.PureIteration(
+        given.method, execution.oracle, execution.risk.parameters
+    )
     return execution.run()
 
 
@@ -126,7 +128,7 @@ def test_in_place_the_record_is_that_of_the_pure_equation(method, model):
     given = job(method=method, model=fresh(model))
     other = dataclasses.replace(given, model=copy.deepcopy(given.model))
     execution = eager._Execution(given, lambda progress: None)
-    assert type(execution.walk) is walk.InPlace
+    assert type(execution.iteration) is iteration.InPlaceIteration
     ours, theirs = execution.run(), pure(other)
     assert (ours.status, ours.step) == ("finished", theirs.step)
     for mine, expected in zip(
@@ -228,13 +230,13 @@ class Own(methods.SGD):
 )
 def test_what_the_kernels_do_not_know_is_left_to_the_equation(method):
     execution = eager._Execution(job(method=method), lambda progress: None)
-    assert type(execution.walk) is walk.Pure
+    assert type(execution.iteration) is iteration.PureIteration
 
 
 def test_without_the_kernels_the_equation_runs(monkeypatch):
     monkeypatch.setattr(kernels, "core", lambda: None)
     execution = eager._Execution(job(), lambda progress: None)
-    assert type(execution.walk) is walk.Pure
+    assert type(execution.iteration) is iteration.PureIteration
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
@@ -244,7 +246,7 @@ def test_an_interruption_within_a_step_comes_when_it_is_counted(method, at, late
     """Before w has moved or after: where w stands, the record says."""
     given = job(method=method)
     other = dataclasses.replace(given, model=copy.deepcopy(given.model))
-    calls, move = itertools.count(1), walk.Mover.move
+    calls, move = itertools.count(1), iteration.Mover.move
 
     def interrupted(self, *args, **kwargs):
         now = next(calls) == at
@@ -255,7 +257,7 @@ def test_an_interruption_within_a_step_comes_when_it_is_counted(method, at, late
             os.kill(os.getpid(), signal.SIGINT)
         return True
 
-    monkeypatch.setattr(walk.Mover, "move", interrupted)
+    monkeypatch.setattr(iteration.Mover, "move", interrupted)
     outcome = eager.execute(given)
     assert (outcome.status, outcome.step) == ("interrupted", at)
 

@@ -10,36 +10,39 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from gradus.engine.apart import classes_of, put_together, taken_apart
-from gradus.engine.watched import Watched
+from gradus.engine.recorded_risk import RecordedRisk
+from gradus.engine.serialization import classes_of, deserialized, serialized
 from gradus.methods.method import FirstOrder, Method
 from gradus.methods.schedules import learning_rate
 from gradus.optim.moving import Mover, mover_of
 from gradus.risk.empirical import Batch
 from gradus.risk.tensors import Tensors
 
+KEPT_AS = "walk"
+"""The name of the iteration in checkpoints: those of earlier versions are read too."""
 
-class Walk(ABC):
-    """A method on its way: a step is looked at first, and taken if nothing speaks against it."""
+
+class Iteration(ABC):
+    """The iterate of a method and its state; a step is evaluated first, then taken or not."""
 
     w: Tensors
     """The iterate w_t."""
 
     @abstractmethod
-    def look(self, batch: Batch) -> None:
+    def evaluate(self, batch: Batch) -> None:
         """Evaluate what the next step needs."""
 
     @abstractmethod
-    def take(self, step: int) -> None:
-        """Take the step that was looked at, the one of this number."""
+    def update(self, step: int) -> None:
+        """Take the step that was evaluated, the one of this number."""
 
     @abstractmethod
-    def taken_apart(self, tensors: dict[str, Tensor]) -> Any:
+    def serialized(self, tensors: dict[str, Tensor]) -> Any:
         """What the next steps begin with, in the words of JSON, its tensors put aside."""
 
     @abstractmethod
-    def go_on(self, form: Any, tensors: Mapping[str, Tensor]) -> None:
-        """Begin with what was taken apart."""
+    def restore(self, form: Any, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what was serialized."""
 
     @abstractmethod
     @contextmanager
@@ -48,29 +51,29 @@ class Walk(ABC):
 
 
 @final
-class Pure(Walk):
+class PureIteration(Iteration):
     """The equation as it stands, for any method on any device."""
 
-    def __init__(self, method: Method, oracle: Watched, w: Tensors) -> None:
+    def __init__(self, method: Method, oracle: RecordedRisk, w: Tensors) -> None:
         self.method, self.oracle, self.w = method, oracle, w
         self.state: Any = method.init(w)
         self.next: tuple[Tensors, Any] = w, self.state
 
-    def look(self, batch: Batch) -> None:
+    def evaluate(self, batch: Batch) -> None:
         """The next point and the next state."""
         self.next = self.method.step(self.oracle, self.w, self.state, batch)
 
-    def take(self, step: int) -> None:
+    def update(self, step: int) -> None:
         """Go there."""
         self.w, self.state = self.next
 
-    def taken_apart(self, tensors: dict[str, Tensor]) -> Any:
+    def serialized(self, tensors: dict[str, Tensor]) -> Any:
         """The point, and the state of the method."""
-        return taken_apart({"w": self.w, "state": self.state}, "walk", tensors)
+        return serialized({"w": self.w, "state": self.state}, KEPT_AS, tensors)
 
-    def go_on(self, form: Any, tensors: Mapping[str, Tensor]) -> None:
+    def restore(self, form: Any, tensors: Mapping[str, Tensor]) -> None:
         """The state is made of what the method's own first one speaks of."""
-        begun = put_together(form, tensors, classes_of(self.state))
+        begun = deserialized(form, tensors, classes_of(self.state))
         self.w, self.state = begun["w"], begun["state"]
 
     @contextmanager
@@ -80,10 +83,10 @@ class Pure(Walk):
 
 
 @final
-class InPlace(Walk):
+class InPlaceIteration(Iteration):
     """A first-order method by the kernels: w and what is remembered are overwritten."""
 
-    def __init__(self, method: FirstOrder, mover: Mover, oracle: Watched, w: Tensors) -> None:
+    def __init__(self, method: FirstOrder, mover: Mover, oracle: RecordedRisk, w: Tensors) -> None:
         self.method, self.mover, self.oracle = method, mover, oracle
         self.query = w
         # What begins as w itself, and what begins as 0.
@@ -98,11 +101,11 @@ class InPlace(Walk):
         self.gradient = w
         self.written = {value.untyped_storage()._cdata for value in w.values}
 
-    def look(self, batch: Batch) -> None:
+    def evaluate(self, batch: Batch) -> None:
         """The gradient at the query."""
         self.gradient = self.oracle.gradient(self.query, batch)
 
-    def take(self, step: int) -> None:
+    def update(self, step: int) -> None:
         """Move w by the gradient."""
         values = list(self.query.values)
         # A function of the model's own may hand out a parameter as a gradient.
@@ -120,13 +123,13 @@ class InPlace(Walk):
             moved = self.mover.move(columns, rate, ahead=ahead, step=step)
             assert moved, "the kernels take copies that lie as w does"
 
-    def taken_apart(self, tensors: dict[str, Tensor]) -> Any:
+    def serialized(self, tensors: dict[str, Tensor]) -> Any:
         """The query, and what is remembered."""
-        return taken_apart([list(self.query.values), *self.remembered], "walk", tensors)
+        return serialized([list(self.query.values), *self.remembered], KEPT_AS, tensors)
 
-    def go_on(self, form: Any, tensors: Mapping[str, Tensor]) -> None:
+    def restore(self, form: Any, tensors: Mapping[str, Tensor]) -> None:
         """Overwrite both where they lie."""
-        begun = put_together(form, tensors)
+        begun = deserialized(form, tensors)
         for column, values in zip([self.query.values, *self.remembered], begun, strict=True):
             torch._foreach_copy_(column, values)
 
@@ -137,13 +140,13 @@ class InPlace(Walk):
             yield
 
 
-def walk_of(method: Method, oracle: Watched, w: Tensors) -> Walk:
-    """The walk of a method from w: in place where the kernels know it and w lies where they go."""
+def iteration_of(method: Method, oracle: RecordedRisk, w: Tensors) -> Iteration:
+    """The iteration of a method from w: in place where the kernels know it and reach w."""
     if isinstance(method, FirstOrder) and (mover := mover_of(method)) is not None:
         kinds = {(type(value), value.dtype, value.device.type) for value in w.values}
         if len(kinds) == 1 and kinds <= {
             (Tensor, torch.float32, "cpu"),
             (Tensor, torch.float64, "cpu"),
         }:
-            return InPlace(method, mover, oracle, w)
-    return Pure(method, oracle, w)
+            return InPlaceIteration(method, mover, oracle, w)
+    return PureIteration(method, oracle, w)
