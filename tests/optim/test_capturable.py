@@ -128,7 +128,7 @@ def test_a_tensor_put_where_an_equal_number_stood_is_read_by_the_graph(name):
     drive(optimizer, params, steps=1)
     optimizer.param_groups[0]["lr"] = torch.tensor(0.1, dtype=torch.float64)
     drive(optimizer, params, steps=1)
-    assert optimizer._followed[0].method.lr.dtype == torch.float64
+    assert optimizer._resolved[0].equation.method.lr.dtype == torch.float64
 
 
 @pytest.mark.parametrize("is_loaded", [False, True])

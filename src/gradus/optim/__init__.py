@@ -1,4 +1,39 @@
-"""The methods as torch.optim.Optimizer classes."""
+"""The methods as ``torch.optim.Optimizer`` classes, to be put where torch's own stood.
+
+Every class takes the options of its torch namesake, in the same order and with the same meaning,
+and exchanges ``state_dict`` with it in both directions. ``foreach``, ``fused``, ``differentiable``
+and ``capturable`` say how a step is carried out:
+
+``foreach``
+    The equation on lists of tensors, in place and in pieces that fit the cache. The default, on
+    every device (torch's is the for-loop on a CPU).
+``foreach=False``
+    The for-loop: the equation on one tensor after the other. What every other form is checked
+    against.
+``fused``
+    One pass over memory. On the CPU the C++ kernels of the native engine move float32 and float64
+    parameters under SGD, Adam, AdamW, Polyak and Nesterov, a whole list in one call, with torch's
+    own threads. They multiply and add in one operation, so that a step differs from the for-loop's
+    by roundings. What they do not take is moved by torch's own fused kernel for SGD, Adam, AdamW
+    and Adagrad, and otherwise, on the CPU, by the pieces of ``foreach``: other dtypes and devices,
+    tensors with gaps or in another order in memory than their gradients, gradients that a
+    GradScaler has scaled; and everything where the kernels are absent
+    (:func:`gradus.kernels.absence` says why) or torch is older than 2.10. One parameter that is
+    not taken sends its whole list there. With ``maximize`` or weight decay an entry that is
+    infinite may become NaN (0 times infinity).
+``differentiable``
+    Automatic differentiation sees the step, options given as tensors included.
+``capturable``
+    The count of steps and options given as tensors stay on the device, so that a step never waits
+    for it and can be captured in a CUDA graph. Each parameter then takes its step by itself,
+    except under ``fused``.
+
+Complex parameters move as pairs of real ones. A tensor as ``lr`` is read at every step. Numbers
+that are NaN, infinite, bool or text, and flags that are not bool, are refused when they are given
+and, where they are changed in ``param_groups``, at the next step; but under ``capturable`` a tensor
+put there later is not looked at, for the host would have to wait for the device. A step that is
+compiled with ``torch.compile`` is carried out as it is, uncompiled.
+"""
 
 from typing import Any
 
@@ -9,7 +44,7 @@ _own, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 def __getattr__(name: str) -> Any:
     """What is here; ``Optimizer``, ``lr_scheduler`` and ``swa_utils`` are torch's own."""
-    if name in __all__ or name in ("kernels", "optimizers", "program", "stepping", "together"):
+    if name in __all__:
         return _own(name)
     import torch.optim
 

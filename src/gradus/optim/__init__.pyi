@@ -1,7 +1,7 @@
-from .optimizers import SGD as SGD
-from .optimizers import Adagrad as Adagrad
-from .optimizers import Adam as Adam
-from .optimizers import AdamW as AdamW
-from .optimizers import Nesterov as Nesterov
-from .optimizers import Polyak as Polyak
-from .optimizers import RMSprop as RMSprop
+from .adaptive import Adam as Adam
+from .adaptive import AdamW as AdamW
+from .momentum import SGD as SGD
+from .momentum import Nesterov as Nesterov
+from .momentum import Polyak as Polyak
+from .scaled import Adagrad as Adagrad
+from .scaled import RMSprop as RMSprop

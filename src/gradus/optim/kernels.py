@@ -11,16 +11,16 @@ from torch import Tensor
 from gradus import methods
 from gradus.methods.method import FirstOrder
 from gradus.optim.moving import Mover
-from gradus.optim.together import Together
+from gradus.optim.tensor_lists import TensorLists
 
 
-def moved(mover: Mover, method: Any, lists: Together, *, maximize: bool) -> bool:
+def moved(mover: Mover, method: Any, lists: TensorLists, *, maximize: bool) -> bool:
     """Whether the C++ kernels took the step: else nothing has changed."""
     columns = [lists.vectors["w"], lists.vectors["gradient"]]
     fresh = {}
     for name in mover.remembered:
         if name not in lists.vectors:  # the buffer of SGD, before its first step
-            fresh[name] = lists.room()
+            fresh[name] = lists.zeros()
         columns.append(fresh[name] if name in fresh else lists.vectors[name])
     if isinstance(method, methods.Nesterov):
         columns.append(lists.vectors["previous"])
@@ -35,7 +35,7 @@ def moved(mover: Mover, method: Any, lists: Together, *, maximize: bool) -> bool
     )
     if took:
         for name, tensors in fresh.items():
-            lists.keep(name, tensors)
+            lists.add_state(name, tensors)
     return took
 
 
@@ -43,9 +43,11 @@ Scaling = dict[str, Tensor | None]
 """``grad_scale`` and ``found_inf`` of torch's GradScaler, or None."""
 
 
-def _aligned(lists: Together, dtype: torch.dtype) -> dict[str, list[Tensor]]:
+def _aligned(lists: TensorLists, dtype: torch.dtype) -> dict[str, list[Tensor]]:
     """The vectors as torch's kernels take them: no lazy negatives, no zeros that lie nowhere."""
-    return {name: list(map(_as_written, column)) for name, column in lists.aligned(dtype).items()}
+    return {
+        name: list(map(_as_written, column)) for name, column in lists.for_kernel(dtype).items()
+    }
 
 
 def _as_written(tensor: Tensor) -> Tensor:
@@ -54,14 +56,14 @@ def _as_written(tensor: Tensor) -> Tensor:
     return tensor.resolve_neg()
 
 
-def _sgd(method: Any, lists: Together, scaling: Scaling) -> None:
+def _sgd(method: Any, lists: TensorLists, scaling: Scaling) -> None:
     w = lists.vectors["w"][0]
     is_first_step = bool(method.momentum) and "buffer" not in lists.vectors
     if is_first_step:
         skipped = scaling["found_inf"]
         if skipped is not None and skipped.item():
             return  # The buffer begins with the first gradient that is finite.
-        lists.keep("buffer", lists.room())
+        lists.add_state("buffer", lists.zeros())
     # On the CPU the kernel of torch 2.13 passes over float16 and bfloat16 numbers that fill a
     # vector register (pytorch issue 191763).
     is_low = w.device.type == "cpu" and w.dtype in (torch.float16, torch.bfloat16)
@@ -79,10 +81,10 @@ def _sgd(method: Any, lists: Together, scaling: Scaling) -> None:
         is_first_step=is_first_step,
         **scaling,
     )
-    lists.take_back(vectors)
+    lists.copy_back(vectors)
 
 
-def _adam(method: Any, lists: Together, scaling: Scaling) -> None:
+def _adam(method: Any, lists: TensorLists, scaling: Scaling) -> None:
     kernel = torch._fused_adamw_ if isinstance(method, methods.AdamW) else torch._fused_adam_
     beta1, beta2 = method.betas
     vectors = _aligned(lists, lists.vectors["w"][0].dtype)
@@ -102,10 +104,10 @@ def _adam(method: Any, lists: Together, scaling: Scaling) -> None:
         maximize=method.maximize,
         **scaling,
     )
-    lists.take_back(vectors)
+    lists.copy_back(vectors)
 
 
-def _adagrad(method: Any, lists: Together, scaling: Scaling) -> None:
+def _adagrad(method: Any, lists: TensorLists, scaling: Scaling) -> None:
     vectors = _aligned(lists, lists.vectors["w"][0].dtype)
     torch._fused_adagrad_(
         vectors["w"],
@@ -119,10 +121,10 @@ def _adagrad(method: Any, lists: Together, scaling: Scaling) -> None:
         maximize=method.maximize,
         **scaling,
     )
-    lists.take_back(vectors)
+    lists.copy_back(vectors)
 
 
-KERNELS: dict[type[FirstOrder], Callable[[Any, Together, Scaling], None]] = {
+KERNELS: dict[type[FirstOrder], Callable[[Any, TensorLists, Scaling], None]] = {
     methods.SGD: _sgd,
     methods.Adam: _adam,
     methods.AdamW: _adam,

@@ -1,4 +1,4 @@
-"""What a step reads and writes: parameters that move together, and what is kept of each."""
+"""The lists of tensors of one multi-tensor call: parameters, gradients and their state."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import Tensor
 
 
 @dataclass(eq=False)
-class Together:
-    """Parameters that take their step together.
+class TensorLists:
+    """Parameters that are moved by one multi-tensor call, with their gradients and state.
 
     Attributes:
         step: how many steps they have taken: a number, or a tensor where the host must not wait.
@@ -35,10 +35,10 @@ class Together:
         """The counts of steps, a tensor for each parameter; none where they are not counted."""
         return [state["step"] for state in self.states if "step" in state]
 
-    def aligned(self, dtype: torch.dtype) -> dict[str, list[Tensor]]:
+    def for_kernel(self, dtype: torch.dtype) -> dict[str, list[Tensor]]:
         """The vectors as a kernel takes them: of one dtype, entry beside entry in one order.
 
-        Tensors that lie otherwise in memory are copied; :meth:`take_back` what becomes of them.
+        Tensors that lie otherwise in memory are copied; :meth:`copy_back` returns the results.
         """
         tensors = chain.from_iterable(self.vectors.values())
         if dtype == self.vectors["w"][0].dtype and all(map(Tensor.is_contiguous, tensors)):
@@ -47,7 +47,7 @@ class Together:
         columns = zip(*rows, strict=True)
         return {name: list(column) for name, column in zip(self.vectors, columns, strict=True)}
 
-    def take_back(self, vectors: dict[str, list[Tensor]]) -> None:
+    def copy_back(self, vectors: dict[str, list[Tensor]]) -> None:
         """Copy back what was copied, but for gradients, which are only read."""
         if vectors is self.vectors:
             return
@@ -56,20 +56,30 @@ class Together:
                 if taken is not tensor:
                     tensor.copy_(taken)
 
-    def room(self) -> list[Tensor]:
+    def zeros(self) -> list[Tensor]:
         """A vector of zeros; complex ones as pairs of reals."""
-        return [real(torch.zeros_like(p)) for p in self.params]
+        return [as_real(torch.zeros_like(p)) for p in self.params]
 
-    def keep(self, name: str, tensors: list[Tensor]) -> None:
-        """A vector that is kept from this step on."""
+    def add_state(self, name: str, tensors: list[Tensor]) -> None:
+        """Keep a vector in the state of each parameter from this step on."""
         self.vectors[name] = tensors
         for p, state, tensor in zip(self.params, self.states, tensors, strict=True):
-            state[self.keys[name]] = of_kind(p, tensor)
+            state[self.keys[name]] = as_dtype_of(p, tensor)
 
-    def make_room(self, names: Iterable[str]) -> None:
-        """Vectors of zeros for what is kept from this step on."""
+    def add_zeros(self, names: Iterable[str]) -> None:
+        """Keep vectors of zeros from this step on."""
         for name in names:
-            self.keep(name, self.room())
+            self.add_state(name, self.zeros())
+
+    def count_step(self) -> None:
+        """Count one step more, where steps are counted."""
+        steps = self.steps
+        if not steps:
+            return
+        if steps[0].is_cpu:  # torch would make a tensor of a number anew for each of them
+            torch._foreach_add_(steps, torch.ones((), dtype=steps[0].dtype), alpha=1.0)
+        else:
+            torch._foreach_add_(steps, 1)
 
 
 def _aligned(row: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
@@ -81,14 +91,14 @@ def _aligned(row: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
     return [t.to(dtype) if alike else t.to(dtype).contiguous() for t in row]
 
 
-def gather(
+def grouped(
     moving: Sequence[tuple[Tensor, Tensor]],
     states: Sequence[dict[str, Any]],
     steps: Sequence[Any],
     keys: Mapping[str, str],
     *,
-    alone: bool,
-) -> Iterator[Together]:
+    separately: bool,
+) -> Iterator[TensorLists]:
     """Parameters with their gradients in lists of one device, dtype, and number of steps.
 
     Args:
@@ -96,7 +106,7 @@ def gather(
         states: what is kept of each.
         steps: how many steps each has taken.
         keys: under which key of its state each vector is kept.
-        alone: every parameter by itself.
+        separately: every parameter by itself.
     """
     params = [p for p, _ in moving]
     columns: dict[str, list[Any]] = {"w": params, "gradient": [g for _, g in moving]}
@@ -105,12 +115,12 @@ def gather(
         columns[name] = [state.get(key) for state in states]
         absent.append([tensor is None for tensor in columns[name]])
     kinds: Sequence[Any] = range(len(params))
-    if not alone:
+    if not separately:
         dtypes, devices = [p.dtype for p in params], [p.device for p in params]
         kinds = list(zip(dtypes, devices, steps, *absent, strict=True))
         if kinds.count(kinds[0]) == len(kinds):
             vectors = {name: column for name, column in columns.items() if column[0] is not None}
-            yield Together(steps[0], keys, params, states, _as_reals(vectors))
+            yield TensorLists(steps[0], keys, params, states, _all_real(vectors))
             return
     members: dict[Any, list[int]] = {}
     for index, kind in enumerate(kinds):
@@ -122,22 +132,22 @@ def gather(
             if column[chosen[0]] is not None
         }
         own = [states[index] for index in chosen]
-        yield Together(steps[chosen[0]], keys, vectors["w"], own, _as_reals(vectors))
+        yield TensorLists(steps[chosen[0]], keys, vectors["w"], own, _all_real(vectors))
 
 
-def _as_reals(vectors: dict[str, list[Tensor]]) -> dict[str, list[Tensor]]:
+def _all_real(vectors: dict[str, list[Tensor]]) -> dict[str, list[Tensor]]:
     """The vectors, as pairs of reals where they are complex."""
     if not vectors["w"][0].is_complex():
         return vectors
     vectors["gradient"] = [g.resolve_conj() for g in vectors["gradient"]]
-    return {name: list(map(real, column)) for name, column in vectors.items()}
+    return {name: list(map(as_real, column)) for name, column in vectors.items()}
 
 
-def real(tensor: Tensor) -> Tensor:
+def as_real(tensor: Tensor) -> Tensor:
     """The tensor itself, or the pairs of reals of a complex one: the equations are real."""
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
-def of_kind(p: Tensor, tensor: Tensor) -> Tensor:
-    """A real tensor as p is: complex again, if p is."""
+def as_dtype_of(p: Tensor, tensor: Tensor) -> Tensor:
+    """Pairs of reals as complex numbers, if p is complex; else the tensor itself."""
     return torch.view_as_complex(tensor) if p.is_complex() else tensor

@@ -1,0 +1,140 @@
+"""The forms of a step: the equation one tensor at a time, on lists in place, fused, and others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from gradus.methods.method import FirstOrder
+from gradus.optim.kernels import KERNELS, Scaling, moved
+from gradus.optim.moving import Mover
+from gradus.optim.program import Program, Symbol
+from gradus.optim.tensor_lists import TensorLists, as_dtype_of, as_real
+from gradus.risk.tensors import Tensors
+
+V = TypeVar("V", Tensor, Tensors, Symbol)
+
+
+@dataclass(frozen=True, eq=False)
+class Equation:
+    """The update of a method on named vectors: w, the gradient, and what is kept of the state.
+
+    Attributes:
+        method: the method with its hyper-parameters.
+        state_class: the state of the method.
+        state_fields: its fields that are vectors, in their order.
+        negates_gradient: whether to climb, where the method itself only descends.
+        at_query: whether the parameters stand at the query and w is kept as the iterate.
+        counts_steps: whether the equation uses the number of the step.
+        programs: the equation as it was recorded for vectors of these names.
+    """
+
+    method: FirstOrder
+    state_class: type[Any]
+    state_fields: tuple[str, ...]
+    negates_gradient: bool
+    at_query: bool
+    counts_steps: bool
+    programs: dict[tuple[str, ...], tuple[Program, dict[str, Symbol]]] = field(default_factory=dict)
+
+    def __call__(self, step: Any, given: Mapping[str, V]) -> dict[str, V]:
+        """The new w, and the new vectors of the state."""
+        g = given["gradient"]
+        if self.negates_gradient:
+            g = -g
+        state = self.state_class(step, *(given.get(name) for name in self.state_fields))
+        w, state = self.method.update(given["iterate" if self.at_query else "w"], g, state)
+        results = {name: getattr(state, name) for name in self.state_fields}
+        results["w"] = w
+        if self.at_query:
+            results |= {"iterate": w, "w": self.method.query(w, state)}
+        return {name: vector for name, vector in results.items() if vector is not None}
+
+    def recorded(self, lists: TensorLists) -> tuple[Program, dict[str, Symbol]]:
+        """The equation on symbols; where no number in it depends on the step, recorded once."""
+        names = tuple(lists.vectors)
+        if names in self.programs:
+            return self.programs[names]
+        program = Program(names, constant="gradient")
+        recorded = program, self(lists.step, program.symbols)
+        if not self.counts_steps:
+            self.programs[names] = recorded
+        return recorded
+
+
+def for_loop(equation: Equation, lists: TensorLists) -> None:
+    """The equation as it stands, on one tensor."""
+    given = {name: Tensors(tensors) for name, tensors in lists.vectors.items()}
+    results = equation(lists.step, given)
+    lists.add_zeros(results.keys() - lists.vectors.keys())
+    tensors = {name: vector.values[0] for name, vector in results.items()}
+    # What is w now may be part of the next state: w is written last.
+    for name in sorted(tensors, key="w".__eq__):
+        lists.vectors[name][0].copy_(tensors[name])
+    lists.count_step()
+
+
+def foreach(equation: Equation, lists: TensorLists) -> None:
+    """The equation, recorded and run in place on many tensors at once."""
+    program, results = equation.recorded(lists)
+    lists.add_zeros(results.keys() - lists.vectors.keys())
+    program.run(results, lists.vectors)
+    lists.count_step()
+
+
+def differentiable(equation: Equation, lists: TensorLists) -> None:
+    """One tensor, as automatic differentiation sees it: the old w and state stay unchanged."""
+    given = {name: tensor.clone() for name, (tensor,) in lists.vectors.items()}
+    results = equation(lists.step, given)
+    (p,), (state,) = lists.params, lists.states
+    as_real(p).copy_(results.pop("w"))
+    for name, tensor in results.items():
+        state[lists.keys[name]] = as_dtype_of(p, tensor)
+    lists.count_step()
+
+
+def fused(equation: Equation, lists: TensorLists, mover: Mover | None, scaling: Scaling) -> None:
+    """One pass over memory, by the C++ kernels or by torch's own.
+
+    Args:
+        equation: what the kernels compute, for the tensors that they do not take.
+        lists: the tensors.
+        mover: the C++ kernels of the method, None where they do not know it.
+        scaling: what a GradScaler left on the optimizer.
+    """
+    method, kernel = equation.method, KERNELS.get(type(equation.method))
+    is_scaled = any(value is not None for value in scaling.values())
+    if (
+        mover is not None
+        and not is_scaled
+        and moved(mover, method, lists, maximize=equation.negates_gradient)
+    ):
+        return
+    if kernel is None:
+        foreach(equation, lists)
+        return
+    lists.count_step()
+    device = lists.params[0].device
+    scaling = {name: None if value is None else value.to(device) for name, value in scaling.items()}
+    kernel(method, lists, scaling)
+    skipped = scaling["found_inf"]
+    if skipped is not None and lists.steps:
+        torch._foreach_sub_(lists.steps, [skipped] * len(lists.steps))
+
+
+def on_rows(equation: Equation, lists: TensorLists, gradient: Tensor) -> None:
+    """The equation on the entries that a sparse gradient touches."""
+    at = tuple(gradient.indices())
+    given = {
+        name: Tensors([tensor[at]])
+        for name, (tensor,) in lists.vectors.items()
+        if name != "gradient"
+    }
+    given["gradient"] = Tensors([as_real(gradient.values().resolve_conj())])
+    for name, vector in equation(lists.step, given).items():
+        lists.vectors[name][0][at] = vector.values[0]
+    lists.count_step()
