@@ -15,7 +15,7 @@ from gradus import InputError, RunSpec, kernels, open_run, train
 from gradus.data import load
 from gradus.engine import native
 from gradus.runs import record
-from gradus.runs.record import write_whole
+from gradus.runs.files import write_whole
 
 QUICK = {"model": "linear", "epochs": 2, "log_every": 10, "lr": 0.1}
 

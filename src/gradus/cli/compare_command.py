@@ -64,7 +64,7 @@ def report(name: str, by: str | None, facet: str | None, measure: str, out: Path
     It needs no network and no other file. NAME is that of a sweep in ./sweeps, or its folder.
     """
     from gradus.figures.page import page
-    from gradus.runs.record import write_whole
+    from gradus.runs.files import write_whole
 
     sweep = _opened(name)
     options = {"by": _option(by), "facet": _option(facet)}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradus.runs.record import write_whole
+from gradus.runs.files import write_whole
 from gradus.sweep.compare import FINISHED, PRUNED, rises, shown
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradus.errors import InputError
-from gradus.runs.record import write_whole
+from gradus.runs.files import own_folder, write_whole
 from gradus.runs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def begin(folder: Path, spec: RunSpec, split: Split) -> None:
         OSError: it cannot be written.
     """
     content = {"format": VERSION, "spec": spec.model_dump(mode="json"), "data": _digest(split)}
-    folder.mkdir(parents=True, exist_ok=True)
+    own_folder(folder)
     for number in _numbers(folder):
         _remove(folder, number)
     write_whole(folder / BEGINNING, json.dumps(content).encode())
@@ -97,7 +97,7 @@ def write(folder: Path, snapshot: Snapshot) -> None:
     paths = _paths(folder, number)
     described = {"format": VERSION, "sha256": _sha256(content, facts), "facts": facts}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        own_folder(folder)
         write_whole(paths[0], content)
         write_whole(paths[1], json.dumps(described).encode())
         if paths[0].read_bytes() != content:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from gradus.errors import InputError
+from gradus.runs.files import NO_LINK, open_plain, own_folder
+
+CONTENT = re.compile(rb"\d{0,20}\n?")
+"""What a lock holds: a process id, or nothing where its process was killed before it wrote it."""
+
+NO_PLAIN_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EINVAL)
+"""What opening a link, a folder, a socket and a pipe or device ends in."""
 
 
 @contextmanager
@@ -17,9 +26,12 @@ def locked(folder: Path, name: str = "lock") -> Iterator[None]:
 
     The kernel gives the lock back when its holder ends, however it ends: a file that a killed
     process left behind locks nobody out. The holder may remove the file with all else in there.
+    A file that is no lock of ours (a link, another name of a file elsewhere, one with other
+    content) is left as it is.
 
     Raises:
-        InputError: another process holds it; the message has its process id.
+        InputError: another process holds it, the message has its process id; or what stands there
+            is no lock.
 
     Example:
         >>> import tempfile
@@ -27,7 +39,7 @@ def locked(folder: Path, name: str = "lock") -> Iterator[None]:
         ...     int((Path(folder) / "lock").read_text()) == os.getpid()
         True
     """
-    descriptor = _opened(folder, folder / name)
+    descriptor = _locked(folder, folder / name)
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -36,11 +48,10 @@ def locked(folder: Path, name: str = "lock") -> Iterator[None]:
         os.close(descriptor)
 
 
-def _opened(folder: Path, path: Path) -> int:
+def _locked(folder: Path, path: Path) -> int:
     """The file, locked; one that its holder removed meanwhile is no lock, and made again."""
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = _opened(folder, path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -53,3 +64,39 @@ def _opened(folder: Path, path: Path) -> int:
         if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
             return descriptor
         os.close(descriptor)
+
+
+def _opened(folder: Path, path: Path) -> int:
+    """The file, made where it is missing.
+
+    Raises:
+        InputError: what stands there is no lock of ours.
+    """
+    while True:
+        if path.parent == folder:
+            folder.mkdir(parents=True, exist_ok=True)
+        else:
+            own_folder(path.parent)
+        try:
+            descriptor = open_plain(path, os.O_RDWR | NO_LINK)
+        except FileNotFoundError:
+            try:
+                return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINK, 0o644)
+            except (FileExistsError, FileNotFoundError):
+                continue  # another process has made it, or removed the folder, meanwhile
+        except OSError as error:
+            if error.errno in NO_PLAIN_FILE:
+                raise _foreign(path) from None
+            raise
+        links = os.fstat(descriptor).st_nlink
+        if links > 1 or CONTENT.fullmatch(os.pread(descriptor, 64, 0)) is None:
+            os.close(descriptor)
+            raise _foreign(path)
+        return descriptor
+
+
+def _foreign(path: Path) -> InputError:
+    return InputError(
+        f"{path}: is no lock that Gradus has made, and is left as it is; remove it if nobody "
+        "needs it"
+    )

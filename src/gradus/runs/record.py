@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from gradus.errors import InputError
 from gradus.runs.curve import TrainingCurve, draw
+from gradus.runs.files import sync_folder, write_whole
 from gradus.runs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Run:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "run.json").unlink(missing_ok=True)
-        _sync_folder(folder)
+        sync_folder(folder)
         for name, table in (("history", self.history), ("evaluation", self.evaluation)):
             sink = io.BytesIO()
             pq.write_table(table, sink)
@@ -202,21 +203,6 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     return Run(spec, content, tables[0], tables[1], folder)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all: beside, fsync, rename."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
 def finite(value: Any) -> Any:
     """The same value with numbers that JSON does not know (inf, NaN) as their names."""
     if isinstance(value, dict):
@@ -224,11 +210,3 @@ def finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

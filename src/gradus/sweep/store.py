@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gradus.errors import InputError
-from gradus.runs.record import EVALUATION, HISTORY, write_whole
+from gradus.runs.files import write_whole
+from gradus.runs.record import EVALUATION, HISTORY
 from gradus.sweep.result import RUNS, Columns, Result, row
 
 FORMAT = 1

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from gradus.errors import InputError
 from gradus.runs.choices import flag
+from gradus.runs.files import write_whole
 from gradus.runs.lock import locked
-from gradus.runs.record import write_whole
 from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep.halving import pruning_of
 from gradus.sweep.search import Listed, search_of

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gradus.errors import InputError
-from gradus.runs.record import write_whole
+from gradus.runs.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,115 @@
+"""Files of a record: written whole or not at all, and never through a link.
+
+A folder may come from elsewhere, and hold a link where a file of ours would be. Nothing is written
+through it, and nothing is waited for that is no plain file. Links to the folder itself are the
+user's own, and followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from gradus.errors import InputError
+
+NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole or not at all: beside, fsync, rename.
+
+    What stood there is replaced: where that was a link, the link is, and not what it led to.
+
+    Raises:
+        OSError: it cannot be written; ``filename`` is its path.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_whole(Path(folder) / "notes", b"all of it")
+        ...     read_whole(Path(folder) / "notes")
+        b'all of it'
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.unlink(missing_ok=True)  # left by a process that was killed, or laid as a trap
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINK, 0o666)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Have it on the disk which files a folder holds."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def own_folder(path: Path) -> Path:
+    """A folder within a record, made where it is missing.
+
+    Raises:
+        InputError: a link stands there: what is written would stand elsewhere.
+        OSError: it cannot be made.
+    """
+    if path.is_symlink():
+        raise InputError(
+            f"{path}: is a link, through which nothing is written; put a folder in its place, or "
+            "remove it"
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def open_plain(path: Path, flags: int = os.O_RDONLY) -> int:
+    """The descriptor of a plain file: no folder, no pipe, no device.
+
+    Links are followed unless ``flags`` say otherwise.
+
+    Raises:
+        OSError: there is none.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "is no plain file", str(path))
+    return descriptor
+
+
+def read_whole(path: Path) -> bytes:
+    """The content of a plain file.
+
+    Raises:
+        OSError: there is none.
+    """
+    with open(open_plain(path), "rb") as file:
+        return file.read()
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        OSError: there is no such plain file.
+        ValueError: it is no JSON, or nested deeper than can be read.
+    """
+    try:
+        return json.loads(read_whole(path))
+    except RecursionError:
+        raise ValueError("nested too deep") from None
