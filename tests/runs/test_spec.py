@@ -9,9 +9,13 @@ from pydantic import ValidationError
 
 from gradus import InputError, RunSpec, methods
 from gradus.data import SAMPLINGS
+from gradus.methods.catalogue import entries
 from gradus.risk import losses, penalties
-from gradus.runs.choices import CLASSES, OPTIONS
-from gradus.runs.spec import SamplingName, choices
+from gradus.runs.choices import OPTIONS
+from gradus.runs.parts.objective import LOSS_CLASSES, PENALTY_CLASSES
+from gradus.runs.parts.schedule import SCHEDULE_CLASSES
+from gradus.runs.parts.training import SamplingName
+from gradus.runs.spec import choices
 
 
 def test_the_defaults_are_those_of_the_training_script():
@@ -40,11 +44,16 @@ def test_titles(options, title):
 
 def test_names_agree_with_the_rooms_that_own_them():
     assert set(choices(SamplingName)) == set(SAMPLINGS)
-    rooms = {"method": methods, "schedule": methods, "loss": losses, "penalty": penalties}
-    for choice, table in CLASSES.items():
+    classes = {entry.name: entry.class_name for entry in entries().values()}
+    for choice, table, room in (
+        ("method", classes, methods),
+        ("schedule", SCHEDULE_CLASSES, methods),
+        ("loss", LOSS_CLASSES, losses),
+        ("penalty", PENALTY_CLASSES, penalties),
+    ):
         assert set(choices(RunSpec.model_fields[choice].annotation)) == set(table)
         for name in table.values():
-            assert hasattr(rooms[choice], name)
+            assert hasattr(room, name)
 
 
 @pytest.mark.parametrize("method", OPTIONS["method"])
@@ -55,7 +64,7 @@ def test_every_method_is_built_with_every_schedule(method, schedule):
         needed |= {"penalty": "l1", "strength": 0.1}
     spec = RunSpec(method=method, schedule=schedule, lr=0.25, warmup=2, **needed)
     built = spec.build_method(steps=10)
-    assert type(built).__name__ == CLASSES["method"][method]
+    assert type(built).__name__ == entries()[method].class_name
     assert built.lr(0) == pytest.approx(0.125)  # half of the way up
 
 
@@ -68,7 +77,7 @@ def test_a_cosine_ends_with_the_run():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "sdg"}, "--method sdg: choose sgd | gradient-descent"),
+        ({"method": "sdg"}, "--method sdg: choose adam | adamw | gradient-descent"),
         ({"method": "sdg"}, "did you mean sgd?"),
         ({"method": "adam", "momentum": 0.9}, "--momentum is not an option of --method adam"),
         ({"method": "adam", "momentum": 0.9}, "which takes --lr, --betas, --eps"),
@@ -88,7 +97,7 @@ def test_a_cosine_ends_with_the_run():
         ({"method": "adam", "betas": "0.9,1"}, "--betas[1] must be a finite number >= 0 and < 1"),
         ({"nesterov": True, "momentum": 0}, "--nesterov needs momentum > 0"),
         ({"engine": "fast"}, "--engine fast: choose auto | eager | native"),
-        ({"method": ["sgd"]}, "--method ['sgd']: choose sgd"),
+        ({"method": ["sgd"]}, "--method ['sgd']: choose adam"),
         ({"seed": -1}, "--seed -1: must be greater than or equal to 0"),
     ],
 )
@@ -215,10 +224,10 @@ def test_files_that_are_no_specification(tmp_path, name, text, message):
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("loss", CLASSES["loss"])
+@pytest.mark.parametrize("loss", LOSS_CLASSES)
 def test_losses_are_means_over_examples(loss):
     built = RunSpec(loss=loss).build_loss()
-    assert type(built).__name__ == CLASSES["loss"][loss]
+    assert type(built).__name__ == LOSS_CLASSES[loss]
     assert built.reduction == ("batchmean" if loss == "kl-div" else "mean")
 
 

@@ -87,8 +87,8 @@ class Adam(AdaptiveMoments):
 
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule.
-        betas: $(\beta_1, \beta_2)$, each in [0, 1).
-        eps: $\epsilon \ge 0$.
+        betas: $(\beta_1, \beta_2)$, the weights of the past in m and v, each in [0, 1).
+        eps: $\epsilon \ge 0$, added to the denominator.
         weight_decay: $\lambda \ge 0$, added to the gradient.
         amsgrad: use the running maximum of v.
         maximize: climb instead of descend.
@@ -136,8 +136,8 @@ class AdamW(AdaptiveMoments):
 
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule.
-        betas: $(\beta_1, \beta_2)$, each in [0, 1).
-        eps: $\epsilon \ge 0$.
+        betas: $(\beta_1, \beta_2)$, the weights of the past in m and v, each in [0, 1).
+        eps: $\epsilon \ge 0$, added to the denominator.
         weight_decay: $\lambda \ge 0$; a step multiplies w by $1 - \alpha_t \lambda$.
         amsgrad: use the running maximum of v.
         maximize: climb instead of descend; the decay still pulls towards 0.

@@ -44,10 +44,10 @@ class GaussNewton(SecondOrder):
 
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule; the first step that a line search tries.
-        damping: $\mu \ge 0$; without it the matrix must not be singular, as it is wherever there
-            are more parameters than outputs to fit.
-        line_search: None, ``"backtracking"`` or ``"strong-wolfe"``; where the search finds no
-            lower point, w stays.
+        damping: $\mu \ge 0$, added to the diagonal of the matrix; without it the matrix must not
+            be singular, as it is wherever there are more parameters than outputs to fit.
+        line_search: how far to go along the direction: None, ``"backtracking"`` or
+            ``"strong-wolfe"``; where the search finds no lower point, w stays.
 
     Raises:
         NotPositiveDefiniteError: the matrix plus $\mu I$ is singular.
@@ -129,7 +129,7 @@ class LevenbergMarquardt(SecondOrder):
 
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule.
-        damping: $\mu_0 > 0$.
+        damping: $\mu_0 > 0$, with which the first step begins.
 
     Raises:
         ValueError: f has no Gauss-Newton matrix; a hyper-parameter is out of its range or not

@@ -123,8 +123,8 @@ class SGD(GradientAtIterate):
 
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule.
-        momentum: $\mu \ge 0$.
-        dampening: $\tau$; needs momentum.
+        momentum: $\mu \ge 0$, the momentum factor.
+        dampening: $\tau$, the share of a gradient that momentum leaves out; needs momentum.
         weight_decay: $\lambda \ge 0$, the strength of a squared L2 penalty.
         nesterov: PyTorch's form of Nesterov's momentum; needs momentum and no dampening.
         maximize: climb instead of descend.

@@ -47,10 +47,10 @@ class Newton(SecondOrder):
 
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule; the first step that a line search tries.
-        damping: $\mu \ge 0$.
+        damping: $\mu \ge 0$, added to the diagonal of the matrix.
         saddle_free: take the absolute values of the eigenvalues.
-        line_search: None, ``"backtracking"`` or ``"strong-wolfe"``; where the search finds no
-            lower point, w stays.
+        line_search: how far to go along the direction: None, ``"backtracking"`` or
+            ``"strong-wolfe"``; where the search finds no lower point, w stays.
 
     Raises:
         NotPositiveDefiniteError: the Hessian plus $\mu I$ is singular or not positive definite, and

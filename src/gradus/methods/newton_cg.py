@@ -42,9 +42,9 @@ class NewtonCG(SecondOrder):
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule; the first step that a line search tries.
         max_iterations: the most conjugate gradients of one step.
-        damping: $\mu \ge 0$.
-        line_search: None, ``"backtracking"`` or ``"strong-wolfe"``; where the search finds no
-            lower point, w stays.
+        damping: $\mu \ge 0$, added to the diagonal of the matrix.
+        line_search: how far to go along the direction: None, ``"backtracking"`` or
+            ``"strong-wolfe"``; where the search finds no lower point, w stays.
 
     Raises:
         ValueError: a hyper-parameter is out of its range or not finite.

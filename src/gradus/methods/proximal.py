@@ -102,7 +102,7 @@ class ProximalGradient(Method):
 
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule; at most 1 / L for the bounds to hold.
-        accelerated: take the gradient ahead of w.
+        accelerated: take the gradient ahead of w (FISTA).
 
     Raises:
         ValueError: the learning rate is negative or not finite; f has no penalty.

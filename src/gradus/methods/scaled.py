@@ -25,7 +25,7 @@ class Adagrad(GradientAtIterate):
         lr_decay: $\eta \ge 0$, how fast the learning rate falls with the step t = 1, 2, ...
         weight_decay: $\lambda \ge 0$, added to the gradient.
         initial_accumulator_value: s before the first step, >= 0.
-        eps: $\epsilon \ge 0$.
+        eps: $\epsilon \ge 0$, added to the denominator.
         maximize: climb instead of descend.
 
     Raises:
@@ -98,9 +98,9 @@ class RMSprop(GradientAtIterate):
         lr: $\alpha_t$, a number >= 0 or a schedule.
         alpha: $\alpha$ in [0, 1), the weight of the past in both averages. (PyTorch takes numbers
             from 1 on as well, with which v becomes negative or never moves.)
-        eps: $\epsilon \ge 0$.
+        eps: $\epsilon \ge 0$, added to the denominator.
         weight_decay: $\lambda \ge 0$, added to the gradient.
-        momentum: $\mu \ge 0$.
+        momentum: $\mu \ge 0$, the momentum factor.
         centered: divide by the deviation of the gradients from their mean.
         maximize: climb instead of descend.
 

@@ -1,116 +1,23 @@
-"""Which options belong to which choice: the tables behind RunSpec."""
+"""Which options belong to which choice, and what follows from a choice that is made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-CLASSES: dict[str, dict[str, str]] = {
-    "method": {
-        "sgd": "SGD",
-        "gradient-descent": "GradientDescent",
-        "polyak": "Polyak",
-        "nesterov": "Nesterov",
-        "adam": "Adam",
-        "adamw": "AdamW",
-        "rmsprop": "RMSprop",
-        "adagrad": "Adagrad",
-        "proximal-gradient": "ProximalGradient",
-        "newton": "Newton",
-        "newton-cg": "NewtonCG",
-        "gauss-newton": "GaussNewton",
-        "levenberg-marquardt": "LevenbergMarquardt",
-        "lbfgs": "LBFGS",
-    },
-    "schedule": {
-        "constant": "Constant",
-        "step": "StepDecay",
-        "inverse-time": "InverseTime",
-        "inverse-sqrt": "InverseSqrt",
-        "cosine": "Cosine",
-    },
-    "loss": {
-        "cross-entropy": "CrossEntropyLoss",
-        "nll": "NLLLoss",
-        "mse": "MSELoss",
-        "l1": "L1Loss",
-        "kl-div": "KLDivLoss",
-    },
-    "penalty": {
-        "l1": "L1",
-        "l2": "L2",
-        "squared-l2": "SquaredL2",
-        "elastic-net": "ElasticNet",
-    },
-}
-"""The class that each name stands for."""
+from gradus.methods.catalogue import entries
+from gradus.runs.parts import PARTS
+from gradus.runs.parts.part import Table
 
-OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
-    "method": {
-        "sgd": {
-            "lr": 0.001, "momentum": 0.5, "dampening": 0.0, "weight_decay": 0.0,
-            "nesterov": False, "maximize": False,
-        },
-        "gradient-descent": {"lr": 0.001},
-        "polyak": {"lr": 0.001, "beta": 0.9},
-        "nesterov": {"lr": 0.001, "beta": 0.9},
-        "adam": {
-            "lr": 0.001, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0,
-            "amsgrad": False, "maximize": False,
-        },
-        "adamw": {
-            "lr": 0.001, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01,
-            "amsgrad": False, "maximize": False,
-        },
-        "rmsprop": {
-            "lr": 0.01, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.0,
-            "centered": False, "maximize": False,
-        },
-        "adagrad": {
-            "lr": 0.01, "lr_decay": 0.0, "weight_decay": 0.0, "initial_accumulator_value": 0.0,
-            "eps": 1e-10, "maximize": False,
-        },
-        "proximal-gradient": {"lr": 0.001, "accelerated": False},
-        "newton": {"lr": 1.0, "damping": 0.0, "saddle_free": False, "line_search": "none"},
-        "newton-cg": {
-            "lr": 1.0, "damping": 0.0, "max_iterations": 100, "line_search": "backtracking",
-        },
-        "gauss-newton": {"lr": 1.0, "damping": 0.0, "line_search": "none"},
-        "levenberg-marquardt": {"lr": 1.0, "damping": 0.001},
-        "lbfgs": {"lr": 1.0, "history": 10, "line_search": "strong-wolfe"},
-    },
-    "schedule": {
-        "constant": {"warmup": 0},
-        "step": {"warmup": 0, "decay_every": None, "decay_factor": 0.1},
-        "inverse-time": {"warmup": 0, "gamma": None},
-        "inverse-sqrt": {"warmup": 0, "gamma": 1.0},
-        "cosine": {"warmup": 0, "final_lr": 0.0},
-    },
-    "model": {"mlp": {"hidden": (512, 512)}, "linear": {}, "*": {}},
-    "penalty": {
-        "none": {},
-        "l1": {"strength": None, "proximal": False},
-        "l2": {"strength": None, "proximal": False},
-        "squared-l2": {"strength": None, "proximal": False},
-        "elastic-net": {"strength": None, "l1_ratio": 0.5, "proximal": False},
-    },
-    "sampling": {
-        "shuffle": {"batch_size": 16}, "sequential": {"batch_size": 16},
-        "replacement": {"batch_size": 16}, "full": {},
-    },
-}  # fmt: skip
-"""Which options belong to which choice, and their defaults; None: it has to be given."""
+OPTIONS: dict[str, Table] = {name: table for part in PARTS for name, table in part.tables.items()}
+"""For every choice what can be chosen, and the options that belong to it with their defaults; None:
+it has to be given."""
 
-ON_ALL_DATA = {"newton", "newton-cg", "gauss-newton", "levenberg-marquardt", "lbfgs"}
+DEFAULT_CHOICES = {name: chosen for part in PARTS for name, chosen in part.default_choices.items()}
+"""What is chosen where nothing is said."""
+
+ON_ALL_DATA = {entry.name for entry in entries().values() if entry.second_order}
 """The methods that see all examples at every step, unless a sampling or a batch size is given."""
-
-DEFAULT_CHOICES = {
-    "method": "sgd",
-    "schedule": "constant",
-    "model": "mlp",
-    "penalty": "none",
-    "sampling": "shuffle",
-}
 
 
 def complete(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,64 +8,37 @@ import json
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from gradus.errors import InputError
-from gradus.runs.choices import CLASSES, ON_ALL_DATA, OPTIONS, changed, complete, flag
+from gradus.methods.catalogue import entries
+from gradus.runs.choices import ON_ALL_DATA, OPTIONS, changed, complete, flag
+from gradus.runs.parts import (
+    DataPart,
+    ExecutionPart,
+    MethodPart,
+    ModelPart,
+    ObjectivePart,
+    SchedulePart,
+    TrainingPart,
+)
+from gradus.runs.parts.objective import PENALTIES
 
 if TYPE_CHECKING:
     from gradus.methods import Method
-    from gradus.risk.losses import Loss
-    from gradus.risk.penalties import Penalty
-
-LossName = Literal["cross-entropy", "nll", "mse", "l1", "kl-div"]
-PenaltyName = Literal["l1", "l2", "squared-l2", "elastic-net"]
-PENALTIES: tuple[str, ...] = get_args(PenaltyName)
-MethodName = Literal[
-    "sgd",
-    "gradient-descent",
-    "polyak",
-    "nesterov",
-    "adam",
-    "adamw",
-    "rmsprop",
-    "adagrad",
-    "proximal-gradient",
-    "newton",
-    "newton-cg",
-    "gauss-newton",
-    "levenberg-marquardt",
-    "lbfgs",
-]
-LineSearchName = Literal["none", "backtracking", "strong-wolfe"]
-ScheduleName = Literal["constant", "step", "inverse-time", "inverse-sqrt", "cosine"]
-SamplingName = Literal["shuffle", "sequential", "replacement", "full"]
 
 
-def _split(value: Any) -> Any:
-    """A list written as on the command line: ``512,512``."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return (value,) if isinstance(value, int) else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
-Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_split)]
-Betas = Annotated[tuple[float, float], BeforeValidator(_split)]
-
-
-class RunSpec(BaseModel):
+class RunSpec(
+    ExecutionPart, TrainingPart, SchedulePart, MethodPart, ObjectivePart, ModelPart, DataPart
+):
     """Everything that determines a run; the same spec gives the same record.
+
+    It is the product of its parts, which stand in :mod:`gradus.runs.parts`: the data, the model,
+    the loss and penalty, the method, the schedule, the training and the execution. The options of
+    the method are the fields of its dataclass in :mod:`gradus.methods`.
 
     Options that belong to a choice (the momentum of SGD, the widths of an MLP) are refused where
     they have no meaning, and take their default where they are not given, so that a spec is always
@@ -82,110 +55,9 @@ class RunSpec(BaseModel):
         (0.001, None, 'Optimizer-Adam lr-0.001 bs-64')
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    if TYPE_CHECKING:  # the hyper-parameters of methods are options too
 
-    data: str = Field(
-        default="digits", description="digits, fashion-mnist, mnist, a file or a folder"
-    )
-    target: str | None = Field(default=None, description="column to predict (CSV, Parquet)")
-    categorical: Names = Field(default=(), description="columns of names, not numbers")
-    drop: Names = Field(default=(), description="columns to leave out")
-    missing: Literal["mean", "drop"] | None = Field(
-        default=None,
-        description="fill missing numbers with the mean of their column, or drop their rows",
-    )
-    standardize: bool = Field(default=False, description="bring inputs to mean 0 and deviation 1")
-    test_fraction: float | None = Field(
-        default=None,
-        gt=0,
-        lt=1,
-        description="part kept for testing, where data has no test set (0.2)",
-    )
-
-    model: str = Field(default="mlp", description="linear, mlp, or package.module:factory")
-    hidden: Widths | None = Field(default=None, description="widths of the hidden layers of mlp")
-    loss: LossName | None = Field(
-        default=None, description="default: by the target, cross-entropy or mse"
-    )
-    penalty: PenaltyName | None = Field(default=None, description="regulariser Ω")
-    strength: float | None = Field(default=None, ge=0, description="λ, the weight of the penalty")
-    l1_ratio: float | None = Field(
-        default=None, ge=0, le=1, description="share of L1 in elastic-net"
-    )
-    proximal: bool | None = Field(
-        default=None, description="take the penalty by its proximal step: exact zeros with l1"
-    )
-
-    method: MethodName = Field(default="sgd", description="how the parameters move")
-    lr: float | None = Field(default=None, description="learning rate α, where a schedule starts")
-    momentum: float | None = Field(default=None, description="momentum μ of sgd and rmsprop")
-    dampening: float | None = Field(default=None, description="dampening τ of sgd")
-    nesterov: bool | None = Field(default=None, description="Nesterov's form of momentum, in sgd")
-    weight_decay: float | None = Field(
-        default=None, description="weight decay λ of sgd, adam, adamw, rmsprop and adagrad"
-    )
-    maximize: bool | None = Field(default=None, description="climb, not descend: methods of torch")
-    beta: float | None = Field(default=None, description="momentum factor β of polyak and nesterov")
-    betas: Betas | None = Field(default=None, description="β1,β2 of adam and adamw")
-    eps: float | None = Field(default=None, description="ε of adam, adamw, rmsprop and adagrad")
-    amsgrad: bool | None = Field(default=None, description="running maximum of v: adam, adamw")
-    alpha: float | None = Field(default=None, description="weight of the past, in rmsprop")
-    centered: bool | None = Field(
-        default=None, description="divide by the deviation of gradients, in rmsprop"
-    )
-    lr_decay: float | None = Field(default=None, description="decay of the rate with t, in adagrad")
-    initial_accumulator_value: float | None = Field(
-        default=None, description="sum of squares before the first step, in adagrad"
-    )
-    accelerated: bool | None = Field(
-        default=None, description="the accelerated form of proximal-gradient (FISTA)"
-    )
-    damping: float | None = Field(
-        default=None, description="damping μ of newton, newton-cg, gauss-newton, where LM starts"
-    )
-    saddle_free: bool | None = Field(
-        default=None, description="eigenvalues by their absolute values, in newton"
-    )
-    max_iterations: int | None = Field(
-        default=None, description="conjugate-gradient iterations a step, of newton-cg"
-    )
-    history: int | None = Field(default=None, description="pairs that lbfgs remembers")
-    line_search: LineSearchName | None = Field(
-        default=None, description="of newton, newton-cg, gauss-newton and lbfgs"
-    )
-
-    schedule: ScheduleName = Field(
-        default="constant", description="how the learning rate changes with the step"
-    )
-    warmup: int | None = Field(
-        default=None, ge=0, description="steps of linear warm-up, any schedule"
-    )
-    decay_every: int | None = Field(
-        default=None, ge=1, description="steps between two decays of step"
-    )
-    decay_factor: float | None = Field(
-        default=None, gt=0, description="factor of each decay of step"
-    )
-    gamma: float | None = Field(
-        default=None, ge=0, description="γ in 1 + γ t of inverse-time and inverse-sqrt"
-    )
-    final_lr: float | None = Field(default=None, ge=0, description="last learning rate of cosine")
-
-    sampling: SamplingName = Field(default="shuffle", description="order of the examples")
-    batch_size: int | None = Field(default=None, ge=1, description="examples in a mini-batch")
-    epochs: int = Field(default=10, ge=1, description="passes over the data")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="of parameters, order and split")
-    log_every: int = Field(default=100, ge=1, description="batches between two rows")
-
-    engine: Literal["auto", "eager", "native", "stacked"] = Field(
-        default="auto",
-        description="who executes the run: native (C++, dense networks on a CPU), eager (any "
-        "model); auto takes native where it can",
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where")
-    dtype: Literal["float32", "float64"] = Field(
-        default="float32", description="arithmetic of the run"
-    )
+        def __init__(self, **options: Any) -> None: ...
 
     @model_validator(mode="before")
     @classmethod
@@ -237,17 +109,7 @@ class RunSpec(BaseModel):
         """The method with its learning-rate schedule, for a run of so many steps."""
         from gradus import methods
 
-        options = self._options("method")
-        scheduled = self._options("schedule")
-        warmup = scheduled.pop("warmup")
-        if self.schedule != "constant" or warmup:
-            if self.schedule == "cosine":
-                scheduled["steps"] = steps
-            schedule = getattr(methods, CLASSES["schedule"][self.schedule])(self.lr, **scheduled)
-            options["lr"] = methods.Warmup(schedule, warmup) if warmup else schedule
-        if options.get("line_search") == "none":
-            options["line_search"] = None
-        method: Method = getattr(methods, CLASSES["method"][self.method])(**options)
+        method = self.build_equation(self.build_schedule(self.lr, steps))
         if not self.proximal or isinstance(method, methods.ProximalGradient):
             return method
         if not isinstance(method, methods.FirstOrder):
@@ -257,41 +119,10 @@ class RunSpec(BaseModel):
             )
         return methods.Proximal(method)
 
-    def build_loss(self) -> Loss:
-        """The loss, once it is known; KL as a mean over examples, as every other."""
-        from gradus.risk import losses
-
-        if self.loss is None:
-            raise ValueError("the loss follows from the data: give one, or train")
-        reduction = "batchmean" if self.loss == "kl-div" else "mean"
-        loss: Loss = getattr(losses, CLASSES["loss"][self.loss])(reduction=reduction)
-        return loss
-
-    def build_penalty(self) -> Penalty | None:
-        """The penalty, or None."""
-        from gradus.risk import penalties
-
-        if self.penalty is None:
-            return None
-        kind = getattr(penalties, CLASSES["penalty"][self.penalty])
-        options = self._options("penalty")
-        del options["proximal"]  # how the method takes the penalty, not what it is
-        penalty: Penalty = kind(**options)
-        return penalty
-
-    def _options(self, choice: str) -> dict[str, Any]:
-        """The options that belong to what was chosen, by name."""
-        return {name: getattr(self, name) for name in OPTIONS[choice][getattr(self, choice)]}
-
-    @property
-    def takes_log_probabilities(self) -> bool:
-        """Whether the loss takes log-probabilities: the shipped models then end in log-softmax."""
-        return self.loss in ("nll", "kl-div")
-
     @property
     def title(self) -> str:
         """The title of the loss curve: ``Optimizer-SGD lr-0.001 mt-0.5 bs-16``."""
-        parts = [f"Optimizer-{CLASSES['method'][self.method]}"]
+        parts = [f"Optimizer-{entries()[self.method].class_name}"]
         for short, value in (("lr", self.lr), ("mt", self.momentum), ("mt", self.beta)):
             if value is not None:
                 parts.append(f"{short}-{plain(value)}")

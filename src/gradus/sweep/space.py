@@ -9,7 +9,8 @@ from itertools import product
 from typing import Any
 
 from gradus.errors import InputError
-from gradus.runs.choices import CLASSES, DEFAULT_CHOICES, OPTIONS, flag
+from gradus.methods.catalogue import entries
+from gradus.runs.choices import DEFAULT_CHOICES, OPTIONS, flag
 from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep.ranges import Range
 from gradus.sweep.specification import SweepSpec, is_whole, open_range
@@ -253,4 +254,4 @@ def _title(place: _Place, option: str) -> str:
     others = [(name, getattr(run, name)) for name in place.axes() if name != option]
     told = [f"{name} {shown(value)}" for name, value in others if value is not None]
     title = (option + (f" ({', '.join(told)})" if told else "")).replace("_", " ")
-    return title if option == "method" else f"{CLASSES['method'][run.method]}: {title}"
+    return title if option == "method" else f"{entries()[run.method].class_name}: {title}"

@@ -1,0 +1,25 @@
+"""Who executes a run, and where."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from gradus.runs.parts.part import Part
+
+
+class ExecutionPart(Part):
+    """The engine and the machine."""
+
+    heading: ClassVar[str] = "Execution"
+
+    engine: Literal["auto", "eager", "native", "stacked"] = Field(
+        default="auto",
+        description="who executes the run: native (C++, dense networks on a CPU), eager (any "
+        "model); auto takes native where it can",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where")
+    dtype: Literal["float32", "float64"] = Field(
+        default="float32", description="arithmetic of the run"
+    )

@@ -1,0 +1,105 @@
+"""How w moves: the method of a run, and its hyper-parameters.
+
+They are declared once, as the fields of the dataclasses in :mod:`gradus.methods`; a method that is
+added there is an option here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, create_model
+
+from gradus.methods.catalogue import REQUIRED, Entry, entries
+from gradus.runs.parts.part import Pair, Part, Table
+
+if TYPE_CHECKING:
+    from gradus.methods import Method
+    from gradus.methods.schedules import Schedule
+
+LineSearchName = Literal["none", "backtracking", "strong-wolfe"]
+
+TYPES: dict[str, Any] = {
+    "LearningRate": float,
+    "Number": float,
+    "float": float,
+    "int": int,
+    "bool": bool,
+    "tuple[Number, Number]": Pair,
+    "Search | None": LineSearchName,
+}
+"""The type of an option, by the annotation of the field that it stands for."""
+
+OPEN_IN_EQUATIONS = {"lr": 0.001, "beta": 0.9}
+"""What a run takes where an equation leaves a hyper-parameter open."""
+
+OF_THE_LECTURE = {"sgd": {"momentum": 0.5}}
+"""What the classical training takes and the equation does not."""
+
+
+def _defaults(entry: Entry) -> dict[str, Any]:
+    """The hyper-parameters of a method, with what a run takes for each that is not given."""
+    defaults: dict[str, Any] = {}
+    for field in entry.hyperparameters:
+        usual = OPEN_IN_EQUATIONS.get(field.name) if field.default is REQUIRED else field.default
+        if TYPES[field.annotation] is LineSearchName and usual is None:
+            usual = "none"
+        defaults[field.name] = usual
+    return defaults | OF_THE_LECTURE.get(entry.name, {})
+
+
+def _fields() -> dict[str, Any]:
+    """An option for every hyper-parameter, which all methods that have it share."""
+    owners: dict[str, list[str]] = {}
+    declared: dict[str, tuple[Any, str]] = {}
+    for entry in entries().values():
+        for field in entry.hyperparameters:
+            owners.setdefault(field.name, []).append(entry.name)
+            declared.setdefault(field.name, (TYPES[field.annotation], field.meaning))
+    fields: dict[str, Any] = {}
+    for name, (kind, meaning) in declared.items():
+        whose = "" if len(owners[name]) == len(entries()) else f" ({', '.join(owners[name])})"
+        fields[name] = (kind | None, Field(default=None, description=meaning + whose))
+    return fields
+
+
+class _Declared(Part):
+    """The choice of a method."""
+
+    heading: ClassVar[str] = "Method"
+    tables: ClassVar[Mapping[str, Table]] = {
+        "method": {name: _defaults(entry) for name, entry in entries().items()}
+    }
+    default_choices: ClassVar[Mapping[str, str]] = {"method": "sgd"}
+
+    method: Literal[tuple(entries())] = Field(  # type: ignore[valid-type]  # known when it runs
+        default="sgd", description="how the parameters move"
+    )
+
+    def build_equation(self, schedule: Schedule | None) -> Method:
+        """The method, its learning rate a number or this schedule.
+
+        Raises:
+            ValueError: the equation does not take a hyper-parameter.
+        """
+        from gradus import methods
+
+        options = {name: getattr(self, name) for name in _Declared.tables["method"][self.method]}
+        if options.get("line_search") == "none":
+            options["line_search"] = None
+        if schedule is not None:
+            options["lr"] = schedule
+        method: Method = getattr(methods, entries()[self.method].class_name)(**options)
+        return method
+
+
+if TYPE_CHECKING:
+
+    class MethodPart(_Declared):
+        """The method and its hyper-parameters, each a field that methods declare."""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    MethodPart = create_model("MethodPart", __base__=_Declared, **_fields())

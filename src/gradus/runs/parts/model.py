@@ -1,0 +1,23 @@
+"""Which hypothesis a run fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field
+
+from gradus.runs.parts.part import Part, Table, Widths
+
+
+class ModelPart(Part):
+    """The model."""
+
+    heading: ClassVar[str] = "Model"
+    tables: ClassVar[Mapping[str, Table]] = {
+        "model": {"mlp": {"hidden": (512, 512)}, "linear": {}, "*": {}}
+    }
+    default_choices: ClassVar[Mapping[str, str]] = {"model": "mlp"}
+
+    model: str = Field(default="mlp", description="linear, mlp, or package.module:factory")
+    hidden: Widths | None = Field(default=None, description="widths of the hidden layers of mlp")

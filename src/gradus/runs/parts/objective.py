@@ -1,0 +1,81 @@
+"""What a run minimises: the loss, and the penalty beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+
+from pydantic import Field
+
+from gradus.runs.parts.part import Part, Table
+
+if TYPE_CHECKING:
+    from gradus.risk.losses import Loss
+    from gradus.risk.penalties import Penalty
+
+LossName = Literal["cross-entropy", "nll", "mse", "l1", "kl-div"]
+PenaltyName = Literal["l1", "l2", "squared-l2", "elastic-net"]
+PENALTIES: tuple[str, ...] = get_args(PenaltyName)
+
+LOSS_CLASSES = {
+    "cross-entropy": "CrossEntropyLoss",
+    "nll": "NLLLoss",
+    "mse": "MSELoss",
+    "l1": "L1Loss",
+    "kl-div": "KLDivLoss",
+}
+PENALTY_CLASSES = {"l1": "L1", "l2": "L2", "squared-l2": "SquaredL2", "elastic-net": "ElasticNet"}
+
+
+class ObjectivePart(Part):
+    """The loss and the penalty."""
+
+    heading: ClassVar[str] = "Loss and penalty"
+    tables: ClassVar[Mapping[str, Table]] = {
+        "penalty": {
+            "none": {},
+            "l1": {"strength": None, "proximal": False},
+            "l2": {"strength": None, "proximal": False},
+            "squared-l2": {"strength": None, "proximal": False},
+            "elastic-net": {"strength": None, "l1_ratio": 0.5, "proximal": False},
+        }
+    }
+    default_choices: ClassVar[Mapping[str, str]] = {"penalty": "none"}
+
+    loss: LossName | None = Field(
+        default=None, description="default: by the target, cross-entropy or mse"
+    )
+    penalty: PenaltyName | None = Field(default=None, description="regulariser Ω")
+    strength: float | None = Field(default=None, ge=0, description="λ, the weight of the penalty")
+    l1_ratio: float | None = Field(
+        default=None, ge=0, le=1, description="share of L1 in elastic-net"
+    )
+    proximal: bool | None = Field(
+        default=None, description="take the penalty by its proximal step: exact zeros with l1"
+    )
+
+    def build_loss(self) -> Loss:
+        """The loss, once it is known; KL as a mean over examples, as every other."""
+        from gradus.risk import losses
+
+        if self.loss is None:
+            raise ValueError("the loss follows from the data: give one, or train")
+        reduction = "batchmean" if self.loss == "kl-div" else "mean"
+        loss: Loss = getattr(losses, LOSS_CLASSES[self.loss])(reduction=reduction)
+        return loss
+
+    def build_penalty(self) -> Penalty | None:
+        """The penalty, or None."""
+        from gradus.risk import penalties
+
+        if self.penalty is None:
+            return None
+        kind = getattr(penalties, PENALTY_CLASSES[self.penalty])
+        given = {"strength": self.strength, "l1_ratio": self.l1_ratio}
+        penalty: Penalty = kind(**{name: v for name, v in given.items() if v is not None})
+        return penalty
+
+    @property
+    def takes_log_probabilities(self) -> bool:
+        """Whether the loss takes log-probabilities: the shipped models then end in log-softmax."""
+        return self.loss in ("nll", "kl-div")

@@ -1,0 +1,98 @@
+"""What is read of the methods without running them is what running them says."""
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gradus
+from gradus import methods
+from gradus.methods.catalogue import REQUIRED, entries
+
+
+@pytest.mark.parametrize("entry", entries().values(), ids=entries())
+def test_an_entry_has_the_fields_of_its_class(entry):
+    fields = dataclasses.fields(getattr(methods, entry.class_name))
+    found = {field.name: (field.annotation, field.default) for field in entry.hyperparameters}
+    assert found == {
+        field.name: (
+            field.type,
+            REQUIRED if field.default is dataclasses.MISSING else field.default,
+        )
+        for field in fields
+    }
+    assert all(field.meaning for field in entry.hyperparameters)
+
+
+def test_every_method_that_wraps_no_other_has_an_entry():
+    exported = (getattr(methods, name) for name in methods.__all__)
+    classes = {
+        kind.__name__
+        for kind in exported
+        if isinstance(kind, type)
+        and issubclass(kind, methods.Method)
+        and dataclasses.is_dataclass(kind)
+    }
+    assert classes - {"Proximal"} == {entry.class_name for entry in entries().values()}
+
+
+NEW_METHOD = r'''
+from dataclasses import dataclass
+
+from gradus.methods.hyperparameters import Number
+from gradus.methods.method import GradientAtIterate
+from gradus.methods.schedules import LearningRate
+
+
+@dataclass(frozen=True)
+class SignDescent(GradientAtIterate):
+    r"""Steps by the sign of the gradient.
+
+    Args:
+        lr: $\alpha_t$, how far each coordinate moves.
+        shrinkage: $\rho$, what w loses at every step.
+    """
+
+    lr: LearningRate
+    shrinkage: Number = 0.0
+
+    def init(self, w):
+        return None
+
+    def update(self, w, g, state):
+        return (1 - self.shrinkage) * w - self.lr * g.sign(), None
+'''
+
+
+def test_a_method_that_is_added_is_an_option_of_the_command_line_at_once(tmp_path):
+    shutil.copytree(
+        Path(gradus.__file__).parent,
+        tmp_path / "gradus",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    folder = tmp_path / "gradus" / "methods"
+    (folder / "sign_descent.py").write_text(NEW_METHOD)
+    with (folder / "__init__.pyi").open("a") as stub:
+        stub.write("from .sign_descent import SignDescent as SignDescent\n")
+
+    def gradus_command(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "gradus", "train", *arguments],
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    told = " ".join(gradus_command("--help").stdout.split())
+    assert "--shrinkage X ρ, what w loses at every step (sign-descent) [default: 0.0]" in told
+    options = "--method sign-descent --lr 0.01 --shrinkage 0.1 --hidden 8 --epochs 1 --out run"
+    trained = gradus_command("digits", *options.split())
+    assert trained.returncode == 0, trained.stderr
+    recorded = json.loads((tmp_path / "run" / "run.json").read_text())["spec"]
+    assert (recorded["method"], recorded["shrinkage"]) == ("sign-descent", 0.1)
