@@ -14,3 +14,21 @@ class NotPositiveDefiniteError(InputError):
 
     The message names the step, the smallest eigenvalue of the matrix, and the remedies.
     """
+
+
+MOST_QUOTED = 200
+"""Characters that a message quotes of what was given, or of what another library says of it."""
+
+
+def quoted(said: object) -> str:
+    r"""What was given, or what an error says, in one line of at most ``MOST_QUOTED`` characters.
+
+    Example:
+        >>> quoted(ValueError("first line\nsecond"))
+        'first line second'
+        >>> len(quoted("x" * 10_000))
+        200
+    """
+    text = str(said)[: 10 * MOST_QUOTED]
+    line = " ".join(text.split()) or type(said).__name__
+    return line if len(line) <= MOST_QUOTED else line[: MOST_QUOTED - 2] + ".."

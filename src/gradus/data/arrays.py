@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import lzma
+import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -16,11 +20,33 @@ from gradus.data.dataset import Dataset, Split
 from gradus.data.fitting import fill_with_means, standardize_columns, value_statistics
 from gradus.data.partition import partition
 from gradus.data.targets import Targets, column_targets, row_targets
-from gradus.errors import InputError
+from gradus.data.unpacking import (
+    MOST_DIMENSIONS,
+    check_unpacked,
+    described,
+    read_array,
+    stored_size,
+)
+from gradus.errors import InputError, quoted
 
 _ALL = ("x", "y", "x_train", "y_train", "x_test", "y_test")
-# what zipfile and NumPy raise, beside OSError, where a byte of the file is wrong
-_DAMAGED = (ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+# what zipfile, its decompressors and NumPy, which evaluates a header as a literal of Python, raise
+# beside OSError where a byte of the file is wrong
+_DAMAGED = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _KEYS = "x and y, or x_train and y_train (and x_test and y_test)"
 
 
@@ -81,18 +107,65 @@ def load_arrays(
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
+    stored_size(path)
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path}: not a whole .npz file; save it by numpy.savez")
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files if key in _ALL}
+        with zipfile.ZipFile(path) as file:
+            members = {entry.filename.removesuffix(".npy"): entry for entry in file.infolist()}
+            return {key: _array(path, file, members[key]) for key in _ALL if key in members}
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except _DAMAGED as error:
         raise InputError(
-            f"{path}: damaged, or holds Python objects, which are never read "
-            f"({' '.join(str(error).split())}); save plain numbers or text by numpy.savez"
+            f"{path}: damaged ({quoted(error)}); save it again by numpy.savez"
         ) from error
+
+
+def _array(path: Path, file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any]:
+    """One array: its header first, then as many bytes as that says, which have to be all."""
+    key = entry.filename.removesuffix(".npy")
+    remedy = "save it again, by numpy.savez if it was by numpy.savez_compressed"
+    check_unpacked(path, entry.file_size, path.stat().st_size, remedy)
+    with file.open(entry) as stream:
+        shape, by_columns, dtype = _header(path, key, stream)
+        size = math.prod(shape) * dtype.itemsize
+        held = entry.file_size - stream.tell()
+        if size != held:
+            raise InputError(
+                f"{path}: array {key!r} declares shape {described(shape)}, so {size:,} bytes, the "
+                f"file holds {held:,}; save it again by numpy.savez"
+            )
+        values, held = read_array(path, stream, shape[::-1] if by_columns else shape, dtype)
+        # Looking for one more byte compares the checksum.
+        if held < size or stream.read(1):
+            raise ValueError("its content has another length than it declares")
+    values = values.T if by_columns else values
+    return values if dtype.isnative else values.astype(dtype.newbyteorder("="))
+
+
+def _header(path: Path, key: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether the columns come first, and type."""
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, by_columns, dtype = np.lib.format.read_array_header_2_0(stream)
+    else:
+        raise InputError(
+            f"{path}: array {key!r} has named fields, or a type of a newer NumPy; save plain "
+            "numbers or text by numpy.savez"
+        )
+    if dtype.hasobject:
+        raise InputError(
+            f"{path}: array {key!r} holds Python objects, which are never read; save plain "
+            "numbers or text by numpy.savez"
+        )
+    if len(shape) > MOST_DIMENSIONS or not all(0 <= size < 2**62 for size in shape):
+        raise ValueError(f"no array has shape {described(shape)}")
+    return shape, by_columns, dtype
 
 
 def _parts(

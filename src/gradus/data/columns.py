@@ -9,15 +9,20 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradus.errors import InputError
+from gradus.data.unpacking import check_unpacked, stored_size
+from gradus.errors import InputError, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
+
+MOST_COLUMNS = 50_000
+"""A table of more is refused: each column is an object of its own, which arrays are not."""
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _LARGEST_BLOCK = 2**31 - 1
@@ -53,11 +58,13 @@ class Source:
         path: the file.
         arrow: its content.
         place: where the row of a number (from 0) stands, as a user finds it: "line 7".
+        text: names of columns of plain text that arrow holds as dictionaries.
     """
 
     path: Path
     arrow: pa.Table
     place: Callable[[int], str]
+    text: frozenset[str] = frozenset()
 
     @property
     def names(self) -> list[str]:
@@ -72,10 +79,38 @@ class Source:
         """
         import pyarrow as pa
 
-        content = self.arrow[name].combine_chunks()
+        try:
+            column = self._column(name, categorical)
+        except (pa.ArrowException, ValueError, MemoryError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"{self.path}: column {name!r} cannot be read ({quoted(error)}); mend it, or use "
+                f"--drop {name}"
+            ) from error
+        if column is None:
+            kind = quoted(str(self.arrow.schema.field(name).type))
+            raise InputError(
+                f"{self.path}: column {name!r} holds {kind}; numbers, booleans and text can be "
+                f"used, so turn it into one of them or use --drop {name}"
+            )
+        return column
+
+    def _column(self, name: str, categorical: bool) -> Column | None:
+        import pyarrow as pa
+
+        content = self.arrow[name].unify_dictionaries().combine_chunks()
         kind = content.type
         if pa.types.is_dictionary(kind):
-            content, kind, categorical = content.cast(kind.value_type), kind.value_type, True
+            categorical = categorical or name not in self.text
+            if pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type):
+                # A word that stands in many rows is one object, however long it is.
+                rows = cast("pa.DictionaryArray[Any, Any]", content)
+                words = np.append(rows.dictionary.to_numpy(zero_copy_only=False), [None])
+                values = words[rows.indices.fill_null(-1).to_numpy()]
+                missing = rows.is_null().to_numpy(zero_copy_only=False)
+                return Column(name, "category" if categorical else "text", values, missing)
+            content, kind = content.cast(kind.value_type), kind.value_type
         if pa.types.is_temporal(kind):
             if not categorical:
                 raise InputError(
@@ -95,10 +130,7 @@ class Source:
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             values = content.to_numpy(zero_copy_only=False)
             return Column(name, "category" if categorical else "text", values, missing)
-        raise InputError(
-            f"{self.path}: column {name!r} holds {kind}; numbers, booleans and text can be used, "
-            f"so turn it into one of them or use --drop {name}"
-        )
+        return None
 
 
 def read_source(path: Path) -> Source:
@@ -124,28 +156,64 @@ def _parquet(path: Path) -> Source:
     import pyarrow as pa
     import pyarrow.parquet
 
+    stored = stored_size(path)
     try:
-        arrow = pyarrow.parquet.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(
-            f"{path}: cannot be read as Parquet ({' '.join(str(error).split())})"
-        ) from error
+        with pyarrow.parquet.ParquetFile(path) as file:
+            _check_columns(path, file.metadata.num_columns)
+            unpacked = _unpacked_size(file.metadata)
+            text = [
+                field.name
+                for field in file.schema_arrow
+                if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+            ]
+        remedy = 'write it again by pyarrow with use_dictionary=False, compression="none"'
+        check_unpacked(path, unpacked, stored, remedy)
+        # Text is kept as it mostly stands there, each word once: a short file may repeat a long
+        # one.
+        with pyarrow.parquet.ParquetFile(path, read_dictionary=text) as file:
+            arrow = file.read()
+        arrow.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: cannot be read as Parquet ({quoted(error)})") from error
     used = [name for name in arrow.column_names if not _PANDAS_INDEX.fullmatch(name)]
     if len(used) < arrow.num_columns:
         arrow = arrow.select(used)
-    return Source(path, arrow, lambda row: f"row {row + 1}")
+    return Source(path, arrow, lambda row: f"row {row + 1}", frozenset(text))
+
+
+def _check_columns(path: Path, columns: int) -> None:
+    if columns > MOST_COLUMNS:
+        raise InputError(
+            f"{path}: {columns:,} columns, more than {MOST_COLUMNS:,}; give so many as an array, "
+            "in a .npz file"
+        )
+
+
+def _unpacked_size(metadata: pq.FileMetaData) -> int:
+    """About how many bytes the columns have in the memory, after what the file says of itself."""
+    parts = [
+        metadata.row_group(group).column(column)
+        for group in range(metadata.num_row_groups)
+        for column in range(metadata.num_columns)
+    ]
+    values = max(metadata.num_rows * metadata.num_columns, sum(part.num_values for part in parts))
+    return max(8 * values, sum(part.total_uncompressed_size for part in parts))
 
 
 def _csv(path: Path) -> Source:
     import pyarrow as pa
     import pyarrow.csv
 
+    stored_size(path)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if not content.strip():
         raise InputError(f"{path}: the file is empty; give names of columns and rows")
+    _check_columns(path, 1 + re.split(rb"[\r\n]", content, maxsplit=1)[0].count(b","))
     try:
         content.decode()
     except UnicodeDecodeError as error:
@@ -181,9 +249,7 @@ def _csv(path: Path) -> Source:
         except pa.ArrowInvalid:
             ragged.clear()
         if not ragged:
-            raise InputError(
-                f"{path}: cannot be read as CSV ({' '.join(str(error).split())})"
-            ) from error
+            raise InputError(f"{path}: cannot be read as CSV ({quoted(error)})") from error
         number, expected, actual = ragged[0]
         raise InputError(
             f"{path}, {_line(content, number - 2)}: {actual} fields where the first line names "
@@ -206,11 +272,14 @@ def _line(content: bytes, row: int) -> str:
     """Where the data row of a number (from 0) starts; blank lines and quoted breaks count."""
     reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
     start, seen = 1, -2
-    for fields in reader:
-        seen += bool(fields)
-        if seen == row:
-            break
-        start = reader.line_num + 1
+    try:
+        for fields in reader:
+            seen += bool(fields)
+            if seen == row:
+                break
+            start = reader.line_num + 1
+    except csv.Error:  # a field longer than the module takes
+        return f"row {row + 1}"
     return f"line {start}"
 
 

@@ -11,9 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gradus.data.unpacking import (
+    MOST_DIMENSIONS,
+    Stream,
+    check_unpacked,
+    described,
+    read_array,
+    stored_size,
+)
 from gradus.errors import InputError
 
 _UINT8 = 0x08
+_GZIP = b"\x1f\x8b"
 
 
 def read_idx(path: Path, rank: int | None = None) -> Tensor:
@@ -27,8 +36,9 @@ def read_idx(path: Path, rank: int | None = None) -> Tensor:
         uint8, of the shape that the file declares.
 
     Raises:
-        InputError: the file cannot be read, is truncated, has another magic number than wanted, or
-            holds more or fewer bytes than it declares.
+        InputError: the file cannot be read, is truncated, has another magic number than wanted,
+            holds more or fewer bytes than it declares, or declares far more than it can hold. What
+            is read is never more than the header declares.
 
     Example:
         >>> import tempfile
@@ -37,27 +47,25 @@ def read_idx(path: Path, rank: int | None = None) -> Tensor:
         >>> read_idx(path, rank=1).tolist()
         [7, 8, 9]
     """
-    content = _content(path)
-    if len(content) < 4:
-        raise InputError(f"{path}: {len(content)} bytes, too short for an IDX file")
-    magic = int.from_bytes(content[:4])
-    found = content[3]
-    if magic >> 8 != _UINT8 or (found != rank if rank is not None else found == 0):
-        wanted = f"0x{_UINT8 << 8 | rank:08x}" if rank is not None else "0x000008 and the rank"
-        raise InputError(
-            f"{path}: magic number 0x{magic:08x}, expected {wanted} "
-            f"(IDX of unsigned bytes{'' if rank is None else f', {rank}-dimensional'})"
-        )
-    start = 4 + 4 * found
-    if len(content) < start:
-        raise InputError(f"{path}: {len(content)} bytes, too short for its header of {start}")
-    shape = tuple(int.from_bytes(content[4 + 4 * i : 8 + 4 * i]) for i in range(found))
-    if len(content) - start != math.prod(shape):
-        raise InputError(
-            f"{path}: the header declares shape {list(shape)}, so {math.prod(shape):,} bytes, "
-            f"the file holds {len(content) - start:,}; fetch it again"
-        )
-    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy())
+    stored = stored_size(path)
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == _GZIP
+            file.seek(0)
+            if packed:
+                with gzip.GzipFile(fileobj=file) as unpacked:
+                    return _read(path, unpacked, rank, stored, packed=True)
+            if path.suffix == ".gz":
+                raise InputError(
+                    f"{path}: not a gzip file although its name says so; fetch it again"
+                )
+            return _read(path, file, rank, stored, packed=False)
+    except EOFError as error:
+        raise InputError(f"{path}: truncated gzip file; fetch it again") from error
+    except (OSError, zlib.error) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{path}: damaged gzip file ({error}); fetch it again") from error
 
 
 def read_images_and_labels(images: Path, labels: Path) -> tuple[Tensor, Tensor]:
@@ -81,18 +89,39 @@ def read_images_and_labels(images: Path, labels: Path) -> tuple[Tensor, Tensor]:
     return x[:, None], y.long()
 
 
-def _content(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if content[:2] != b"\x1f\x8b":
-        if path.suffix == ".gz":
-            raise InputError(f"{path}: not a gzip file although its name says so; fetch it again")
-        return content
-    try:
-        return gzip.decompress(content)
-    except EOFError as error:
-        raise InputError(f"{path}: truncated gzip file; fetch it again") from error
-    except (OSError, zlib.error) as error:
-        raise InputError(f"{path}: damaged gzip file ({error}); fetch it again") from error
+def _read(path: Path, stream: Stream, rank: int | None, stored: int, *, packed: bool) -> Tensor:
+    """The header, then as many bytes as it declares, which have to be all."""
+    header = stream.read(4)
+    if len(header) < 4:
+        raise InputError(f"{path}: {len(header)} bytes, too short for an IDX file")
+    magic, found = int.from_bytes(header), header[3]
+    fits = 0 < found <= MOST_DIMENSIONS if rank is None else found == rank
+    if magic >> 8 != _UINT8 or not fits:
+        wanted = f"0x{_UINT8 << 8 | rank:08x}" if rank is not None else "0x000008 and the rank"
+        raise InputError(
+            f"{path}: magic number 0x{magic:08x}, expected {wanted} "
+            f"(IDX of unsigned bytes{'' if rank is None else f', {rank}-dimensional'})"
+        )
+    start = 4 + 4 * found
+    sizes = stream.read(4 * found)
+    if len(sizes) < 4 * found:
+        raise InputError(f"{path}: {4 + len(sizes)} bytes, too short for its header of {start}")
+    shape = tuple(int.from_bytes(sizes[at : at + 4]) for at in range(0, 4 * found, 4))
+    size = math.prod(shape)
+    if packed:
+        remedy = "fetch it again, or unpack it by gunzip if it is genuine"
+        check_unpacked(path, start + size, stored, remedy)
+    elif start + size != stored:
+        raise _other_size(path, shape, f"{stored - start:,}")
+    array, held = read_array(path, stream, shape, np.dtype(np.uint8))
+    # Looking for one more byte compares the checksum at the end of a gzip file too.
+    if held < size or stream.read(1):
+        raise _other_size(path, shape, f"{held:,}" if held < size else "more")
+    return torch.from_numpy(array)
+
+
+def _other_size(path: Path, shape: tuple[int, ...], held: str) -> InputError:
+    return InputError(
+        f"{path}: the header declares shape {described(shape)}, so {math.prod(shape):,} bytes, "
+        f"the file holds {held}; fetch it again"
+    )
