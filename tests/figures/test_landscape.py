@@ -11,7 +11,7 @@ from gradus.engine import eager, native
 from gradus.engine.snapshot import Course, Watch
 from gradus.figures.landscape import landscape, surface
 from gradus.figures.landscape.path import path_of
-from gradus.figures.landscape.plane import Plane, of_curvature, principal
+from gradus.figures.landscape.plane import Plane, hessian_plane, principal_plane
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.runs.train import load_for, prepare, with_loss
 
@@ -90,7 +90,7 @@ class TestPath:
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            path_of(run, tell=interrupted)
+            path_of(run, progress=interrupted)
 
     def test_the_ends_of_epochs_are_among_the_points(self):
         path = path_of(trained(epochs=7))
@@ -136,47 +136,47 @@ class TestPlane:
 
     def test_principal_directions_are_the_singular_vectors(self):
         origin = self.points[-1]
-        plane = principal(self.points, origin)
+        plane = principal_plane(self.points, origin)
         moved = (self.points - origin).double()
         _, sizes, vectors = torch.linalg.svd(moved, full_matrices=False)
         for at in range(2):
             assert abs(float(plane.directions[at].double() @ vectors[at])) == pytest.approx(
                 1, abs=1e-5
             )
-            assert plane.held[at] == pytest.approx(
+            assert plane.explained[at] == pytest.approx(
                 float(sizes[at] ** 2 / (sizes**2).sum()), rel=1e-5
             )
 
     def test_directions_are_orthonormal(self):
-        u, v = principal(self.points, self.points[-1]).directions.double()
+        u, v = principal_plane(self.points, self.points[-1]).directions.double()
         assert float(u @ v) == pytest.approx(0, abs=1e-6)
         assert float(u @ u) == pytest.approx(1, abs=1e-6)
         assert float(v @ v) == pytest.approx(1, abs=1e-6)
 
     def test_the_distance_from_the_plane_is_what_the_projection_leaves(self):
-        plane = principal(self.points, self.points[-1])
+        plane = principal_plane(self.points, self.points[-1])
         at = torch.from_numpy(plane.coordinates(self.points))
         left = (self.points - plane.origin).double() - at @ plane.directions.double()
-        np.testing.assert_allclose(plane.off(self.points), left.norm(dim=1), atol=1e-5)
+        np.testing.assert_allclose(plane.distance(self.points), left.norm(dim=1), atol=1e-5)
 
     def test_a_plane_of_points_in_a_plane_holds_them(self):
         at = torch.randn(9, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
         basis = torch.linalg.qr(self.points[:2].double().T).Q.T
-        plane = principal(at @ basis, (at @ basis)[-1])
-        assert plane.off(at @ basis).max() < 1e-7
-        assert sum(plane.held) == pytest.approx(1, abs=1e-12)
+        plane = principal_plane(at @ basis, (at @ basis)[-1])
+        assert plane.distance(at @ basis).max() < 1e-7
+        assert sum(plane.explained) == pytest.approx(1, abs=1e-12)
 
     @pytest.mark.parametrize("n", [1, 2])
     def test_a_line_or_a_point_has_a_plane(self, n):
-        plane = principal(self.points[:n], self.points[n - 1])
+        plane = principal_plane(self.points[:n], self.points[n - 1])
         u, v = plane.directions.double()
         assert float(u @ v) == pytest.approx(0, abs=1e-6)
-        assert plane.off(self.points[:n]).max() < 1e-4
+        assert plane.distance(self.points[:n]).max() < 1e-4
 
     @pytest.mark.parametrize("value", [0.0, float("nan")])
     def test_a_hessian_without_eigenvectors_is_told(self, value):
         with pytest.raises(InputError, match="--directions hessian"):
-            of_curvature(lambda v: v * value, torch.zeros(9), lambda taken: None)
+            hessian_plane(lambda v: v * value, torch.zeros(9), lambda taken: None)
 
     @pytest.mark.parametrize("d", [3, 12])
     def test_directions_of_curvature_are_the_top_eigenvectors(self, d):
@@ -184,7 +184,7 @@ class TestPlane:
         root = torch.randn(d, d, dtype=torch.float64, generator=random)
         H = root @ root.T
         told = []
-        plane = of_curvature(lambda v: H @ v, torch.zeros(d, dtype=torch.float64), told.append)
+        plane = hessian_plane(lambda v: H @ v, torch.zeros(d, dtype=torch.float64), told.append)
         vectors = torch.linalg.eigh(H).eigenvectors
         for at in range(2):
             assert abs(float(plane.directions[at] @ vectors[:, -1 - at])) == pytest.approx(
@@ -215,7 +215,7 @@ def test_the_risk_over_the_plane_is_the_true_one(name, monkeypatch):
     monkeypatch.setattr(surface, "CHUNK", 64)
     path = path_of(trained(dtype="float64", **SURFACES[name]))
     data = path.split.train.to(dtype=torch.float64).subset(slice(0, 150))
-    plane = principal(path.points, path.points[-1])
+    plane = principal_plane(path.points, path.points[-1])
     a, b = np.array([-1.0, 0.0, 0.7]), np.array([-0.5, 0.0])
     told = []
     found = surface.risks(path.job, data, plane, a, b, lambda done, of: told.append((done, of)))
@@ -239,8 +239,8 @@ class TestFacts:
         assert found.b[0] < trail.at[:, 1].min() < trail.at[:, 1].max() < found.b[-1]
         assert trail.steps[trail.epoch_ends].tolist() == [29, 58, 87]
         assert 0 < trail.furthest_off < 1
-        assert "off the plane" in landscape.told(found)[0]
-        assert len(landscape.told(found)) == 1
+        assert "off the plane" in landscape.caption(found)[0]
+        assert len(landscape.caption(found)) == 1
 
     def test_a_record_of_another_machine_is_said_to_be_near(self):
         run = trained()
@@ -250,7 +250,7 @@ class TestFacts:
         other = gradus.Run(run.spec, run.summary, run.history, run.evaluation, None, moved.model)
         found = landscape.facts([other], grid=3, examples=50)
         assert 0 < found.trails[0].deviation < 0.01
-        assert "from the recorded model" in landscape.told(found)[1]
+        assert "from the recorded model" in landscape.caption(found)[1]
 
     def test_several_runs_on_one_plane(self):
         runs = [trained(), trained(method="adam", lr=0.01), trained(engine="eager", lr=0.02)]
@@ -266,7 +266,7 @@ class TestFacts:
 
     def test_the_plane_of_curvature(self):
         found = landscape.facts([trained()], directions="hessian", grid=4, examples=100)
-        assert "Hessian" in found.plane.what[0]
+        assert "Hessian" in found.plane.labels[0]
         landscape.draw(found)
 
     def test_runs_of_different_models_are_refused(self):
@@ -295,4 +295,4 @@ class TestFacts:
     def test_the_distance_of_a_point(self):
         origin = torch.zeros(3)
         plane = Plane(origin, torch.eye(3)[:2], (np.nan, np.nan), ("a", "b"))
-        assert plane.off(torch.tensor([[1.0, 2.0, 3.0]])).tolist() == [3.0]
+        assert plane.distance(torch.tensor([[1.0, 2.0, 3.0]])).tolist() == [3.0]

@@ -22,8 +22,8 @@ from gradus.figures.subject import (
     regularization,
     variance,
 )
+from gradus.figures.subject.datasets import diabetes, iris_petals
 from gradus.figures.subject.landscapes import LANDSCAPES
-from gradus.figures.subject.real import diabetes, petals
 from gradus.methods import Polyak
 from gradus.methods.minimize import minimize
 
@@ -79,7 +79,7 @@ class TestDescent:
         return facts_of(descent)
 
     def test_the_minimum_is_that_of_least_squares(self):
-        x, y = petals()
+        x, y = iris_petals()
         solution = np.linalg.lstsq(x.numpy(), y.numpy()[:, 0])[0]
         np.testing.assert_allclose(self.found.minimum, solution, rtol=1e-10)
         assert self.found.lowest == pytest.approx(
@@ -93,7 +93,7 @@ class TestDescent:
         assert (np.diff(stochastic.values) > 0).any()
 
     def test_gradient_descent_shrinks_the_error_by_its_matrix(self):
-        x, _ = petals()
+        x, _ = iris_petals()
         H = 2 / len(x) * (x.T @ x).numpy()
         errors = self.found.paths[0].points - self.found.minimum
         step = np.eye(2) - self.found.rates[0] * H
@@ -116,7 +116,7 @@ class TestVariance:
         return facts_of(variance)
 
     def test_sigma_is_that_of_the_single_gradients(self):
-        x, y = (t.numpy() for t in petals())
+        x, y = (t.numpy() for t in iris_petals())
         w = np.array(variance.POINT)
         singles = 2 * (x @ w - y[:, 0])[:, None] * x
         np.testing.assert_allclose(self.found.full, singles.mean(0), rtol=1e-12)
@@ -124,7 +124,7 @@ class TestVariance:
         assert self.found.sigma2 == pytest.approx(spread, rel=1e-10)
 
     def test_the_law_without_replacement_is_exact_over_all_pairs(self):
-        x, y = (t.numpy() for t in petals())
+        x, y = (t.numpy() for t in iris_petals())
         w = np.array(variance.POINT)
         singles = 2 * (x @ w - y[:, 0])[:, None] * x
         pairs = np.array([(a + b) / 2 for a, b in itertools.combinations(singles, 2)])

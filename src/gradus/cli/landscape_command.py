@@ -51,7 +51,7 @@ def landscape(
     from gradus.cli.figures_command import STILL, kinds_of
     from gradus.cli.run_report import Stages
     from gradus.figures import style
-    from gradus.figures.landscape.landscape import draw, facts, told
+    from gradus.figures.landscape.landscape import caption, draw, facts
     from gradus.runs.record import open_run
 
     kinds = kinds_of(formats, STILL)
@@ -71,9 +71,9 @@ def landscape(
             grid=grid,
             examples=examples,
             data_dir=data_dir,
-            tell=stages.tell,
+            progress=stages.tell,
         )
-    for line in told(found):
+    for line in caption(found):
         click.echo(line)
     figure = draw(found)
     out.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,8 @@ from gradus.engine.recorded_risk import RecordedRisk
 from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
 from gradus.errors import NotPositiveDefiniteError
 from gradus.methods.second_order import SecondOrder
-from gradus.risk.empirical import Batch, EmpiricalRisk
+from gradus.risk.empirical import EmpiricalRisk
+from gradus.risk.examples import Batch
 
 
 def execute(

@@ -15,7 +15,7 @@ from gradus.engine.serialization import classes_of, deserialized, serialized
 from gradus.methods.method import FirstOrder, Method
 from gradus.methods.schedules import learning_rate
 from gradus.optim.moving import Mover, mover_of
-from gradus.risk.empirical import Batch
+from gradus.risk.examples import Batch
 from gradus.risk.tensors import Tensors
 
 KEPT_AS = "walk"
@@ -136,7 +136,7 @@ class InPlaceIteration(Iteration):
     @contextmanager
     def under_way(self) -> Iterator[None]:
         """The model stands at the query: no evaluation has to bring it there."""
-        with self.oracle.moving.held_at(self.query):
+        with self.oracle.moving.placed_at(self.query):
             yield
 
 

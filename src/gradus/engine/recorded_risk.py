@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from gradus.risk.curvature import Curvature
-from gradus.risk.empirical import Batch, EmpiricalRisk
+from gradus.risk.empirical import EmpiricalRisk
+from gradus.risk.examples import Batch
 from gradus.risk.tensors import Tensors
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor
 
-from gradus.risk.tensors import PutOff
+from gradus.risk.tensors import DeferredVector
 
 PIECE = 2**19
 """Entries of a piece: what a step reads and writes of it then stays in the last cache."""
@@ -34,7 +34,7 @@ Move = tuple[str | None, int]
 
 
 @final
-class Symbol(PutOff):
+class Symbol(DeferredVector):
     """A vector that stands for one to come: its arithmetic is recorded."""
 
     __slots__ = ()

@@ -7,6 +7,7 @@ SUBMODULES = [
     "curvature",
     "dense",
     "empirical",
+    "examples",
     "finite_difference",
     "function",
     "gradient_check",

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn.utils.stateless import _reparametrize_module
 
 from gradus.risk.curvature.products import twice_differentiable
-from gradus.risk.empirical import Batch, EmpiricalRisk
+from gradus.risk.empirical import EmpiricalRisk
+from gradus.risk.examples import Batch
 from gradus.risk.losses import CrossEntropyLoss, KLDivLoss, Loss, MSELoss, NLLLoss
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, partial
-from typing import Protocol, TypeVar, get_args
+from typing import TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,48 +14,17 @@ from torch.nn.utils.stateless import _reparametrize_module
 from gradus.risk.chunks import averaged, scalar, share, summed
 from gradus.risk.curvature.chunk import of_chunk
 from gradus.risk.curvature.functions import Matrix, require_matrix
-from gradus.risk.curvature.matrix import LIMIT, Curvature, Summand, pieces
+from gradus.risk.curvature.matrix import LIMIT, Curvature, Summand, split_parameters
 from gradus.risk.curvature.products import (
     built_of_torch,
     hessian_product,
     twice_differentiable,
 )
+from gradus.risk.examples import Batch, Examples, TensorPair, examples_of, in_chunks
 from gradus.risk.penalties import Penalty
 from gradus.risk.tensors import Tensors
 
-__all__ = ["Batch", "EmpiricalRisk", "Examples", "Indices", "Pair"]
-
 Point = TypeVar("Point", Tensor, Tensors)
-Indices = Tensor | slice
-Batch = Indices | tuple[Tensor, Tensor]
-
-
-class Examples(Protocol):
-    """Data from which batches are cut: N examples (x_i, y_i)."""
-
-    def __len__(self) -> int:
-        """N, the number of examples."""
-
-    def batch(self, indices: Indices) -> tuple[Tensor, Tensor]:
-        """The examples at these indices, as the model and the loss take them."""
-
-
-class Pair:
-    """Data given as two tensors x ``[N, ...]`` and y ``[N, ...]``."""
-
-    def __init__(self, x: Tensor, y: Tensor) -> None:
-        if len(x) != len(y):
-            raise ValueError(f"x holds {len(x)} examples but y holds {len(y)}")
-        if len(x) == 0:
-            raise ValueError("the data hold no examples")
-        self.x, self.y = x, y
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def batch(self, indices: Indices) -> tuple[Tensor, Tensor]:
-        """The examples at these indices."""
-        return self.x[indices], self.y[indices]
 
 
 class EmpiricalRisk:
@@ -124,7 +93,7 @@ class EmpiricalRisk:
     ) -> None:
         self.model = model
         self.loss = loss
-        self.data: Examples = Pair(*data) if isinstance(data, tuple) else data
+        self.data: Examples = TensorPair(*data) if isinstance(data, tuple) else data
         self.penalty = penalty
         self.chunk_size = chunk_size
         self.update_buffers = update_buffers
@@ -135,7 +104,7 @@ class EmpiricalRisk:
             raise ValueError('the loss has reduction="none", but a risk is a mean; give "mean"')
         if chunk_size < 1:
             raise ValueError(f"chunk_size must be at least 1, not {chunk_size}")
-        self._held: tuple[Tensors, tuple[Tensor, ...]] | None = None
+        self._placed: tuple[Tensors, tuple[Tensor, ...]] | None = None
         self._names = tuple(moving)
         self._shapes = tuple(p.shape for p in moving.values())
         self._sizes = tuple(p.numel() for p in moving.values())
@@ -177,18 +146,18 @@ class EmpiricalRisk:
                 own[name].copy_(value)
 
     @contextmanager
-    def held_at(self, w: Tensors) -> Iterator[None]:
+    def placed_at(self, w: Tensors) -> Iterator[None]:
         """Within this the model stands at w, also as its entries are overwritten.
 
         A gradient there need not bring the model to its point first, and back.
         """
         leaves = tuple(value.detach().requires_grad_() for value in w.values)
         with self._at(leaves, update_buffers=True):
-            self._held = w, leaves
+            self._placed = w, leaves
             try:
                 yield
             finally:
-                self._held = None
+                self._placed = None
 
     def value(self, w: Tensor | Tensors, batch: Batch | None = None) -> Tensor:
         """f(w) on a batch, or on the whole data: a 0-d tensor, differentiable in w."""
@@ -199,14 +168,14 @@ class EmpiricalRisk:
     def mean_loss(self, w: Tensor | Tensors, batch: Batch | None = None) -> Tensor:
         """R(h_w) on a batch, or on the whole data: f(w) without the penalty."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and w.requires_grad):
-            entries, chunks = _entries(w), self._chunks(batch)
+            entries, chunks = _entries(w), in_chunks(batch, len(self.data), self.chunk_size)
             if len(chunks) == 1:
                 with self._at(entries):
-                    return self._loss(*self._cut(chunks[0]))
+                    return self._loss(*examples_of(self.data, chunks[0]))
             parts = []
             for chunk in chunks:
                 with self._at(entries):
-                    parts.append(self._part(*self._cut(chunk)))
+                    parts.append(self._part(*examples_of(self.data, chunk)))
             totals, masses = zip(*parts, strict=True)
             return averaged(torch.stack(totals).sum(), masses)
 
@@ -224,14 +193,14 @@ class EmpiricalRisk:
         differentiable = torch.is_grad_enabled() and w.requires_grad
         with torch.enable_grad():
             leaves = _entries(w)
-            if self._held is not None and w is self._held[0]:
-                leaves = self._held[1]
+            if self._placed is not None and w is self._placed[0]:
+                leaves = self._placed[1]
             elif not differentiable:
                 leaves = tuple(leaf.detach().requires_grad_() for leaf in leaves)
             value, gradients = self._mean_and_gradients(leaves, batch, differentiable)
         if not differentiable:
             value = value.detach()
-        gradient = _of_the_form_of(w, gradients)
+        gradient = _like(w, gradients)
         if self.penalty is not None:
             gradient = gradient + self.penalty.gradient(w)
         return value, gradient
@@ -337,15 +306,18 @@ class EmpiricalRisk:
     def _curvature(
         self, w: Point, batch: Batch | None, matrix: Matrix, *, kept: bool = False
     ) -> Curvature[Point]:
-        leaves = pieces(w, self._shapes)
+        leaves = split_parameters(w, self._shapes)
         differentiable = torch.is_grad_enabled() and w.requires_grad
         if not differentiable:
             leaves = tuple(leaf.detach().requires_grad_() for leaf in leaves)
-        chunks, plain = self._chunks(batch), built_of_torch(self.model)
+        chunks, plain = (
+            in_chunks(batch, len(self.data), self.chunk_size),
+            built_of_torch(self.model),
+        )
 
         def summands() -> Iterator[Summand]:
             for chunk in chunks:
-                x, y = self._cut(chunk)
+                x, y = examples_of(self.data, chunk)
                 yield of_chunk(
                     matrix,
                     partial(self.model, x),
@@ -382,16 +354,16 @@ class EmpiricalRisk:
             )
 
         twice = twice_differentiable if create_graph else nullcontext
-        chunks = self._chunks(batch)
+        chunks = in_chunks(batch, len(self.data), self.chunk_size)
         if len(chunks) == 1:
             with self._at(leaves), twice():
-                value = self._loss(*self._cut(chunks[0]))
+                value = self._loss(*examples_of(self.data, chunks[0]))
                 return value, gradients_of(value)
         totals, masses = [], []
         gradients = Tensors([torch.zeros_like(leaf) for leaf in leaves])
         for chunk in chunks:
             with self._at(leaves), twice():
-                total, mass = self._part(*self._cut(chunk))
+                total, mass = self._part(*examples_of(self.data, chunk))
                 gradients = gradients + Tensors(gradients_of(total))
             totals.append(total if create_graph else total.detach())
             masses.append(mass)
@@ -412,7 +384,7 @@ class EmpiricalRisk:
 
         What is evaluated there is differentiated there too: a checkpoint evaluates it again.
         """
-        is_held = self._held is not None and entries is self._held[1]
+        is_held = self._placed is not None and entries is self._placed[1]
         named: dict[str, Tensor] = {} if is_held else self._named(entries)
         if not (self.update_buffers if update_buffers is None else update_buffers):
             named |= {name: buffer.clone() for name, buffer in self.model.named_buffers()}
@@ -434,28 +406,12 @@ class EmpiricalRisk:
             entries = tuple(part.view(shape) for part, shape in parts)
         return dict(zip(self._names, entries, strict=True))
 
-    def _chunks(self, batch: Batch | None) -> Sequence[Batch]:
-        """The batch in pieces of at most ``chunk_size`` examples."""
-        size = self.chunk_size
-        if isinstance(batch, tuple):
-            return list(zip(batch[0].split(size), batch[1].split(size), strict=True))
-        if isinstance(batch, Tensor):
-            return list(torch.split(batch, size)) if len(batch) > size else [batch]
-        examples = range(len(self.data))[batch or slice(None)]
-        if not examples:
-            raise ValueError(f"the batch {batch} holds none of the {len(self.data)} examples")
-        pieces = (examples[at : at + size] for at in range(0, len(examples), size))
-        return [slice(piece.start, piece.stop, piece.step) for piece in pieces]
-
-    def _cut(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        return batch if isinstance(batch, tuple) else self.data.batch(batch)
-
 
 def _entries(w: Tensor | Tensors) -> tuple[Tensor, ...]:
     return w.values if isinstance(w, Tensors) else (w,)
 
 
-def _of_the_form_of(w: Point, entries: tuple[Tensor, ...]) -> Point:
+def _like(w: Point, entries: tuple[Tensor, ...]) -> Point:
     return Tensors(entries) if isinstance(w, Tensors) else entries[0]
 
 

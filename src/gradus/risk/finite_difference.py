@@ -45,7 +45,7 @@ from torch import Tensor
 
 from gradus.risk.gradient_check import GradientCheck, check_gradient
 from gradus.risk.stencil import (
-    Around,
+    Neighbourhood,
     ScalarFunction,
     Scheme,
     Valued,
@@ -228,7 +228,7 @@ def gradient(
 
     Source: Nocedal and Wright (2006), equations (8.1) and (8.7).
     """
-    point = Around(f, w)
+    point = Neighbourhood(f, w)
 
     def estimate(h: Tensor) -> Tensor:
         return first_difference(point.along_axes, point.centre, h, scheme)
@@ -284,7 +284,7 @@ def hessian(
     Source: Nocedal and Wright (2006), section 8.1, "Approximating the Hessian"; Abramowitz and
     Stegun (1964), equation 25.3.26.
     """
-    point = Around(f, w)
+    point = Neighbourhood(f, w)
     forward = order_of(scheme) == 1
 
     def estimate(h: Tensor) -> Tensor:

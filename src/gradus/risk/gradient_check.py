@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gradus.risk.stencil import (
-    Around,
+    Neighbourhood,
     ScalarFunction,
     best_step,
     callable_of,
@@ -143,7 +143,7 @@ def check_gradient(
         raise ValueError(f"tolerance must be a positive number, not {tolerance}")
     if step is not None:
         require_step(step)
-    point = Around(f, w)
+    point = Neighbourhood(f, w)
     if (again := point.value()) != point.centre:
         raise ValueError(f"f is not deterministic: at w it gave {point.centre} and then {again}")
     analytic = _analytic(f, w, gradient)
@@ -183,7 +183,7 @@ class _Look(NamedTuple):
 
 
 def _look(
-    point: Around, analytic: Tensor, at: Tensor, size: float, step: float | None, own: float
+    point: Neighbourhood, analytic: Tensor, at: Tensor, size: float, step: float | None, own: float
 ) -> _Look:
     x, g, centre = point.entries[at], analytic[at], point.centre
     nominal = intended(x, size, step)

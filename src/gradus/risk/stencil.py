@@ -23,7 +23,7 @@ class Valued(Protocol):
 ScalarFunction = Callable[[Tensor], Tensor] | Callable[[Tensor], float] | Valued
 
 
-class Around:
+class Neighbourhood:
     """A scalar function around a point w, whose d entries are moved one by one or in pairs."""
 
     def __init__(self, f: ScalarFunction, w: Tensor) -> None:

@@ -12,8 +12,8 @@ from torch import Tensor
 Scalar = float | Tensor
 
 
-class PutOff(ABC):
-    r"""A vector whose products are put off until they are added to something.
+class DeferredVector(ABC):
+    r"""A vector whose products are deferred until they are added to something.
 
     A product or quotient is a term ``factor * a``, ``factor * a * b`` or ``factor * a / b``. So
     ``w - lr * g`` and ``w - lr * m / d`` are one pass over memory each, and the same operations as
@@ -40,18 +40,18 @@ class PutOff(ABC):
 
     @property
     def values(self) -> Any:
-        """The entries, with what was put off carried out."""
+        """The entries, with deferred products evaluated."""
         if self._operator or self._factor != 1.0:
-            self._values = self._carried_out()
+            self._values = self._evaluated()
             self._factor, self._operator, self._other = 1.0, "", None
         return self._values
 
     @property
     def parts(self) -> tuple[Any, float, str, Any]:
-        """What the type is called with to give the same vector, with nothing carried out."""
+        """What the type is called with to give the same vector, with nothing evaluated."""
         return self._values, self._factor, self._operator, self._other
 
-    def _carried_out(self) -> Any:
+    def _evaluated(self) -> Any:
         if not self._operator:
             return self._apply("mul", self._values, self._factor)
         operation = "mul" if self._operator == "*" else "div"
@@ -59,9 +59,9 @@ class PutOff(ABC):
         return product if self._factor == 1.0 else self._apply("mul", product, self._factor)
 
     def _plus(self, term: Self) -> Any:
-        """One pass: the values, plus a term that may have been put off."""
-        is_put_off = self._operator or self._factor != 1.0
-        values = self._carried_out() if is_put_off else self._values
+        """One pass: the values, plus a term that may be deferred."""
+        is_deferred = self._operator or self._factor != 1.0
+        values = self._evaluated() if is_deferred else self._values
         if not term._operator:
             return self._apply("add", values, term._values, alpha=term._factor)
         operation = "addcmul" if term._operator == "*" else "addcdiv"
@@ -132,7 +132,7 @@ class PutOff(ABC):
 
 
 @final
-class Tensors(PutOff):
+class Tensors(DeferredVector):
     r"""A vector $w \in R^d$ kept as a list of tensors, with the arithmetic of one flat tensor.
 
     A method written as ``w - lr * g`` moves a flat vector or the parameters of a module by the

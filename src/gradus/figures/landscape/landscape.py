@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from gradus.data.dataset import Dataset
 from gradus.errors import InputError
 from gradus.figures import style
 from gradus.figures.landscape.path import RunPath, path_of
-from gradus.figures.landscape.plane import Plane, of_curvature, principal
+from gradus.figures.landscape.plane import Plane, hessian_plane, principal_plane
 from gradus.figures.landscape.surface import risks
 from gradus.figures.looks import Look, look_of
 from gradus.risk.empirical import EmpiricalRisk
@@ -45,7 +46,7 @@ SAME: Final = (
 )  # fmt: skip
 """Options in which runs have to agree to move over one landscape."""
 
-Tell = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 """Told what is done, how much of it, and of how much."""
 
 
@@ -59,7 +60,7 @@ class Trail:
         at: ``[n, 2]``, the coordinates of its projection.
         steps: ``[n]``, parameter updates.
         epoch_ends: rows of ``at`` that stand nearest the end of an epoch.
-        off: ``[n]``, the distance from the plane.
+        distances: ``[n]``, the distance from the plane.
         extent: the largest distance from where the path ends.
         deviation: how far it ends from the recorded model, as a share of its length.
         status: of the run.
@@ -70,7 +71,7 @@ class Trail:
     at: Numbers
     steps: NDArray[np.int64]
     epoch_ends: NDArray[np.int64]
-    off: Numbers
+    distances: Numbers
     extent: float
     deviation: float
     status: str
@@ -78,7 +79,7 @@ class Trail:
     @property
     def furthest_off(self) -> float:
         """The largest distance from the plane, as a share of the extent of the path."""
-        return float(self.off.max()) / max(self.extent, 1e-300)
+        return float(self.distances.max()) / max(self.extent, 1e-300)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +112,7 @@ def facts(
     grid: int = GRID,
     examples: int = EXAMPLES,
     data_dir: str | os.PathLike[str] | None = None,
-    tell: Tell = lambda what, done, of: None,
+    progress: Progress = lambda what, done, of: None,
 ) -> Landscape:
     r"""The facts of a landscape.
 
@@ -128,7 +129,7 @@ def facts(
         grid: values of the risk in each direction.
         examples: over how many.
         data_dir: where data sets that are not embedded are looked for first.
-        tell: told how far it is.
+        progress: told how far it is.
 
     Raises:
         InputError: no run, or runs that do not move over one landscape, or a path that cannot be
@@ -145,9 +146,9 @@ def facts(
     if not runs:
         raise InputError("no run: give the folder of at least one")
     _check_same(runs)
-    paths: list[RunPath] = [
-        path_of(run, data_dir, lambda step, of, at=at: tell(f"run {at + 1}: training", step, of))  # type: ignore[misc]
-        for at, run in enumerate(runs)
+    paths = [
+        path_of(run, data_dir, partial(progress, f"run {place}: training"))
+        for place, run in enumerate(runs, start=1)
     ]
     first = paths[0]
     for path in paths[1:]:
@@ -159,12 +160,12 @@ def facts(
     data = _drawn(first.split.train.to(device="cpu", dtype=first.job.dtype), examples)
     origin = first.points[-1]
     if directions == "hessian":
-        plane = of_curvature(_hessian(first, data, origin), origin, _counted(tell))
+        plane = hessian_plane(_hessian(first, data, origin), origin, _counted(progress))
     else:
-        plane = principal(torch.cat([path.points for path in paths]), origin)
+        plane = principal_plane(torch.cat([path.points for path in paths]), origin)
     trails = tuple(map(_trail, paths, _looks(runs), [plane] * len(paths)))
     a, b = (_axis(np.concatenate([trail.at[:, k] for trail in trails]), grid) for k in (0, 1))
-    values = risks(first.job, data, plane, a, b, lambda done, of: tell("risk", done, of))
+    values = risks(first.job, data, plane, a, b, partial(progress, "risk"))
     if not np.isfinite(values).any():
         raise InputError(
             f"{first.run.folder or first.run.spec.title}: the risk is nowhere finite around its "
@@ -207,9 +208,9 @@ def _hessian(path: RunPath, data: Dataset, origin: Tensor) -> Callable[[Tensor],
     return lambda v: risk.hvp(origin, v)
 
 
-def _counted(tell: Tell) -> Callable[[int], None]:
+def _counted(progress: Progress) -> Callable[[int], None]:
     """Lanczos does not say how many products it needs."""
-    return lambda taken: tell("eigenvectors of the Hessian", taken, 0)
+    return lambda taken: progress("eigenvectors of the Hessian", taken, 0)
 
 
 def _looks(runs: Sequence[Run]) -> list[Look]:
@@ -229,7 +230,7 @@ def _trail(path: RunPath, look: Look, plane: Plane) -> Trail:
         plane.coordinates(path.points),
         path.steps,
         np.unique(nearest),
-        plane.off(path.points),
+        plane.distance(path.points),
         float(moved.double().norm(dim=1).max()),
         path.deviation,
         path.run.status,
@@ -238,8 +239,8 @@ def _trail(path: RunPath, look: Look, plane: Plane) -> Trail:
 
 def _axis(coordinates: Numbers, grid: int) -> Numbers:
     low, high = float(coordinates.min()), float(coordinates.max())
-    room = MARGIN * (high - low) or 1e-3
-    return np.linspace(low - room, high + room, grid)
+    margin = MARGIN * (high - low) or 1e-3
+    return np.linspace(low - margin, high + margin, grid)
 
 
 def draw(found: Landscape) -> Figure:
@@ -264,8 +265,8 @@ def draw(found: Landscape) -> Figure:
         for at, trail in enumerate(found.trails):
             _draw_trail(axes, trail, at, len(found.trails))
         shares = [
-            f"{what}" + ("" if np.isnan(held) else f"  ({100 * held:.1f} % of the path)")
-            for what, held in zip(found.plane.what, found.plane.held, strict=True)
+            f"{what}" + ("" if np.isnan(explained) else f"  ({100 * explained:.1f} % of the path)")
+            for what, explained in zip(found.plane.labels, found.plane.explained, strict=True)
         ]
         style.dress(axes, x=shares[0], y=shares[1], title=found.title)
         axes.grid(visible=False)
@@ -273,7 +274,7 @@ def draw(found: Landscape) -> Figure:
         bar.set_label(f"risk over {found.examples:,} training examples")
         bar.outline.set_visible(False)
         axes.legend(loc="best", framealpha=0.9, edgecolor="none")
-        style.caption(figure, told(found))
+        style.caption(figure, caption(found))
     return figure
 
 
@@ -303,7 +304,7 @@ def _draw_trail(axes: Axes, trail: Trail, place: int, of: int) -> None:
         axes.plot([], [], "*", color=style.PALE, markersize=16, label="end; marks: ends of epochs")
 
 
-def told(found: Landscape) -> list[str]:
+def caption(found: Landscape) -> list[str]:
     """What is printed with the picture: how far paths are off the plane, and how true they are."""
     lines = []
     for trail in found.trails:

@@ -27,7 +27,7 @@ POINTS: Final = 61
 MEMORY: Final = 2**30
 """A path takes so many bytes at most: large models are seen at fewer points."""
 
-Tell = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
 """Told how many steps are taken, of how many."""
 
 
@@ -62,12 +62,14 @@ def _engine(run: Run, job: Job) -> choose.Chosen:
     return "eager"
 
 
-class _ArrivedError(Exception):
+class _LastPointError(Exception):
     """The last point that is wanted was seen."""
 
 
 def path_of(
-    run: Run, data_dir: str | os.PathLike[str] | None = None, tell: Tell = lambda step, steps: None
+    run: Run,
+    data_dir: str | os.PathLike[str] | None = None,
+    progress: Progress = lambda step, steps: None,
 ) -> RunPath:
     """Train a recorded run again, and keep where it goes.
 
@@ -75,7 +77,7 @@ def path_of(
         run: the record; its engine trains again, or the eager one for a stacked run, and where the
             native one is not to be had.
         data_dir: where data sets that are not embedded are looked for first.
-        tell: told how far it is.
+        progress: told how far it is.
 
     Raises:
         InputError: the run took no step, is too large to be kept at three points, or its data
@@ -106,12 +108,12 @@ def path_of(
 
         def see(step: int, w: Tensor) -> None:
             seen[step] = w
-            tell(step, steps)
+            progress(step, steps)
             if step == stops[-1]:
-                raise _ArrivedError
+                raise _LastPointError
 
         engine = _engine(run, job)
-        with suppress(_ArrivedError):
+        with suppress(_LastPointError):
             course = Course(watch=Watch(stops, see))
             outcome = choose.execute(engine, job, lambda progress: None, course)
             if outcome.status == "interrupted":

@@ -26,21 +26,21 @@ class Plane:
     Attributes:
         origin: o, ``[d]``.
         directions: u and v, ``[2, d]``.
-        held: the share of the squared length of all $w_t - o$ that lies along each; NaN where the
+        explained: the share of the squared length of all $w_t - o$ along each; NaN where the
             directions were not chosen for that.
-        what: how the directions were chosen, in words, one each.
+        labels: of the directions, as axes are labelled.
     """
 
     origin: Tensor
     directions: Tensor
-    held: tuple[float, float]
-    what: tuple[str, str]
+    explained: tuple[float, float]
+    labels: tuple[str, str]
 
     def coordinates(self, points: Tensor) -> Numbers:
         """Where the projections of points lie: a and b, ``[n, 2]``."""
         return _product(points - self.origin, self.directions)
 
-    def off(self, points: Tensor) -> Numbers:
+    def distance(self, points: Tensor) -> Numbers:
         """The distance of each point from the plane, ``[n]``."""
         moved, at = points - self.origin, torch.from_numpy(self.coordinates(points))
         squared = torch.zeros(len(points), dtype=torch.float64)
@@ -50,7 +50,7 @@ class Plane:
         return np.asarray(squared.sqrt().numpy())
 
 
-def principal(points: Tensor, origin: Tensor) -> Plane:
+def principal_plane(points: Tensor, origin: Tensor) -> Plane:
     r"""The plane through o that holds most of a path: its two principal directions.
 
     They are the eigenvectors of $\sum_t (w_t - o)(w_t - o)^T$ with the largest eigenvalues, found
@@ -80,15 +80,15 @@ def principal(points: Tensor, origin: Tensor) -> Plane:
     return Plane(origin, torch.stack(directions), (shares[0], shares[1]), words)
 
 
-def of_curvature(
-    product: Callable[[Tensor], Tensor], origin: Tensor, tell: Callable[[int], None]
+def hessian_plane(
+    product: Callable[[Tensor], Tensor], origin: Tensor, progress: Callable[[int], None]
 ) -> Plane:
     r"""The plane through o along which the risk bends most: the top eigenvectors of its Hessian.
 
     Args:
         product: a vector ``[d]`` to the Hessian at o times it.
         origin: o, ``[d]``.
-        tell: told how many products were taken.
+        progress: told how many products were taken.
 
     Raises:
         InputError: they cannot be found: the Hessian is 0 there, or not finite.
@@ -100,7 +100,7 @@ def of_curvature(
     def times(vector: Numbers) -> Numbers:
         nonlocal taken
         taken += 1
-        tell(taken)
+        progress(taken)
         v = torch.from_numpy(np.ascontiguousarray(vector.reshape(-1))).to(origin.dtype)
         found = product(v).double()
         if not found.isfinite().all():

@@ -31,11 +31,13 @@ ACTIVATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
 
 Parts = Sequence[tuple[Tensor, Tensor]]
 
-Tell = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
 """Told how much is done, of how much."""
 
 
-def risks(job: Job, data: Dataset, plane: Plane, a: Numbers, b: Numbers, tell: Tell) -> Numbers:
+def risks(
+    job: Job, data: Dataset, plane: Plane, a: Numbers, b: Numbers, progress: Progress
+) -> Numbers:
     r"""The risk at $o + a u + b v$ for every a and b, ``[len(b), len(a)]``.
 
     Of dense networks the first layer is linear in a and b before its activation: its three
@@ -48,7 +50,7 @@ def risks(job: Job, data: Dataset, plane: Plane, a: Numbers, b: Numbers, tell: T
         plane: o, u, v.
         a: along u.
         b: along v.
-        tell: told how far it is.
+        progress: told how far it is.
     """
     job.model.to(device="cpu", dtype=job.dtype).eval()
     try:
@@ -57,8 +59,8 @@ def risks(job: Job, data: Dataset, plane: Plane, a: Numbers, b: Numbers, tell: T
         network = None
     with torch.no_grad():
         if network is None:
-            return _point_by_point(job, data, plane, a, b, tell)
-        values = _dense(network, job, data, plane, a, b, tell)
+            return _point_by_point(job, data, plane, a, b, progress)
+        values = _dense(network, job, data, plane, a, b, progress)
         if job.penalty is not None:
             for j, i, w in _points(plane, a, b):
                 values[j, i] += float(job.penalty.value(w))
@@ -74,18 +76,24 @@ def _points(plane: Plane, a: Numbers, b: Numbers) -> Iterator[tuple[int, int, Te
 
 
 def _point_by_point(
-    job: Job, data: Dataset, plane: Plane, a: Numbers, b: Numbers, tell: Tell
+    job: Job, data: Dataset, plane: Plane, a: Numbers, b: Numbers, progress: Progress
 ) -> Numbers:
     risk = EmpiricalRisk(job.model, job.loss, data, job.penalty)
     values = np.empty((len(b), len(a)))
     for done, (j, i, w) in enumerate(_points(plane, a, b), start=1):
         values[j, i] = float(risk.value(w))
-        tell(done, values.size)
+        progress(done, values.size)
     return values
 
 
 def _dense(
-    network: Network, job: Job, data: Dataset, plane: Plane, a: Numbers, b: Numbers, tell: Tell
+    network: Network,
+    job: Job,
+    data: Dataset,
+    plane: Plane,
+    a: Numbers,
+    b: Numbers,
+    progress: Progress,
 ) -> Numbers:
     layers = _layers(network, job, plane)
     act = [ACTIVATIONS[name] for name in network.activations]
@@ -97,26 +105,26 @@ def _dense(
         x = x.flatten(1)
         o, u, v = (torch.addmm(bias, x, weight.T) for weight, bias in layers[0])
         # Fresh memory for every product would cost more than the smaller of them.
-        z, rooms = torch.empty_like(o), [_Room(parts, len(x)) for parts in layers[1:]]
+        z, buffers = torch.empty_like(o), [_LayerBuffers(parts, len(x)) for parts in layers[1:]]
         for i, first in enumerate(a):
             z_along = o.add(u, alpha=float(first))
-            for room in rooms:
-                room.go_along(float(first))
+            for buffer in buffers:
+                buffer.go_along(float(first))
             for j, second in enumerate(b):
                 h = act[0](torch.add(z_along, v, alpha=float(second), out=z))
-                for room, activation in zip(rooms, act[1:], strict=True):
-                    h = activation(room.outputs(h, float(second)))
+                for buffer, activation in zip(buffers, act[1:], strict=True):
+                    h = activation(buffer.outputs(h, float(second)))
                 if network.log_softmax:
                     h = h.log_softmax(dim=1)
                 total, mass = summed(job.loss, h, y)
                 totals[j, i] += float(total)
-            tell(done * len(a) + i + 1, len(chunks) * len(a))
+            progress(done * len(a) + i + 1, len(chunks) * len(a))
         masses.append(mass)
     return np.asarray(averaged(torch.from_numpy(totals), masses).numpy())
 
 
 @final
-class _Room:
+class _LayerBuffers:
     """One layer at a point of the plane, and what it gives for a chunk of examples.
 
     Args:

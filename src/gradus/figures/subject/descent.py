@@ -13,7 +13,7 @@ from gradus.data.sampling import Sampling, SamplingName
 from gradus.figures import style
 from gradus.figures.looks import METHODS
 from gradus.figures.subject.contours import Path, Terrain, draw_path, draw_terrain, mark, terrain
-from gradus.figures.subject.real import petals, regression
+from gradus.figures.subject.datasets import iris_petals, linear_regression
 from gradus.methods.descent import GradientDescent
 from gradus.methods.minimize import minimize
 
@@ -72,8 +72,8 @@ def facts(seed: int = 0) -> Descent:
         >>> [path.steps for path in found.paths]
         [12, 1800, 120]
     """
-    x, y = petals()
-    risk = regression(x, y)
+    x, y = iris_petals()
+    risk = linear_regression(x, y)
     start = torch.tensor(START, dtype=torch.float64)
     H = risk.hessian(start)
     minimum = start - torch.linalg.solve(H, risk.gradient(start))

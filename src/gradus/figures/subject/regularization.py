@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradus.figures import style
-from gradus.figures.subject.real import diabetes
+from gradus.figures.subject.datasets import diabetes
 from gradus.methods.proximal import ProximalGradient
 from gradus.risk import penalties
 from gradus.risk.function import LeastSquares

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gradus.figures import style
 from gradus.figures.looks import LOOKS
-from gradus.figures.subject.real import petals, regression
+from gradus.figures.subject.datasets import iris_petals, linear_regression
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,8 +67,8 @@ def facts(draws: int = 400, seed: int = 0) -> Variance:
         >>> found.without[-1] < found.without[0] / 20
         np.True_
     """
-    x, y = petals()
-    risk, w, n = regression(x, y), torch.tensor(POINT, dtype=torch.float64), len(x)
+    x, y = iris_petals()
+    risk, w, n = linear_regression(x, y), torch.tensor(POINT, dtype=torch.float64), len(x)
     random = torch.Generator().manual_seed(seed)
     full = risk.gradient(w)
     singles = torch.stack([risk.gradient(w, torch.tensor([i])) for i in range(n)])

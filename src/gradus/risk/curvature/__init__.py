@@ -1,4 +1,4 @@
-"""How does f bend at w: matrices of second derivatives, their products, eigenvalues and trace."""
+"""Second derivatives of f at w: the matrices, their products, eigenvalues and trace."""
 
 from gradus.risk.curvature.functions import Matrix, curvature_at, hessian, hvp, require_matrix
 from gradus.risk.curvature.matrix import LIMIT, Curvature, require_memory

@@ -18,8 +18,8 @@ from gradus.risk.curvature.outputs import (
     output_hessian,
 )
 from gradus.risk.curvature.products import (
-    Bend,
     Entries,
+    OutputMatrix,
     Product,
     TwiceDifferentiable,
     gauss_newton_product,
@@ -71,8 +71,10 @@ def of_chunk(
             product = hessian_product(value, leaves, layers, create_graph=create_graph)
         else:
             z = output if create_graph else output.detach().requires_grad_()
-            bend, mass = _bend(matrix, loss, z, y, examples, alone)
-            product = gauss_newton_product(output, leaves, bend, layers, create_graph=create_graph)
+            output_matrix, mass = _output_matrix(matrix, loss, z, y, examples, alone)
+            product = gauss_newton_product(
+                output, leaves, output_matrix, layers, create_graph=create_graph
+            )
     if not plain:
         product = _at(at, product)
     return Summand(product, mass, rows=max(1, min(256, ROWS // examples)))
@@ -88,9 +90,9 @@ def _at(at: Callable[[], AbstractContextManager[object]], product: Product) -> P
     return there
 
 
-def _bend(
+def _output_matrix(
     matrix: Matrix, loss: LossFunction, output: Tensor, y: Tensor, examples: int, alone: bool
-) -> tuple[Bend, Mass]:
+) -> tuple[OutputMatrix, Mass]:
     """The matrix in the output of the model, and the mass of the chunk."""
     if matrix == "gauss-newton":
         value, mass = _reduced(loss, output, y, alone)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, get_args
 import torch
 from torch import Tensor
 
-from gradus.risk.curvature.matrix import LIMIT, Curvature, Summand, pieces
+from gradus.risk.curvature.matrix import LIMIT, Curvature, Summand, split_parameters
 from gradus.risk.curvature.products import hessian_product, twice_differentiable
 from gradus.risk.tensors import Tensors
 
@@ -128,7 +128,7 @@ def leaf_at(w: Tensor | Tensors) -> tuple[Tensor, bool]:
     """
     if isinstance(w, Tensors):
         raise TypeError("a plain function takes w as one tensor, not as Tensors: give w.flat()")
-    pieces(w, (w.shape,))
+    split_parameters(w, (w.shape,))
     differentiable = torch.is_grad_enabled() and w.requires_grad
     return w if differentiable else w.detach().requires_grad_(), differentiable
 

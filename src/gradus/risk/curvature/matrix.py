@@ -110,7 +110,7 @@ class Curvature(Generic[Point]):
         return self._w.values[0] if isinstance(self._w, Tensors) else self._w
 
     def __matmul__(self, v: Tensor | Tensors) -> Point:
-        entries = pieces(v, self._shapes, "v")
+        entries = split_parameters(v, self._shapes, "v")
         if wrong := {entry.dtype for entry in entries} - self._dtypes:
             known = " and ".join(map(str, self._dtypes))
             raise ValueError(f"v is of {wrong.pop()}, but w of {known}: they must be the same")
@@ -126,7 +126,7 @@ class Curvature(Generic[Point]):
                 total = tuple(entry * share for entry in total)
             if self._penalty is not None:
                 total = torch._foreach_add(total, self._penalty(entries))
-        result: Point = in_the_form_of(self._w, total)
+        result: Point = like_point(self._w, total)
         return result
 
     def matrix(self, *, limit: float = LIMIT) -> Tensor:
@@ -250,7 +250,7 @@ def _size(count: float) -> str:
 # Points, as one tensor per parameter.
 
 
-def pieces(w: Tensor | Tensors, shapes: Sequence[Size], name: str = "w") -> Entries:
+def split_parameters(w: Tensor | Tensors, shapes: Sequence[Size], name: str = "w") -> Entries:
     """A point as one tensor per parameter, whichever form it has.
 
     Raises:
@@ -274,7 +274,7 @@ def pieces(w: Tensor | Tensors, shapes: Sequence[Size], name: str = "w") -> Entr
     return tuple(part.view(shape) for part, shape in zip(parts, shapes, strict=True))
 
 
-def in_the_form_of(w: Any, entries: Entries) -> Any:
+def like_point(w: Any, entries: Entries) -> Any:
     """One tensor per parameter, as a point of w's form."""
     if isinstance(w, Tensors):
         return Tensors(entries)

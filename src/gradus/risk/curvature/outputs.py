@@ -5,21 +5,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gradus.risk.curvature.products import Bend, backward
+from gradus.risk.curvature.products import OutputMatrix, backward
 from gradus.risk.losses import CrossEntropyLoss, KLDivLoss, L1Loss, Loss, MSELoss, NLLLoss
 
 
-def output_hessian(value: Tensor, output: Tensor, *, create_graph: bool = False) -> Bend:
+def output_hessian(value: Tensor, output: Tensor, *, create_graph: bool = False) -> OutputMatrix:
     """The Hessian of a loss in the output of the model."""
     (gradient,) = torch.autograd.grad(value, output, create_graph=True)
 
-    def bend(s: Tensor, stacked: bool) -> Tensor:
+    def output_matrix(s: Tensor, stacked: bool) -> Tensor:
         return backward((gradient,), (output,), (s,), stacked=stacked, create_graph=create_graph)[0]
 
-    return bend
+    return output_matrix
 
 
-def output_fisher(loss: Loss, output: Tensor, y: Tensor) -> Bend:
+def output_fisher(loss: Loss, output: Tensor, y: Tensor) -> OutputMatrix:
     r"""The Fisher matrix of each output, where the loss is a negative log-likelihood.
 
     $$E_{y \sim p(\cdot \mid z)} \big[\nabla_z \ell \, \nabla_z \ell^\top\big] = \begin{cases}
@@ -51,11 +51,11 @@ def output_fisher(loss: Loss, output: Tensor, y: Tensor) -> Bend:
         return lambda s, stacked: s * used_probability
     p, axis = output.softmax(axis), axis - output.dim()
 
-    def bend(s: Tensor, stacked: bool) -> Tensor:
+    def output_matrix(s: Tensor, stacked: bool) -> Tensor:
         ps = p * s
         return (ps - p * ps.sum(axis, keepdim=True)) * used
 
-    return bend
+    return output_matrix
 
 
 def _require_likelihood(loss: CrossEntropyLoss | NLLLoss) -> None:
@@ -70,15 +70,15 @@ def _require_likelihood(loss: CrossEntropyLoss | NLLLoss) -> None:
             )
 
 
-def output_empirical_fisher(gradient: Tensor) -> Bend:
+def output_empirical_fisher(gradient: Tensor) -> OutputMatrix:
     r"""The matrix $g_i g_i^\top$ of each example, from the gradient ``[N, ...]`` in the output."""
     within = tuple(range(1 - gradient.dim(), 0))
 
-    def bend(s: Tensor, stacked: bool) -> Tensor:
+    def output_matrix(s: Tensor, stacked: bool) -> Tensor:
         inner = gradient * s
         return gradient * (inner.sum(within, keepdim=True) if within else inner)
 
-    return bend
+    return output_matrix
 
 
 def likelihood(loss: object) -> Loss:

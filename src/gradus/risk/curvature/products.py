@@ -25,7 +25,7 @@ class Product(Protocol):
         """
 
 
-Bend = Callable[[Tensor, bool], Tensor]
+OutputMatrix = Callable[[Tensor, bool], Tensor]
 """A matrix over the output of the model times a tensor of its form, or times a stack of them."""
 
 
@@ -51,7 +51,7 @@ class TwiceDifferentiable(TorchFunctionMode):
     def __init__(self, leaves: Entries) -> None:
         super().__init__()
         self.twins = tuple(leaf.detach().requires_grad_() for leaf in leaves)
-        self.uses: list[Use] = []
+        self.calls: list[LinearCall] = []
         self._index = {id(leaf): at for at, leaf in enumerate(leaves)}
 
     def __torch_function__(
@@ -73,7 +73,7 @@ class TwiceDifferentiable(TorchFunctionMode):
             bias = self.twins[bias_at]
         output = nn.functional.linear(input, self.twins[at], bias)
         # The edge stays that of this layer, should a layer after it work in place.
-        self.uses.append(Use(input, get_gradient_edge(output), at, bias_at))
+        self.calls.append(LinearCall(input, get_gradient_edge(output), at, bias_at))
         return output
 
 
@@ -105,7 +105,7 @@ def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
     return v * (g / torch.norm_except_dim(v, 2, dim))
 
 
-class Use(NamedTuple):
+class LinearCall(NamedTuple):
     """One evaluation of a linear layer: its input, its output, and which parameters it has."""
 
     input: Tensor
@@ -129,7 +129,7 @@ class Use(NamedTuple):
         return torch.einsum("...o,koi->k...i", delta, V) if stacked else delta @ V
 
 
-class Slope(NamedTuple):
+class GradientGraph(NamedTuple):
     r"""A gradient g, ready to be differentiated along v.
 
     The derivative of $g^\top v$ is that of the sum of the inner products of these tensors with
@@ -140,30 +140,30 @@ class Slope(NamedTuple):
     weights: Callable[[Entries, bool], Entries]
 
 
-def slope(
+def gradient_graph(
     root: Tensor,
     leaves: Entries,
     layers: TwiceDifferentiable | None,
     weight: Tensor | None = None,
     *,
     with_inputs: bool = True,
-) -> Slope:
+) -> GradientGraph:
     """The gradient of a scalar in the leaves, or of an output in inner product with a weight.
 
     ``with_inputs`` tells that the inputs of the linear layers depend on what it will be
     differentiated in.
     """
-    uses = layers.uses if layers else []
+    calls = layers.calls if layers else []
     if not root.requires_grad:
-        return Slope((), lambda v, stacked: ())
-    within: Any = (*leaves, *(use.output for use in uses))
+        return GradientGraph((), lambda v, stacked: ())
+    within: Any = (*leaves, *(call.output for call in calls))
     found = torch.autograd.grad(root, within, weight, create_graph=True, allow_unused=True)
     whole = [(at, g) for at, g in enumerate(found[: len(leaves)]) if g is not None]
     deltas = found[len(leaves) :]
-    in_layers = [(use, d) for use, d in zip(uses, deltas, strict=True) if d is not None]
+    in_layers = [(call, d) for call, d in zip(calls, deltas, strict=True) if d is not None]
     tensors = [g for _, g in whole] + [delta for _, delta in in_layers]
-    moving = [(use, d) for use, d in in_layers if with_inputs and use.input.requires_grad]
-    tensors += [use.input for use, _ in moving]
+    moving = [(call, d) for call, d in in_layers if with_inputs and call.input.requires_grad]
+    tensors += [call.input for call, _ in moving]
 
     def weights(v: Entries, stacked: bool) -> Entries:
         if not in_layers:
@@ -171,11 +171,11 @@ def slope(
         with torch.no_grad():
             return (
                 *(v[at] for at, _ in whole),
-                *(use.along(v, stacked) for use, _ in in_layers),
-                *(use.back_along(delta, v, stacked) for use, delta in moving),
+                *(call.along(v, stacked) for call, _ in in_layers),
+                *(call.back_along(delta, v, stacked) for call, delta in moving),
             )
 
-    return Slope(tuple(tensors), weights)
+    return GradientGraph(tuple(tensors), weights)
 
 
 def hessian_product(
@@ -186,7 +186,7 @@ def hessian_product(
     create_graph: bool = False,
 ) -> Product:
     """The product with the Hessian of a value in these leaves: a second backward pass."""
-    tensors, weights = slope(value, leaves, layers)
+    tensors, weights = gradient_graph(value, leaves, layers)
 
     def product(v: Entries, *, stacked: bool = False, keep: bool = True) -> Entries:
         if not tensors:
@@ -207,7 +207,7 @@ def hessian_product(
 def gauss_newton_product(
     output: Tensor,
     leaves: Entries,
-    bend: Bend,
+    output_matrix: OutputMatrix,
     layers: TwiceDifferentiable | None = None,
     *,
     create_graph: bool = False,
@@ -217,7 +217,7 @@ def gauss_newton_product(
     J v takes no forward pass: $J^\top u$ is linear in u, and its derivative in u is $J$.
     """
     u = torch.zeros_like(output, requires_grad=True)
-    tensors, weights = slope(output, leaves, layers, u, with_inputs=False)
+    tensors, weights = gradient_graph(output, leaves, layers, u, with_inputs=False)
 
     def product(v: Entries, *, stacked: bool = False, keep: bool = True) -> Entries:
         if not tensors:
@@ -228,7 +228,7 @@ def gauss_newton_product(
         return backward(
             (output,),
             leaves,
-            (bend(along, stacked),),
+            (output_matrix(along, stacked),),
             layers,
             stacked=stacked,
             keep=keep,

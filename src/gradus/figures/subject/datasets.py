@@ -1,4 +1,4 @@
-"""The real data on which the subject is shown: small tables that come with scikit-learn."""
+"""The data sets on which the subject is shown, tables of scikit-learn, and a risk over them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gradus.risk.losses import MSELoss
 from gradus.risk.penalties import Penalty
 
 
-def petals() -> tuple[Tensor, Tensor]:
+def iris_petals() -> tuple[Tensor, Tensor]:
     """Petal width of 150 irises by the lengths of their sepals and petals.
 
     Returns:
@@ -39,8 +39,11 @@ def diabetes() -> tuple[Tensor, Tensor, tuple[str, ...]]:
     return _standardised(x), _standardised(y), tuple(table.feature_names)
 
 
-def regression(x: Tensor, y: Tensor, penalty: Penalty | None = None) -> EmpiricalRisk:
-    r"""$f(w) = \frac{1}{N} \sum_i (w^T x_i - y_i)^2 + \lambda\,\Omega(w)$, w ``[features]``."""
+def linear_regression(x: Tensor, y: Tensor, penalty: Penalty | None = None) -> EmpiricalRisk:
+    r"""Linear regression without intercept: w ``[features]``, the weights of the columns of x.
+
+    $$f(w) = \frac{1}{N} \sum_i (w^T x_i - y_i)^2 + \lambda\,\Omega(w)$$
+    """
     model = nn.Linear(x.shape[1], 1, bias=False).double()
     return EmpiricalRisk(model, MSELoss(), (x, y), penalty)
 

@@ -1,0 +1,67 @@
+"""On which examples is a risk taken: the data as a risk sees them, their batches and chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+Indices = Tensor | slice
+Batch = Indices | tuple[Tensor, Tensor]
+
+
+class Examples(Protocol):
+    """Data from which batches are cut: N examples (x_i, y_i)."""
+
+    def __len__(self) -> int:
+        """N, the number of examples."""
+
+    def batch(self, indices: Indices) -> tuple[Tensor, Tensor]:
+        """The examples at these indices, as the model and the loss take them."""
+
+
+class TensorPair:
+    """Data given as two tensors x ``[N, ...]`` and y ``[N, ...]``."""
+
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        if len(x) != len(y):
+            raise ValueError(f"x holds {len(x)} examples but y holds {len(y)}")
+        if len(x) == 0:
+            raise ValueError("the data hold no examples")
+        self.x, self.y = x, y
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batch(self, indices: Indices) -> tuple[Tensor, Tensor]:
+        """The examples at these indices."""
+        return self.x[indices], self.y[indices]
+
+
+def examples_of(data: Examples, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The examples x and y of a batch, which may be these tensors themselves."""
+    return batch if isinstance(batch, tuple) else data.batch(batch)
+
+
+def in_chunks(batch: Batch | None, examples: int, size: int) -> Sequence[Batch]:
+    """A batch, or the whole data, in batches of at most ``size`` examples.
+
+    Args:
+        batch: indices into the data, a slice of it, a pair of tensors, or None for the whole data.
+        examples: how many the data hold.
+        size: the largest number of examples in a chunk.
+
+    Raises:
+        ValueError: a slice holds no example.
+    """
+    if isinstance(batch, tuple):
+        return list(zip(batch[0].split(size), batch[1].split(size), strict=True))
+    if isinstance(batch, Tensor):
+        return list(torch.split(batch, size)) if len(batch) > size else [batch]
+    chosen = range(examples)[batch or slice(None)]
+    if not chosen:
+        raise ValueError(f"the batch {batch} holds none of the {examples} examples")
+    chunks = (chosen[at : at + size] for at in range(0, len(chosen), size))
+    return [slice(chunk.start, chunk.stop, chunk.step) for chunk in chunks]

@@ -1,0 +1,26 @@
+"""How far is an output from its target: the losses of torch.nn, written from their definitions.
+
+Constructor arguments, shapes and results are those of the torch.nn classes of the same name. Where
+torch.nn guesses, broadcasts or returns NaN, these refuse or define, on purpose:
+
+- shapes that would only broadcast against each other are refused;
+- a class index that is neither in [0, C) nor ``ignore_index`` is refused, by value and position;
+- where every target is ignored, or the weights in use sum to zero, the mean is 0 with zero
+  gradient;
+- integer outputs, and weights of the wrong length, are refused.
+"""
+
+from gradus.risk.losses.classification import CrossEntropyLoss, NLLLoss
+from gradus.risk.losses.elementwise import KLDivLoss, L1Loss, MSELoss
+from gradus.risk.losses.loss import Loss, Terms, mean
+
+__all__ = [
+    "CrossEntropyLoss",
+    "KLDivLoss",
+    "L1Loss",
+    "Loss",
+    "MSELoss",
+    "NLLLoss",
+    "Terms",
+    "mean",
+]
