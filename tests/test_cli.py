@@ -12,10 +12,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import gradus
 from gradus import kernels
-from gradus.cli import main
+from gradus.cli import cli, main
+from gradus.runs.parts import PARTS
 from gradus.runs.spec import RunSpec, defaults_of
 
 QUICK = ["--model", "linear", "--epochs", "2", "--log-every", "10", "--lr", "0.1"]
@@ -297,7 +299,7 @@ def test_the_help_tells_the_default_of_each_choice_where_they_differ():
     )
     assert told["weight_decay"] == "0.0; adamw: 0.01"
     assert told["sampling"].startswith("shuffle; gauss-newton, lbfgs,")
-    assert told["line_search"] == "none; newton-cg: backtracking; lbfgs: strong-wolfe"
+    assert told["line_search"] == "none; lbfgs: strong-wolfe; newton-cg: backtracking"
     assert (told["strength"], told["nesterov"], told["hidden"]) == ("", "", "512,512")
 
 
@@ -308,3 +310,15 @@ def test_advice_speaks_the_words_of_the_command_line(call):
     assert said.startswith("gradus: --method newton: step 0: the Hessian is")
     assert "give --damping" in said
     assert said.endswith("--saddle-free, or take --method newton-cg")
+
+
+@pytest.mark.parametrize(("command", "own"), [("train", "This command"), ("sweep", "The sweep")])
+def test_the_help_groups_the_options_of_a_run_by_its_parts(command, own):
+    told = CliRunner().invoke(cli, [command, "--help"]).output
+    sections = [line[:-1] for line in told.splitlines() if re.fullmatch(r"[A-Z][a-z ]+:", line)]
+    headings = [part.heading for part in PARTS]
+    assert [heading for heading in sections if heading != "Examples"] == [*headings, own]
+
+    method = told[told.index("\nMethod:") : told.index("\nSchedule of")]
+    assert "--momentum" in method
+    assert "--epochs" not in method

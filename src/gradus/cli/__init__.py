@@ -9,7 +9,7 @@ import click
 
 from gradus._version import __version__
 from gradus.cli.compare_command import compare, report
-from gradus.cli.ending import INTERRUPTED, WRONG, warn
+from gradus.cli.exit_codes import INTERRUPTED, WRONG, warn
 from gradus.cli.figures_command import figures
 from gradus.cli.landscape_command import landscape
 from gradus.cli.sweep_command import sweep

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gradus.cli.ending import DONE
+from gradus.cli.exit_codes import DONE
 
 if TYPE_CHECKING:
     from gradus.sweep.sweep import Sweep

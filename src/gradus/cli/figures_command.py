@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gradus.cli.ending import DONE
+from gradus.cli.exit_codes import DONE
 from gradus.errors import InputError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gradus.cli.ending import DONE
+from gradus.cli.exit_codes import DONE
 from gradus.errors import InputError
 
 LANDSCAPE_EXAMPLES = """\b

@@ -11,20 +11,44 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 
-class RunCommand(click.Command):
-    """A command whose options are the fields of RunSpec, each with one value.
+class GroupedCommand(click.Command):
+    """A command whose help lists the options of a run by the part that they belong to.
 
     The schema is read when the command is used, not when it is listed: ``gradus --help`` imports
     neither pydantic nor torch.
     """
+
+    own_heading = "This command"
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One section a part, then the options of the command itself."""
+        from gradus.runs.parts import PARTS
+
+        headings = {name: part.heading for part in PARTS for name in part.model_fields}
+        sections: dict[str, list[tuple[str, str]]] = {part.heading: [] for part in PARTS}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                heading = headings.get(param.name or "", self.own_heading)
+                sections.setdefault(heading, []).append(record)
+        for heading, records in sections.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+
+class RunCommand(GroupedCommand):
+    """A command whose options are the fields of RunSpec, each with one value."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The argument DATA, an option for every other field, and the command's own options."""
         return [*run_params(_option_with_one_value), *super().get_params(ctx)]
 
 
-class SweepCommand(click.Command):
+class SweepCommand(GroupedCommand):
     """A command whose options are the fields of RunSpec, each with several values, and its own."""
+
+    own_heading = "The sweep"
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The argument DATA, the options of runs, those of the sweep, and the command's own."""

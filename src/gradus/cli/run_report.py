@@ -10,7 +10,7 @@ from types import TracebackType
 import rich.progress as bars
 from rich.console import Console
 
-from gradus.cli.words import duration, number
+from gradus.cli.formatting import duration, number
 from gradus.data.dataset import Split
 from gradus.engine.job import Job, Progress
 from gradus.runs.curve import in_terminal

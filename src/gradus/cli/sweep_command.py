@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gradus.cli.ending import DONE, INTERRUPTED, warn
+from gradus.cli.exit_codes import DONE, INTERRUPTED, warn
 from gradus.cli.options import SweepCommand
 from gradus.errors import InputError
 

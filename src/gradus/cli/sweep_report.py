@@ -13,7 +13,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from gradus.cli.words import duration, number
+from gradus.cli.formatting import duration, number
 from gradus.figures.style import figure_of
 from gradus.runs.choices import flag
 from gradus.sweep.compare import cell, varied

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradus.cli.ending import EXIT_CODES, warn
+from gradus.cli.exit_codes import EXIT_CODES, warn
 from gradus.cli.options import RunCommand
 from gradus.errors import InputError
 

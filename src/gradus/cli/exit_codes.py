@@ -1,4 +1,4 @@
-"""How a command ends: what it says of it, and its exit code."""
+"""The exit codes of commands, and the line on stderr that goes with one."""
 
 from __future__ import annotations
 

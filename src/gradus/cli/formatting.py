@@ -1,15 +1,15 @@
-"""Numbers and times in the words of the terminal."""
+"""Numbers and durations as they are printed on the terminal."""
 
 from __future__ import annotations
 
 
 def number(value: float | None) -> str:
-    """Four digits of a number; nothing of none."""
+    """Four digits of a number; an empty text for None."""
     return "" if value is None else f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 else f"{value:.3g}"
 
 
 def duration(seconds: float) -> str:
-    """So long, in the largest units that say something."""
+    """A duration in its largest units: ``2 h 5 min``, ``3 min 20 s``, ``4.2 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes_left = divmod(minutes, 60)
     if hours:
