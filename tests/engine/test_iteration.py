@@ -246,18 +246,18 @@ def test_an_interruption_within_a_step_comes_when_it_is_counted(method, at, late
     """Before w has moved or after: where w stands, the record says."""
     given = job(method=method)
     other = dataclasses.replace(given, model=copy.deepcopy(given.model))
-    calls, move = itertools.count(1), iteration.Mover.move
+    calls, apply = itertools.count(1), iteration.InPlaceUpdate.apply
 
     def interrupted(self, *args, **kwargs):
         now = next(calls) == at
         if now and not late:
             os.kill(os.getpid(), signal.SIGINT)
-        move(self, *args, **kwargs)
+        apply(self, *args, **kwargs)
         if now and late:
             os.kill(os.getpid(), signal.SIGINT)
         return True
 
-    monkeypatch.setattr(iteration.Mover, "move", interrupted)
+    monkeypatch.setattr(iteration.InPlaceUpdate, "apply", interrupted)
     outcome = eager.execute(given)
     assert (outcome.status, outcome.step) == ("interrupted", at)
 

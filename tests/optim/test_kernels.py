@@ -6,7 +6,7 @@ from torch import nn
 
 import gradus
 from gradus import kernels, methods
-from gradus.optim.moving import Mover, mover_of
+from gradus.optim.inplace import InPlaceUpdate, in_place_update_of
 
 pytestmark = pytest.mark.skipif(
     kernels.core() is None or not hasattr(torch.Tensor, "__dlpack_c_exchange_api__"),
@@ -57,13 +57,13 @@ def walk(optimizer, params, steps=STEPS):
 @pytest.fixture
 def taken(monkeypatch):
     """Whether the kernels took the step, call by call."""
-    answers, move = [], Mover.move
+    answers, apply = [], InPlaceUpdate.apply
 
     def watched(self, *args, **kwargs):
-        answers.append(move(self, *args, **kwargs))
+        answers.append(apply(self, *args, **kwargs))
         return answers[-1]
 
-    monkeypatch.setattr(Mover, "move", watched)
+    monkeypatch.setattr(InPlaceUpdate, "apply", watched)
     return answers
 
 
@@ -133,11 +133,11 @@ UNTAKEN = {
 
 @pytest.mark.parametrize("change", UNTAKEN.values(), ids=UNTAKEN)
 def test_what_the_kernels_do_not_take_stays_as_it_is(change):
-    mover = mover_of(methods.SGD(0.1, momentum=0.5))
+    update = in_place_update_of(methods.SGD(0.1, momentum=0.5))
     first, second = torch.ones(4, 4), torch.ones(4, 4)
     gradients = [torch.ones(4, 4), change(torch.ones(4, 4))]
     buffers = [torch.zeros(4, 4), torch.zeros(4, 4)]
-    assert not mover.move([[first, second], gradients, buffers], 0.1)
+    assert not update.apply([[first, second], gradients, buffers], 0.1)
     assert torch.equal(first, torch.ones(4, 4))
     assert not any(buffer.any() for buffer in buffers)
     assert first._version == 0
@@ -166,7 +166,7 @@ def test_without_the_kernels_the_path_is_the_same(name, monkeypatch):
     ours = parameters(torch.float64, SHAPES)
     walk(made(name, ours, fused=True), ours)
     monkeypatch.setattr(kernels, "core", lambda: None)
-    assert mover_of(methods.SGD(0.1)) is None
+    assert in_place_update_of(methods.SGD(0.1)) is None
     without = parameters(torch.float64, SHAPES)
     walk(made(name, without, fused=True), without)
     tolerance = ULPS * torch.finfo(torch.float64).eps
@@ -232,9 +232,9 @@ def test_gradients_that_are_not_written_out_move_as_their_values(name, kind, siz
 @pytest.mark.parametrize("variant", kernels.runnable())
 def test_a_variant_that_is_chosen_later_is_followed(variant, monkeypatch):
     monkeypatch.setenv(kernels.VARIABLE, variant)
-    chosen = mover_of(methods.SGD(0.1))
+    chosen = in_place_update_of(methods.SGD(0.1))
     monkeypatch.delenv(kernels.VARIABLE)
-    assert (mover_of(methods.SGD(0.1)) is chosen) == (variant == kernels.variant())
+    assert (in_place_update_of(methods.SGD(0.1)) is chosen) == (variant == kernels.variant())
 
 
 def test_parameters_that_share_memory_move_the_same_with_any_number_of_threads():

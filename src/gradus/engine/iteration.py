@@ -14,7 +14,7 @@ from gradus.engine.recorded_risk import RecordedRisk
 from gradus.engine.serialization import classes_of, deserialized, serialized
 from gradus.methods.method import FirstOrder, Method
 from gradus.methods.schedules import learning_rate
-from gradus.optim.moving import Mover, mover_of
+from gradus.optim.inplace import InPlaceUpdate, in_place_update_of
 from gradus.risk.examples import Batch
 from gradus.risk.tensors import Tensors
 
@@ -84,20 +84,22 @@ class PureIteration(Iteration):
 
 @final
 class InPlaceIteration(Iteration):
-    """A first-order method by the kernels: w and what is remembered are overwritten."""
+    """A first-order method by the kernels: w and the state are overwritten."""
 
-    def __init__(self, method: FirstOrder, mover: Mover, oracle: RecordedRisk, w: Tensors) -> None:
-        self.method, self.mover, self.oracle = method, mover, oracle
+    def __init__(
+        self, method: FirstOrder, kernels: InPlaceUpdate, oracle: RecordedRisk, w: Tensors
+    ) -> None:
+        self.method, self.kernels, self.oracle = method, kernels, oracle
         self.query = w
         # What begins as w itself, and what begins as 0.
-        self.remembered = [
+        self.state = [
             [
                 value.clone() if name in ("previous", "iterate") else torch.zeros_like(value)
                 for value in w.values
             ]
-            for name in mover.remembered
+            for name in kernels.state_names
         ]
-        self.w = Tensors(self.remembered[0]) if "iterate" in mover.remembered else w
+        self.w = Tensors(self.state[0]) if "iterate" in kernels.state_names else w
         self.gradient = w
         self.written = {value.untyped_storage()._cdata for value in w.values}
 
@@ -115,22 +117,22 @@ class InPlaceIteration(Iteration):
         ]
         rate = float(learning_rate(self.method.lr, step))
         ahead = getattr(self.method, "beta", 0.0)
-        columns = [values, gradients, *self.remembered]
-        if not self.mover.move(columns, rate, ahead=ahead, step=step):
+        columns = [values, gradients, *self.state]
+        if not self.kernels.apply(columns, rate, ahead=ahead, step=step):
             columns[1] = [
                 torch.empty_like(w).copy_(g) for w, g in zip(values, gradients, strict=True)
             ]
-            moved = self.mover.move(columns, rate, ahead=ahead, step=step)
-            assert moved, "the kernels take copies that lie as w does"
+            taken = self.kernels.apply(columns, rate, ahead=ahead, step=step)
+            assert taken, "the kernels take copies that lie as w does"
 
     def serialized(self, tensors: dict[str, Tensor]) -> Any:
-        """The query, and what is remembered."""
-        return serialized([list(self.query.values), *self.remembered], KEPT_AS, tensors)
+        """The query, and the state."""
+        return serialized([list(self.query.values), *self.state], KEPT_AS, tensors)
 
     def restore(self, form: Any, tensors: Mapping[str, Tensor]) -> None:
         """Overwrite both where they lie."""
         begun = deserialized(form, tensors)
-        for column, values in zip([self.query.values, *self.remembered], begun, strict=True):
+        for column, values in zip([self.query.values, *self.state], begun, strict=True):
             torch._foreach_copy_(column, values)
 
     @contextmanager
@@ -142,11 +144,11 @@ class InPlaceIteration(Iteration):
 
 def iteration_of(method: Method, oracle: RecordedRisk, w: Tensors) -> Iteration:
     """The iteration of a method from w: in place where the kernels know it and reach w."""
-    if isinstance(method, FirstOrder) and (mover := mover_of(method)) is not None:
+    if isinstance(method, FirstOrder) and (kernels := in_place_update_of(method)) is not None:
         kinds = {(type(value), value.dtype, value.device.type) for value in w.values}
         if len(kinds) == 1 and kinds <= {
             (Tensor, torch.float32, "cpu"),
             (Tensor, torch.float64, "cpu"),
         }:
-            return InPlaceIteration(method, mover, oracle, w)
+            return InPlaceIteration(method, kernels, oracle, w)
     return PureIteration(method, oracle, w)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from gradus.methods.method import FirstOrder
-from gradus.optim.kernels import KERNELS, Scaling, moved
-from gradus.optim.moving import Mover
+from gradus.optim.inplace import InPlaceUpdate
+from gradus.optim.kernels import KERNELS, Scaling, updated_in_place
 from gradus.optim.program import Program, Symbol
 from gradus.optim.tensor_lists import TensorLists, as_dtype_of, as_real
 from gradus.risk.tensors import Tensors
@@ -97,21 +97,23 @@ def differentiable(equation: Equation, lists: TensorLists) -> None:
     lists.count_step()
 
 
-def fused(equation: Equation, lists: TensorLists, mover: Mover | None, scaling: Scaling) -> None:
+def fused(
+    equation: Equation, lists: TensorLists, in_place: InPlaceUpdate | None, scaling: Scaling
+) -> None:
     """One pass over memory, by the C++ kernels or by torch's own.
 
     Args:
         equation: what the kernels compute, for the tensors that they do not take.
         lists: the tensors.
-        mover: the C++ kernels of the method, None where they do not know it.
+        in_place: the update by the C++ kernels, None where they do not know it.
         scaling: what a GradScaler left on the optimizer.
     """
     method, kernel = equation.method, KERNELS.get(type(equation.method))
     is_scaled = any(value is not None for value in scaling.values())
     if (
-        mover is not None
+        in_place is not None
         and not is_scaled
-        and moved(mover, method, lists, maximize=equation.negates_gradient)
+        and updated_in_place(in_place, method, lists, maximize=equation.negates_gradient)
     ):
         return
     if kernel is None:

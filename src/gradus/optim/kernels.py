@@ -10,15 +10,17 @@ from torch import Tensor
 
 from gradus import methods
 from gradus.methods.method import FirstOrder
-from gradus.optim.moving import Mover
+from gradus.optim.inplace import InPlaceUpdate
 from gradus.optim.tensor_lists import TensorLists
 
 
-def moved(mover: Mover, method: Any, lists: TensorLists, *, maximize: bool) -> bool:
+def updated_in_place(
+    update: InPlaceUpdate, method: Any, lists: TensorLists, *, maximize: bool
+) -> bool:
     """Whether the C++ kernels took the step: else nothing has changed."""
     columns = [lists.vectors["w"], lists.vectors["gradient"]]
     fresh = {}
-    for name in mover.remembered:
+    for name in update.state_names:
         if name not in lists.vectors:  # the buffer of SGD, before its first step
             fresh[name] = lists.zeros()
         columns.append(fresh[name] if name in fresh else lists.vectors[name])
@@ -26,17 +28,17 @@ def moved(mover: Mover, method: Any, lists: TensorLists, *, maximize: bool) -> b
         columns.append(lists.vectors["previous"])
     # Where the method has no direction of its own, -alpha g is alpha (-g), to the bit.
     has_direction = hasattr(method, "maximize")
-    took = mover.move(
+    taken = update.apply(
         columns,
         -method.lr if maximize and not has_direction else method.lr,
         ahead=getattr(method, "beta", 0.0),
         step=0 if fresh else 1,
-        steps=lists.steps if "m" in mover.remembered else None,
+        steps=lists.steps if "m" in update.state_names else None,
     )
-    if took:
+    if taken:
         for name, tensors in fresh.items():
             lists.add_state(name, tensors)
-    return took
+    return taken
 
 
 Scaling = dict[str, Tensor | None]

@@ -18,8 +18,8 @@ from gradus.methods.method import FirstOrder
 from gradus.methods.schedules import Schedule
 from gradus.optim import forms
 from gradus.optim.forms import Equation
+from gradus.optim.inplace import InPlaceUpdate, in_place_update_of
 from gradus.optim.kernels import KERNELS
-from gradus.optim.moving import Mover, mover_of
 from gradus.optim.options import (
     FLAGS,
     as_number,
@@ -53,7 +53,7 @@ class Resolved(NamedTuple):
     """The keys of ``state`` without which no step can be taken."""
     has_state: bool
     """Whether anything is kept from step to step."""
-    mover: Mover | None
+    in_place: InPlaceUpdate | None
     """The C++ kernels for it, where the step is fused and they know it."""
 
 
@@ -220,7 +220,7 @@ class MethodOptimizer(Optimizer):
         if steps_on_device and not (known is not None and known.steps_on_device):
             self._move_steps(group)
         constant = all(map(is_immutable, options))
-        mover = mover_of(method) if group["fused"] and not holds_tensors else None
+        in_place = in_place_update_of(method) if group["fused"] and not holds_tensors else None
         equation = self._equation(group, method)
         if known is not None and not (holds_tensors or known.holds_tensors):
             before = known.equation
@@ -229,7 +229,7 @@ class MethodOptimizer(Optimizer):
                     options=options,
                     is_constant=constant,
                     steps_on_device=steps_on_device,
-                    mover=mover,
+                    in_place=in_place,
                 )
                 self._resolved[index] = resolved
                 return resolved
@@ -247,7 +247,7 @@ class MethodOptimizer(Optimizer):
             equation,
             frozenset(required),
             has_state,
-            mover,
+            in_place,
         )
         self._resolved[index] = resolved
         return resolved
@@ -313,10 +313,10 @@ class MethodOptimizer(Optimizer):
         """How a group takes its step, and whether it does so one parameter at a time."""
         if group["differentiable"]:
             return forms.differentiable, True
-        if resolved.mover is not None or (group["fused"] and self.method in KERNELS):
+        if resolved.in_place is not None or (group["fused"] and self.method in KERNELS):
             names = ("grad_scale", "found_inf")
             scaling = {name: getattr(self, name, None) for name in names}
-            return partial(forms.fused, mover=resolved.mover, scaling=scaling), False
+            return partial(forms.fused, in_place=resolved.in_place, scaling=scaling), False
         if group["foreach"] is False:
             return forms.for_loop, True
         return forms.foreach, bool(group.get("capturable"))

@@ -1,4 +1,4 @@
-"""How the C++ kernels move parameters: whole lists of torch's tensors in place, in one pass."""
+"""An optimizer's step in place: the C++ kernels on whole lists of tensors, in one pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gradus import kernels
 from gradus.methods.method import Method
 from gradus.optim.rules import Obstacle, method_of
 
-REMEMBERED = {
+STATE_NAMES = {
     "descent": (),
     "polyak": ("previous",),
     "nesterov": ("iterate",),
@@ -21,19 +21,19 @@ REMEMBERED = {
     "adam": ("m", "v"),
     "amsgrad": ("m", "v", "v_max"),
 }
-"""What each rule remembers, in the order in which the kernels take it."""
+"""The vectors that each rule keeps from step to step, in the order in which kernels take them."""
 
 
-class Mover:
-    """The kernels of one rule with its numbers, but for the learning rate."""
+class InPlaceUpdate:
+    """The update of one method, its hyper-parameters fixed but for the learning rate."""
 
     def __init__(self, core: Any, variant: str, rule: dict[str, Any]) -> None:
         types = [Tensor, nn.Parameter]  # what derives from them may keep its numbers elsewhere
         exchange = Tensor.__dlpack_c_exchange_api__
         self._core = core.Mover(variant, core.Method(**rule), core.Penalty(), exchange, types)
-        self.remembered: tuple[str, ...] = REMEMBERED[rule["rule"]]
+        self.state_names: tuple[str, ...] = STATE_NAMES[rule["rule"]]
 
-    def move(
+    def apply(
         self,
         columns: list[list[Tensor]],
         rate: float,
@@ -42,13 +42,13 @@ class Mover:
         step: int = 0,
         steps: list[Tensor] | None = None,
     ) -> bool:
-        """Take one step with every tensor; whether they were such as the kernels take.
+        """Take one step with every parameter; False where the kernels do not take these tensors.
 
         These are float32 or float64 tensors on the CPU, of one dtype, without gaps, each lying in
         memory as the others of its row do.
 
         Args:
-            columns: w, the gradients, and what the rule remembers, each a list with one tensor for
+            columns: w, the gradients, and the vectors of the state, each a list with one tensor for
                 every parameter; after them, for Nesterov's, where to keep the iterate before.
             rate: the learning rate.
             ahead: by how much of the step the next query is ahead of the iterate.
@@ -65,8 +65,8 @@ class Mover:
         return True
 
 
-def mover_of(method: Method) -> Mover | None:
-    """The kernels by which a method moves w, or None where there are none."""
+def in_place_update_of(method: Method) -> InPlaceUpdate | None:
+    """The update of a method by the kernels, or None where they do not know it."""
     core = kernels.core()
     if core is None or not hasattr(Tensor, "__dlpack_c_exchange_api__"):  # torch < 2.10
         return None
@@ -74,9 +74,9 @@ def mover_of(method: Method) -> Mover | None:
         rule = method_of(method)
     except Obstacle:
         return None
-    return _mover(core, kernels.variant(), tuple(rule.items()))
+    return _cached(core, kernels.variant(), tuple(rule.items()))
 
 
 @lru_cache
-def _mover(core: Any, variant: str, rule: tuple[tuple[str, Any], ...]) -> Mover:
-    return Mover(core, variant, dict(rule))
+def _cached(core: Any, variant: str, rule: tuple[tuple[str, Any], ...]) -> InPlaceUpdate:
+    return InPlaceUpdate(core, variant, dict(rule))
