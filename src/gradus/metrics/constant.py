@@ -1,0 +1,68 @@
+"""The line to beat: what the best constant prediction reaches, which looks at no input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gradus.data.dataset import Dataset
+from gradus.engine.evaluate import judge
+from gradus.risk.losses import CrossEntropyLoss, KLDivLoss, L1Loss, Loss, MSELoss, NLLLoss
+
+
+@dataclass(frozen=True, eq=False)
+class ConstantPrediction:
+    r"""The one output for all inputs that minimises the mean loss over the training targets.
+
+    $$c^* = \arg\min_c \frac{1}{N} \sum_i L(c, y_i)$$
+
+    For classes it is the logarithm of their shares, whose cross entropy is the entropy of the
+    shares; for the squared loss the mean of the targets, for the absolute loss their median.
+
+    Args:
+        output: $c^*$, ``[m]``.
+        loss: that it minimises.
+    """
+
+    output: Tensor
+    loss: Loss
+
+    def judge(self, data: Dataset) -> tuple[float, float | None]:
+        """Its mean loss over these examples, and its accuracy (None where there are no classes)."""
+        return judge(lambda at: self.output.expand(at.stop - at.start, -1), self.loss, data)
+
+
+def best_constant(train: Dataset, loss: Loss) -> ConstantPrediction | None:
+    """The best constant prediction for these training targets; None for a loss not known here.
+
+    Args:
+        train: N examples with targets ``[N]`` (classes) or ``[N, m]``.
+        loss: a mean over examples.
+
+    Example:
+        >>> import torch, gradus
+        >>> from gradus.data.dataset import Dataset
+        >>> from gradus.metrics import best_constant
+        >>> data = Dataset(torch.zeros(4, 1), torch.tensor([0, 0, 0, 1]), classes=("no", "yes"))
+        >>> constant = best_constant(data, gradus.CrossEntropyLoss())
+        >>> entropy, accuracy = constant.judge(data)
+        >>> round(entropy, 4), accuracy
+        (0.5623, 0.75)
+    """
+    y, kind = train.targets(), type(loss)  # a subclass may compute something else
+    if kind in (CrossEntropyLoss, NLLLoss, KLDivLoss):
+        if y.is_floating_point():
+            shares = y.double().mean(dim=0)
+        else:
+            shares = torch.bincount(y, minlength=train.outputs).double() / len(y)
+        # The smallest number stands for a share of 0, whose logarithm no arithmetic survives.
+        output = shares.clamp_min(torch.finfo(train.dtype).tiny).log()
+    elif kind is MSELoss:
+        output = y.double().mean(dim=0)
+    elif kind is L1Loss:
+        output = y.median(dim=0).values
+    else:
+        return None
+    return ConstantPrediction(output.to(train.dtype), loss)

@@ -1,0 +1,177 @@
+r"""What to try after a run that diverged or failed: the cause that can be measured, said once.
+
+In the order in which they are looked for: the scale of the target, the scale of the inputs, the
+learning rate against the curvature at the start. Near a minimum a step of gradient descent with
+momentum :math:`\beta` shrinks the error along the steepest direction only while
+:math:`\alpha \lambda_{\max} < 2 (1 + \beta)` (Polyak, 1964; Goh, 2017).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from gradus.data.dataset import Dataset, Split
+from gradus.engine.job import Job
+from gradus.methods.catalogue import entries
+from gradus.risk.curvature import eigenvalues
+from gradus.risk.empirical import EmpiricalRisk
+from gradus.runs.spec import RunSpec
+
+EXAMPLES = 1_000
+"""Training examples over which the curvature is measured."""
+
+LARGE_TARGET = 100.0
+"""A deviation of the target from which on losses and gradients are out of all proportion."""
+
+LARGE_INPUT = 10.0
+"""The same of a column of inputs."""
+
+BARELY = 0.01
+"""A share of the limit below which a smaller learning rate is no remedy."""
+
+
+@dataclass(frozen=True)
+class Stability:
+    r"""The learning rate of a run beside what the curvature at its start allows.
+
+    Attributes:
+        product: :math:`\alpha \lambda_{\max}`.
+        limit: what it has to stay below.
+        method: in words.
+    """
+
+    product: float
+    limit: float
+    method: str
+
+    @property
+    def share(self) -> float:
+        """How much of what is allowed is used."""
+        return self.product / self.limit
+
+    def lr(self, now: float) -> str:
+        """Half of what is allowed, rounded down to one digit."""
+        return rounded_down(now / self.share / 2)
+
+    def __str__(self) -> str:
+        return (
+            f"lr · λ_max is {self.product:.2g} at the start, where {self.method} needs less than "
+            f"{self.limit:.3g}"
+        )
+
+
+def advice(spec: RunSpec, split: Split, start: Job, *, fell: bool) -> str:
+    """What to try, in one line.
+
+    Args:
+        spec: of the run.
+        split: its data.
+        start: its job before the first step, the model as the seed draws it.
+        fell: whether the loss is lower at the end than at the beginning.
+    """
+    if (cause := _scale_of_target(split)) or (cause := _scale_of_inputs(spec, split.train)):
+        return cause
+    entry = entries()[spec.method]
+    if entry.second_order:
+        return (
+            "try --damping 0.1, or another start by --seed"
+            if "damping" in {field.name for field in entry.hyperparameters}
+            else "try another start by --seed, or a first-order method as --method adam"
+        )
+    limit = stability_limit(spec)
+    if limit is None:
+        return _adaptive(spec, start.model)
+    sharpness = largest_curvature(start)
+    if sharpness is None or sharpness <= 0:
+        return f"try --lr {rounded_down(spec.lr / 10)}, or --method adam"
+    bound, method = limit
+    found = Stability(spec.lr * sharpness, bound, method)
+    if found.share >= 1:
+        return f"{found}: try --lr {found.lr(spec.lr)}"
+    if fell and found.share < 0.1:
+        return f"{found}, far more than it is: try --lr {found.lr(spec.lr)}, or more --epochs"
+    if found.share < BARELY:
+        return f"{found}: the learning rate is not the cause; look for extreme values in the data"
+    return f"{found}, and the curvature has grown on the way: try --lr {rounded_down(spec.lr / 10)}"
+
+
+def stability_limit(spec: RunSpec) -> tuple[float, str] | None:
+    r"""What :math:`\alpha \lambda_{\max}` has to stay below, and for which method, in words.
+
+    None for methods whose step is not in proportion to the gradient.
+    """
+    if spec.method in ("gradient-descent", "proximal-gradient"):
+        return 2.0, "gradient descent"
+    if spec.method not in ("sgd", "polyak", "nesterov"):
+        return None
+    beta = spec.momentum if spec.method == "sgd" else spec.beta
+    if beta == 0:
+        return 2.0, "gradient descent"
+    if spec.method == "nesterov" or spec.nesterov:
+        return 2 * (1 + beta) / (1 + 2 * beta), f"Nesterov's momentum of {beta:g}"
+    # Dampening shrinks what a gradient adds: the heavy ball with a learning rate (1 - dampening).
+    return 2 * (1 + beta) / (1 - (spec.dampening or 0.0)), f"momentum of {beta:g}"
+
+
+def largest_curvature(start: Job) -> float | None:
+    r"""$\lambda_{\max}$ of the Hessian of the risk at the start, over ``EXAMPLES`` examples.
+
+    None where the model cannot be differentiated twice, or the Hessian is not finite.
+    """
+    train = start.train.subset(slice(0, EXAMPLES)).to(dtype=start.dtype)
+    risk = EmpiricalRisk(start.model.cpu(), start.loss, train, start.penalty)
+    try:
+        found = eigenvalues(risk, risk.point, tolerance=0.01)
+    except (RuntimeError, ValueError):  # of torch: no second derivative; of ours: not finite
+        return None
+    return float(found.values[-1])
+
+
+def rounded_down(number: float) -> str:
+    """A number with one digit: 0.0371 is 0.03."""
+    if number <= 0 or not math.isfinite(number):
+        return "0.001"
+    unit = 10.0 ** math.floor(math.log10(number))
+    return f"{math.floor(number / unit + 1e-9) * unit:g}"
+
+
+def _scale_of_target(split: Split) -> str | None:
+    if split.task != "regression":
+        return None
+    deviation = float(split.train.y.double().std(dim=0).max()) if len(split.train) > 1 else 0.0
+    if deviation < LARGE_TARGET:
+        return None
+    return (
+        f"the target has a deviation of {deviation:.3g}: divide it by that, so that the loss and "
+        "its gradients are near 1"
+    )
+
+
+def _scale_of_inputs(spec: RunSpec, train: Dataset) -> str | None:
+    if spec.standardize or len(train) < 2:
+        return None
+    x, _ = train.subset(slice(0, 10 * EXAMPLES)).batch()
+    deviations = x.double().flatten(1).std(dim=0)
+    largest = float(deviations.max())
+    if largest < LARGE_INPUT:
+        return None
+    return f"the inputs have deviations up to {largest:.3g}: try --standardize"
+
+
+def _adaptive(spec: RunSpec, model: nn.Module) -> str:
+    """A step of an adaptive method moves every parameter by about the learning rate."""
+    weights = [p.detach().flatten().double() for p in model.parameters() if p.requires_grad]
+    deviation = float(torch.cat(weights).std(correction=0))
+    told = (
+        f"a step of {spec.method} moves every parameter by about lr = {spec.lr:g}, and their "
+        f"deviation is {deviation:.2g} at the start"
+    )
+    if spec.lr > deviation / 10:
+        return f"{told}: try --lr {rounded_down(deviation / 30)}"
+    if spec.lr < deviation / 1000:
+        return f"{told}: try --lr {rounded_down(deviation / 30)}, or more --epochs"
+    return f"{told}: try more --epochs, or --weight-decay 0.01"

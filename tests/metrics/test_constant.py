@@ -1,0 +1,83 @@
+"""The best constant prediction is the best: against closed forms, scikit-learn and every other."""
+
+import math
+
+import pytest
+import torch
+from sklearn.dummy import DummyClassifier, DummyRegressor
+
+import gradus
+from gradus.data.dataset import Dataset
+from gradus.metrics import best_constant
+
+NUMBERS = torch.tensor([[1.0, 5.0], [2.0, -3.0], [30.0, 0.5], [4.0, 2.0], [-7.0, 2.0]])
+CLASSES = torch.tensor([0, 2, 2, 0, 2, 1, 2])
+
+
+def dataset(y, classes=None):
+    return Dataset(torch.zeros(len(y), 1), y, classes=classes, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("loss", "strategy"), [(gradus.MSELoss(), "mean"), (gradus.L1Loss(), "median")]
+)
+def test_numbers_are_predicted_as_by_a_dummy_regressor(loss, strategy):
+    data = dataset(NUMBERS.double())
+    dummy = DummyRegressor(strategy=strategy).fit(data.x, NUMBERS)
+    expected = loss(torch.from_numpy(dummy.predict(data.x)), NUMBERS.double()).item()
+    assert best_constant(data, loss).judge(data) == (pytest.approx(expected), None)
+
+
+@pytest.mark.parametrize("loss", [gradus.CrossEntropyLoss(), gradus.NLLLoss()])
+def test_classes_are_predicted_by_their_shares(loss):
+    data = dataset(CLASSES, classes=("a", "b", "c"))
+    shares = torch.bincount(CLASSES) / len(CLASSES)
+    entropy = -(shares * shares.log()).sum().item()
+    dummy = DummyClassifier(strategy="most_frequent").fit(data.x, CLASSES)
+    found = best_constant(data, loss).judge(data)
+    assert found == (pytest.approx(entropy), pytest.approx(dummy.score(data.x, CLASSES)))
+
+
+def test_rows_of_probabilities_are_predicted_by_their_mean():
+    y = torch.nn.functional.one_hot(CLASSES).double() * 0.7 + 0.1
+    data = dataset(y, classes=("a", "b", "c"))
+    loss = gradus.KLDivLoss(reduction="batchmean")
+    expected = loss(y.mean(dim=0).log().expand_as(y), y).item()
+    assert best_constant(data, loss).judge(data)[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "classes"),
+    [
+        (gradus.MSELoss(), NUMBERS.double(), None),
+        (gradus.L1Loss(), NUMBERS.double(), None),
+        (gradus.CrossEntropyLoss(), CLASSES, ("a", "b", "c")),
+    ],
+)
+def test_no_other_constant_is_better(loss, y, classes):
+    data = dataset(y, classes)
+    constant = best_constant(data, loss)
+    least = constant.judge(data)[0]
+    generator = torch.Generator().manual_seed(0)
+    for scale in (1e-3, 0.1, 3.0):
+        other = constant.output + scale * torch.randn(
+            len(constant.output), generator=generator, dtype=torch.float64
+        )
+        value = loss(other.expand(len(data), -1), y).item()
+        assert value >= least * (1 - 1e-12)
+
+
+def test_a_class_that_training_lacks_costs_much_and_is_no_error():
+    train = dataset(torch.tensor([0, 0, 1]), classes=("a", "b", "c"))
+    test = dataset(torch.tensor([2]), classes=("a", "b", "c"))
+    loss, accuracy = best_constant(train, gradus.CrossEntropyLoss()).judge(test)
+    assert math.isfinite(loss)
+    assert (loss > 100, accuracy) == (True, 0.0)
+
+
+def test_a_loss_that_is_not_known_has_none():
+    class Own(gradus.MSELoss):
+        pass
+
+    assert best_constant(dataset(NUMBERS.double()), Own()) is None
+    assert best_constant(dataset(NUMBERS.double()), torch.nn.SmoothL1Loss()) is None

@@ -1,0 +1,107 @@
+"""Advice names a cause that was measured, is right about it, and ends."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+import gradus
+from gradus.data.dataset import Dataset, Split
+from gradus.runs.advice import advice, largest_curvature, rounded_down, stability_limit
+from gradus.runs.spec import RunSpec
+from gradus.runs.train import prepare
+
+
+def table(*, target=1.0, inputs=1.0, n=40):
+    generator = torch.Generator().manual_seed(0)
+    x = inputs * torch.randn(n, 3, generator=generator)
+    y = target * torch.randn(n, 1, generator=generator)
+    data = Dataset(x, y)
+    return Split(data.subset(slice(0, 30)), data.subset(slice(30, n)), "table", "regression")
+
+
+def told(split, *, fell=False, **options):
+    spec = RunSpec(**{"model": "linear", "data": "table.csv", "batch_size": 8} | options)
+    return advice(spec, split, prepare(spec, split), fell=fell)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "gradient-descent"},
+        {"method": "sgd", "momentum": 0.0},
+        {"method": "sgd", "momentum": 0.9},
+        {"method": "sgd", "momentum": 0.5, "dampening": 0.5},
+        {"method": "sgd", "momentum": 0.9, "nesterov": True},
+        {"method": "polyak", "beta": 0.7},
+        {"method": "nesterov", "beta": 0.7},
+    ],
+    ids=lambda options: "-".join(map(str, options.values())),
+)
+def test_the_limit_is_where_a_parabola_is_no_longer_descended(options):
+    limit, _ = stability_limit(RunSpec(**options))
+
+    def end(lr):
+        method = RunSpec(**options, lr=lr).build_method(steps=1)
+        start = torch.tensor([1.0], dtype=torch.float64)
+        path = gradus.minimize(lambda w: 0.5 * (w**2).sum(), start, method, steps=800)
+        return path.points[-1].abs().item()
+
+    assert end(0.97 * limit) < 1e-3
+    assert end(1.03 * limit) > 1e3
+
+
+def test_the_curvature_of_least_squares_is_that_of_the_matrix_of_its_inputs():
+    split = table()
+    spec = RunSpec(model="linear", data="table.csv", dtype="float64")
+    x, _ = split.train.to(dtype=torch.float64).batch()
+    design = np.hstack([x.numpy(), np.ones((len(x), 1))])
+    expected = 2 * np.linalg.eigvalsh(design.T @ design / len(x))[-1]
+    assert largest_curvature(prepare(spec, split)) == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("split", "options", "said"),
+    [
+        ({"target": 1e6}, {}, "the target has a deviation of"),
+        ({"inputs": 1e4}, {}, "try --standardize"),
+        ({}, {"lr": 100.0}, "where momentum of 0.5 needs less than 3: try --lr 0."),
+        ({}, {"lr": 1e-9}, "the learning rate is not the cause"),
+        ({}, {"lr": 1e-9, "fell": True}, "far more than it is: try --lr 0."),
+        ({}, {"method": "adam", "lr": 10.0}, "moves every parameter by about lr = 10"),
+        ({}, {"method": "lbfgs"}, "another start by --seed"),
+        ({}, {"method": "newton"}, "try --damping"),
+    ],
+)
+def test_the_cause_is_named_by_what_is_measured(split, options, said):
+    assert said in told(table(**split), **options)
+
+
+def test_where_the_curvature_is_not_finite_none_is_named():
+    split = table()
+    spec = RunSpec(model="linear", data="table.csv", lr=0.25)
+    job = prepare(spec, split)
+    with torch.no_grad():
+        next(job.model.parameters()).fill_(torch.inf)
+    assert largest_curvature(job) is None
+    assert advice(spec, split, job, fell=False) == "try --lr 0.02, or --method adam"
+
+
+def test_whoever_follows_the_advice_comes_to_its_end():
+    split, lr, heard = table(), 1e9, []
+    while (found := re.search(r"--lr (\S+)", line := told(split, lr=lr))) is not None:
+        assert line not in heard
+        heard.append(line)
+        assert float(found[1]) < lr
+        lr = float(found[1])
+    assert "not the cause" in line
+    assert len(heard) <= 4
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(0.0371, "0.03"), (0.3, "0.3"), (2.0, "2"), (950.0, "900"), (1e-7, "1e-07")],
+)
+def test_rounding_down(number, shown):
+    assert rounded_down(number) == shown
