@@ -136,7 +136,7 @@ def test_divergence_is_exit_code_3_and_says_what_to_try(call):
         (["--model", "nosuch"], "--model nosuch: unknown"),
         (["--loss", "hinge"], "--loss hinge: choose cross-entropy | nll | mse | l1 | kl-div"),
         (["--method", "sdg"], "--method sdg: choose"),
-        (["--momentm", "0.5"], "No such option '--momentm'"),
+        (["--momentm", "0.5"], "--momentm: no such option; did you mean --momentum"),
         (["--method", "adam", "--momentum", "0.9"], "--momentum is not an option of --method adam"),
         (["--lr", "-1"], "--lr must be a finite number >= 0, not -1"),
         (["--lr", "nan"], "--lr nan: must be a finite number"),

@@ -306,7 +306,7 @@ def test_a_damaged_checkpoint_is_told_and_its_run_trained_again(tmp_path, monkey
         (["--lr", "0.1"], "nothing varies: give an option several values, as --lr 0.1,0.01"),
         (["--lr", "0.1,x"], "--lr x: must be a valid number"),
         (["--lr", "0.1,0.2", "--method", "adam", "--momentum", "0.5"], "--momentum"),
-        (["--lrr", "0.1,0.2"], "No such option '--lrr'"),
+        (["--lrr", "0.1,0.2"], "--lrr: no such option; did you mean --lr"),
         (["absent.toml"], "absent.toml: no such file; give the TOML file of a sweep"),
         (
             ["wrong.toml"],

@@ -12,6 +12,8 @@ from gradus.cli.compare_command import compare, report
 from gradus.cli.exit_codes import INTERRUPTED, WRONG, warn
 from gradus.cli.figures_command import figures
 from gradus.cli.landscape_command import landscape
+from gradus.cli.other_names import unknown_option
+from gradus.cli.streams import write_ascii_forms
 from gradus.cli.sweep_command import sweep
 from gradus.cli.train_command import train
 from gradus.errors import InputError
@@ -47,8 +49,11 @@ cli.add_command(landscape)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; what is wrong is one line on stderr and exit code 2."""
+    write_ascii_forms(sys.stdout, sys.stderr)
     try:
         code = cli.main(args=arguments, prog_name="gradus", standalone_mode=False)
+    except click.NoSuchOption as error:
+        _fail(unknown_option(error))
     except click.ClickException as error:
         _fail(error.format_message())
     except InputError as error:

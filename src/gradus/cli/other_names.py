@@ -1,0 +1,109 @@
+"""How PyTorch, Keras, scikit-learn and others call the options, for "did you mean"."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+import click
+
+OTHER_NAMES = {
+    "method": "optimizer optimiser optim solver algorithm update-rule",
+    "lr": "learning-rate learning-rate-init learningrate initial-lr base-lr eta0 eta step-size "
+    "stepsize alpha",
+    "betas": "beta1 beta2 beta-1 beta-2 adam-beta1 adam-beta2",
+    "eps": "epsilon adam-epsilon",
+    "weight-decay": "wd weightdecay decay l2-decay",
+    "alpha": "rho smoothing-constant",
+    "nesterov": "use-nesterov nesterovs-momentum",
+    "amsgrad": "use-amsgrad",
+    "history": "history-size memory-size maxcor",
+    "line-search": "line-search-fn linesearch",
+    "max-iterations": "cg-iterations max-cg-iterations",
+    "loss": "criterion objective loss-function loss-fn cost cost-function",
+    "penalty": "regularizer regulariser regularization regularisation reg kernel-regularizer",
+    "strength": "lambda reg-lambda lambda-l1 lambda-l2 l1-lambda l2-lambda reg-strength "
+    "penalty-strength alpha",
+    "l1-ratio": "elastic-net-param elasticnet-ratio",
+    "epochs": "epoch n-epochs nb-epochs nb-epoch num-epochs num-train-epochs max-epochs max-iter "
+    "n-iter iterations num-iterations passes",
+    "batch-size": "batch batchsize bs mini-batch mini-batch-size minibatch-size batch-sizes "
+    "train-batch-size per-device-train-batch-size",
+    "sampling": "shuffle shuffling sampler order",
+    "seed": "random-state random-seed manual-seed rng rng-seed torch-seed",
+    "validation-fraction": "validation-split validation-size val-split val-size val-fraction "
+    "val-ratio valid-fraction validation",
+    "test-fraction": "test-split test-size test-ratio",
+    "split": "splitter cv shuffle-split",
+    "group": "groups group-column",
+    "patience": "early-stopping early-stopping-patience early-stopping-rounds early-stop "
+    "n-iter-no-change",
+    "keep": "save-best-only restore-best-weights save-best load-best-model-at-end",
+    "measure": "metric metrics scoring score monitor eval-metric metric-for-best-model",
+    "model": "architecture arch net network module estimator",
+    "hidden": "hidden-layer-sizes hidden-layers hidden-sizes hidden-size hidden-dim hidden-units "
+    "layers units widths",
+    "schedule": "scheduler lr-scheduler lr-schedule lr-policy learning-rate-schedule "
+    "lr-scheduler-type",
+    "warmup": "warmup-steps num-warmup-steps warmup-iters",
+    "decay-every": "decay-steps lr-step-size step-size",
+    "decay-factor": "decay-rate lr-gamma factor",
+    "final-lr": "eta-min min-lr lr-min",
+    "target": "label labels target-column label-column y-column response",
+    "categorical": "categorical-features cat-features categorical-columns categories",
+    "drop": "drop-columns exclude ignore-columns",
+    "missing": "na nan na-values impute imputer fillna missing-values",
+    "standardize": "standardise normalize normalise scale scaler standard-scaler",
+    "log-every": "log-interval log-freq log-frequency log-steps logging-steps print-every "
+    "log-every-n-steps",
+    "engine": "backend accelerator",
+    "device": "gpu cuda cpu use-cuda",
+    "dtype": "precision float-type",
+    "out": "output output-dir out-dir outdir save-dir logdir log-dir default-root-dir save-path",
+    "overwrite": "force overwrite-output-dir",
+    "resume": "checkpoint ckpt ckpt-path resume-from resume-from-checkpoint continue",
+    "spec": "config config-file params",
+    "quiet": "silent",
+    "data-dir": "data-path data-root dataset-dir root",
+    "workers": "n-jobs jobs num-workers processes njobs max-workers",
+    "trials": "n-trials num-trials num-samples n-iter",
+    "search": "strategy search-strategy tuner",
+    "prune": "pruner pruning early-stopping",
+    "storage": "study database",
+    "seeds": "repeats n-seeds num-seeds replicates cv",
+    "by": "hue color colour",
+    "facet": "col panel",
+    "top": "head limit",
+    "format": "fmt ext file-format",
+}
+"""Of each option, without the dashes, what users of other libraries type. A word may stand with
+several: the options that the command has are proposed."""
+
+DATA_NAMES = "data dataset train-data training-data data-set input"
+
+
+def unknown_option(error: click.NoSuchOption) -> str:
+    """What is said of an option that a command does not have: one line, with what may be meant."""
+    given = error.option_name
+    known = [name for param in _params(error) for name in param.opts if name.startswith("--")]
+    word = given.lstrip("-").replace("_", "-").lower()
+    meant = _meant(word, known)
+    if not meant and word in DATA_NAMES.split() and any(p.name == "data" for p in _params(error)):
+        return f"{given}: no such option; the data stand without one, as in gradus train digits"
+    if not meant:
+        meant = difflib.get_close_matches(f"--{word}", known, n=2)
+    hint = f"did you mean {' or '.join(meant)}?" if meant else "--help lists those there are"
+    return f"{given}: no such option; {hint}"
+
+
+def _meant(word: str, known: Iterable[str]) -> list[str]:
+    """The options of the command that this word stands for."""
+    return [
+        name
+        for name in known
+        if name == f"--{word}" or word in OTHER_NAMES.get(name.lstrip("-"), "").split()
+    ]
+
+
+def _params(error: click.NoSuchOption) -> list[click.Parameter]:
+    return [] if error.ctx is None else error.ctx.command.get_params(error.ctx)
