@@ -32,7 +32,7 @@ build/kernels/installed: .venv/installed $(CORE_SOURCES)
 	test -e src/gradus/kernels/absence.txt || touch $@
 
 demo: setup
-	$(BIN)/gradus train digits --lr 0.1 --log-every 5 --out runs/demo --overwrite
+	$(BIN)/gradus train digits --lr 0.1 --out runs/demo --overwrite
 
 test: lint types unit variants
 

@@ -22,8 +22,26 @@ def test_the_defaults_are_those_of_the_training_script():
     spec = RunSpec()
     assert (spec.data, spec.model, spec.hidden, spec.method) == ("digits", "mlp", (512, 512), "sgd")
     assert (spec.lr, spec.momentum, spec.batch_size, spec.epochs) == (0.001, 0.5, 16, 10)
-    assert (spec.sampling, spec.seed, spec.log_every) == ("shuffle", 0, 100)
+    assert (spec.sampling, spec.seed, spec.log_every) == ("shuffle", 0, None)
     assert spec.title == "Optimizer-SGD lr-0.001 mt-0.5 bs-16"
+
+
+RUNS = [
+    *((90, 2), (90, 10), (90, 100), (4000, 3), (30, 200), (313, 7)),
+    *((1, 1), (1, 900), (20_000, 1)),
+]
+
+
+@pytest.mark.parametrize(("per_epoch", "epochs"), RUNS)
+def test_a_run_has_200_rows_where_it_has_200_steps_and_about_2000_at_most(per_epoch, epochs):
+    every = RunSpec(epochs=epochs).batches_between_rows("table.csv", per_epoch * epochs)
+    rows = epochs * len(range(0, per_epoch, every))
+    assert min(200, per_epoch * epochs) <= rows <= 2_000 + epochs
+
+
+def test_the_classical_training_and_what_is_given_keep_their_rows():
+    assert RunSpec().batches_between_rows("fashion-mnist", 37_500) == 100
+    assert RunSpec(log_every=7).batches_between_rows("fashion-mnist", 37_500) == 7
 
 
 @pytest.mark.parametrize(

@@ -173,11 +173,6 @@ def close(run: Run) -> None:
     for name, figure in figures.items():
         console.print(f"{name:14} {figure}", soft_wrap=True)
     ending(run)
-    sparse, every = run.history.num_rows, run.spec.log_every
-    per_epoch = max(1, summary["steps"] // run.spec.epochs)
-    if run.status == "finished" and sparse < 20 and every > 1 and summary["steps"] >= 20:
-        finer = max(1, min(every // 2, per_epoch * run.spec.epochs // 100))
-        _stderr().print(f"Points of the curve: {sparse}; --log-every {finer} gives a finer one.")
 
 
 def _counted(count: int, what: str) -> str:

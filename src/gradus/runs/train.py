@@ -305,6 +305,7 @@ def _record(
         "status": outcome.status,
         **executed,
         "device": _device_name(job.device),
+        "log_every": job.log_every,
         "steps": outcome.step,
         "samples": outcome.samples,
         "final": outcome.evaluation[-1]._asdict() if outcome.evaluation else None,
@@ -350,6 +351,7 @@ def _job(spec: RunSpec, split: Split) -> Job:
     sampling = Sampling(spec.sampling, len(split.train), spec.batch_size or 1, spec.seed)
     if spec.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: no CUDA device is available here; use --device cpu")
+    steps = spec.epochs * sampling.steps
     device = spec.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -368,12 +370,12 @@ def _job(spec: RunSpec, split: Split) -> Job:
         model=model,
         loss=spec.build_loss(),
         penalty=spec.build_penalty(),
-        method=spec.build_method(steps=spec.epochs * sampling.steps),
+        method=spec.build_method(steps=steps),
         train=split.train,
         test=split.test,
         sampling=sampling,
         epochs=spec.epochs,
-        log_every=spec.log_every,
+        log_every=spec.batches_between_rows(spec.data, steps),
         seed=spec.seed,
         device=torch.device(device),
         dtype=getattr(torch, spec.dtype),

@@ -9,6 +9,12 @@ from pydantic import Field
 
 from gradus.runs.parts.part import Part, Table
 
+ROWS = 1_000
+"""Rows of the history that a long run has at least, where ``log_every`` is not given."""
+
+CLASSICAL = {"fashion-mnist": 100}
+"""Batches between two rows in the trainings of the subject."""
+
 SamplingName = Literal["shuffle", "sequential", "replacement", "full"]
 
 
@@ -30,4 +36,24 @@ class TrainingPart(Part):
     batch_size: int | None = Field(default=None, ge=1, description="examples in a mini-batch")
     epochs: int = Field(default=10, ge=1, description="passes over the data")
     seed: int = Field(default=0, ge=0, lt=2**63, description="of parameters, order and split")
-    log_every: int = Field(default=100, ge=1, description="batches between two rows")
+    log_every: int | None = Field(
+        default=None,
+        ge=1,
+        description="batches between two rows; default: about 1,000 rows a run, and 100 for "
+        "fashion-mnist",
+    )
+
+    def batches_between_rows(self, data: str, steps: int) -> int:
+        """How many batches of an epoch lie between two rows of the history.
+
+        Where nothing is given a run of up to 2,000 steps records each of them, a longer one some
+        1,000 to 2,000 of them, at least one an epoch; on ``fashion-mnist`` every 100th, as the
+        classical training does.
+
+        Args:
+            data: their name.
+            steps: of the whole run.
+        """
+        if self.log_every is not None:
+            return self.log_every
+        return CLASSICAL[data] if data in CLASSICAL else max(1, steps // ROWS)
