@@ -21,14 +21,17 @@ Outputs = Callable[[slice], Tensor]
 def evaluate(model: nn.Module, loss: Loss, data: Dataset) -> tuple[float, float | None]:
     """The mean loss over all examples, and the accuracy (None where the targets are no classes).
 
-    The model is put into ``eval`` mode for the pass, and back.
+    The model is put into ``eval`` mode for the pass, and every part of it back into its own, also
+    where the pass fails.
     """
-    was_training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    with torch.no_grad():
-        found = judge(lambda at: model(data.batch(at)[0]), loss, data)
-    model.train(was_training)
-    return found
+    try:
+        with torch.no_grad():
+            return judge(lambda at: model(data.batch(at)[0]), loss, data)
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def judge(outputs: Outputs, loss: Loss, data: Dataset) -> tuple[float, float | None]:

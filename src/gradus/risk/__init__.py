@@ -14,6 +14,7 @@ SUBMODULES = [
     "losses",
     "penalties",
     "stencil",
+    "substitution",
     "tensors",
 ]
 

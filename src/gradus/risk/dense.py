@@ -3,8 +3,8 @@
 Each function forms everything that its definition names: the Jacobian of the whole output, the
 gradient of every example, the outcome of every target that could be drawn. Nothing is cut into
 chunks, and nothing is shared with :mod:`gradus.risk.curvature` but the model, the loss, the
-penalty, and how torch is made to differentiate every layer twice. For models of at most some
-hundred parameters.
+penalty, how a model is evaluated at w, and how torch is made to differentiate every layer twice.
+For models of at most some hundred parameters.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor
-from torch.nn.utils.stateless import _reparametrize_module
 
 from gradus.risk.curvature.products import twice_differentiable
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.risk.examples import Batch
 from gradus.risk.losses import CrossEntropyLoss, KLDivLoss, Loss, MSELoss, NLLLoss
+from gradus.risk.substitution import substituted
 
 
 def hessian(risk: EmpiricalRisk, w: Tensor, batch: Batch | None = None) -> Tensor:
@@ -165,7 +165,7 @@ def _model_at(risk: EmpiricalRisk) -> Iterator[Callable[[Tensor, Tensor], Tensor
     with ExitStack() as stack:
 
         def output(w: Tensor, x: Tensor) -> Tensor:
-            stack.enter_context(_reparametrize_module(risk.model, _named(risk, w), True))
+            stack.enter_context(substituted(risk.model, _named(risk, w), copy_buffers=True))
             evaluated: Tensor = risk.model(x)
             return evaluated
 
@@ -174,7 +174,7 @@ def _model_at(risk: EmpiricalRisk) -> Iterator[Callable[[Tensor, Tensor], Tensor
 
 
 def _named(risk: EmpiricalRisk, w: Tensor) -> dict[str, Tensor]:
-    named = {name: buffer.clone() for name, buffer in risk.model.named_buffers()}
+    named = {}
     start = 0
     for name, parameter in risk.model.named_parameters():
         if parameter.requires_grad:

@@ -9,7 +9,6 @@ from typing import TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.stateless import _reparametrize_module
 
 from gradus.risk.chunks import averaged, scalar, share, summed
 from gradus.risk.curvature.chunk import of_chunk
@@ -22,6 +21,7 @@ from gradus.risk.curvature.products import (
 )
 from gradus.risk.examples import Batch, Examples, TensorPair, examples_of, in_chunks
 from gradus.risk.penalties import Penalty
+from gradus.risk.substitution import substituted
 from gradus.risk.tensors import Tensors
 
 Point = TypeVar("Point", Tensor, Tensors)
@@ -36,8 +36,9 @@ class EmpiricalRisk:
     w is one flat vector ``[d]`` over the parameters of the model, in the order of
     ``model.parameters()`` (parameters with ``requires_grad=False`` are constants of the model and
     not part of w), or the same parameters as :class:`~gradus.risk.tensors.Tensors`.
-    Evaluating the risk changes nothing of the model: not its parameters, their ``grad``, nor its
-    buffers. The model is evaluated in the mode (``train`` or ``eval``) that it is in.
+    Evaluating the risk changes nothing of the model, whatever its submodules share, also where it
+    raises an error: parameters, their ``grad`` and buffers are the objects that they were, with
+    their values. The model is evaluated in the mode (``train`` or ``eval``) that it is in.
 
     A model may use ``torch.utils.checkpoint`` with ``use_reentrant=False``, which evaluates parts
     of it again as they are differentiated: every gradient, product and matrix from here is right.
@@ -384,16 +385,13 @@ class EmpiricalRisk:
 
         What is evaluated there is differentiated there too: a checkpoint evaluates it again.
         """
-        is_held = self._placed is not None and entries is self._placed[1]
-        named: dict[str, Tensor] = {} if is_held else self._named(entries)
-        if not (self.update_buffers if update_buffers is None else update_buffers):
-            named |= {name: buffer.clone() for name, buffer in self.model.named_buffers()}
-        if not named:
+        is_placed = self._placed is not None and entries is self._placed[1]
+        if update_buffers is None:
+            update_buffers = self.update_buffers
+        if is_placed and update_buffers:
             return nullcontext()
-        there: AbstractContextManager[object] = _reparametrize_module(
-            self.model, named, tie_weights=True
-        )
-        return there
+        named = {} if is_placed else self._named(entries)
+        return substituted(self.model, named, copy_buffers=not update_buffers)
 
     def _named(self, entries: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """The parameters under their names, out of a flat vector or of a list of them."""
