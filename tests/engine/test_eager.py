@@ -143,14 +143,14 @@ def test_all_evaluations_of_a_step_drop_the_same_units(method):
     run = eager._Execution(watched, lambda progress: None)
     model.train()
     f, w = run.oracle, run.iteration.w
-    f.seen.point = None
+    f.first.point = None
     value, g = f.value_and_gradient(w)
     values, gradients = [f.value(w), f.value_and_gradient(w)[0]], [f.gradient(w)]
     assert all(torch.equal(again, value) for again in values)
     assert all(torch.equal(again.flat(), g.flat()) for again in gradients)
     products = f.hvp(w, g).flat(), (f.curvature_at(w) @ g).flat(), f.hessian(w) @ g.flat()
     close(torch.stack(products), products[0].expand(3, -1))
-    f.seen.point = None
+    f.first.point = None
     assert not torch.equal(f.value_and_gradient(w)[0], value)
 
 
