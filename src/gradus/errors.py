@@ -1,5 +1,19 @@
 """What is said when the user's input is wrong."""
 
+from __future__ import annotations
+
+import os
+import reprlib
+
+MOST_QUOTED = 200
+"""Characters that a message quotes of what was given, or of what another library says of it."""
+
+LONGEST_MESSAGE = 2000
+"""Characters of a message, however many things it quotes."""
+
+_BRIEFLY = reprlib.Repr()
+_BRIEFLY.maxlevel, _BRIEFLY.maxstring, _BRIEFLY.maxother = 3, MOST_QUOTED, MOST_QUOTED
+
 
 class InputError(ValueError):
     """The command or its input is wrong.
@@ -7,6 +21,11 @@ class InputError(ValueError):
     The message is one line that names what is wrong, where it stands, and what would be right. The
     command line prints it and exits with code 2.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 2] + ".."
+        )
 
 
 class NotPositiveDefiniteError(InputError):
@@ -16,19 +35,21 @@ class NotPositiveDefiniteError(InputError):
     """
 
 
-MOST_QUOTED = 200
-"""Characters that a message quotes of what was given, or of what another library says of it."""
-
-
-def quoted(said: object) -> str:
+def quoted(given: object) -> str:
     r"""What was given, or what an error says, in one line of at most ``MOST_QUOTED`` characters.
 
+    Args:
+        given: of any type and size: of what is deep or long only the beginning is looked at. What
+            a terminal would obey and not show, as colours, is written out.
+
     Example:
-        >>> quoted(ValueError("first line\nsecond"))
-        'first line second'
+        >>> quoted(ValueError("first line\nsecond")), quoted([0.1, 0.2]), quoted("red: \x1b[31m")
+        ('first line second', '[0.1, 0.2]', 'red: \\x1b[31m')
         >>> len(quoted("x" * 10_000))
         200
     """
-    text = str(said)[: 10 * MOST_QUOTED]
-    line = " ".join(text.split()) or type(said).__name__
+    told = isinstance(given, str | os.PathLike | BaseException)
+    text = (str(given) if told else _BRIEFLY.repr(given))[: 10 * MOST_QUOTED]
+    line = " ".join(text.split()) or type(given).__name__
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line[: MOST_QUOTED + 1])
     return line if len(line) <= MOST_QUOTED else line[: MOST_QUOTED - 2] + ".."

@@ -267,7 +267,7 @@ def test_a_model_of_ones_own_trains_repeats_and_reopens(name, tmp_path):
     run, again = train(spec, out=tmp_path / "a"), train(spec)
     assert run.history.equals(again.history)
     assert run.summary["final"]["test_accuracy"] > 0.7
-    opened = open_run(tmp_path / "a").model
+    opened = open_run(tmp_path / "a", trust=True).model
     x, _ = load("digits").test.batch()
     assert torch.equal(opened(x), run.model(x))
 

@@ -32,6 +32,8 @@ Examples:
     type=click.Path(path_type=Path),
     help="where data sets lie that are not embedded; then $GRADUS_DATA, then the user's cache",
 )
+@click.option("--model", metavar="NAME", help="package.module:factory of the runs, to import it")
+@click.option("--trust", is_flag=True, help="import whatever model the runs name")
 @click.option("--format", "formats", default="png", help="png, svg, pdf, or several: A,B  [png]")
 @click.option("--out", type=click.Path(path_type=Path), help="folder of the picture: RUN")
 def landscape(
@@ -40,6 +42,8 @@ def landscape(
     grid: int,
     examples: int,
     data_dir: Path | None,
+    model: str | None,
+    trust: bool,
     formats: str,
     out: Path | None,
 ) -> int:
@@ -61,7 +65,7 @@ def landscape(
             there = "holds no record of a run" if path.is_dir() else "is a file"
             there = there if path.exists() else "is not there"
             raise InputError(f"{name}: {there}; give the folder of a run, as runs/digits-sgd-1")
-    runs = [open_run(name) for name in folders]
+    runs = [open_run(name, model=model, trust=trust) for name in folders]
     if out is None:
         out = Path(folders[0]) if len(runs) == 1 else Path("figures")
     with Stages() as stages:

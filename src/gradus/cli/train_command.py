@@ -49,6 +49,9 @@ Examples:
     metavar="OUT",
     help="go on with the run of this folder, which was broken off",
 )
+@click.option(
+    "--trust", is_flag=True, help="import the model that --spec or --resume names, whatever it is"
+)
 @click.option("--quiet", is_flag=True, help="print nothing but the path of the record")
 def train(
     spec: Path | None,
@@ -56,6 +59,7 @@ def train(
     out: Path | None,
     overwrite: bool,
     resume: Path | None,
+    trust: bool,
     quiet: bool,
     **given: Any,
 ) -> int:
@@ -68,9 +72,10 @@ def train(
 
     options = {name: value for name, value in given.items() if value is not None}
     if resume is not None:
+        model = options.pop("model", None)
         others = {"spec": spec, "out": out, "overwrite": overwrite or None, **options}
-        return _resume(resume, others, data_dir, quiet)
-    run_spec = RunSpec.read_file(spec, options) if spec else RunSpec.read(options)
+        return _resume(resume, others, data_dir, quiet, model=model, trust=trust)
+    run_spec = RunSpec.read_file(spec, options, trust=trust) if spec else RunSpec.read(options)
 
     from gradus.cli import run_report as report
     from gradus.runs.train import train as train_run
@@ -93,7 +98,15 @@ def train(
     return EXIT_CODES[run.status]
 
 
-def _resume(folder: Path, others: Mapping[str, object], data_dir: Path | None, quiet: bool) -> int:
+def _resume(
+    folder: Path,
+    others: Mapping[str, object],
+    data_dir: Path | None,
+    quiet: bool,
+    *,
+    model: str | None,
+    trust: bool,
+) -> int:
     """Go on with the run of a folder."""
     from gradus.runs.choices import flag
 
@@ -110,7 +123,9 @@ def _resume(folder: Path, others: Mapping[str, object], data_dir: Path | None, q
     started = time.time()
     with nullcontext() if quiet else report.Live() as live:
         observe = None if live is None else live.observe
-        run = resume(folder, data_dir=data_dir, observe=observe, tell=warn)
+        run = resume(
+            folder, model=model, trust=trust, data_dir=data_dir, observe=observe, tell=warn
+        )
     if (folder / "run.json").stat().st_mtime < started:
         warn(f"{folder}: this run has ended already, as {run.status}")
     elif quiet:

@@ -49,7 +49,7 @@ def variant() -> str:
     """
     found, reason = _load()
     if found is None:
-        raise InputError(reason)
+        raise InputError(str(reason))
     possible = runnable()
     forced = os.environ.get(VARIABLE, "").strip().lower()
     if not forced:

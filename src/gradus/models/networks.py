@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from gradus.errors import InputError
-from gradus.models.own import from_here, own_function, told
+from gradus.models.own import from_here, is_own, own_function, told
 
 SHIPPED = ("linear", "mlp")
 
@@ -69,7 +69,7 @@ def build(
     Raises:
         InputError: the name is unknown, or the factory cannot be found or gives no module.
     """
-    if ":" in name:
+    if is_own(name):
         return own_model(name, input_shape, outputs)
     if name not in SHIPPED:
         near = difflib.get_close_matches(name, SHIPPED, n=1)
@@ -91,10 +91,10 @@ def own_model(name: str, input_shape: Sequence[int], outputs: int) -> nn.Module:
     given = {"input_shape": tuple(input_shape), "outputs": outputs}
     with from_here():
         factory = own_function(name, "--model")
-        wanted = inspect.signature(factory).parameters
         try:
+            wanted = inspect.signature(factory).parameters
             model = factory(**{key: value for key, value in given.items() if key in wanted})
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(f"--model {name}: the factory failed: {told(error)}") from error
     if not isinstance(model, nn.Module):
         raise InputError(

@@ -1,16 +1,57 @@
-"""What users bring themselves: the function ``package.module:function`` of theirs."""
+"""What users bring themselves: the function ``package.module:function`` of theirs.
+
+It is imported and called, and may do anything: so only the user's own command or call may name it.
+One that a record or a file names, which may come from elsewhere, is not imported unasked.
+"""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
+
+
+def is_own(model: str) -> bool:
+    """Whether a model is code of the user's, ``package.module:factory``."""
+    return ":" in model
+
+
+def check_named(
+    models: Iterable[str], where: str | Path, *, named: Collection[str] = (), trust: bool = False
+) -> None:
+    """Refuse code that a record or a file names where the user's command or call does not.
+
+    Args:
+        models: that it names.
+        where: the record or the file.
+        named: models that the command or the call names.
+        trust: whether the user trusts all of it.
+
+    Raises:
+        InputError: importing a model would run code of others.
+
+    Example:
+        >>> check_named(["mlp", "mynet:make"], "runs/mine", named=["mynet:make"])
+        >>> try:
+        ...     check_named(["mynet:make"], "received")
+        ... except InputError as error:
+        ...     print(str(error).partition(";")[0])
+        received: its model mynet:make is code: mynet would be imported and make called
+    """
+    for model in models:
+        if is_own(model) and model not in named and not trust:
+            module, _, factory = model.partition(":")
+            raise InputError(
+                f"{where}: its model {quoted(model)} is code: {quoted(module)} would be imported "
+                f"and {quoted(factory)} called; if you know it say --model {quoted(model)}, or "
+                "--trust"
+            )
 
 
 @contextmanager
@@ -33,9 +74,15 @@ def own_function(name: str, option: str) -> Callable[..., Any]:
         option: which asks for it, as ``--model``; messages begin with it.
 
     Raises:
-        InputError: the module cannot be imported, or has no such function.
+        InputError: the module cannot be imported, is one of Python's own, or has no such function.
     """
     module_name, _, function_name = name.partition(":")
+    top = module_name.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        raise InputError(
+            f"{option} {name}: {top} is a module of Python's standard library, not one of yours; "
+            "give your file another name"
+        )
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -47,7 +94,7 @@ def own_function(name: str, option: str) -> Callable[..., Any]:
             f"{option} {name}: no module {module_name} in {Path.cwd()} or on the Python path; "
             f"write {option} file:function for a function in file.py"
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"{option} {name}: {module_name} could not be imported: {told(error)}"
         ) from error
@@ -59,6 +106,7 @@ def own_function(name: str, option: str) -> Callable[..., Any]:
     return function
 
 
-def told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """An error of the user's code in one line."""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+    said = str(error).strip()
+    return f"{type(error).__name__}: {quoted(said.splitlines()[0]) if said else 'no message'}"

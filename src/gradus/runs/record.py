@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gradus.errors import InputError
+from gradus.models.own import check_named
 from gradus.runs.curve import TrainingCurve, draw
 from gradus.runs.files import sync_folder, write_whole
 from gradus.runs.spec import RunSpec
@@ -59,6 +60,8 @@ class Run:
             ``loss`` is that of the mini-batch before its step.
         evaluation: a pyarrow table: epoch, samples, train_loss, test_loss, test_accuracy.
         folder: where the record stands, or None.
+        trained: the model, where it was trained just now.
+        trusted: whether a model that is code of the user's may be imported and built.
 
     Example:
         >>> import gradus
@@ -74,6 +77,7 @@ class Run:
     evaluation: pa.Table
     folder: Path | None = None
     trained: nn.Module | None = None
+    trusted: bool = True
 
     def __repr__(self) -> str:
         final = self.summary["final"]
@@ -85,11 +89,26 @@ class Run:
         """``finished``, ``diverged``, ``stopped`` or ``interrupted``."""
         return str(self.summary["status"])
 
+    def check_code(self) -> None:
+        """Refuse to build a model that is code, where only the record names it.
+
+        Raises:
+            InputError: it is, and was not named or trusted as the record was opened.
+        """
+        where = self.folder or self.spec.title
+        check_named([self.spec.model], where, trust=self.trusted)
+
     @cached_property
     def model(self) -> nn.Module:
-        """The model with its final parameters, in ``eval`` mode."""
+        """The model with its final parameters, in ``eval`` mode.
+
+        Raises:
+            InputError: its parameters are missing or damaged, or it is code that was not named or
+                trusted as the record was opened.
+        """
         if self.trained is not None:
             return self.trained
+        self.check_code()
         import torch
         from safetensors.torch import load_model
 
@@ -181,8 +200,18 @@ def in_the_way(folder: Path) -> str | None:
     return next((name for name in FILES if (folder / name).exists()), None)
 
 
-def open_run(folder: str | os.PathLike[str]) -> Run:
+def open_run(
+    folder: str | os.PathLike[str], *, model: str | None = None, trust: bool = False
+) -> Run:
     """The run whose record stands in a folder.
+
+    Nothing that a record names is imported, unless it is named here too or trusted: ``run.model``
+    of one whose model is ``package.module:factory`` is refused else.
+
+    Args:
+        folder: of the record.
+        model: ``package.module:factory``, if it is that of the record and may be imported.
+        trust: whether it may be imported whatever it is.
 
     Raises:
         InputError: the folder holds no record, or one that cannot be read.
@@ -200,7 +229,8 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{folder}: the record cannot be read: {error}") from None
-    return Run(spec, content, tables[0], tables[1], folder)
+    trusted = trust or spec.model == model
+    return Run(spec, content, tables[0], tables[1], folder, trusted=trusted)
 
 
 def finite(value: Any) -> Any:

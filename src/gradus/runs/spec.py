@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from gradus.errors import InputError
 from gradus.methods.catalogue import entries
+from gradus.models.own import check_named
 from gradus.runs.choices import ON_ALL_DATA, OPTIONS, changed, complete, flag
 from gradus.runs.parts import (
     DataPart,
@@ -93,8 +94,17 @@ class RunSpec(
             raise InputError(where + first_line(error, cls.model_fields)) from None
 
     @classmethod
-    def read_file(cls, path: Path, changes: Mapping[str, Any]) -> RunSpec:
-        """A spec from a TOML file, or from the run.json of an earlier run, with some changes."""
+    def read_file(cls, path: Path, changes: Mapping[str, Any], *, trust: bool = False) -> RunSpec:
+        """A spec from a TOML file, or from the run.json of an earlier run, with some changes.
+
+        Args:
+            path: of the file.
+            changes: options by name, which replace its own.
+            trust: whether it may name a model that is code.
+
+        Raises:
+            InputError: it cannot be read, or names code that is neither in ``changes`` nor trusted.
+        """
         try:
             text = path.read_text(encoding="utf-8")
             content = json.loads(text)["spec"] if path.suffix == ".json" else tomllib.loads(text)
@@ -103,7 +113,9 @@ class RunSpec(
             raise InputError(f"{path}: no such file; give a TOML file or a run.json") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: not a run's specification: {error}") from None
-        return cls.read(changed(content, changes), where=f"{path}: ")
+        spec = cls.read(changed(content, changes), where=f"{path}: ")
+        check_named([spec.model], path, named=[str(changes.get("model"))], trust=trust)
+        return spec
 
     def build_method(self, steps: int) -> Method:
         """The method with its learning-rate schedule, for a run of so many steps."""

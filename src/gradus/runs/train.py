@@ -26,6 +26,7 @@ from gradus.engine.job import Divergence, Job, Outcome, Progress, Report
 from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
 from gradus.errors import InputError
 from gradus.models.networks import build
+from gradus.models.own import check_named, is_own
 from gradus.runs import checkpoint
 from gradus.runs.interrupt import OneInterrupt
 from gradus.runs.lock import locked
@@ -105,6 +106,8 @@ def train(
 def resume(
     folder: str | os.PathLike[str],
     *,
+    model: str | None = None,
+    trust: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
     observe: Observer | None = None,
     tell: Callable[[str], None] = lambda message: None,
@@ -115,6 +118,9 @@ def resume(
 
     Args:
         folder: the one that it was given as ``out``.
+        model: that of the run, where it is ``package.module:factory``: it is imported only if it
+            is named here, or trusted.
+        trust: whether the model may be imported whatever it is.
         data_dir: where data sets that are not embedded are looked for first.
         observe: as for ``train``.
         tell: told, in one line each, of checkpoints that are damaged.
@@ -124,7 +130,7 @@ def resume(
 
     Raises:
         InputError: there is no such run, another process is training it, its data have changed, or
-            it was written by a newer version of Gradus.
+            it was written by a newer version of Gradus; or its model is code that was not named.
 
     Example:
         >>> import gradus, tempfile
@@ -136,11 +142,12 @@ def resume(
     """
     folder = Path(folder)
     if not (spec := _broken_off(folder)):
-        return open_run(folder)
+        return open_run(folder, model=model, trust=trust)
+    check_named([spec.model], folder, named=[str(model)], trust=trust)
     with locked(folder, f"{CHECKPOINT}/lock"):
         if not _broken_off(folder):  # another process has ended it meanwhile
             checkpoint.remove(folder / CHECKPOINT)
-            return open_run(folder)
+            return open_run(folder, model=model, trust=trust)
         return _train(spec, folder, data_dir, observe, goes_on=True, tell=tell)
 
 
@@ -285,8 +292,8 @@ def _execute(
             f"{error.filename}: the checkpoint cannot be written: {error.strerror}; go on with "
             f"--resume {Path(error.filename).parent.parent} once it can"
         ) from None
-    except Exception as error:
-        if ":" not in spec.model:
+    except (Exception, SystemExit) as error:
+        if not is_own(spec.model):
             raise
         raise InputError(f"--model {spec.model}: failed in training: {_told(error)}") from error
 
@@ -393,7 +400,7 @@ def _check_outputs(spec: RunSpec, model: nn.Module, split: Split) -> None:
     try:
         with torch.random.fork_rng(), torch.no_grad():
             output = model(x)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"--model {spec.model}: fails on a batch of shape {tuple(x.shape)}: {_told(error)}"
         ) from error
@@ -445,7 +452,7 @@ def _as_options(advice: str) -> str:
     return advice
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 

@@ -75,7 +75,8 @@ def path_of(
 
     Args:
         run: the record; its engine trains again, or the eager one for a stacked run, and where the
-            native one is not to be had.
+            native one is not to be had. Opened with ``model=`` or ``trust=`` where its model is
+            code.
         data_dir: where data sets that are not embedded are looked for first.
         progress: told how far it is.
 
@@ -85,6 +86,7 @@ def path_of(
     """
     steps = int(run.summary["steps"])
     name = run.folder or run.spec.title
+    run.check_code()
     if steps < 1:
         raise InputError(f"{name}: took no step: there is no path to draw")
     split = load_for(run.spec, data_dir)
