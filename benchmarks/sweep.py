@@ -207,7 +207,8 @@ def _training_seconds(folder: Path) -> float:
 
 def store(scratch: Path) -> list[list[str]]:
     """Opening and comparing a store of ten thousand runs, in a process that has imported it all."""
-    from gradus.sweep.compare import importance, ranking, sensitivity
+    from gradus.sweep.compare import ranking, sensitivity
+    from gradus.sweep.importance import importance
     from gradus.sweep.sweep import open_sweep
 
     folder = scratch / "full"
@@ -245,8 +246,9 @@ def _fill(folder: Path) -> float:
     from gradus.engine.job import Evaluation, Outcome
     from gradus.runs.spec import RunSpec, run_id
     from gradus.sweep.result import result_of
-    from gradus.sweep.specification import SweepSpec, to_toml
+    from gradus.sweep.specification import SweepSpec
     from gradus.sweep.store import Store
+    from gradus.sweep.toml_file import to_toml
 
     rates = [float(f"{rate:.4g}") for rate in np.geomspace(1e-4, 1, 100)]
     spec = SweepSpec(vary={"lr": rates, "momentum": "lin:0:0.9:10"}, seeds=10)

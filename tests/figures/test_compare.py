@@ -9,14 +9,9 @@ import pyarrow as pa
 import pytest
 
 from gradus import InputError
-from gradus.sweep.compare import (
-    cells,
-    importance,
-    places,
-    ranking,
-    sensitivity,
-    varied,
-)
+from gradus.sweep.compare import cells, places, ranking, sensitivity
+from gradus.sweep.groups import varied
+from gradus.sweep.importance import importance
 from tests.figures.sweeps import adam, grid, lecture, made, sgd
 
 

@@ -5,11 +5,11 @@ import pytest
 
 from gradus import InputError
 from gradus.figures.bars import SHOWN, draw_final, draw_importance, final_measures, importances
-from gradus.figures.choice import pictures
 from gradus.figures.curves import draw_overlay, overlay, panels
 from gradus.figures.heat import draw_heat_map, heat_map
 from gradus.figures.sensitivity import draw_sensitivity, response
 from gradus.figures.style import save
+from gradus.figures.sweep_figures import pictures
 from gradus.figures.thinning import curves_of, thin
 from tests.figures.sweeps import grid, lecture, made, sgd, thousand
 

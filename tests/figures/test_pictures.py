@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradus.figures.looks import LOOKS, METHODS
+from gradus.figures.curve_styles import METHOD_STYLES, STYLES
 from gradus.figures.subject import animation
 from gradus.figures.subject.catalogue import CATALOGUE
 from tests.figures.thumbnails import kept, thumbnail
@@ -40,8 +40,8 @@ def test_the_tolerance_tells_pictures_apart():
 
 
 def test_no_two_methods_look_the_same():
-    for looks in (METHODS.values(), LOOKS):
-        for one, other in itertools.combinations(looks, 2):
+    for styles in (METHOD_STYLES.values(), STYLES):
+        for one, other in itertools.combinations(styles, 2):
             assert one.color != other.color or (one.marker != other.marker)
             assert (one.color, one.dashes, one.marker) != (other.color, other.dashes, other.marker)
 

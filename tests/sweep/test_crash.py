@@ -16,9 +16,9 @@ from tests.sweep.records import record
 DRIVER = """
 import sys
 from gradus.engine import native, snapshot
-from gradus.sweep import schedule, specification, sweep, worker
+from gradus.sweep import schedule, specification, sweep, worker, worker_process
 schedule.COMMIT_SECONDS = worker.SEND_SECONDS = 0.0
-schedule.START = schedule.START.replace(
+worker_process.START = worker_process.START.replace(
     "main(", "from gradus.engine import snapshot, native; snapshot.CHECKPOINT_SECONDS = "
     "snapshot.CHECKPOINT_SECONDS_EPOCH = native.CALL_SECONDS = 0.0; "
     "snapshot.CHECKPOINT_SHARE = float('inf'); main(", 1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gradus import InputError, RunSpec
 from gradus.sweep import Point, SweepSpec, from_options, read_toml, runs_of, to_toml
 from gradus.sweep.ranges import Range
-from gradus.sweep.specification import alternatives
+from gradus.sweep.values import alternatives
 
 LECTURE = Path(__file__).parents[2] / "examples" / "lecture.toml"
 

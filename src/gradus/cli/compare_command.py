@@ -36,7 +36,7 @@ def compare(
     """
     from gradus.cli import compare_report
     from gradus.figures import style
-    from gradus.figures.choice import pictures
+    from gradus.figures.sweep_figures import pictures
 
     sweep = _opened(name)
     measure = measure.replace("-", "_")

@@ -8,7 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from gradus.figures.style import counts_of, figure_of, lost, word
-from gradus.sweep.compare import cell, importance, ranking, shown, varied
+from gradus.sweep.compare import ranking
+from gradus.sweep.groups import cell, shown, varied
+from gradus.sweep.importance import importance
 from gradus.sweep.sweep import Sweep
 
 

@@ -143,8 +143,8 @@ def _drawings(name: str, view: Landscape | None, lr: float | None) -> Iterator[D
 
 def _recorded(name: str) -> Iterator[Drawing]:
     """The curve of a run, or the pictures of a sweep, whose folder this is."""
-    from gradus.figures.choice import pictures
     from gradus.figures.subject.catalogue import CATALOGUE
+    from gradus.figures.sweep_figures import pictures
     from gradus.runs.record import open_run
     from gradus.sweep.sweep import SPECIFICATION, folder_of, open_sweep
 

@@ -90,7 +90,7 @@ def _option_with_one_value(name: str) -> click.Option:
 def _option_with_several_values(name: str) -> click.Option:
     """Its values stay one text; repeating the option adds to them."""
     from gradus.runs.choices import flag
-    from gradus.sweep.specification import separator_of
+    from gradus.sweep.values import separator_of
 
     field, described = _described(name)
     separator = separator_of(name)

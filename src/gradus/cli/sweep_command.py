@@ -59,7 +59,8 @@ def sweep(
     10,0.1,0.001; a range log:1e-5:1:7 or lin:0:0.9:4. Where values hold a comma themselves, as
     in --hidden, ";" stands between them. What is trained already is not trained again.
     """
-    from gradus.sweep.specification import from_options, read_toml
+    from gradus.sweep.specification import from_options
+    from gradus.sweep.toml_file import read_toml
 
     options = {option: value for option, value in given.items() if value is not None}
     trained: dict[str, Any] = {"workers": workers, "data_dir": data_dir, "tell": warn}

@@ -16,11 +16,11 @@ from rich.text import Text
 from gradus.cli.formatting import duration, number
 from gradus.figures.style import figure_of
 from gradus.runs.choices import flag
-from gradus.sweep.compare import cell, varied
+from gradus.sweep.groups import cell, varied
 from gradus.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
-    from gradus.sweep.schedule import Standing
+    from gradus.sweep.progress import SweepProgress
 
 LINE_EVERY = 2.0
 """Seconds between two plain lines off a terminal."""
@@ -32,7 +32,7 @@ ENDED = ("finished", "diverged", "stopped", "pruned")
 
 
 class Live:
-    """Where a sweep stands, on stderr: one live table on a terminal, plain lines elsewhere.
+    """The progress of a sweep, on stderr: one live table on a terminal, plain lines elsewhere.
 
     Args:
         quiet: say nothing.
@@ -56,8 +56,8 @@ class Live:
         if self.live.is_started:
             self.live.stop()
 
-    def observe(self, standing: Standing) -> None:
-        """Show where the sweep stands."""
+    def observe(self, progress: SweepProgress) -> None:
+        """Show the progress."""
         if self.quiet:
             return
         now = time.monotonic()
@@ -66,40 +66,40 @@ class Live:
                 self.live.start()
             if now - self.told > 0.1:
                 self.told = now
-                self.live.update(table_of(standing), refresh=True)
+                self.live.update(table_of(progress), refresh=True)
         elif now - self.told >= LINE_EVERY:
             self.told = now
-            self.console.print("  ".join(figures_of(standing)), soft_wrap=True)
+            self.console.print("  ".join(figures_of(progress)), soft_wrap=True)
 
 
-def table_of(standing: Standing) -> Group:
+def table_of(progress: SweepProgress) -> Group:
     """The runs under way, and what is known of all."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("run", "epoch", "loss"):
         table.add_column(name, no_wrap=True, justify="left" if name == "run" else "right")
-    for spec, under in standing.under_way:
+    for spec, under in progress.under_way:
         epoch = f"{under.epoch if under else 1}/{spec.epochs}"
         table.add_row(
             f"{spec.title} seed-{spec.seed}", epoch, number(under.loss if under else None)
         )
-    return Group(table, Text("  ".join(figures_of(standing))))
+    return Group(table, Text("  ".join(figures_of(progress))))
 
 
-def figures_of(standing: Standing) -> list[str]:
+def figures_of(progress: SweepProgress) -> list[str]:
     """How many runs have ended, and how; how fast it goes; and the best of them."""
-    ended = sum(standing.counts[status] for status in ENDED)
-    parts = [f"{ended:,} of {standing.total:,} runs"]
+    ended = sum(progress.counts[status] for status in ENDED)
+    parts = [f"{ended:,} of {progress.total:,} runs"]
     parts += [
-        f"{standing.counts[status]:,} {status}"
+        f"{progress.counts[status]:,} {status}"
         for status in ENDED[1:]
-        if standing.counts[status]
+        if progress.counts[status]
     ]  # fmt: skip
-    if standing.samples_per_second > 0:
-        parts.append(f"{standing.samples_per_second:,.0f} samples/s")
-    if standing.seconds_left == standing.seconds_left:
-        parts.append(f"{duration(standing.seconds_left)} left")
-    if standing.best is not None:
-        spec, loss, accuracy = standing.best
+    if progress.samples_per_second > 0:
+        parts.append(f"{progress.samples_per_second:,.0f} samples/s")
+    if progress.seconds_left == progress.seconds_left:
+        parts.append(f"{duration(progress.seconds_left)} left")
+    if progress.best is not None:
+        spec, loss, accuracy = progress.best
         share = "" if accuracy is None else f", {100 * accuracy:.2f} %"
         parts.append(f"best {number(loss)}{share} ({spec.title})")
     return parts

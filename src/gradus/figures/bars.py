@@ -11,18 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradus.figures import style
-from gradus.figures.looks import LOOKS
-from gradus.sweep.compare import (
-    FINISHED,
-    Compared,
-    Grouped,
-    importance,
-    numbers,
-    ranking,
-    rises,
-    statuses,
-    varied,
-)
+from gradus.figures.curve_styles import STYLES
+from gradus.sweep.compare import ranking
+from gradus.sweep.groups import Compared, Grouped, varied
+from gradus.sweep.importance import importance
+from gradus.sweep.measures import FINISHED, numbers, rises, statuses
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -117,7 +110,7 @@ def draw_final(facts: FinalMeasures) -> Figure:
         at = np.arange(n)[::-1]
         shown = np.nan_to_num(facts.mean)
         shown = shown if facts.ceiling is None else np.minimum(shown, facts.ceiling)
-        axes.barh(at, factor * shown, height=0.68, color=LOOKS[0].color, alpha=0.35)
+        axes.barh(at, factor * shown, height=0.68, color=STYLES[0].color, alpha=0.35)
         there = np.isfinite(facts.error)
         axes.errorbar(
             factor * shown[there], at[there], xerr=factor * facts.error[there],
@@ -220,14 +213,14 @@ def draw_importance(facts: Importance) -> Figure:
         figure = style.canvas(11.0, 2.2 + 0.95 * n)
         axes = figure.subplots()
         at = np.arange(n)[::-1]
-        first, second = LOOKS[0], LOOKS[1]
-        for values, offset, look, label in (
+        first, second = STYLES[0], STYLES[1]
+        for values, offset, line, label in (
             (facts.explained_ranks, 0.2, first, "places of all runs, the diverged last"),
             (facts.explained, -0.2, second, f"{style.word(facts.measure)} of runs that finished"),
         ):
             axes.barh(
-                at + offset, 100 * np.nan_to_num(values), height=0.38, color=look.color,
-                alpha=0.75, hatch=look.hatch, edgecolor="#fdfdfd", linewidth=0, label=label,
+                at + offset, 100 * np.nan_to_num(values), height=0.38, color=line.color,
+                alpha=0.75, hatch=line.hatch, edgecolor="#fdfdfd", linewidth=0, label=label,
             )  # fmt: skip
             for y, value in zip(at + offset, values, strict=True):
                 text = f"{100 * value:.1f} %" if math.isfinite(value) else "–"

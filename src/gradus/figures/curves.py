@@ -12,22 +12,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gradus.figures import style
-from gradus.figures.looks import LOOKS, Look, look_of
+from gradus.figures.curve_styles import STYLES, CurveStyle, style_of
 from gradus.figures.thinning import Curves, curves_of
 from gradus.runs.curve import TrainingCurve
-from gradus.sweep.compare import (
-    FINISHED,
-    PRUNED,
-    STATUSES,
-    Compared,
-    Grouped,
-    check_varied,
-    levels,
-    numbers,
-    places,
-    statuses,
-    varied,
-)
+from gradus.sweep.compare import places
+from gradus.sweep.groups import Compared, Grouped, check_varied, levels, varied
+from gradus.sweep.measures import FINISHED, PRUNED, STATUSES, numbers, statuses
 from gradus.sweep.store import listed
 
 if TYPE_CHECKING:
@@ -37,7 +27,7 @@ if TYPE_CHECKING:
 Numbers = NDArray[np.float64]
 Samples = NDArray[np.int64]
 
-NAMED = len(LOOKS)
+NAMED = len(STYLES)
 """So many values of an option get a bold curve in one panel; more cannot be told apart."""
 
 FEW_MARKS = 30
@@ -53,7 +43,7 @@ class Bold:
 
     Attributes:
         label: the value in words.
-        look: how it is told apart.
+        line: how it is told apart.
         samples: ``[n]``.
         loss: ``[n]``, the running mean of the best configuration with this value, over its seeds.
         averaged: over how many runs.
@@ -61,7 +51,7 @@ class Bold:
     """
 
     label: str
-    look: Look
+    line: CurveStyle
     samples: Samples
     loss: Numbers
     averaged: int
@@ -70,10 +60,10 @@ class Bold:
 
 @dataclass(frozen=True, eq=False)
 class Thin:
-    """The curve of one run as it was recorded, thinned with its extremes; ``look`` as in Bold."""
+    """The curve of one run as it was recorded, thinned with its extremes."""
 
     run: str
-    look: Look | None
+    line: CurveStyle | None
     samples: Samples
     loss: Numbers
 
@@ -190,12 +180,12 @@ def _pane(title: str, by: str | None, runs: pa.Table, curves: Curves, thinned: C
     ids, status = listed(runs, "run"), statuses(runs)
     named, codes = levels(runs, by) if by else ([None], np.zeros(len(ids), np.int64))
     bold_of = np.unique(np.linspace(0, len(named) - 1, NAMED).round().astype(int))
-    looks = {int(level): look_of(by, named[level], place) for place, level in enumerate(bold_of)}
+    lines = {int(level): style_of(by, named[level], place) for place, level in enumerate(bold_of)}
     whole = Grouped(runs, tuple(varied(runs)))
     measure = "test_loss" if np.isfinite(numbers(runs, "test_loss")).any() else "train_loss"
     place = places(runs, measure)
     bold = []
-    for level, look in looks.items():
+    for level, line in lines.items():
         here = np.flatnonzero(codes == level)
         if len(here) == 0:
             continue
@@ -203,9 +193,9 @@ def _pane(title: str, by: str | None, runs: pa.Table, curves: Curves, thinned: C
         chosen = np.flatnonzero(whole.codes == whole.codes[best])
         label = style.told(by, named[level]) if by else "all runs"
         samples, loss, averaged = _mean_curve([ids[i] for i in chosen], status[chosen], curves)
-        bold.append(Bold(label, look, samples, loss, averaged, _counts(status[here])))
+        bold.append(Bold(label, line, samples, loss, averaged, _counts(status[here])))
     thin = [
-        Thin(run, looks.get(int(code)), *thinned[run]) for run, code in zip(ids, codes, strict=True)
+        Thin(run, lines.get(int(code)), *thinned[run]) for run, code in zip(ids, codes, strict=True)
     ]
     return Pane(
         title,
@@ -279,7 +269,7 @@ def _draw_pane(axes: Axes, pane: Pane, facts: Overlay) -> None:
     many = len(pane.thin)
     lines = [np.column_stack([curve.samples, curve.loss]) for curve in pane.thin if len(curve.loss)]
     colors = [
-        style.PALE if curve.look is None else curve.look.color
+        style.PALE if curve.line is None else curve.line.color
         for curve in pane.thin
         if len(curve.loss)
     ]
@@ -289,15 +279,15 @@ def _draw_pane(axes: Axes, pane: Pane, facts: Overlay) -> None:
     thin.set_rasterized(sum(map(len, lines)) > 4000)
     axes.add_collection(thin)
     for curve in pane.bold:
-        look = curve.look
+        line = curve.line
         note = style.lost(curve.counts)
         axes.plot(
             curve.samples,
             curve.loss,
-            color=look.color,
-            linestyle=look.dashes,
+            color=line.color,
+            linestyle=line.dashes,
             linewidth=2.6,
-            marker=look.marker,
+            marker=line.marker,
             markersize=8,
             markevery=max(1, len(curve.loss) // 8),
             label=curve.label + (f" ({note})" if note else ""),
@@ -320,7 +310,7 @@ def _draw_pane(axes: Axes, pane: Pane, facts: Overlay) -> None:
                 np.full(len(leaves), facts.ceiling),
                 linestyle="none",
                 marker="^",
-                color=curve.look.color,
+                color=curve.line.color,
                 markersize=12,
                 clip_on=False,
                 zorder=5,

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradus.figures import style
-from gradus.sweep.compare import Compared, cells, rises, shown
+from gradus.sweep.compare import cells
+from gradus.sweep.groups import Compared, shown
+from gradus.sweep.measures import rises
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

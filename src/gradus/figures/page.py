@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradus.figures import style
-from gradus.figures.choice import pictures
+from gradus.figures.sweep_figures import pictures
 from gradus.figures.thinning import Curves, curves_of
-from gradus.sweep.compare import Grouped, cell, check_measure, ranking, rises, varied
-from gradus.sweep.specification import to_toml
+from gradus.sweep.compare import ranking
+from gradus.sweep.groups import Grouped, cell, varied
+from gradus.sweep.measures import check_measure, rises
 from gradus.sweep.store import listed
+from gradus.sweep.toml_file import to_toml
 
 if TYPE_CHECKING:
     from gradus.sweep.sweep import Sweep
@@ -43,7 +45,7 @@ def page(
 
     Args:
         sweep: what is shown.
-        by: as in ``gradus.figures.choice.pictures``.
+        by: as in ``gradus.figures.sweep_figures.pictures``.
         facet: as there.
         measure: as there.
 

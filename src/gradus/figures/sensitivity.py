@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradus.figures import style
-from gradus.figures.looks import LOOKS
-from gradus.sweep.compare import Compared, rises, sensitivity, shown
+from gradus.figures.curve_styles import STYLES
+from gradus.sweep.compare import sensitivity
+from gradus.sweep.groups import Compared, shown
+from gradus.sweep.measures import rises
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,12 +167,12 @@ def draw_sensitivity(facts: Sensitivity) -> Figure:
 
 
 def _draw_response(axes: Axes, one: Response, facts: Sensitivity) -> None:
-    scale, look, other = scale_of(one.values), LOOKS[0], LOOKS[1]
+    scale, line, other = scale_of(one.values), STYLES[0], STYLES[1]
     factor = 100.0 if rises(facts.measure) else 1.0
     best, mean, worst = factor * one.best, factor * one.mean, factor * one.worst
     if max(one.configurations) > 1:
         axes.fill_between(
-            scale.at, best, worst, color=look.color, alpha=0.15, linewidth=0,
+            scale.at, best, worst, color=line.color, alpha=0.15, linewidth=0,
             label="all configurations, best to worst",
         )  # fmt: skip
         axes.plot(scale.at, mean, color=other.color, linestyle=other.dashes, linewidth=1.8,
@@ -179,9 +181,9 @@ def _draw_response(axes: Axes, one: Response, facts: Sensitivity) -> None:
         scale.at,
         best,
         yerr=None if np.isnan(one.error).all() else np.nan_to_num(factor * one.error),
-        color=look.color,
+        color=line.color,
         linewidth=2.8,
-        marker=look.marker,
+        marker=line.marker,
         markersize=9,
         capsize=6,
         label="best configuration" if max(one.configurations) > 1 else style.word(facts.measure),

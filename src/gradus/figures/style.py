@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradus.runs.files import write_whole
-from gradus.sweep.compare import FINISHED, PRUNED, rises, shown
+from gradus.sweep.groups import shown
+from gradus.sweep.measures import FINISHED, PRUNED, rises
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

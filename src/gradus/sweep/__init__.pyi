@@ -14,9 +14,9 @@ from .space import runs_of as runs_of
 from .specification import Point as Point
 from .specification import SweepSpec as SweepSpec
 from .specification import from_options as from_options
-from .specification import read_toml as read_toml
-from .specification import to_toml as to_toml
 from .sweep import Sweep as Sweep
 from .sweep import open_sweep as open_sweep
 from .sweep import resume_sweep as resume_sweep
 from .sweep import train_sweep as train_sweep
+from .toml_file import read_toml as read_toml
+from .toml_file import to_toml as to_toml

@@ -1,4 +1,4 @@
-"""What the process of a sweep and its workers say to each other."""
+"""The messages between the scheduler of a sweep and its worker processes."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from gradus.sweep.result import Result
 
 @dataclass(frozen=True)
 class Task:
-    """A run, or the part of it up to where it may be cut.
+    """Train a run, or the part of it up to the epoch at which pruning compares it.
 
     Attributes:
         run: its id.
         spec: what determines it.
-        data: which of the data that the worker was given.
-        until: after which epoch to pause; None: train all of it.
+        split: the number of the split that it is trained on, shared before.
+        until: the epoch after which the run pauses; None: train all of it.
     """
 
     run: str
     spec: RunSpec
-    data: int
+    split: int
     until: int | None = None
 
 
 @dataclass(frozen=True)
-class Together:
-    """Runs that are trained as one block."""
+class TaskBatch:
+    """Train several runs at once, stacked on one device."""
 
     tasks: tuple[Task, ...]
 
 
 @dataclass(frozen=True)
-class Data:
-    """Data to map; the descriptor of their file follows."""
+class ShareSplit:
+    """Map a split from shared memory; the descriptor of its file follows on the socket."""
 
     number: int
     size: int
@@ -43,19 +43,19 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Forget:
-    """Data that no run needs for now."""
+class ReleaseSplit:
+    """Unmap a split that no task in the queue needs."""
 
     number: int
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Send what has ended, and end."""
+    """Send the results of tasks that have ended, and exit."""
 
 
-Order = Task | Together | Data | Forget | Stop
-"""What a worker is told."""
+Command = Task | TaskBatch | ShareSplit | ReleaseSplit | Stop
+"""A message from the scheduler to a worker."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,15 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """Runs that have ended or paused."""
+class TasksEnded:
+    """The results of tasks that have ended or paused."""
 
     results: tuple[Result, ...]
 
 
 @dataclass(frozen=True)
-class Under:
-    """How far the run under way is."""
+class Heartbeat:
+    """How far the task being trained is, sent about twice a second."""
 
     run: str
     epoch: int
@@ -82,19 +82,20 @@ class Under:
 
 
 @dataclass(frozen=True)
-class Damaged:
-    """A checkpoint was damaged."""
+class CheckpointDamaged:
+    """A damaged checkpoint was skipped."""
 
     message: str
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A run cannot be trained.
+class TaskError:
+    """A task raised an exception.
 
     Attributes:
-        wrong: whether the user's input is wrong, or a disk is full: the message says it in one
-            line. Else it is a traceback.
+        run: the id of its run.
+        message: one line where ``wrong``, else the traceback.
+        wrong: whether the cause is the user's input or the file system, not a defect.
     """
 
     run: str
@@ -102,5 +103,5 @@ class Refused:
     wrong: bool
 
 
-Word = Ready | Ended | Under | Damaged | Refused
-"""What a worker says."""
+WorkerMessage = Ready | TasksEnded | Heartbeat | CheckpointDamaged | TaskError
+"""A message from a worker to the scheduler."""

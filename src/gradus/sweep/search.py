@@ -16,7 +16,8 @@ from gradus.errors import InputError
 from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep.ranges import Range
 from gradus.sweep.space import drawn, repeated, runs_of, shown
-from gradus.sweep.specification import SweepSpec, is_whole
+from gradus.sweep.specification import SweepSpec
+from gradus.sweep.values import is_whole
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

@@ -13,7 +13,8 @@ from gradus.methods.catalogue import entries
 from gradus.runs.choices import DEFAULT_CHOICES, OPTIONS, flag
 from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep.ranges import Range
-from gradus.sweep.specification import SweepSpec, is_whole, open_range
+from gradus.sweep.specification import SweepSpec
+from gradus.sweep.values import is_whole, open_range
 
 ATTEMPTS = 100
 """Draws for each trial, before a space is taken to have no further run."""

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
-from functools import cache
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-import tomli_w
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -16,14 +12,13 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    create_model,
     model_validator,
 )
 
 from gradus.errors import InputError
-from gradus.runs.choices import OPTIONS, flag
+from gradus.runs.choices import flag
 from gradus.runs.spec import RunSpec, first_line, nearest
-from gradus.sweep.ranges import Range
+from gradus.sweep.values import OptionError, alternatives, open_range, value_of
 
 SearchName = Literal["grid", "one-at-a-time", "random", "optuna"]
 SamplerName = Literal["tpe", "gp", "qmc", "random"]
@@ -31,118 +26,8 @@ PruneName = Literal["halving", "asha"]
 DRAWN = ("random", "optuna")
 """The searches that draw their runs, one trial after another."""
 
-FREE_TEXT = ("data", "target")
-"""Options that may hold a comma themselves."""
 
-
-class _OptionError(ValueError):
-    """What is wrong with one option, so that a file's line can be named."""
-
-    def __init__(self, option: str, message: str) -> None:
-        super().__init__(message)
-        self.option = option
-
-
-@cache
-def _schema() -> type[BaseModel]:
-    """The fields of RunSpec each for itself, without what ties them to each other."""
-    fields: dict[str, Any] = {
-        name: (field.annotation, field) for name, field in RunSpec.model_fields.items()
-    }
-    return create_model(
-        "Options", __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields
-    )
-
-
-def _value(option: str, given: Any) -> Any:
-    """One value of an option of a run, of the type that a RunSpec gives it."""
-    if given == "none" and "none" in OPTIONS.get(option, {}):
-        return given  # no penalty, as one of several
-    try:
-        return getattr(_schema().model_validate({option: given}), option)
-    except ValidationError as error:
-        raise _OptionError(option, first_line(error, RunSpec.model_fields)) from None
-
-
-def _kinds(option: str) -> set[Any]:
-    """The types that a value of the option may have."""
-
-    def within(annotation: Any) -> set[Any]:
-        inner = () if get_origin(annotation) in (tuple, Literal) else get_args(annotation)
-        return {get_origin(annotation) or annotation}.union(*map(within, inner))
-
-    return within(RunSpec.model_fields[option].annotation)
-
-
-def is_whole(option: str) -> bool:
-    """Whether an option takes whole numbers only."""
-    return int in _kinds(option)
-
-
-def separator_of(option: str) -> str:
-    """What stands between several values of an option: ``,``, or ``;`` where one may hold that."""
-    return ";" if tuple in _kinds(option) or option in FREE_TEXT else ","
-
-
-def alternatives(option: str, written: Any) -> tuple[Any, ...]:
-    """The values that an option is to take, from what the user wrote.
-
-    Args:
-        option: of a run.
-        written: a text as on the command line, one value, or a list of values. Texts of numbers
-            may be ranges: one with a count stands for its values; one without stays as it is.
-
-    Raises:
-        ValueError: a value is none of this option, or there is none.
-
-    Example:
-        >>> from gradus.sweep.specification import alternatives
-        >>> alternatives("lr", "10,0.1"), alternatives("lr", "log:1e-3:0.1:3")
-        ((10.0, 0.1), (0.001, 0.01, 0.1))
-        >>> alternatives("hidden", "64;512,512"), alternatives("lr", "log:1e-3:0.1")
-        (((64,), (512, 512)), ('log:1e-3:0.1',))
-    """
-    if option not in RunSpec.model_fields:
-        _value(option, written)  # says so, and which is meant
-    parts = [written]
-    if isinstance(written, str):
-        parts = [part.strip() for part in written.split(separator_of(option)) if part.strip()]
-    elif isinstance(written, list | tuple):
-        parts = list(written)
-    values: list[Any] = []
-    for part in parts:
-        values += _expanded(option, part)
-    if not values:
-        example = separator_of(option).join(("A", "B"))
-        raise _OptionError(option, f"{flag(option)}: has no value; give some, as {example}")
-    if len(values) > 1 and (drawn := [value for value in values if open_range(option, value)]):
-        raise _OptionError(
-            option, f"{flag(option)}: {drawn[0]} has no count, and so stands for itself alone"
-        )
-    return tuple(dict.fromkeys(values))
-
-
-def open_range(option: str, value: Any) -> Range | None:
-    """The range that a value of an option stands for, where it is one to draw from."""
-    numeric = {int, float} & _kinds(option)
-    return Range.read(value) if numeric and Range.is_written(value) else None
-
-
-def _expanded(option: str, part: Any) -> tuple[Any, ...]:
-    try:
-        written = open_range(option, part)
-    except ValueError as error:
-        raise _OptionError(option, f"{flag(option)} {part}: {error}") from None
-    if written is None:
-        return (_value(option, part),)
-    for bound in (written.low, written.high):
-        _value(option, bound)
-    if written.count is None:
-        return (part,)
-    return tuple(_value(option, value) for value in written.values(whole=is_whole(option)))
-
-
-def _underscored(given: Any) -> Any:
+def underscored(given: Any) -> Any:
     """Keys may be written as the command line does: ``batch-size``."""
     if not isinstance(given, Mapping):
         return given
@@ -150,15 +35,15 @@ def _underscored(given: Any) -> Any:
 
 
 def _single(given: dict[str, Any]) -> dict[str, Any]:
-    return {name: _value(name, value) for name, value in given.items() if value is not None}
+    return {name: value_of(name, value) for name, value in given.items() if value is not None}
 
 
 def _several(given: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
     return {name: alternatives(name, value) for name, value in given.items()}
 
 
-Single = Annotated[dict[str, Any], BeforeValidator(_underscored), AfterValidator(_single)]
-Several = Annotated[dict[str, Any], BeforeValidator(_underscored), AfterValidator(_several)]
+Single = Annotated[dict[str, Any], BeforeValidator(underscored), AfterValidator(_single)]
+Several = Annotated[dict[str, Any], BeforeValidator(underscored), AfterValidator(_several)]
 
 
 class Point(BaseModel):
@@ -178,7 +63,7 @@ class Point(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _keys(cls, given: Any) -> Any:
-        return _underscored(given)
+        return underscored(given)
 
 
 class SweepSpec(BaseModel):
@@ -238,7 +123,7 @@ class SweepSpec(BaseModel):
     @classmethod
     def _keys(cls, given: Any) -> Any:
         """Keys as the command line writes them; a single base point need not be a list."""
-        given = _underscored(given)
+        given = underscored(given)
         if isinstance(given, dict) and isinstance(given.get("around"), Mapping):
             return {**given, "around": (given["around"],)}
         return given
@@ -248,16 +133,16 @@ class SweepSpec(BaseModel):
         """Refuse what has no meaning beside the rest."""
         for wrong, option, message in self._contradictions():
             if wrong:
-                raise _OptionError(option, f"{flag(option)} {message}")
+                raise OptionError(option, f"{flag(option)} {message}")
         for option, values in self._all_varied():
             if self.search not in DRAWN and open_range(option, values[0]):
-                raise _OptionError(
+                raise OptionError(
                     option,
                     f"{flag(option)} {values[0]}: how many values? Write {values[0]}:7, "
                     "or draw from it by --search random",
                 )
         if not (self.vary or self.around or self.seeds > 1):
-            raise _OptionError(
+            raise OptionError(
                 "vary", "nothing varies: give an option several values, as --lr 0.1,0.01"
             )
         return self
@@ -343,7 +228,7 @@ def _first_wrong(error: ValidationError) -> tuple[tuple[Any, ...], str]:
             return path, f"{name}: is an option of runs: write it under base or vary"
         return path, f"{name}: no such key{nearest(name, [*known])}"
     wrong = found.get("ctx", {}).get("error")
-    if isinstance(wrong, _OptionError):
+    if isinstance(wrong, OptionError):
         return (*path, wrong.option), str(wrong)
     if len(path) > 1 or path[0] in ("base", "vary", "around"):
         return path, f"{path[-1]}: is no table of options: write base = {{ lr = 0.1 }}"
@@ -377,7 +262,7 @@ def from_options(options: Mapping[str, Any], start: SweepSpec | None = None) -> 
     for option, written in given.items():
         try:
             values = alternatives(option, written)
-        except _OptionError as error:
+        except OptionError as error:
             raise InputError(str(error)) from None
         if len(values) > 1 or open_range(option, values[0]):
             vary[option] = values
@@ -393,77 +278,3 @@ def from_options(options: Mapping[str, Any], start: SweepSpec | None = None) -> 
     unchanged = start.model_dump(exclude={"base", "vary", "around"})
     options = {"base": kept(start.base) | base, "vary": kept(start.vary) | vary, "around": around}
     return SweepSpec.read({**unchanged, **own, **options})
-
-
-def read_toml(path: Path) -> SweepSpec:
-    """The sweep that a TOML file holds; what is wrong is said with its line.
-
-    Raises:
-        InputError: there is no such file, it is not TOML, or not the specification of a sweep.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = tomllib.loads(text)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give the TOML file of a sweep") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not the specification of a sweep: {error}") from None
-
-    def where(keys: tuple[Any, ...]) -> str:
-        line = _line(text, keys)
-        return f"{path}: " if line is None else f"{path}, line {line}: "
-
-    return SweepSpec.read(content, where=where)
-
-
-def to_toml(spec: SweepSpec) -> str:
-    """The sweep as TOML, which ``read_toml`` reads back as an equal one.
-
-    What stands at its default is left out.
-
-    Example:
-        >>> from gradus.sweep import SweepSpec, to_toml
-        >>> print(to_toml(SweepSpec(base={"epochs": 2}, vary={"lr": "0.1"}, seeds=3)))
-        seeds = 3
-        <BLANKLINE>
-        [base]
-        epochs = 2
-        <BLANKLINE>
-        [vary]
-        lr = [
-            0.1,
-        ]
-        <BLANKLINE>
-    """
-    return tomli_w.dumps(spec.model_dump(exclude_defaults=True))
-
-
-def _line(text: str, keys: tuple[Any, ...]) -> int | None:
-    """The line on which the value stands that keys and positions lead to, counted from 1.
-
-    A value begins where the lines above are TOML without it, and is there once lines are TOML
-    with it, however it is written.
-    """
-    lines = text.splitlines()
-    above = 0
-    for end in range(1, len(lines) + 1):
-        try:
-            content = tomllib.loads("\n".join(lines[:end]))
-        except tomllib.TOMLDecodeError:
-            continue
-        if _holds(content, keys):
-            return above + 1
-        above = end
-    return None
-
-
-def _holds(content: Any, keys: tuple[Any, ...]) -> bool:
-    for key in keys:
-        if isinstance(content, Mapping):
-            content = _underscored(content)
-            if key not in content:
-                return False
-        elif not (isinstance(content, list) and isinstance(key, int) and key < len(content)):
-            return False
-        content = content[key]
-    return True

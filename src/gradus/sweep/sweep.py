@@ -23,13 +23,14 @@ from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep.halving import pruning_of
 from gradus.sweep.search import Listed, search_of
 from gradus.sweep.space import Panel, panels_of, runs_of, shown
-from gradus.sweep.specification import SweepSpec, read_toml, to_toml
+from gradus.sweep.specification import SweepSpec
 from gradus.sweep.store import Store, best_row, read_parts, read_runs
+from gradus.sweep.toml_file import read_toml, to_toml
 
 if TYPE_CHECKING:
-    from gradus.sweep.library import Library
-    from gradus.sweep.schedule import Observer
-    from gradus.sweep.work import Work
+    from gradus.sweep.backlog import Backlog
+    from gradus.sweep.progress import Observer
+    from gradus.sweep.split_cache import SplitCache
 
 SPECIFICATION = "sweep.toml"
 
@@ -135,8 +136,8 @@ def train_sweep(
         out: where sweeps are kept.
         workers: how many processes train; None: one on each processor.
         data_dir: where data sets that are not embedded are looked for first.
-        observe: told a few times a second where the sweep stands.
-        tell: told, in one line each, of what was damaged and is made good.
+        observe: called several times a second with the progress of the sweep.
+        tell: called with a one-line message when something damaged was repaired or a worker died.
 
     Returns:
         The sweep; ``status`` says whether it was interrupted from the keyboard.
@@ -216,32 +217,32 @@ def _train(
     status: Literal["finished", "interrupted"] = "finished"
     if missing:
         # Only now: what is complete is opened without torch.
-        from gradus.sweep.library import Library
         from gradus.sweep.schedule import train_all
+        from gradus.sweep.split_cache import SplitCache
 
-        library = Library(None if data_dir is None else Path(data_dir))
+        splits = SplitCache(None if data_dir is None else Path(data_dir))
         try:
             done = train_all(
-                lambda: _work(spec, listed, total, store, library),
+                lambda: _backlog(spec, listed, total, store, splits),
                 store,
-                library,
+                splits,
                 workers=min(workers or len(os.sched_getaffinity(0)), missing),
                 total=total,
                 observe=observe,
                 tell=tell,
             )
         finally:
-            library.close()
+            splits.close()
         status = "finished" if done else "interrupted"
     return Sweep(folder, spec, store.runs, status)
 
 
-def _work(
-    spec: SweepSpec, listed: Sequence[RunSpec] | None, total: int, store: Store, library: Library
-) -> Work:
+def _backlog(
+    spec: SweepSpec, listed: Sequence[RunSpec] | None, total: int, store: Store, splits: SplitCache
+) -> Backlog:
     """What is to be trained, the first of each kind looked at."""
-    from gradus.sweep.schedule import check, cost_of
-    from gradus.sweep.work import Work
+    from gradus.sweep.backlog import Backlog
+    from gradus.sweep.planning import check, cost_of
 
     if listed is None:
         # A study of its own goes on as the runs do.
@@ -249,12 +250,12 @@ def _work(
         search = search_of(spec.model_copy(update={"storage": storage}), store.folder.name)
     else:
         kept = store.finished()
-        check([run for run in listed if run_id(run) not in kept], library)
+        check([run for run in listed if run_id(run) not in kept], splits)
         search = Listed(list(listed))
 
     @cache
     def size(data: str) -> Any:
-        return library.data_of(seen[data])
+        return splits.get(seen[data])
 
     seen: dict[str, RunSpec] = {}
 
@@ -265,7 +266,7 @@ def _work(
     losses: Mapping[str, Mapping[int, float]] = {}
     if spec.prune is not None:
         losses = _losses(store)
-    return Work(search, pruning_of(spec, total), cost, store.runs, losses)
+    return Backlog(search, pruning_of(spec, total), cost, store.runs, losses)
 
 
 def _losses(store: Store) -> Mapping[str, Mapping[int, float]]:

@@ -1,4 +1,4 @@
-"""How a worker trains a run: data come from memory that is shared, checkpoints go to the store."""
+"""How a worker trains a run, from a split in shared memory to its result."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from gradus.engine.snapshot import Course, Snapshot
 from gradus.errors import InputError, NotPositiveDefiniteError
 from gradus.runs import checkpoint
 from gradus.runs.train import prepare, with_loss
-from gradus.sweep.messages import Damaged, Data, Task, Under, Word
+from gradus.sweep.messages import CheckpointDamaged, Heartbeat, ShareSplit, Task, WorkerMessage
 from gradus.sweep.result import Result, Status, result_of
-from gradus.sweep.shared import attach
+from gradus.sweep.shared_memory import attach
 
 
 @final
@@ -28,36 +28,36 @@ class Trainer:
 
     Args:
         checkpoints: the folder in which every run has one of its own.
-        tell: takes a word for the process that gives the orders.
-        under_way: called at every step with a function that makes the word on the run under way.
+        send: sends a message to the scheduler.
+        heartbeat: called at every step with a function that makes the heartbeat.
     """
 
     def __init__(
         self,
         checkpoints: Path,
-        tell: Callable[[Word], None],
-        under_way: Callable[[Callable[[], Under]], None],
+        send: Callable[[WorkerMessage], None],
+        heartbeat: Callable[[Callable[[], Heartbeat]], None],
     ) -> None:
-        self.checkpoints, self.tell, self.under_way = checkpoints, tell, under_way
+        self.checkpoints, self.send, self.heartbeat = checkpoints, send, heartbeat
         self._splits: dict[int, Split] = {}
         self._variant = None if kernels.core() is None else kernels.variant()
 
-    def attach(self, data: Data, descriptor: int) -> None:
-        """Take data that runs refer to by their number."""
-        self._splits[data.number] = attach(descriptor, data.size, data.split)
+    def attach(self, shared: ShareSplit, descriptor: int) -> None:
+        """Map a split, which tasks refer to by its number."""
+        self._splits[shared.number] = attach(descriptor, shared.size, shared.split)
 
-    def forget(self, number: int) -> None:
-        """Let go of data."""
+    def release(self, number: int) -> None:
+        """Unmap a split."""
         del self._splits[number]
 
     def train(self, task: Task) -> Result:
-        """Train a run, or the part of it that is asked for, from its checkpoint where it has one.
+        """Train a run or a part of it, from its checkpoint where it has one.
 
         Raises:
             InputError: the run cannot be trained.
             OSError: its checkpoint cannot be written.
         """
-        split, folder = self._splits[task.data], self.checkpoints / task.run
+        split, folder = self._splits[task.split], self.checkpoints / task.run
         with torch.random.fork_rng(devices=[]):
             job = prepare(task.spec, split)
             engine, _ = choose.chosen(task.spec.engine, job)
@@ -75,26 +75,26 @@ class Trainer:
                 raise InputError(f"--method {task.spec.method}: {error}") from None
         return self._result(task, split, outcome, engine)
 
-    def train_together(self, tasks: Sequence[Task]) -> list[Result]:
-        """Train runs as one block, as many at once as the memory of their device holds."""
+    def train_batch(self, tasks: Sequence[Task]) -> list[Result]:
+        """Train runs stacked, as many at once as the memory of their device holds."""
         jobs = []
         for task in tasks:
             with torch.random.fork_rng(devices=[]):
-                jobs.append(prepare(task.spec, self._splits[task.data]))
+                jobs.append(prepare(task.spec, self._splits[task.split]))
         outcomes: list[Outcome] = []
-        for block in _held_at_once(jobs):
+        for batch in _batches(jobs):
             first = len(outcomes)
-            reports = [self._report(task) for task in tasks[first : first + len(block)]]
-            outcomes += stacked.execute(block, reports)
+            reports = [self._report(task) for task in tasks[first : first + len(batch)]]
+            outcomes += stacked.execute(batch, reports)
         return [
-            self._result(task, self._splits[task.data], outcome, "stacked")
+            self._result(task, self._splits[task.split], outcome, "stacked")
             for task, outcome in zip(tasks, outcomes, strict=True)
         ]
 
     def _report(self, task: Task) -> Report:
         def report(progress: Progress) -> None:
-            self.under_way(
-                lambda: Under(
+            self.heartbeat(
+                lambda: Heartbeat(
                     task.run, progress.epoch, progress.step, progress.samples, progress.loss
                 )
             )
@@ -114,27 +114,27 @@ class Trainer:
         )
 
     def _since(self, folder: Path, engine: str) -> Snapshot | None:
-        found = checkpoint.read(folder, lambda message: self.tell(Damaged(message)))
+        found = checkpoint.read(folder, lambda message: self.send(CheckpointDamaged(message)))
         return None if found is None or found.engine != engine else found
 
 
 SHARE_OF_MEMORY = 0.5
-"""Of what a device has free, the part that one block may take."""
+"""The share of the free memory of a device that one batch may take."""
 
 
-def _held_at_once(jobs: Sequence[Job]) -> list[list[Job]]:
-    """The jobs in their order, in blocks that fit into the memory of their device."""
+def _batches(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs in their order, in batches that fit into the memory of their device."""
     room = SHARE_OF_MEMORY * _free_memory(jobs[0].device)
-    blocks: list[list[Job]] = [[]]
+    batches: list[list[Job]] = [[]]
     taken = 0
     for job in jobs:
         needed = stacked.memory([job])
-        if blocks[-1] and taken + needed > room:
-            blocks.append([])
+        if batches[-1] and taken + needed > room:
+            batches.append([])
             taken = 0
-        blocks[-1].append(job)
+        batches[-1].append(job)
         taken += needed
-    return blocks
+    return batches
 
 
 def _free_memory(device: torch.device) -> int:

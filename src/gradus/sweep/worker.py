@@ -9,158 +9,161 @@ import socket
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from gradus.sweep.messages import (
-    Data,
-    Ended,
-    Forget,
-    Order,
+    Command,
+    Heartbeat,
     Ready,
-    Refused,
+    ReleaseSplit,
+    ShareSplit,
     Stop,
     Task,
-    Together,
-    Word,
+    TaskBatch,
+    TaskError,
+    TasksEnded,
+    WorkerMessage,
 )
 from gradus.sweep.result import Result
 
 SEND_SECONDS = 0.1
-"""Between two messages with results, while there is more to train."""
+"""At least so long between two messages with results, while there is more to train."""
 
-TELL_SECONDS = 0.5
-"""Between two words on the run under way."""
+HEARTBEAT_SECONDS = 0.5
+"""At least so long between two heartbeats."""
 
 
 def main(descriptor: int, folder: str) -> None:
-    """Train what is asked for through a socket, until it is closed.
+    """Train the tasks that arrive on a socket, until it is closed.
 
     Args:
         descriptor: of the socket.
         folder: of the sweep.
     """
-    # Ctrl-C reaches every process of a terminal; the one that gives the orders decides.
+    # Ctrl-C reaches every process of a terminal; the scheduler decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    mail = _Mail(descriptor)
-    # Importing is most of the start: orders arrive meanwhile.
+    mailbox = _Mailbox(descriptor)
+    # Importing is most of the start: commands arrive meanwhile.
     import torch
 
     from gradus.sweep.training import Trainer
 
     torch.set_num_threads(1)
-    trainer = Trainer(Path(folder) / "checkpoints", mail.tell, mail.under_way)
-    mail.send(Ready())
+    trainer = Trainer(Path(folder) / "checkpoints", mailbox.send, mailbox.heartbeat)
+    mailbox.send(Ready())
     while True:
-        order = mail.next()
-        if isinstance(order, Forget):
-            trainer.forget(order.number)
-        elif isinstance(order, _Arrived):
-            trainer.attach(order.data, order.descriptor)
+        command = mailbox.next()
+        if isinstance(command, ReleaseSplit):
+            trainer.release(command.number)
+        elif isinstance(command, _Arrived):
+            trainer.attach(command.shared, command.descriptor)
         else:
-            tasks = order.tasks if isinstance(order, Together) else (order,)
+            tasks = command.tasks if isinstance(command, TaskBatch) else (command,)
             try:
-                if isinstance(order, Together):
-                    results = trainer.train_together(order.tasks)
+                if isinstance(command, TaskBatch):
+                    results = trainer.train_batch(command.tasks)
                 else:
-                    results = [trainer.train(order)]
+                    results = [trainer.train(command)]
             except Exception as error:
-                mail.flush()
-                mail.send(_refusal(tasks[0].run, error))
+                mailbox.flush()
+                mailbox.send(_error_of(tasks[0].run, error))
             else:
-                mail.keep(results)
+                mailbox.keep(results)
 
 
-def _refusal(run: str, error: Exception) -> Refused:
+def _error_of(run: str, error: Exception) -> TaskError:
     from gradus.errors import InputError
 
     if isinstance(error, InputError):
-        return Refused(run, str(error), wrong=True)
+        return TaskError(run, str(error), wrong=True)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return Refused(run, f"{where}{error.strerror or error}", wrong=True)
-    return Refused(run, "".join(traceback.format_exception(error)), wrong=False)
+        return TaskError(run, f"{where}{error.strerror or error}", wrong=True)
+    return TaskError(run, "".join(traceback.format_exception(error)), wrong=False)
 
 
 @dataclass(frozen=True)
 class _Arrived:
-    """Data, and the descriptor of their file in this process."""
+    """A split, and the descriptor of its file in this process."""
 
-    data: Data
+    shared: ShareSplit
     descriptor: int
 
 
-class _Mail:
-    """The orders, read in a thread of their own; and the words, which leave from either thread.
+_Queued = Task | TaskBatch | ReleaseSplit | _Arrived
 
-    The thread sees at once where the process that gives the orders has ended, and ends this one.
+
+class _Mailbox:
+    """Commands in, read by a thread of their own; messages out, from either thread.
+
+    The reading thread notices at once that the scheduler has ended, and ends this process.
     """
 
     def __init__(self, descriptor: int) -> None:
-        self._connection: Connection[Word, Order] = Connection(descriptor)
+        self._connection: Connection[WorkerMessage, Command] = Connection(descriptor)
         self._socket = socket.socket(fileno=os.dup(descriptor))
-        self._orders: queue.SimpleQueue[Task | Together | Forget | _Arrived] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[_Queued] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._ended: list[Result] = []
-        self._sent = self._told = 0.0
+        self._sent = self._beat = 0.0
         threading.Thread(target=self._read, daemon=True).start()
 
-    def next(self) -> Task | Together | Forget | _Arrived:
-        """The next order; before waiting for one, everything is sent."""
+    def next(self) -> _Queued:
+        """The next command; results are sent before waiting for one."""
         try:
-            return self._orders.get_nowait()
+            return self._commands.get_nowait()
         except queue.Empty:
             self.flush()
-            return self._orders.get()
+            return self._commands.get()
 
     def keep(self, results: list[Result]) -> None:
-        """Runs have ended: they are sent with others, soon."""
+        """Queue results, which are sent together with others."""
         with self._lock:
             self._ended += results
         if time.monotonic() - self._sent > SEND_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Send what has ended."""
+        """Send the queued results."""
         with self._lock:
             if self._ended:
-                self._send(Ended(tuple(self._ended)))
+                self._send(TasksEnded(tuple(self._ended)))
                 self._ended = []
                 self._sent = time.monotonic()
 
-    def send(self, word: Word) -> None:
+    def send(self, message: WorkerMessage) -> None:
+        """Send a message now."""
         with self._lock:
-            self._send(word)
+            self._send(message)
 
-    tell = send
-
-    def under_way(self, under: Any) -> None:
-        """Called at every step with a function that makes the word: hardly ever is it wanted."""
+    def heartbeat(self, make: Callable[[], Heartbeat]) -> None:
+        """Send a heartbeat if the last one is old enough; called at every step."""
         now = time.monotonic()
-        if now - self._told > TELL_SECONDS:
-            self._told = now
+        if now - self._beat > HEARTBEAT_SECONDS:
+            self._beat = now
             self.flush()
-            self.send(under())
+            self.send(make())
 
-    def _send(self, word: Word) -> None:
+    def _send(self, message: WorkerMessage) -> None:
         try:
-            self._connection.send(word)
+            self._connection.send(message)
         except OSError:
             os._exit(1)
 
     def _read(self) -> None:
         try:
             while True:
-                order = self._connection.recv()
-                if isinstance(order, Stop):
+                command = self._connection.recv()
+                if isinstance(command, Stop):
                     self.flush()
                     os._exit(0)
-                if isinstance(order, Data):
+                if isinstance(command, ShareSplit):
                     _, (descriptor,), _, _ = socket.recv_fds(self._socket, 1, 1)
-                    self._orders.put(_Arrived(order, descriptor))
+                    self._commands.put(_Arrived(command, descriptor))
                 else:
-                    self._orders.put(order)
+                    self._commands.put(command)
         except (EOFError, OSError):
             os._exit(1)

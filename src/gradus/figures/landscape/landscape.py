@@ -16,10 +16,10 @@ from torch import Tensor
 from gradus.data.dataset import Dataset
 from gradus.errors import InputError
 from gradus.figures import style
+from gradus.figures.curve_styles import CurveStyle, style_of
 from gradus.figures.landscape.path import RunPath, path_of
 from gradus.figures.landscape.plane import Plane, hessian_plane, principal_plane
 from gradus.figures.landscape.surface import risks
-from gradus.figures.looks import Look, look_of
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.runs.record import Run
 
@@ -56,7 +56,7 @@ class Trail:
 
     Attributes:
         label: the run in words.
-        look: how it is told apart.
+        line: how it is told apart.
         at: ``[n, 2]``, the coordinates of its projection.
         steps: ``[n]``, parameter updates.
         epoch_ends: rows of ``at`` that stand nearest the end of an epoch.
@@ -67,7 +67,7 @@ class Trail:
     """
 
     label: str
-    look: Look
+    line: CurveStyle
     at: Numbers
     steps: NDArray[np.int64]
     epoch_ends: NDArray[np.int64]
@@ -163,7 +163,7 @@ def facts(
         plane = hessian_plane(_hessian(first, data, origin), origin, _counted(progress))
     else:
         plane = principal_plane(torch.cat([path.points for path in paths]), origin)
-    trails = tuple(map(_trail, paths, _looks(runs), [plane] * len(paths)))
+    trails = tuple(map(_trail, paths, _styles(runs), [plane] * len(paths)))
     a, b = (_axis(np.concatenate([trail.at[:, k] for trail in trails]), grid) for k in (0, 1))
     values = risks(first.job, data, plane, a, b, partial(progress, "risk"))
     if not np.isfinite(values).any():
@@ -213,20 +213,20 @@ def _counted(progress: Progress) -> Callable[[int], None]:
     return lambda taken: progress("eigenvectors of the Hessian", taken, 0)
 
 
-def _looks(runs: Sequence[Run]) -> list[Look]:
+def _styles(runs: Sequence[Run]) -> list[CurveStyle]:
     """By the method where that tells runs apart, else by their order."""
     methods = [run.spec.method for run in runs]
     option = "method" if len(set(methods)) == len(methods) else None
-    return [look_of(option, method, place) for place, method in enumerate(methods)]
+    return [style_of(option, method, place) for place, method in enumerate(methods)]
 
 
-def _trail(path: RunPath, look: Look, plane: Plane) -> Trail:
+def _trail(path: RunPath, line: CurveStyle, plane: Plane) -> Trail:
     ends = np.arange(1, int(path.epochs[-1]) + 1)
     nearest = np.abs(path.epochs[:, None] - ends).argmin(0) if len(ends) else np.zeros(0, np.int64)
     moved = path.points - path.points[-1]
     return Trail(
         path.run.spec.title,
-        look,
+        line,
         plane.coordinates(path.points),
         path.steps,
         np.unique(nearest),
@@ -281,16 +281,16 @@ def draw(found: Landscape) -> Figure:
 def _draw_trail(axes: Axes, trail: Trail, place: int, of: int) -> None:
     from matplotlib.patheffects import withStroke
 
-    look = trail.look
+    line = trail.line
     label = trail.label if of > 1 else "path of the run"
     axes.plot(*trail.at.T, color="#fdfdfd", linewidth=5.5, alpha=0.8, solid_capstyle="round")
-    axes.plot(*trail.at.T, color=look.color, linestyle=look.dashes, linewidth=2.6, label=label)
+    axes.plot(*trail.at.T, color=line.color, linestyle=line.dashes, linewidth=2.6, label=label)
     ends = trail.at[trail.epoch_ends]
-    given: dict[str, Any] = {"linestyle": "none", "color": look.color, "zorder": 5}
-    axes.plot(*ends.T, look.marker, markersize=8, label="" if of > 1 else "end of an epoch",
+    given: dict[str, Any] = {"linestyle": "none", "color": line.color, "zorder": 5}
+    axes.plot(*ends.T, line.marker, markersize=8, label="" if of > 1 else "end of an epoch",
               markeredgecolor="#fdfdfd", **given)  # fmt: skip
     axes.plot(*trail.at[0], "o", markersize=13, markerfacecolor="#fdfdfd", markeredgewidth=2.4,
-              markeredgecolor=look.color, **given)  # fmt: skip
+              markeredgecolor=line.color, **given)  # fmt: skip
     axes.plot(*trail.at[-1], "*", markersize=20, markeredgecolor="#fdfdfd", **given)
     halo = [withStroke(linewidth=4, foreground="#fdfdfd")]
     # Several runs may end close together: the legend says what their stars are.
@@ -299,7 +299,7 @@ def _draw_trail(axes: Axes, trail: Trail, place: int, of: int) -> None:
         left = np.mean(axes.get_xlim()) < trail.at[row, 0]
         axes.annotate(text, trail.at[row], xytext=(-11 if left else 11, 11),
                       ha="right" if left else "left", textcoords="offset points", fontsize=15,
-                      color=look.color, weight="bold", zorder=6, path_effects=halo)  # fmt: skip
+                      color=line.color, weight="bold", zorder=6, path_effects=halo)  # fmt: skip
     if 1 < of == place + 1:
         axes.plot([], [], "*", color=style.PALE, markersize=16, label="end; marks: ends of epochs")
 

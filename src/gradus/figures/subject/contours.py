@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradus.figures import style
-from gradus.figures.looks import Look
+from gradus.figures.curve_styles import CurveStyle
 from gradus.figures.subject.landscapes import Box
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Path:
     """Where a method went.
 
     Attributes:
-        name: of the method, as in ``looks.METHODS``.
+        name: of the method, as in ``curve_styles.METHOD_STYLES``.
         label: in words, with its hyper-parameters.
         points: ``[steps + 1, 2]``, the start first.
         values: ``[steps + 1]``, f there.
@@ -123,16 +123,16 @@ class Path:
         return replace(self, points=self.points[:kept], values=self.values[:kept])
 
 
-def draw_path(axes: Axes, path: Path, look: Look, **given: Any) -> None:
+def draw_path(axes: Axes, path: Path, line: CurveStyle, **given: Any) -> None:
     """A path with a marker a step, or fewer where steps are many; it stays within the axes."""
     many = max(1, path.steps // 40)
     axes.plot(
         *path.points.T,
         **{
-            "color": look.color,
-            "linestyle": look.dashes,
+            "color": line.color,
+            "linestyle": line.dashes,
             "linewidth": 2.0,
-            "marker": look.marker,
+            "marker": line.marker,
             "markersize": 5,
             "markevery": many,
             "label": path.label,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradus.figures import style
-from gradus.figures.looks import LOOKS
+from gradus.figures.curve_styles import STYLES
 from gradus.risk.finite_difference import derivative
 
 if TYPE_CHECKING:
@@ -110,26 +110,26 @@ def draw(found: Derivative) -> Figure:
             left.plot(at, y + slope * (at - x), color=shade, linewidth=1.8, linestyle=(0, (5, 2)),
                       label=f"ε = {e:g}:  slope {slope:+.3f}")  # fmt: skip
             left.plot(x + e, np.sin(x + e), "o", color=shade, markersize=8)
-        left.plot(at, y + found.exact * (at - x), color=LOOKS[0].color, linewidth=3,
+        left.plot(at, y + found.exact * (at - x), color=STYLES[0].color, linewidth=3,
                   label=f"tangent:  slope {found.exact:+.3f}")  # fmt: skip
         left.plot(x, y, "o", color=style.INK, markersize=10)
         left.set_ylim(-0.6, 2.1)
         style.dress(left, x="$x$", y="$f(x)$", title="secants turn into the tangent as ε → 0")
         left.legend(loc="upper left", frameon=False, fontsize=13)
 
-        for scheme, look, measured, best in (
-            ("forward", LOOKS[1], found.forward, found.best_forward),
-            ("central", LOOKS[0], found.central, found.best_central),
+        for scheme, line, measured, best in (
+            ("forward", STYLES[1], found.forward, found.best_forward),
+            ("central", STYLES[0], found.central, found.best_central),
         ):
-            right.loglog(found.eps, np.maximum(measured, 1e-17), look.marker, color=look.color,
+            right.loglog(found.eps, np.maximum(measured, 1e-17), line.marker, color=line.color,
                          markersize=4.5, alpha=0.75, label=f"{scheme} difference")  # fmt: skip
             truncation, rounding = found.expected(scheme)
-            right.loglog(found.eps, truncation + rounding, color=look.color, linewidth=2)
+            right.loglog(found.eps, truncation + rounding, color=line.color, linewidth=2)
             floor = float(np.interp(best, found.eps[::-1], (truncation + rounding)[::-1]))
-            right.plot([best, best], [1e-14, floor], color=look.color, linewidth=2,
+            right.plot([best, best], [1e-14, floor], color=line.color, linewidth=2,
                        linestyle=(0, (2, 2)))  # fmt: skip
             right.annotate(f"best ε\n{_power(best)}", (best, 1e-14), fontsize=13, xytext=(6, 5),
-                           textcoords="offset points", color=look.color)  # fmt: skip
+                           textcoords="offset points", color=line.color)  # fmt: skip
         right.annotate("truncation falls", (1.0, 1e-10), fontsize=15, ha="left")
         right.annotate("rounding rises", (1e-13, 1e-8), fontsize=15, ha="center")
         right.set_xlim(2, 5e-16)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gradus.data.sampling import Sampling, SamplingName
 from gradus.figures import style
-from gradus.figures.looks import METHODS
+from gradus.figures.curve_styles import METHOD_STYLES
 from gradus.figures.subject.contours import Path, Terrain, draw_path, draw_terrain, mark, terrain
 from gradus.figures.subject.datasets import iris_petals, linear_regression
 from gradus.methods.descent import GradientDescent
@@ -114,12 +114,12 @@ def draw(found: Descent) -> Figure:
         for column, (path, lr) in enumerate(zip(found.paths, found.rates, strict=True)):
             axes = figure.add_subplot(grid[0, column])
             draw_terrain(axes, found.above)
-            look = METHODS[path.name]
+            line = METHOD_STYLES[path.name]
             few = path.name == "gradient-descent"
             draw_path(
-                axes, path, look,
+                axes, path, line,
                 linewidth=0.9 if path.name == "stochastic" else 2.2, markersize=7, markevery=1,
-                linestyle="-", marker=look.marker if few else None,
+                linestyle="-", marker=line.marker if few else None,
             )  # fmt: skip
             mark(axes, found.minimum, "minimum", xytext=(8, -20))
             mark(axes, START, "start")
@@ -128,12 +128,12 @@ def draw(found: Descent) -> Figure:
         below = figure.add_subplot(grid[1, :])
         order = (1, 2, 0)  # the wildest lies below the others
         for which in order:
-            path, look = found.paths[which], METHODS[found.paths[which].name]
+            path, line = found.paths[which], METHOD_STYLES[found.paths[which].name]
             many = path.name == "stochastic"
             below.semilogy(
                 found.samples[which], path.values - found.lowest,
-                color=look.color, linewidth=0.8 if many else 2.6, alpha=0.8 if many else 1,
-                marker=None if many else look.marker, markersize=7,
+                color=line.color, linewidth=0.8 if many else 2.6, alpha=0.8 if many else 1,
+                marker=None if many else line.marker, markersize=7,
                 markevery=1 if path.name == "gradient-descent" else 4, linestyle="-",
                 label=path.label,
             )  # fmt: skip
@@ -148,6 +148,6 @@ def draw(found: Descent) -> Figure:
             loc="lower left",
             frameon=False,
         )
-        for line in legend.get_lines():
-            line.set_linewidth(3)
+        for shown in legend.get_lines():
+            shown.set_linewidth(3)
     return figure

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradus.figures import style
-from gradus.figures.looks import LOOKS
+from gradus.figures.curve_styles import STYLES
 from gradus.risk.losses import CrossEntropyLoss, KLDivLoss, L1Loss, MSELoss, NLLLoss
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def draw(found: tuple[LossCurve, ...]) -> Figure:
         grid = figure.subplots(2, len(found), sharex="col")
         for column, curve in enumerate(found):
             above, below = grid[:, column]
-            look, other = LOOKS[0], LOOKS[1]
-            above.plot(curve.at, curve.value, color=look.color, linewidth=3)
+            line, other = STYLES[0], STYLES[1]
+            above.plot(curve.at, curve.value, color=line.color, linewidth=3)
             style.dress(above, x="", y="loss" if not column else "",
                         title=f"{curve.name}\n{curve.formula}")  # fmt: skip
             jump = np.flatnonzero(np.abs(np.diff(curve.gradient)) > 0.9)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradus.figures import style
-from gradus.figures.looks import METHODS
+from gradus.figures.curve_styles import METHOD_STYLES
 from gradus.figures.subject.contours import Path, Terrain, draw_path, draw_terrain, mark, terrain
 from gradus.figures.subject.landscapes import Box
 from gradus.methods.minimize import minimize
@@ -222,7 +222,7 @@ def draw(found: Momentum) -> Figure:
 
 def _draw_point(axes: Axes, point: Point, letter: str, found: Momentum) -> None:
     draw_terrain(axes, found.above)
-    draw_path(axes, point.path, METHODS[point.path.name], linestyle="-", linewidth=1.6,
+    draw_path(axes, point.path, METHOD_STYLES[point.path.name], linestyle="-", linewidth=1.6,
               markersize=6, markevery=1)  # fmt: skip
     mark(axes, (0, 0), "minimum", xytext=(8, -22))
     axes.set_title(f"{letter}   {point.what}\nα = {point.alpha:.3g},  β = {point.beta:.2g}")

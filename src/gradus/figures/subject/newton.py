@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradus.figures import style
-from gradus.figures.looks import METHODS
+from gradus.figures.curve_styles import METHOD_STYLES
 from gradus.figures.subject.contours import Path, Terrain, draw_path, draw_terrain, mark, terrain
 from gradus.figures.subject.landscapes import Box
 from gradus.methods.descent import GradientDescent
@@ -101,21 +101,23 @@ def draw(found: Race) -> Figure:
         left, right = figure.subplots(1, 2)
         draw_terrain(left, found.above)
         for path in found.paths:
-            draw_path(left, path, METHODS[path.name], linewidth=2.4, markersize=7, markevery=1)
+            draw_path(
+                left, path, METHOD_STYLES[path.name], linewidth=2.4, markersize=7, markevery=1
+            )
         mark(left, START, "start", xytext=(12, 4))
         mark(left, MINIMUM, "minimum", xytext=(10, -22))
         left.set_title("two routes over one function")
         left.legend(loc="lower right", framealpha=0.9, edgecolor="none")
         for path, error in zip(found.paths, found.errors, strict=True):
-            look = METHODS[path.name]
-            right.semilogy(np.maximum(error, 1e-16), color=look.color, linestyle=look.dashes,
-                           marker=look.marker, markersize=7, linewidth=2.2,
+            line = METHOD_STYLES[path.name]
+            right.semilogy(np.maximum(error, 1e-16), color=line.color, linestyle=line.dashes,
+                           marker=line.marker, markersize=7, linewidth=2.2,
                            label=path.label)  # fmt: skip
         for step, (digits, error) in enumerate(zip(found.digits, found.errors[1], strict=True)):
             if 0.8 <= digits < 15:
                 right.annotate(f"{digits:.1f} digits", (step, max(error, 1e-16)), fontsize=13.5,
                                xytext=(12, 0), textcoords="offset points", va="center",
-                               color=METHODS["newton"].color)  # fmt: skip
+                               color=METHOD_STYLES["newton"].color)  # fmt: skip
         right.annotate("here float64 ends", (7, 1e-16), xytext=(14, 0), fontsize=13.5,
                        textcoords="offset points", va="center")  # fmt: skip
         right.set_xlim(-1, STEPS["gradient-descent"] + 1)

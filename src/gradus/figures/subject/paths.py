@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gradus.figures import style
-from gradus.figures.looks import METHODS
+from gradus.figures.curve_styles import METHOD_STYLES
 from gradus.figures.subject.contours import Path, Terrain, draw_path, draw_terrain, mark, terrain
 from gradus.figures.subject.landscapes import Landscape
 from gradus.methods import adaptive, descent, momentum, scaled
@@ -34,7 +34,7 @@ CONTENDERS: Final[Mapping[str, tuple[str, Callable[[float], FirstOrder]]]] = {
     "rmsprop": ("RMSprop", lambda lr: scaled.RMSprop(lr, alpha=0.9)),
     "adam": ("Adam", adaptive.Adam),
 }
-"""The methods, by their names in ``looks.METHODS``, in words, and as functions of the rate."""
+"""The methods by their names in ``METHOD_STYLES``: in words, and as functions of the rate."""
 
 RATES: Final = tuple(float(f"{d}e{p}") for p in range(-5, 1) for d in (1, 2, 5))
 """Learning rates that are tried."""
@@ -119,7 +119,7 @@ def draw(found: Paths) -> Figure:
         left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
         draw_terrain(left, found.above)
         for path in found.paths:
-            draw_path(left, path, METHODS[path.name], linewidth=2.4, markersize=7,
+            draw_path(left, path, METHOD_STYLES[path.name], linewidth=2.4, markersize=7,
                       markevery=max(1, path.steps // 20))  # fmt: skip
         for minimum in landscape.minima:
             mark(left, minimum, "minimum", xytext=(8, -20))
@@ -141,9 +141,9 @@ def draw(found: Paths) -> Figure:
 def _draw_values(found: Paths, axes: Axes) -> None:
     lowest = found.landscape.lowest
     for path in found.paths:
-        look = METHODS[path.name]
+        line = METHOD_STYLES[path.name]
         values = path.values if lowest is None else np.maximum(path.values - lowest, 1e-17)
-        axes.plot(values, color=look.color, linestyle=look.dashes, marker=look.marker,
+        axes.plot(values, color=line.color, linestyle=line.dashes, marker=line.marker,
                   linewidth=2.2, markersize=7, markevery=max(1, path.steps // 14),
                   label=path.label)  # fmt: skip
     first = float(found.paths[0].values[0])

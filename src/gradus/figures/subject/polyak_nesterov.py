@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradus.figures import style
-from gradus.figures.looks import METHODS
+from gradus.figures.curve_styles import METHOD_STYLES
 from gradus.figures.subject.contours import Path, Terrain, draw_path, draw_terrain, mark, terrain
 from gradus.figures.subject.landscapes import Box, ravine
 from gradus.methods.method import FirstOrder
@@ -173,7 +173,9 @@ def draw(found: TwoMomenta) -> Figure:
         axes = figure.add_subplot(grid[1, 0])
         draw_terrain(axes, found.above)
         for path in found.paths:
-            draw_path(axes, path, METHODS[path.name], linewidth=2.2, markersize=6, markevery=1)
+            draw_path(
+                axes, path, METHOD_STYLES[path.name], linewidth=2.2, markersize=6, markevery=1
+            )
         mark(axes, (0, 0), "minimum", xytext=(8, -22))
         axes.set_title(f"both over one valley, α = {LR:g}, β = {BETA:g}")
         axes.legend(loc="lower left", framealpha=0.9, edgecolor="none")
@@ -187,7 +189,7 @@ def _draw_parts(axes: Any, parts: Parts, found: TwoMomenta) -> None:
     every = np.stack([p for one in both for p in (one.previous, one.at, one.query, one.after)])
     low, high = every.min(0), every.max(0)
     room = 0.22 * (high - low)
-    look = METHODS[parts.name]
+    line = METHOD_STYLES[parts.name]
     draw_terrain(axes, found.above)
     axes.set_xlim(low[0] - room[0], high[0] + 1.6 * room[0])
     axes.set_ylim(low[1] - room[1], high[1] + room[1])
@@ -208,16 +210,16 @@ def _draw_parts(axes: Any, parts: Parts, found: TwoMomenta) -> None:
                   fontsize=17)  # fmt: skip
     axes.annotate("$w_t$", parts.at, xytext=(-32, -4), textcoords="offset points", fontsize=17)
     arrow(parts.at, before, "#d94801", "momentum step", "right")
-    arrow(before, parts.after, METHODS["gradient-descent"].color, "gradient step", "left")
-    axes.plot(*parts.after, look.marker, color=look.color, markersize=13)
+    arrow(before, parts.after, METHOD_STYLES["gradient-descent"].color, "gradient step", "left")
+    axes.plot(*parts.after, line.marker, color=line.color, markersize=13)
     axes.annotate("$w_{t+1}$", parts.after, xytext=(12, -8), textcoords="offset points",
                   fontsize=17)  # fmt: skip
-    axes.plot(*parts.query, "o", markersize=24, markerfacecolor="none", color=look.color,
+    axes.plot(*parts.query, "o", markersize=24, markerfacecolor="none", color=line.color,
               markeredgewidth=3)  # fmt: skip
-    axes.annotate("the gradient is taken here", parts.query, fontsize=15, color=look.color,
+    axes.annotate("the gradient is taken here", parts.query, fontsize=15, color=line.color,
                   xytext=(0.97, 0.06),
                   textcoords="axes fraction", ha="right",
-                  arrowprops={"arrowstyle": "-", "color": look.color, "linewidth": 1.8,
+                  arrowprops={"arrowstyle": "-", "color": line.color, "linewidth": 1.8,
                               "shrinkB": 14})  # fmt: skip
     axes.set_title(f"{parts.name.capitalize()}: one step")
 
@@ -229,8 +231,8 @@ def _draw_cycle(axes: Axes, found: TwoMomenta) -> None:
                       xytext=(5, 0), textcoords="offset points", va="center")  # fmt: skip
     axes.axhline(0, color=style.INK, linewidth=1.2)
     for errors, name in zip(found.errors, ("polyak", "nesterov"), strict=True):
-        look = METHODS[name]
-        axes.plot(errors, color=look.color, linestyle=look.dashes, marker=look.marker,
+        line = METHOD_STYLES[name]
+        axes.plot(errors, color=line.color, linestyle=line.dashes, marker=line.marker,
                   linewidth=2, markersize=7, label=name.capitalize())  # fmt: skip
     axes.set_xlim(0, CYCLE_STEPS)
     axes.set_ylim(-3.4, 4.6)

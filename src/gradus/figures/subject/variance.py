@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradus.figures import style
-from gradus.figures.looks import LOOKS
+from gradus.figures.curve_styles import STYLES
 from gradus.figures.subject.datasets import iris_petals, linear_regression
 
 if TYPE_CHECKING:
@@ -129,22 +129,22 @@ def draw(found: Variance) -> Figure:
         legend = left.legend(frameon=False, markerscale=2.2, loc="upper left")
         for line in legend.get_lines():
             line.set_alpha(1)
-        for replacement, measured, look, label in (
-            (True, found.with_replacement, LOOKS[0], "with replacement"),
-            (False, found.without, LOOKS[1], "without replacement"),
+        for replacement, measured, line, label in (
+            (True, found.with_replacement, STYLES[0], "with replacement"),
+            (False, found.without, STYLES[1], "without replacement"),
         ):
             fine = np.geomspace(1, found.n - 0.2, 200)
             law = found.sigma2 / fine
             if not replacement:
                 law = law * (found.n - fine) / (found.n - 1)
-            right.loglog(fine, law, color=look.color, linewidth=2.2, linestyle=look.dashes)
-            right.loglog(found.sizes, measured, look.marker, color=look.color, markersize=9,
+            right.loglog(fine, law, color=line.color, linewidth=2.2, linestyle=line.dashes)
+            right.loglog(found.sizes, measured, line.marker, color=line.color, markersize=9,
                          label=f"measured, {label}")  # fmt: skip
         right.annotate("σ² / B", (6, found.sigma2 / 6), xytext=(10, 12), fontsize=18,
-                       textcoords="offset points", color=LOOKS[0].color)  # fmt: skip
+                       textcoords="offset points", color=STYLES[0].color)  # fmt: skip
         right.annotate("σ² / B · (N - B) / (N - 1)".replace("-", "−"), (128, found.without[-2]),
                        xytext=(-16, -4), textcoords="offset points", ha="right", va="top",
-                       fontsize=16, color=LOOKS[1].color)  # fmt: skip
+                       fontsize=16, color=STYLES[1].color)  # fmt: skip
         right.set_ylim(found.without[-1] / 2, 2 * found.sigma2)
         style.dress(right, x="batch size B", y="variance of the gradient",
                     title="four times the batch, a quarter of the variance")  # fmt: skip

@@ -1,4 +1,4 @@
-"""How workers see data that are in memory once: a nameless file, mapped by everyone."""
+"""A split in shared memory: an unnamed file that every worker maps."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a tensor stands in the file."""
+class TensorLocation:
+    """Where a tensor lies in the file."""
 
     offset: int
     shape: tuple[int, ...]
@@ -31,14 +31,14 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class SharedSplit:
-    """A split whose tensors stand in a file without a name, which nobody has to remove.
+    """A split whose tensors lie in an unnamed file, which needs no cleaning up.
 
-    The file is gone with the last process that has it open, however that ends.
+    The operating system frees it with the last process that has it open, however that ends.
 
     Attributes:
         descriptor: of the file, in the process that wrote it.
         size: of the file, in bytes.
-        split: the split, each tensor replaced by its place.
+        split: the split, each tensor replaced by its location.
     """
 
     descriptor: int
@@ -46,12 +46,12 @@ class SharedSplit:
     split: Any
 
     def close(self) -> None:
-        """Let go of the file; who has mapped it keeps it."""
+        """Close the descriptor; processes that have mapped the file keep it."""
         os.close(self.descriptor)
 
 
 def share(split: Split) -> SharedSplit:
-    """Write the tensors of a split where other processes can map them.
+    """Copy the tensors of a split to where other processes can map them.
 
     Example:
         >>> from gradus.data.load import load
@@ -65,10 +65,10 @@ def share(split: Split) -> SharedSplit:
     tensors: list[Tensor] = []
     size = 0
 
-    def placed(tensor: Tensor) -> Place:
+    def placed(tensor: Tensor) -> TensorLocation:
         nonlocal size
         size = -(-size // ALIGNMENT) * ALIGNMENT
-        place = Place(size, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        place = TensorLocation(size, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
         tensors.append(tensor)
         size += tensor.numel() * tensor.element_size()
         return place
@@ -90,13 +90,13 @@ def attach(descriptor: int, size: int, described: Any) -> Split:
     """The split in a file; what is written to its tensors stays in this process."""
     mapped = mmap.mmap(descriptor, size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
 
-    def tensor(place: Place) -> Tensor:
+    def tensor(place: TensorLocation) -> Tensor:
         dtype = np.dtype(place.dtype)
         count = int(np.prod(place.shape, dtype=np.int64))
         values = np.frombuffer(mapped, dtype, count, place.offset)
         return torch.from_numpy(values).reshape(place.shape)
 
-    split: Split = _replaced(described, Place, tensor)
+    split: Split = _replaced(described, TensorLocation, tensor)
     return split
 
 

@@ -10,7 +10,8 @@ from gradus.figures.bars import draw_final, draw_importance, final_measures, imp
 from gradus.figures.curves import draw_overlay, overlay, panels
 from gradus.figures.heat import draw_heat_map, heat_map
 from gradus.figures.sensitivity import draw_sensitivity, response
-from gradus.sweep.compare import Compared, check_varied, importance, levels, varied
+from gradus.sweep.groups import Compared, check_varied, levels, varied
+from gradus.sweep.importance import importance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,7 +58,7 @@ def pictures(
 
     Example:
         >>> import tempfile, gradus
-        >>> from gradus.figures.choice import pictures
+        >>> from gradus.figures.sweep_figures import pictures
         >>> folder = tempfile.TemporaryDirectory()
         >>> spec = gradus.SweepSpec(base={"model": "linear", "epochs": 1}, vary={"lr": "1,0.1"})
         >>> sweep = gradus.train_sweep(spec, name="rates", out=folder.name)

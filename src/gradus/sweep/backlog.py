@@ -1,4 +1,4 @@
-"""What is to be trained next, and what follows from what came out."""
+"""The backlog of a sweep: which runs are trained next, and what their results change."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from gradus.sweep.store import listed
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A run, or the part of it up to where it may be cut; ``until`` None: all of it."""
+class WorkItem:
+    """A run, or the part of it that ends with the epoch ``until``, where it may be pruned."""
 
     run: str
     spec: RunSpec
@@ -28,21 +28,21 @@ class Piece:
 
 
 @final
-class Work:
-    """The runs of a sweep that are not kept yet, longest first.
+class Backlog:
+    """The runs of a sweep that are not in the store yet, the longest first.
 
     Args:
         search: proposes the runs.
-        pruning: says which of them are cut.
-        cost: about how long a run takes, in any unit.
-        runs: the rows of the runs that are kept already.
+        pruning: decides which of them end early.
+        cost: estimates how long a run takes, in any unit.
+        runs: the rows of the runs that are in the store already.
         losses: of those, the test loss by epoch; looked at only where runs are pruned.
 
     Example:
         >>> from gradus.sweep.result import RUNS
         >>> specs = [RunSpec(epochs=epochs) for epochs in (1, 3, 2)]
-        >>> work = Work(Listed(specs), None, lambda spec: spec.epochs, RUNS.empty_table())
-        >>> [piece.spec.epochs for piece in work.take(2)], work.left
+        >>> backlog = Backlog(Listed(specs), None, lambda spec: spec.epochs, RUNS.empty_table())
+        >>> [item.spec.epochs for item in backlog.take(2)], backlog.left
         ([3, 2], 1)
     """
 
@@ -56,9 +56,9 @@ class Work:
     ) -> None:
         self._search, self._pruning, self._cost = search, pruning, cost
         self._specs: dict[str, RunSpec] = {}
-        self._queue: deque[Piece] = deque()
+        self._queue: deque[WorkItem] = deque()
         self._paused: dict[str, Result] = {}
-        self._known = losses or {}
+        self._recorded = losses or {}
         self._over = False
         self.costs: dict[str, float] = {}
         names = listed(runs, "run")
@@ -74,16 +74,16 @@ class Work:
 
     @property
     def left(self) -> int:
-        """How many pieces are known of that nobody has taken."""
+        """How many items are waiting."""
         return len(self._queue)
 
     @property
     def cost_left(self) -> float:
-        """The cost of what nobody has taken."""
-        return sum(self.costs[piece.run] for piece in self._queue)
+        """The estimated cost of the items that are waiting."""
+        return sum(self.costs[item.run] for item in self._queue)
 
-    def take(self, n: int) -> list[Piece]:
-        """What to train next, n pieces at most."""
+    def take(self, n: int) -> list[WorkItem]:
+        """The next items to train, n at most."""
         while len(self._queue) < n and not self._over:
             asked = self._search.ask(n - len(self._queue))
             self._begin(asked)
@@ -93,12 +93,12 @@ class Work:
                     self._follow(self._pruning.close())
         return [self._queue.popleft() for _ in range(min(n, len(self._queue)))]
 
-    def give_back(self, piece: Piece) -> None:
-        """A piece that was taken and not trained: it is the next one."""
-        self._queue.appendleft(piece)
+    def put_back(self, item: WorkItem) -> None:
+        """Put an item that was taken and not trained at the head of the queue."""
+        self._queue.appendleft(item)
 
-    def told(self, piece: Piece, result: Result) -> list[Result]:
-        """Take what came out of a piece; gives the results that are to be kept now."""
+    def complete(self, item: WorkItem, result: Result) -> list[Result]:
+        """Record the result of an item; returns the results that can be stored now."""
         loss = float(result.evaluation["test_loss"][-1]) if result.epochs_trained else None
         ended = [] if result.status == "paused" else [result]
         if result.status == "paused":
@@ -107,12 +107,12 @@ class Work:
             self._search.tell(result.run, loss if result.status != "diverged" else None)
         if self._pruning is None:
             return ended
-        until = piece.until or piece.spec.epochs
+        until = item.until or item.spec.epochs
         value = loss if result.status in ("paused", "finished") else None
         return ended + self._follow(self._pruning.tell(result.run, until, value))
 
     def _begin(self, specs: list[RunSpec]) -> None:
-        pieces = []
+        items = []
         for spec in specs:
             run = run_id(spec)
             self._specs[run] = spec
@@ -120,22 +120,22 @@ class Work:
             until = None
             if self._pruning is not None:
                 until = self._pruning.start(run).until
-            pieces.append(Piece(run, spec, until if until != spec.epochs else None))
+            items.append(WorkItem(run, spec, until if until != spec.epochs else None))
         # Runs of one seed may share their data: they stand together where they are as long.
-        pieces.sort(key=lambda piece: (-self.costs[piece.run], piece.spec.seed))
-        self._queue.extend(pieces)
+        items.sort(key=lambda item: (-self.costs[item.run], item.spec.seed))
+        self._queue.extend(items)
 
     def _follow(self, decisions: list[Decision]) -> list[Result]:
-        """Queue the runs that go on, before others; give those that were cut."""
+        """Queue the runs that go on, before others; returns the results of those pruned."""
         cut = []
         for decision in decisions:
             if decision.run not in self._specs:
-                cut += self._go_on_in_memory(decision)
+                cut += self._decide_stored(decision)
             elif isinstance(decision, GoesOn):
                 self._paused.pop(decision.run, None)
                 spec = self._specs[decision.run]
                 until = None if decision.until == spec.epochs else decision.until
-                self._queue.appendleft(Piece(decision.run, spec, until))
+                self._queue.appendleft(WorkItem(decision.run, spec, until))
             else:
                 result = self._paused.pop(decision.run).pruned()
                 self._search.tell(decision.run, None)
@@ -143,17 +143,17 @@ class Work:
         return cut
 
     def _replay(self, names: list[str]) -> None:
-        """Tell what is known of the runs that are kept, each as far as it was trained."""
+        """Replay the results in the store, each run as far as it was trained."""
         assert self._pruning is not None
         started = [self._pruning.start(name) for name in names]
         for begins in started:
-            self._follow(self._tell_known(begins))
+            self._follow(self._tell_recorded(begins))
 
-    def _go_on_in_memory(self, decision: Decision) -> list[Result]:
-        """A run that is kept goes on as far as it is known."""
-        return self._follow(self._tell_known(decision)) if isinstance(decision, GoesOn) else []
+    def _decide_stored(self, decision: Decision) -> list[Result]:
+        """Answer a decision on a run in the store from its recorded losses."""
+        return self._follow(self._tell_recorded(decision)) if isinstance(decision, GoesOn) else []
 
-    def _tell_known(self, onward: GoesOn) -> list[Decision]:
+    def _tell_recorded(self, onward: GoesOn) -> list[Decision]:
         assert self._pruning is not None
-        loss = self._known.get(onward.run, {}).get(onward.until, math.nan)
+        loss = self._recorded.get(onward.run, {}).get(onward.until, math.nan)
         return self._pruning.tell(onward.run, onward.until, loss)

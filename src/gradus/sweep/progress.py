@@ -1,0 +1,109 @@
+"""How far a sweep is, how fast it goes, and its best run so far."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+from gradus.runs.spec import RunSpec
+from gradus.sweep.messages import Heartbeat
+from gradus.sweep.result import Result
+from gradus.sweep.store import Store, best_row, listed
+
+
+@dataclass(frozen=True)
+class SweepProgress:
+    """The progress of a sweep.
+
+    Attributes:
+        counts: how many runs have ended, by status, those of earlier calls included.
+        total: how many runs the sweep has.
+        under_way: the run that each worker trains, with its last heartbeat.
+        best: the best run so far, with its test loss and accuracy.
+        runs_per_second: runs ended in this call, over its time.
+        samples_per_second: examples trained in this call, over its time.
+        seconds_left: an estimate; NaN before the first run has ended.
+    """
+
+    counts: Counter[str]
+    total: int
+    under_way: tuple[tuple[RunSpec, Heartbeat | None], ...]
+    best: tuple[RunSpec, float, float | None] | None
+    runs_per_second: float
+    samples_per_second: float
+    seconds_left: float
+
+
+Observer = Callable[[SweepProgress], None]
+
+
+@final
+class Throughput:
+    """Counts what has ended and measures how fast.
+
+    Args:
+        store: of the sweep, with the runs of earlier calls.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.counts = Counter(listed(store.runs, "status"))
+        self.best = _best_of(store)
+        self.began = time.monotonic()
+        self.cost = self.seconds = 0.0
+        self.runs = 0
+        self.samples: Counter[str] = Counter()
+
+    @property
+    def seconds_per_run(self) -> float:
+        """The mean training time of a run; NaN before the first has ended."""
+        return self.seconds / self.runs if self.runs else math.nan
+
+    def heartbeat(self, beat: Heartbeat) -> None:
+        """Note how far a run is."""
+        self.samples[beat.run] = beat.samples
+
+    def ended(self, result: Result, cost: float) -> None:
+        """Note the result of a run, or of a part of it."""
+        self.runs += 1
+        self.cost += cost
+        self.seconds += result.train_seconds
+        self.samples[result.run] = result.samples
+        if result.status in ("finished", "paused", "stopped") and result.epochs_trained:
+            loss = float(result.evaluation["test_loss"][-1])
+            accuracy = float(result.evaluation["test_accuracy"][-1])
+            if self.best is None or loss < self.best[1]:
+                self.best = result.spec, loss, None if math.isnan(accuracy) else accuracy
+
+    def progress(
+        self,
+        total: int,
+        under_way: tuple[tuple[RunSpec, Heartbeat | None], ...],
+        waiting: float,
+        sent: float,
+        workers: int,
+    ) -> SweepProgress:
+        """The progress now; ``waiting`` and ``sent`` are costs of runs still to be trained."""
+        elapsed = time.monotonic() - self.began
+        left = math.nan
+        if self.cost:
+            left = (waiting + sent) * elapsed / self.cost
+        return SweepProgress(
+            counts=Counter(self.counts),
+            total=total,
+            under_way=under_way,
+            best=self.best,
+            runs_per_second=self.runs / elapsed if elapsed else math.nan,
+            samples_per_second=self.samples.total() / elapsed if elapsed else math.nan,
+            seconds_left=left,
+        )
+
+
+def _best_of(store: Store) -> tuple[RunSpec, float, float | None] | None:
+    found = best_row(store.runs, "test_loss")
+    if found is None:
+        return None
+    return RunSpec.model_validate_json(found["spec"]), found["test_loss"], found["test_accuracy"]
