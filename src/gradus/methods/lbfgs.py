@@ -12,7 +12,8 @@ from gradus.methods.hyperparameters import require_whole
 from gradus.methods.line_search import Search, require_line_search, step_along
 from gradus.methods.method import Batch, Oracle, Point
 from gradus.methods.schedules import LearningRate, learning_rate, require_learning_rate
-from gradus.methods.second_order import SecondOrder, dot, eps_of, narrow, wide
+from gradus.methods.second_order import SecondOrder, dot, eps_of
+from gradus.risk.precision import narrow, wide
 
 
 @dataclass(frozen=True)

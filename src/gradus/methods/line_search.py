@@ -12,7 +12,8 @@ from torch import Tensor
 
 from gradus.methods.hyperparameters import Number
 from gradus.methods.method import Batch, Oracle, Point
-from gradus.methods.second_order import dot, narrow
+from gradus.methods.second_order import dot
+from gradus.risk.precision import narrow
 
 Search = Literal["backtracking", "strong-wolfe"]
 

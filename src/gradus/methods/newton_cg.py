@@ -15,10 +15,9 @@ from gradus.methods.second_order import (
     SecondOrder,
     dot,
     eps_of,
-    narrow,
     products_at,
-    wide,
 )
+from gradus.risk.precision import narrow, wide
 from gradus.risk.tensors import zeros_like
 
 

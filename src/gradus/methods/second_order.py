@@ -16,6 +16,7 @@ from gradus.methods.hyperparameters import Number
 from gradus.methods.method import Batch, Method, Oracle, Point, State
 from gradus.risk.curvature import require_memory
 from gradus.risk.penalties import L1, ElasticNet, Penalty
+from gradus.risk.precision import wide
 from gradus.risk.tensors import Tensors
 
 
@@ -128,20 +129,6 @@ def like(w: Point, entries: Tensor) -> Point:
 def eps_of(w: Point) -> float:
     """How far rounding moves an entry of a point, as a part of it; of its coarsest dtype."""
     return max(torch.finfo(part.dtype).eps for part in _parts(w))
-
-
-def wide(w: Point) -> Point:
-    """A point in float32 at least: float16 has no numbers for squares of what is above 256."""
-    if not isinstance(w, Tensors):
-        return w.to(torch.promote_types(w.dtype, torch.float32))
-    return Tensors([part.to(torch.promote_types(part.dtype, torch.float32)) for part in w.values])
-
-
-def narrow(w: Point, form: Point) -> Point:
-    """A point in the dtype of another of its form, tensor by tensor."""
-    if not isinstance(w, Tensors):
-        return w.to(form.dtype)
-    return Tensors([a.to(b.dtype) for a, b in zip(w.values, form.values, strict=True)])
 
 
 def dot(a: Point, b: Point) -> Tensor:

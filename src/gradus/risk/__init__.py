@@ -13,6 +13,7 @@ SUBMODULES = [
     "gradient_check",
     "losses",
     "penalties",
+    "precision",
     "stencil",
     "substitution",
     "tensors",

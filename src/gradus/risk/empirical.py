@@ -10,7 +10,7 @@ from typing import TypeVar, get_args
 import torch
 from torch import Tensor, nn
 
-from gradus.risk.chunks import averaged, scalar, share, summed
+from gradus.risk.chunks import averaged, reduced, share, summed
 from gradus.risk.curvature.chunk import of_chunk
 from gradus.risk.curvature.functions import Matrix, require_matrix
 from gradus.risk.curvature.matrix import LIMIT, Curvature, Summand, split_parameters
@@ -21,6 +21,7 @@ from gradus.risk.curvature.products import (
 )
 from gradus.risk.examples import Batch, Examples, TensorPair, examples_of, in_chunks
 from gradus.risk.penalties import Penalty
+from gradus.risk.precision import is_narrow, narrow, wide
 from gradus.risk.substitution import substituted
 from gradus.risk.tensors import Tensors
 
@@ -161,7 +162,10 @@ class EmpiricalRisk:
                 self._placed = None
 
     def value(self, w: Tensor | Tensors, batch: Batch | None = None) -> Tensor:
-        """f(w) on a batch, or on the whole data: a 0-d tensor, differentiable in w."""
+        """f(w) on a batch, or on the whole data: a 0-d tensor of float32 at least.
+
+        Differentiable in w.
+        """
         with torch.set_grad_enabled(torch.is_grad_enabled() and w.requires_grad):
             value = self.mean_loss(w, batch)
             return value if self.penalty is None else value + self.penalty.value(w)
@@ -361,19 +365,25 @@ class EmpiricalRisk:
                 value = self._loss(*examples_of(self.data, chunks[0]))
                 return value, gradients_of(value)
         totals, masses = [], []
-        gradients = Tensors([torch.zeros_like(leaf) for leaf in leaves])
+        gradients = wide(Tensors([torch.zeros_like(leaf) for leaf in leaves]))
+        is_any_narrow = any(is_narrow(leaf.dtype) for leaf in leaves)
         for chunk in chunks:
             with self._at(leaves), twice():
                 total, mass = self._part(*examples_of(self.data, chunk))
-                gradients = gradients + Tensors(gradients_of(total))
+                if is_any_narrow:  # in which the gradient of a sum may have no number
+                    of_mean = wide(Tensors(gradients_of(averaged(total, [mass]))))
+                    is_sum = isinstance(mass, float) and mass == 0
+                    gradients = gradients + (of_mean if is_sum else of_mean * mass)
+                else:
+                    gradients = gradients + Tensors(gradients_of(total))
             totals.append(total if create_graph else total.detach())
             masses.append(mass)
         total = torch.stack(totals).sum()
         share = averaged(torch.ones_like(total), masses)
-        return averaged(total, masses), (gradients * share).values
+        return averaged(total, masses), narrow(gradients * share, Tensors(leaves)).values
 
     def _loss(self, x: Tensor, y: Tensor) -> Tensor:
-        return scalar(self.loss(self.model(x), y))
+        return reduced(self.loss, self.model(x), y)
 
     def _part(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | float]:
         return summed(self.loss, self.model(x), y)

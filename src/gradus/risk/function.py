@@ -19,6 +19,7 @@ from gradus.risk.curvature.functions import (
 from gradus.risk.curvature.matrix import LIMIT, Curvature, Summand
 from gradus.risk.curvature.products import gauss_newton_product, twice_differentiable
 from gradus.risk.penalties import Penalty
+from gradus.risk.precision import wide
 
 
 class Function:
@@ -193,7 +194,7 @@ class LeastSquares:
         return Curvature(w, (w.shape,), summands, kept=kept)
 
     def _called(self, w: Tensor, batch: Any = None) -> Tensor:
-        return self._residuals(w, batch).square().mean()
+        return wide(self._residuals(w, batch)).square().mean()
 
     def _residuals(self, w: Tensor, batch: Any) -> Tensor:
         r = self.residuals(w) if batch is None else self.residuals(w, batch)

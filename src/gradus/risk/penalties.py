@@ -15,6 +15,7 @@ from typing import Any, TypeVar, final
 import torch
 from torch import Tensor
 
+from gradus.risk.precision import narrow, wide
 from gradus.risk.tensors import Tensors
 
 Scalar = float | Tensor
@@ -26,7 +27,7 @@ class Penalty(ABC):
 
     @abstractmethod
     def value(self, w: Tensor | Tensors) -> Tensor:
-        r"""Return $\lambda \Omega(w)$: a scalar, or [K] for ``w`` of shape [K, d]."""
+        r"""Return $\lambda \Omega(w)$: a scalar, or [K] for ``w`` [K, d]; float32 at least."""
 
     @abstractmethod
     def gradient(self, w: V) -> V:
@@ -71,7 +72,7 @@ class L1(Penalty):
 
     def value(self, w: Tensor | Tensors) -> Tensor:
         """Return the strength times the sum of absolute values."""
-        return (_sum(w.abs()) * self.strength).squeeze(-1)
+        return (_sum(wide(w).abs()) * self.strength).squeeze(-1)
 
     def gradient(self, w: V) -> V:
         """Return the strength times the sign, 0 at 0."""
@@ -119,11 +120,12 @@ class L2(Penalty):
 
     def gradient(self, w: V) -> V:
         """Return the strength times w / norm(w), 0 at 0."""
-        return w / _nonzero(_norm(w)) * self.strength
+        return narrow(wide(w) / _nonzero(_norm(w)) * self.strength, w)
 
     def prox(self, w: V, step: Scalar) -> V:
         """Return w with its norm shortened by step * strength."""
-        return w * (1 - step * self.strength / _nonzero(_norm(w))).clamp(min=0)
+        shrunk = wide(w) * (1 - step * self.strength / _nonzero(_norm(w))).clamp(min=0)
+        return narrow(shrunk, w)
 
 
 @final
@@ -160,7 +162,7 @@ class SquaredL2(Penalty):
 
     def value(self, w: Tensor | Tensors) -> Tensor:
         """Return half the strength times the sum of squares."""
-        return (_sum(w.square()) * self.strength / 2).squeeze(-1)
+        return (_sum(wide(w).square()) * self.strength / 2).squeeze(-1)
 
     def gradient(self, w: V) -> V:
         """Return the strength times w."""
@@ -210,7 +212,7 @@ class ElasticNet(Penalty):
 
     def value(self, w: Tensor | Tensors) -> Tensor:
         """Return the strength times the mixture of absolute values and squares."""
-        absolute, squared = _sum(w.abs()), _sum(w.square())
+        absolute, squared = _sum(wide(w).abs()), _sum(wide(w).square())
         mixture = absolute * self.l1_ratio + squared * ((1 - self.l1_ratio) / 2)
         return (mixture * self.strength).squeeze(-1)
 
@@ -241,7 +243,7 @@ def _sum(w: Tensor | Tensors) -> Tensor:
 def _norm(w: Tensor | Tensors) -> Tensor:
     # The slope of the root is infinite at 0; kept away from it, automatic differentiation gives the
     # subgradient 0 there.
-    squared = _sum(w.square())
+    squared = _sum(wide(w).square())
     return _nonzero(squared).sqrt().masked_fill(squared == 0, 0)
 
 

@@ -197,12 +197,15 @@ class Tensors(DeferredVector):
         return any(value.requires_grad for value in (*self._values, *(self._other or ())))
 
     def sum(self) -> Tensor:
-        """The sum of all entries of all tensors, a 0-d tensor."""
-        return torch.stack([value.sum() for value in self.values]).sum()
+        """The sum of all entries of all tensors, a 0-d tensor of float32 at least."""
+        wide = [torch.promote_types(value.dtype, torch.float32) for value in self.values]
+        sums = [value.sum(dtype=dtype) for value, dtype in zip(self.values, wide, strict=True)]
+        return torch.stack(sums).sum()
 
     def norm(self) -> Tensor:
         """The Euclidean norm of the vector, a 0-d tensor."""
-        return self.square().sum().sqrt()
+        wide = [value.to(torch.promote_types(value.dtype, torch.float32)) for value in self.values]
+        return Tensors(wide).square().sum().sqrt()
 
     def detach(self) -> Tensors:
         """The same values, outside of automatic differentiation."""

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from gradus.risk.chunks import Mass, scalar, summed
+from gradus.risk.chunks import Mass, reduced, summed
 from gradus.risk.curvature.functions import Matrix
 from gradus.risk.curvature.matrix import Summand
 from gradus.risk.curvature.outputs import (
@@ -26,6 +26,8 @@ from gradus.risk.curvature.products import (
     hessian_product,
     twice_differentiable,
 )
+from gradus.risk.losses import mean
+from gradus.risk.precision import is_narrow, wide
 
 ROWS = 16384
 """Rows of a matrix times examples that are evaluated at once: 32 MB in a layer of 512, float32."""
@@ -77,7 +79,21 @@ def of_chunk(
             )
     if not plain:
         product = _at(at, product)
+    if any(is_narrow(leaf.dtype) for leaf in leaves):
+        product = _of_mean(product, mass)
     return Summand(product, mass, rows=max(1, min(256, ROWS // examples)))
+
+
+def _of_mean(product: Product, mass: Mass) -> Product:
+    """The product with the matrix of a sum, by way of that of the mean, which float16 can hold."""
+    if isinstance(mass, float) and mass == 0:  # a sum is what is asked for
+        return product
+
+    def there(v: Entries, *, stacked: bool = False, keep: bool = True) -> Entries:
+        part = tuple(mean(entry, mass) for entry in v)
+        return tuple(wide(entry) * mass for entry in product(part, stacked=stacked, keep=keep))
+
+    return there
 
 
 def _at(at: Callable[[], AbstractContextManager[object]], product: Product) -> Product:
@@ -112,4 +128,4 @@ def _output_matrix(
 
 def _reduced(loss: LossFunction, output: Tensor, y: Tensor, alone: bool) -> tuple[Tensor, Mass]:
     """The loss of a chunk and its mass; where there is no other, simply the loss."""
-    return (scalar(loss(output, y)), 0.0) if alone else summed(loss, output, y)
+    return (reduced(loss, output, y), 0.0) if alone else summed(loss, output, y)

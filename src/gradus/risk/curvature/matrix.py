@@ -12,6 +12,7 @@ from torch import Size, Tensor
 from gradus.errors import InputError
 from gradus.risk.chunks import Mass
 from gradus.risk.curvature.products import Entries, Product
+from gradus.risk.precision import sum_dtype, wide
 from gradus.risk.tensors import Tensors
 
 Point = TypeVar("Point", Tensor, Tensors)
@@ -118,7 +119,7 @@ class Curvature(Generic[Point]):
             total: Entries = ()
             masses = []
             for product, mass, _ in self._summands():
-                part = product(entries, keep=self._kept)
+                part = tuple(map(wide, product(entries, keep=self._kept)))
                 total = torch._foreach_add(total, part) if total else part
                 masses.append(mass)
             share = self._share(masses)
@@ -126,6 +127,7 @@ class Curvature(Generic[Point]):
                 total = tuple(entry * share for entry in total)
             if self._penalty is not None:
                 total = torch._foreach_add(total, self._penalty(entries))
+            total = tuple(entry.to(like.dtype) for entry, like in zip(total, entries, strict=True))
         result: Point = like_point(self._w, total)
         return result
 
@@ -138,8 +140,9 @@ class Curvature(Generic[Point]):
         Raises:
             InputError: it would take more.
         """
-        require_memory(self.dimension, self.like.dtype, limit=limit)
-        matrix = self.like.new_zeros(self.dimension, self.dimension)
+        dtype = sum_dtype(self.like.dtype)
+        require_memory(self.dimension, dtype, limit=limit)
+        matrix = self.like.new_zeros(self.dimension, self.dimension, dtype=dtype)
         masses = []
         with torch.enable_grad(), self._same_draws():
             for summand in self._summands():
@@ -148,7 +151,7 @@ class Curvature(Generic[Point]):
             matrix *= self._share(masses)
             if self._penalty is not None:
                 self._add_rows(matrix, self._penalty, 64)
-        return matrix
+        return matrix.to(self.like.dtype)
 
     @contextmanager
     def _same_draws(self) -> Iterator[None]:
@@ -171,7 +174,7 @@ class Curvature(Generic[Point]):
         start = 0
         while start < len(matrix):
             rows = matrix[start : start + size]
-            units = torch.zeros_like(rows)
+            units = torch.zeros_like(rows, dtype=self.like.dtype)
             units.diagonal(start).fill_(1)
             try:
                 found = self._products(product, units, one_by_one=size == 1)

@@ -7,7 +7,8 @@ torch.nn guesses, broadcasts or returns NaN, these refuse or define, on purpose:
 - a class index that is neither in [0, C) nor ``ignore_index`` is refused, by value and position;
 - where every target is ignored, or the weights in use sum to zero, the mean is 0 with zero
   gradient;
-- integer outputs, and weights of the wrong length, are refused.
+- integer outputs, and weights of the wrong length, are refused;
+- of float16 and bfloat16, terms are added up in float32.
 """
 
 from gradus.risk.losses.classification import CrossEntropyLoss, NLLLoss

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gradus.risk.losses.loss import Loss, Terms, require_equal_shapes
+from gradus.risk.precision import sum_dtype, total
 
 
 @final
@@ -149,14 +150,14 @@ class CrossEntropyLoss(Loss):
                     f"ignore_index={self.ignore_index} has no meaning for class probabilities; "
                     "leave it negative"
                 )
-            log_probabilities = input.log_softmax(axis)
+            log_probabilities = input.log_softmax(axis, dtype=sum_dtype(input.dtype))
             if smoothing:
                 target = target * (1 - smoothing) + smoothing / input.shape[axis]
             values = -(_weighted(log_probabilities, weight) * target).sum(axis)
             return Terms(values, values.numel())
 
         index, ignored = _class_index(input, target, self.ignore_index)
-        log_probabilities = input.log_softmax(axis)
+        log_probabilities = input.log_softmax(axis, dtype=sum_dtype(input.dtype))
         values, mass = _negative_log_likelihood(log_probabilities, index, ignored, weight)
         if smoothing:
             evenly = -_weighted(log_probabilities, weight).mean(axis)
@@ -241,7 +242,7 @@ def _negative_log_likelihood(
     in_use = weight.gather(0, index.flatten()).reshape(index.shape)
     if ignored is not None:
         in_use = in_use.masked_fill(ignored, 0)
-    return Terms(in_use * values, in_use.sum())
+    return Terms(in_use * values, total(in_use))
 
 
 def _weighted(log_probabilities: Tensor, weight: Tensor | None) -> Tensor:

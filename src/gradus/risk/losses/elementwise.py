@@ -7,6 +7,7 @@ from typing import ClassVar, final
 from torch import Tensor
 
 from gradus.risk.losses.loss import Loss, Terms, require_equal_shapes
+from gradus.risk.precision import wide
 
 
 @final
@@ -56,7 +57,7 @@ class MSELoss(Loss):
             raise TypeError(
                 f"MSELoss takes real floating-point tensors, not {input.dtype} and {target.dtype}"
             )
-        return Terms(difference.square(), difference.numel())
+        return Terms(wide(difference).square(), difference.numel())
 
 
 @final

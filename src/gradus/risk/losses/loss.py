@@ -9,12 +9,15 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from gradus.risk.precision import is_narrow, total
+
 
 class Terms(NamedTuple):
     """The terms of a loss before reduction; the mean is ``sum(values) / mass``.
 
     Args:
-        values: what the reduction "none" returns.
+        values: what the reduction "none" returns, here in float32 where a loss had to go beyond
+            float16 or bfloat16 to find them.
         mass: what the reduction "mean" (for KL also "batchmean") divides by: a number, or a 0-d
             tensor where it depends on the targets. Masses and sums of values add up over chunks of
             the data, so ``mean(total, mass)`` of the sums is the mean over all chunks.
@@ -61,17 +64,28 @@ class Loss(torch.nn.Module, ABC):
         """Return the values before reduction and what their mean divides by."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002 (torch.nn's name)
-        """Return the terms of ``input`` against ``target``, reduced."""
+        """Return the terms of ``input`` against ``target``, reduced.
+
+        Added up in float32 at least, and returned in the type of ``input`` and ``target``.
+        """
+        dtype = input.dtype
+        if target.is_floating_point():
+            dtype = torch.promote_types(dtype, target.dtype)
         values, mass = self.terms(input, target)
+        reduced = self._reduced(values, mass)
+        return reduced.to(dtype) if is_narrow(dtype) else reduced
+
+    def _reduced(self, values: Tensor, mass: float | Tensor) -> Tensor:
         if self.reduction == "none":
             return values
         if self.reduction == "sum":
-            return values.sum()
+            return total(values)
         # One inner product is one node of the graph where sum and division are two, and at batch 16
-        # nodes are what a loss costs. It accumulates less accurately than sum, hence the bound.
-        if values.dim() == 1 and 0 < len(values) <= 1024 and not isinstance(mass, Tensor):
+        # nodes are what a loss costs. It accumulates less accurately than sum, hence the bounds.
+        is_short = values.dim() == 1 and 0 < len(values) <= 1024
+        if is_short and not isinstance(mass, Tensor) and not is_narrow(values.dtype):
             return values.dot(torch.full_like(values, 1 / mass))
-        return mean(values.sum(), mass)
+        return mean(total(values), mass)
 
 
 def _legacy_reduction(size_average: bool | None, reduce: bool | None) -> str:

@@ -1,0 +1,46 @@
+"""In which precision are numbers added up: float32 at least, whatever their own."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from gradus.risk.tensors import Tensors
+
+Point = TypeVar("Point", Tensor, Tensors)
+AnyPoint = TypeVar("AnyPoint", Tensor, Tensors, Tensor | Tensors)
+
+
+def sum_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of a sum: float32 for float16 and bfloat16, else that of the terms.
+
+    Sums over many examples leave the range of float16, which ends at 65,504, and in bfloat16 a term
+    below a 256th of the sum so far adds nothing.
+    """
+    return torch.promote_types(dtype, torch.float32)
+
+
+def is_narrow(dtype: torch.dtype) -> bool:
+    """Whether sums are taken in a wider dtype than this one."""
+    return sum_dtype(dtype) != dtype
+
+
+def total(values: Tensor) -> Tensor:
+    """The sum of all values, a 0-d tensor of float32 at least."""
+    return values.sum(dtype=sum_dtype(values.dtype))
+
+
+def wide(w: AnyPoint) -> AnyPoint:
+    """A point in float32 at least: float16 has no numbers for squares of what is above 256."""
+    if not isinstance(w, Tensors):
+        return w.to(sum_dtype(w.dtype))
+    return Tensors([part.to(sum_dtype(part.dtype)) for part in w.values])
+
+
+def narrow(w: Point, form: Point) -> Point:
+    """A point in the dtype of another of its form, tensor by tensor."""
+    if not isinstance(w, Tensors):
+        return w.to(form.dtype)
+    return Tensors([a.to(b.dtype) for a, b in zip(w.values, form.values, strict=True)])
