@@ -6,7 +6,7 @@ import torch
 import gradus
 from gradus import EmpiricalRisk, InputError, minimize
 from gradus.methods import LBFGS, GaussNewton, LevenbergMarquardt, Newton, NewtonCG
-from gradus.methods.second_order import flat, like
+from gradus.methods.second_order import damped, flat, like, solved
 from gradus.risk.function import Function
 from gradus.risk.penalties import L1, L2, ElasticNet, SquaredL2
 from gradus.risk.tensors import Tensors
@@ -137,3 +137,14 @@ def test_half_precision_descends_where_squares_of_the_gradient_overflow(method, 
         w, state = method.step(f, w, state)
     assert {part.dtype for part in (w.values if listed else [w])} == {dtype}
     assert f.value(w) < 0.01 * before
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_damping_counts_beside_entries_of_any_size(dtype):
+    """100 + 0.02 is 100 in half precision, and the matrix of four such entries is singular."""
+    matrix, mu = torch.full((2, 2), 100.0, dtype=dtype), 0.02
+    across = torch.tensor([1.0, -1.0], dtype=dtype)  # where the curvature is mu alone
+    solution = solved(damped(matrix, mu), mu * across)
+    assert solution is not None
+    torch.testing.assert_close(solution, across, rtol=1e-2, atol=1e-2)
+    assert torch.equal(matrix, torch.full((2, 2), 100.0, dtype=dtype))

@@ -63,7 +63,7 @@ def test_a_program_run_in_place_leaves_what_its_equation_makes(lines, chosen, pi
     fresh = carried_out(lines, [Tensors(drawn()[name]) for name in INPUTS])
     expected = {name: fresh[at % len(fresh)].values for name, at in chosen.items()}
 
-    recorded = Program(INPUTS, constant="gradient")
+    recorded = Program(INPUTS, constant="gradient", dtype=torch.float32)
     symbols = carried_out(lines, [recorded.symbols[name] for name in INPUTS])
     buffers = drawn()
     for name in chosen:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gradus.methods.hyperparameters import Number, is_set, require
 from gradus.methods.method import GradientAtIterate, Point
+from gradus.methods.precision import are_lost, in_float32
 from gradus.methods.schedules import LearningRate, learning_rate, require_learning_rate
 from gradus.risk.tensors import zeros_like
 
@@ -57,12 +58,14 @@ class AdaptiveMoments(GradientAtIterate):
 
     def update(self, w: Point, g: Point, state: State) -> tuple[Point, State]:
         """PyTorch's order of operations, line by line."""
+        if are_lost(w, self.eps, *self.betas):
+            return in_float32(self.update, w, g, state)
         alpha, (b1, b2), t = learning_rate(self.lr, state.step), self.betas, state.step + 1
         if self.maximize:
             g = -g
         w, g = self.decayed(w, g, alpha)
         m = state.m.lerp(g, 1 - b1)  # b1 m + (1 - b1) g, rounded as PyTorch rounds it
-        v = b2 * state.v + (1 - b2) * g.square()
+        v = b2 * state.v + (1 - b2) * g * g  # (1 - b2) first: g * g may be above all float16
         v_max = state.v_max.maximum(v) if self.amsgrad else None
         v_hat = v if v_max is None else v_max
         denominator = v_hat.sqrt() / (1 - b2**t) ** 0.5 + self.eps

@@ -7,14 +7,26 @@ from numbers import Integral, Real
 
 from torch import Tensor
 
+from gradus.risk.precision import is_narrow
+
 Number = float | Tensor
 
 
 def require(
     name: str, value: object, *, at_least: float = -math.inf, below: float = math.inf
 ) -> None:
-    """Refuse what is not a finite number in ``[at_least, below)``; a tensor is taken as it is."""
+    """Refuse what is not a finite number in ``[at_least, below)``.
+
+    A tensor is taken as it is, unless its type has so few digits that a number just below the
+    bound, as 0.999 below 1 in bfloat16, may be the bound itself.
+    """
     if isinstance(value, Tensor):
+        if below < math.inf and is_narrow(value.dtype):
+            kind = str(value.dtype).removeprefix("torch.")
+            raise TypeError(
+                f"{name} must be a number or a tensor of float32 or float64, not of {kind}, which "
+                f"has few numbers below {below:g}"
+            )
         return
     interval = "a finite number"
     if at_least > -math.inf:

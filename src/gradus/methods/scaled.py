@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gradus.methods.hyperparameters import Number, is_set, require
 from gradus.methods.method import GradientAtIterate, Point
+from gradus.methods.precision import are_lost, in_float32
 from gradus.methods.schedules import LearningRate, learning_rate, require_learning_rate
 from gradus.risk.tensors import zeros_like
 
@@ -69,6 +70,8 @@ class Adagrad(GradientAtIterate):
 
     def update(self, w: Point, g: Point, state: State) -> tuple[Point, State]:
         """PyTorch's order of operations, line by line."""
+        if are_lost(w, self.eps):
+            return in_float32(self.update, w, g, state)
         alpha = learning_rate(self.lr, state.step) / (1 + state.step * self.lr_decay)
         if self.maximize:
             g = -g
@@ -151,12 +154,14 @@ class RMSprop(GradientAtIterate):
 
     def update(self, w: Point, g: Point, state: State) -> tuple[Point, State]:
         """PyTorch's order of operations, line by line."""
+        if are_lost(w, self.eps, self.alpha):
+            return in_float32(self.update, w, g, state)
         lr, alpha, mu = learning_rate(self.lr, state.step), self.alpha, self.momentum
         if self.maximize:
             g = -g
         if is_set(self.weight_decay):
             g = g + self.weight_decay * w
-        v = alpha * state.square_average + (1 - alpha) * g.square()
+        v = alpha * state.square_average + (1 - alpha) * g * g
         mean = state.gradient_average.lerp(g, 1 - alpha) if self.centered else None
         v_hat = v if mean is None else v - mean.square()
         denominator = v_hat.sqrt() + self.eps

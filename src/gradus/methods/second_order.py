@@ -16,7 +16,7 @@ from gradus.methods.hyperparameters import Number
 from gradus.methods.method import Batch, Method, Oracle, Point, State
 from gradus.risk.curvature import require_memory
 from gradus.risk.penalties import L1, ElasticNet, Penalty
-from gradus.risk.precision import wide
+from gradus.risk.precision import sum_dtype, wide
 from gradus.risk.tensors import Tensors
 
 
@@ -158,8 +158,8 @@ def require_matrices(w: Point, matrices: int, what: str) -> None:
 
 
 def damped(matrix: Tensor, damping: Number) -> Tensor:
-    r"""$A + \mu I$, as a new matrix."""
-    shifted = matrix.clone()
+    r"""$A + \mu I$, as a new matrix in float32 at least: beside 100, float16 has no 0.03."""
+    shifted = matrix.to(sum_dtype(matrix.dtype), copy=True)
     shifted.diagonal().add_(damping)
     return shifted
 

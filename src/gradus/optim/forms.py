@@ -30,7 +30,7 @@ class Equation:
         negates_gradient: whether to climb, where the method itself only descends.
         at_query: whether the parameters stand at the query and w is kept as the iterate.
         counts_steps: whether the equation uses the number of the step.
-        programs: the equation as it was recorded for vectors of these names.
+        programs: the equation as it was recorded, by the type and the names of the vectors.
     """
 
     method: FirstOrder
@@ -39,7 +39,7 @@ class Equation:
     negates_gradient: bool
     at_query: bool
     counts_steps: bool
-    programs: dict[tuple[str, ...], tuple[Program, dict[str, Symbol]]] = field(default_factory=dict)
+    programs: dict[tuple[Any, ...], tuple[Program, dict[str, Symbol]]] = field(default_factory=dict)
 
     def __call__(self, step: Any, given: Mapping[str, V]) -> dict[str, V]:
         """The new w, and the new vectors of the state."""
@@ -56,13 +56,13 @@ class Equation:
 
     def recorded(self, lists: TensorLists) -> tuple[Program, dict[str, Symbol]]:
         """The equation on symbols; where no number in it depends on the step, recorded once."""
-        names = tuple(lists.vectors)
-        if names in self.programs:
-            return self.programs[names]
-        program = Program(names, constant="gradient")
+        key = dtype, *names = (lists.vectors["w"][0].dtype, *lists.vectors)
+        if key in self.programs:
+            return self.programs[key]
+        program = Program(names, constant="gradient", dtype=dtype)
         recorded = program, self(lists.step, program.symbols)
         if not self.counts_steps:
-            self.programs[names] = recorded
+            self.programs[key] = recorded
         return recorded
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor
 
-from gradus.risk.tensors import DeferredVector
+from gradus.risk.tensors import DeferredVector, multi_tensor
 
 PIECE = 2**19
 """Entries of a piece: what a step reads and writes of it then stays in the last cache."""
@@ -45,7 +45,19 @@ class Symbol(DeferredVector):
         vectors = [other.position for other in others if type(other) is Place]
         program.operations.append((operation, values.position, *vectors))
         program.arguments.append((others[len(vectors) :], numbers))
-        return Place(program, len(program.inputs) + len(program.operations) - 1)
+        dtype = others[0] if operation == "to" else values.dtype
+        return Place(program, len(program.inputs) + len(program.operations) - 1, dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the vector."""
+        dtype: torch.dtype = self._values.dtype
+        return dtype
+
+    @property
+    def dtypes(self) -> set[torch.dtype]:
+        """The same."""
+        return {self.dtype}
 
 
 class Place(NamedTuple):
@@ -53,6 +65,7 @@ class Place(NamedTuple):
 
     program: Program
     position: int
+    dtype: torch.dtype
 
 
 class Program:
@@ -61,13 +74,14 @@ class Program:
     Args:
         inputs: the names of the vectors that the update is given.
         constant: the one of them that is only read; all others may be overwritten.
+        dtype: their type.
     """
 
-    def __init__(self, inputs: Iterable[str], constant: str) -> None:
+    def __init__(self, inputs: Iterable[str], constant: str, dtype: torch.dtype) -> None:
         self.inputs, self.constant = tuple(inputs), constant
         self.operations: list[Operation] = []
         self.arguments: list[Argument] = []
-        self.symbols = {name: Symbol(Place(self, i)) for i, name in enumerate(self.inputs)}
+        self.symbols = {name: Symbol(Place(self, i, dtype)) for i, name in enumerate(self.inputs)}
         self._planned: tuple[list[Call], list[Move]] | None = None
 
     def run(self, outputs: Mapping[str, Symbol], buffers: Mapping[str, Columns]) -> None:
@@ -119,11 +133,12 @@ def _plan(
     for at, (name, first, *others) in enumerate(operations):
         result = len(inputs) + at
         is_in_place = last[first] == at and first not in kept and (first in home or first in fresh)
+        is_in_place = is_in_place and name != "to"  # which makes numbers of another size
         if is_in_place and first in home:
             home[result] = home.pop(first)
         else:
             fresh.add(result)
-        call = getattr(torch, f"_foreach_{name}_" if is_in_place else f"_foreach_{name}")
+        call = multi_tensor(f"{name}_" if is_in_place else name)
         calls.append((call, is_in_place, (first, *others)))
     return calls, _in_order(dict(results), home)
 

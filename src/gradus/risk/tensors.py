@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self, final
 
 import torch
 from torch import Tensor
 
 Scalar = float | Tensor
+TINY = 2.0**-24
+"""The smallest number > 0 of float16."""
 
 
 class DeferredVector(ABC):
@@ -36,7 +38,12 @@ class DeferredVector(ABC):
     @classmethod
     @abstractmethod
     def _apply(cls, operation: str, values: Any, *others: Any, **numbers: float) -> Any:
-        """What ``torch._foreach_<operation>`` makes of the values."""
+        """What :func:`multi_tensor` of the operation makes of the values."""
+
+    @property
+    @abstractmethod
+    def dtypes(self) -> set[torch.dtype]:
+        """The types of the tensors."""
 
     @property
     def values(self) -> Any:
@@ -63,6 +70,9 @@ class DeferredVector(ABC):
         is_deferred = self._operator or self._factor != 1.0
         values = self._evaluated() if is_deferred else self._values
         if not term._operator:
+            if 0 < abs(term._factor) < TINY and torch.float16 in self.dtypes:
+                # On a CPU torch rounds alpha to the type of the list, here to 0.
+                return self._apply("add", values, term.values, alpha=1.0)
             return self._apply("add", values, term._values, alpha=term._factor)
         operation = "addcmul" if term._operator == "*" else "addcdiv"
         return self._apply(operation, values, term._values, term._other, value=term._factor)
@@ -105,6 +115,10 @@ class DeferredVector(ABC):
         if isinstance(weight, Tensor):
             return self + (end - self) * weight
         return type(self)(self._apply("lerp", self.values, end.values, weight))
+
+    def to(self, dtype: torch.dtype) -> Self:
+        """The same vector in another type."""
+        return type(self)(self._apply("to", self.values, dtype))
 
     def square(self) -> Self:
         """The elementwise square."""
@@ -171,10 +185,13 @@ class Tensors(DeferredVector):
         if operation == "addcdiv" and any(v.requires_grad for vs in (values, *others) for v in vs):
             rows = zip(values, *others, strict=True)
             return [torch.addcdiv(w, a, b, value=numbers["value"]) for w, a, b in rows]
-        results: Sequence[Tensor] = getattr(torch, f"_foreach_{operation}")(
-            values, *others, **numbers
-        )
+        results: Sequence[Tensor] = multi_tensor(operation)(values, *others, **numbers)
         return results
+
+    @property
+    def dtypes(self) -> set[torch.dtype]:
+        """The types of the tensors."""
+        return {value.dtype for value in self._values}
 
     @classmethod
     def __torch_function__(
@@ -217,6 +234,18 @@ class Tensors(DeferredVector):
 
     def __repr__(self) -> str:
         return f"Tensors({[tuple(value.shape) for value in self._values]})"
+
+
+def multi_tensor(operation: str) -> Callable[..., Any]:
+    """``torch._foreach_<operation>``, or what torch has no multi-tensor form of."""
+    if operation == "to":
+        return _converted
+    found: Callable[..., Any] = getattr(torch, f"_foreach_{operation}")
+    return found
+
+
+def _converted(values: Sequence[Tensor], dtype: torch.dtype) -> Sequence[Tensor]:
+    return [value.to(dtype) for value in values]
 
 
 ELEMENTWISE = {

@@ -1,0 +1,64 @@
+"""In which precision an update is computed: where a type has no number small enough, float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradus.methods.hyperparameters import Number
+from gradus.methods.method import Point, State
+from gradus.risk.precision import is_narrow, narrow, wide
+from gradus.risk.tensors import Tensors
+
+
+def are_lost(w: Point, *numbers: Number) -> bool:
+    r"""Whether any of some hyper-parameters is 0 in the type of w, though it is not 0.
+
+    In float16 that is so of $\epsilon = 10^{-8}$, and a quotient $g / (\sqrt v + \epsilon)$ becomes
+    0 / 0 where no gradient has come. A tensor is not looked into, as its device may have to be
+    waited for: it is lost where it has more digits than w.
+    """
+    low = list(filter(is_narrow, dtypes(w)))
+    return bool(low) and any(_is_lost(number, low) for number in numbers)
+
+
+def _is_lost(number: Number, low: Sequence[torch.dtype]) -> bool:
+    if isinstance(number, Tensor):
+        return not is_narrow(number.dtype)
+    return any(0 < abs(number) <= smallest(dtype) / 2 for dtype in low)
+
+
+def in_float32(
+    update: Callable[[Point, Point, State], tuple[Point, State]], w: Point, g: Point, state: State
+) -> tuple[Point, State]:
+    """An update computed in float32; the new point and state are rounded to the type of w.
+
+    Args:
+        update: the update of a method.
+        w: the point.
+        g: the gradient.
+        state: its fields, but for the number of the step, are points of the form of w, or None.
+    """
+    after, state = update(wide(w), wide(g), _converted(state, wide))
+    return narrow(after, w), _converted(state, lambda point: narrow(point, w))
+
+
+def _converted(state: Any, convert: Callable[[Point], Point]) -> Any:
+    points = {field.name: getattr(state, field.name) for field in fields(state)}
+    changed = {name: convert(p) for name, p in points.items() if name != "step" and p is not None}
+    return replace(state, **changed)
+
+
+def dtypes(w: Point) -> set[torch.dtype]:
+    """The types of the tensors of a point."""
+    return {value.dtype for value in w.values} if isinstance(w, Tensors) else {w.dtype}
+
+
+def smallest(dtype: torch.dtype) -> float:
+    """The smallest number > 0 of a type; at most half of it is rounded to 0."""
+    numbers = torch.finfo(dtype)
+    return numbers.smallest_normal * numbers.eps
