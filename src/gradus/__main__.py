@@ -1,5 +1,5 @@
 """`python -m gradus` is the command line."""
 
-from gradus.cli import main
+from gradus.cli import command
 
-main()
+command()

@@ -17,6 +17,7 @@ from gradus.cli.streams import write_ascii_forms
 from gradus.cli.sweep_command import sweep
 from gradus.cli.train_command import train
 from gradus.errors import InputError
+from gradus.importing import own_process
 
 
 @click.group(invoke_without_command=True)
@@ -45,6 +46,12 @@ cli.add_command(compare)
 cli.add_command(report)
 cli.add_command(figures)
 cli.add_command(landscape)
+
+
+def command() -> None:
+    """Run the command line as a process of its own."""
+    own_process()
+    main()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

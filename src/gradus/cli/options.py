@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import click
 
+from gradus.importing import without_collection
+
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
@@ -67,7 +69,8 @@ class SweepCommand(GroupedCommand):
 
 def run_params(option_of: Callable[[str], click.Option]) -> list[click.Parameter]:
     """The argument DATA, and an option for every other field of RunSpec."""
-    from gradus.runs.spec import RunSpec
+    with without_collection():
+        from gradus.runs.spec import RunSpec
 
     options = [option_of(name) for name in RunSpec.model_fields if name != "data"]
     return [click.Argument(["data"], required=False), *options]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-import rich.progress as bars
 from rich.console import Console
 
 from gradus.cli.formatting import duration, number
@@ -15,6 +16,9 @@ from gradus.data.dataset import Split
 from gradus.engine.job import Job, Progress
 from gradus.runs.curve import in_terminal
 from gradus.runs.record import Run
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 LINE_EVERY = 2.0
 """Seconds between two plain lines off a terminal."""
@@ -25,17 +29,7 @@ class Live:
 
     def __init__(self) -> None:
         self.console = _stderr()
-        self.bar = bars.Progress(
-            bars.TextColumn("{task.fields[epoch]}"),
-            bars.BarColumn(bar_width=24),
-            bars.TextColumn("loss {task.fields[loss]}"),
-            bars.TextColumn("{task.fields[speed]}"),
-            bars.TimeRemainingColumn(compact=True),
-            bars.TextColumn("left"),
-            console=self.console,
-            transient=True,
-            refresh_per_second=8,
-        )
+        self.shown = ExitStack()
 
     def __enter__(self) -> Live:
         return self
@@ -46,8 +40,7 @@ class Live:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self.bar.live.is_started:
-            self.bar.stop()
+        self.shown.close()
 
     def observe(self, job: Job, split: Split) -> Callable[[Progress], None]:
         """Say what is about to run, and return what is told of every step."""
@@ -60,8 +53,22 @@ class Live:
         return self._bar(job) if self.console.is_terminal else self._lines(job)
 
     def _bar(self, job: Job) -> Callable[[Progress], None]:
-        task = self.bar.add_task("", total=job.steps, epoch="", loss="", speed="")
-        self.bar.start()
+        import rich.progress as bars
+
+        bar = self.shown.enter_context(
+            bars.Progress(
+                bars.TextColumn("{task.fields[epoch]}"),
+                bars.BarColumn(bar_width=24),
+                bars.TextColumn("loss {task.fields[loss]}"),
+                bars.TextColumn("{task.fields[speed]}"),
+                bars.TimeRemainingColumn(compact=True),
+                bars.TextColumn("left"),
+                console=self.console,
+                transient=True,
+                refresh_per_second=8,
+            )
+        )
+        task = bar.add_task("", total=job.steps, epoch="", loss="", speed="")
         started = shown = time.perf_counter()
 
         def report(progress: Progress) -> None:
@@ -69,7 +76,7 @@ class Live:
             now = time.perf_counter()
             if now - shown > 0.1:
                 shown = now
-                self.bar.update(
+                bar.update(
                     task,
                     completed=progress.step,
                     epoch=f"epoch {progress.epoch}/{job.epochs}",
@@ -110,6 +117,8 @@ class Stages:
     """
 
     def __init__(self) -> None:
+        import rich.progress as bars
+
         self.console = _stderr()
         self.bar = bars.Progress(
             bars.TextColumn("{task.description}"),
@@ -119,7 +128,7 @@ class Stages:
             console=self.console,
             transient=True,
         )
-        self.tasks: dict[str, bars.TaskID] = {}
+        self.tasks: dict[str, TaskID] = {}
         self.told = time.perf_counter()
 
     def __enter__(self) -> Stages:

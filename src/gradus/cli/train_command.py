@@ -14,6 +14,7 @@ import click
 from gradus.cli.exit_codes import EXIT_CODES, warn
 from gradus.cli.options import RunCommand
 from gradus.errors import InputError
+from gradus.importing import without_collection
 
 if TYPE_CHECKING:
     from gradus.runs.spec import RunSpec
@@ -68,7 +69,10 @@ def train(
     DATA is digits (embedded, the default), fashion-mnist, mnist, or a file or folder of your own:
     CSV or Parquet (with --target), .npz, or the four IDX files of an image set.
     """
-    from gradus.runs.spec import RunSpec
+    with without_collection():
+        from gradus.cli import run_report as report
+        from gradus.runs.spec import RunSpec
+        from gradus.runs.train import train as train_run
 
     options = {name: value for name, value in given.items() if value is not None}
     if resume is not None:
@@ -76,9 +80,6 @@ def train(
         others = {"spec": spec, "out": out, "overwrite": overwrite or None, **options}
         return _resume(resume, others, data_dir, quiet, model=model, trust=trust)
     run_spec = RunSpec.read_file(spec, options, trust=trust) if spec else RunSpec.read(options)
-
-    from gradus.cli import run_report as report
-    from gradus.runs.train import train as train_run
 
     with _fresh_folder(run_spec) if out is None else nullcontext(out) as folder:
         if quiet:
@@ -108,7 +109,9 @@ def _resume(
     trust: bool,
 ) -> int:
     """Go on with the run of a folder."""
+    from gradus.cli import run_report as report
     from gradus.runs.choices import flag
+    from gradus.runs.train import resume
 
     for name, value in others.items():
         if value is not None:
@@ -116,9 +119,6 @@ def _resume(
             raise InputError(
                 f"--resume {folder}: goes on with the run as it was specified; leave out {option}"
             )
-
-    from gradus.cli import run_report as report
-    from gradus.runs.train import resume
 
     started = time.time()
     with nullcontext() if quiet else report.Live() as live:

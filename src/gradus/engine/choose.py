@@ -1,10 +1,9 @@
-"""Which engine runs a job."""
+"""Which engine runs a job. Only the one that does is imported."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from gradus.engine import eager, native, stacked
 from gradus.engine.job import Job, Outcome, Report
 from gradus.engine.snapshot import WHOLE_RUN, Course
 from gradus.errors import InputError
@@ -27,9 +26,13 @@ def chosen(engine: EngineName, job: Job) -> tuple[Chosen, str | None]:
     if engine == "eager":
         return "eager", None
     if engine == "stacked":
+        from gradus.engine import stacked
+
         if obstacle := stacked.obstacle([job]):
             raise InputError(f"--engine stacked: {obstacle}; use --engine eager, or auto")
         return "stacked", None
+    from gradus.engine import native
+
     obstacle = native.obstacle(job)
     if obstacle is None:
         return "native", None
@@ -44,6 +47,8 @@ def goes_with_others(engine: EngineName, job: Job) -> bool:
     On a GPU that is where the engine is free: one run alone leaves most of it idle.
     """
     if engine == "auto" and job.device.type == "cuda":
+        from gradus.engine import stacked
+
         return stacked.obstacle([job]) is None
     return engine == "stacked"
 
@@ -54,6 +59,13 @@ def execute(engine: Chosen, job: Job, report: Report, course: Course = WHOLE_RUN
     The stacked engine runs a job whole, and keeps nothing on the way.
     """
     if engine == "stacked":
+        from gradus.engine import stacked
+
         return stacked.execute([job], [report])[0]
-    run = native.execute if engine == "native" else eager.execute
-    return run(job, report, course)
+    if engine == "native":
+        from gradus.engine import native
+
+        return native.execute(job, report, course)
+    from gradus.engine import eager
+
+    return eager.execute(job, report, course)

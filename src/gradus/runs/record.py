@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gradus.errors import InputError
+from gradus.importing import without_collection
 from gradus.models.own import check_named
 from gradus.runs.curve import TrainingCurve, draw
 from gradus.runs.files import sync_folder, write_whole
@@ -165,12 +166,13 @@ class Run:
             # Parameters that share memory are written once; only a path can be given for that.
             save_model(self.model, str(Path(beside) / "model"))
             write_whole(folder / "model.safetensors", (Path(beside) / "model").read_bytes())
-        figure = self.plot()
-        for kind in ("png", "svg"):
-            sink = io.BytesIO()
-            figure.savefig(sink, format=kind)
-            figure.set_layout_engine("none")  # it is laid out now, for the other format too
-            write_whole(folder / f"loss.{kind}", sink.getvalue())
+        with without_collection():  # matplotlib is imported here
+            figure = self.plot()
+            for kind in ("png", "svg"):
+                sink = io.BytesIO()
+                figure.savefig(sink, format=kind)
+                figure.set_layout_engine("none")  # it is laid out now, for the other format too
+                write_whole(folder / f"loss.{kind}", sink.getvalue())
         text = json.dumps(
             finite({"spec": self.spec.model_dump(mode="json"), **self.summary}), indent=2
         )

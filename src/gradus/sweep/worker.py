@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from gradus.importing import own_process, without_collection
 from gradus.sweep.messages import (
     Command,
     Heartbeat,
@@ -47,9 +48,11 @@ def main(descriptor: int, folder: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     mailbox = _Mailbox(descriptor)
     # Importing is most of the start: commands arrive meanwhile.
-    import torch
+    own_process()
+    with without_collection():
+        import torch
 
-    from gradus.sweep.training import Trainer
+        from gradus.sweep.training import Trainer
 
     torch.set_num_threads(1)
     trainer = Trainer(Path(folder) / "checkpoints", mailbox.send, mailbox.heartbeat)
