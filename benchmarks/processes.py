@@ -27,6 +27,7 @@ class Cost:
     Attributes:
         started: when the process was started, in seconds since the epoch.
         wall: seconds from then to its end.
+        processor: seconds of user and system time, of its children too that it waited for.
         peak: the most memory it held, in MB (10^6 bytes).
         others: the share of all processors that others took meanwhile, other machines on the same
             hardware included; None where the system keeps no such account.
@@ -34,6 +35,7 @@ class Cost:
 
     started: float
     wall: float
+    processor: float
     peak: float
     others: float | None
 
@@ -112,7 +114,8 @@ def run_together(
     costs = []
     for process, since in zip(processes, started, strict=True):
         until, _, usage = ended[process.pid]
-        costs.append(Cost(since, until - since, usage.ru_maxrss * unit / 1e6, others))
+        processor = usage.ru_utime + usage.ru_stime
+        costs.append(Cost(since, until - since, processor, usage.ru_maxrss * unit / 1e6, others))
     return costs
 
 
