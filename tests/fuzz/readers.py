@@ -1,0 +1,202 @@
+"""What Gradus reads: for each kind of file whole examples, and what opens them."""
+
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import gradus
+from gradus.cli import compare_report
+from gradus.data.load import load
+from gradus.runs import checkpoint
+from gradus.runs.record import Run, open_run
+from gradus.runs.spec import RunSpec
+from gradus.sweep import SweepSpec, open_sweep, to_toml, train_sweep
+from gradus.sweep.compare import importance, ranking
+from gradus.sweep.specification import read_toml
+from gradus.sweep.store import Store
+
+RANDOM = np.random.default_rng(0)
+ROWS = 30
+TABLE = {
+    "a": RANDOM.normal(size=ROWS).round(3).tolist(),
+    "b": RANDOM.integers(0, 9, ROWS).tolist(),
+    "colour": RANDOM.choice(["red", "green", "light blue"], ROWS).tolist(),
+    "when": RANDOM.choice([True, False], ROWS).tolist(),
+    "y": RANDOM.choice(["no", "yes"], ROWS).tolist(),
+}
+TINY = {"data": "own.csv", "target": "y", "model": "linear", "log_every": 1}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A kind of file or folder.
+
+    Attributes:
+        make: writes a whole one into an empty folder.
+        read: opens it, in the ways that are drawn; the working directory is the folder.
+        share: of the mutations.
+    """
+
+    make: Callable[[Path], None]
+    read: Callable[[Path, np.random.Generator], None]
+    share: int
+
+
+def _table(folder):
+    lines = [",".join(TABLE)] + [",".join(map(str, row)) for row in zip(*TABLE.values(), strict=True)]
+    (folder / "own.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _parquet(folder):
+    table = pa.table(TABLE).append_column("z", pa.array(TABLE["colour"]).dictionary_encode())
+    pq.write_table(table, folder / "own.parquet", row_group_size=ROWS // 2)
+
+
+def _npz(folder):
+    x, y = RANDOM.normal(size=(ROWS, 3)), np.arange(ROWS) % 2
+    np.savez(folder / "own.npz", x_train=x, y_train=y, x_test=x[:5], y_test=y[:5])
+
+
+def _npz_images(folder):
+    x = RANDOM.integers(0, 256, (ROWS, 4, 4), dtype=np.uint8)
+    np.savez_compressed(folder / "own.npz", x=x, y=np.array(["no", "yes"] * (ROWS // 2)))
+
+
+def _idx(folder):
+    for part, size in (("train", ROWS), ("t10k", 10)):
+        images = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4) for n in (size, 4, 4))
+        images += RANDOM.integers(0, 256, (size, 4, 4), dtype=np.uint8).tobytes()
+        labels = bytes([0, 0, 8, 1]) + size.to_bytes(4) + bytes(i % 3 for i in range(size))
+        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(labels)
+
+
+def _load(name, **options):
+    def read(folder, draw):
+        given = {key: draw.choice(values) for key, values in options.items()}
+        loss = draw.choice([None, None, "cross-entropy", "mse", "kl-div"])
+        split = load(folder / name, loss=loss, standardize=bool(draw.integers(2)), **given)
+        assert "train" in split.description
+        split.train.batch(slice(0, 2))
+        if draw.random() < 0.1:
+            spec = RunSpec(data=str(folder / name), target=given.get("target"), loss=loss,
+                           missing=given.get("missing"), model="linear", epochs=1)  # fmt: skip
+            gradus.train(spec)
+
+    return read
+
+
+def _run_toml(folder):
+    (folder / "run.toml").write_text(
+        'data = "digits"\nmethod = "adam"\nlr = 0.01\nbetas = [0.9, 0.99]\nhidden = [8, 8]\n'
+        'schedule = "step"\ndecay_every = 100\nepochs = 3\nseed = 7\nstandardize = true\n'
+        'penalty = "l1"\nstrength = 0.001\nproximal = true\n'
+    )
+
+
+def _read_run_toml(folder, draw):
+    spec = RunSpec.read_file(folder / "run.toml", {"epochs": "2"} if draw.integers(2) else {})
+    assert spec.title
+    spec.build_method(steps=10)
+    spec.build_loss()
+
+
+def _sweep_toml(folder):
+    vary = {"lr": "log:1e-3:1:4", "momentum": "0,0.5,0.9", "hidden": "8;16,16"}
+    spec = SweepSpec(base={"data": "digits", "epochs": 2, "batch_size": 32}, vary=vary, seeds=2)
+    (folder / "sweep.toml").write_text(to_toml(spec))
+
+
+def _read_sweep_toml(folder, draw):
+    assert to_toml(read_toml(folder / "sweep.toml"))
+
+
+def _run(folder):
+    gradus.train(RunSpec(**{**TINY, "data": "digits", "epochs": 2, "log_every": 20}), out=folder)
+    for picture in ("loss.png", "loss.svg"):
+        (folder / picture).unlink()
+
+
+def _read_run(folder, draw):
+    run = open_run(folder)
+    assert run.status
+    assert repr(run)
+    assert run.curve.window
+    assert sum(parameter.numel() for parameter in run.model.parameters()) > 0
+    if draw.random() < 0.03:
+        run.plot()
+
+
+class Ends(Exception):
+    """The end of a process, in the middle of a run."""
+
+
+def _broken_off(folder):
+    _table(folder)
+
+    def observe(job, split):
+        def step(progress):
+            if progress.epoch == 3:
+                raise Ends
+
+        return step
+
+    spec = RunSpec(**TINY, method="adam", epochs=4)
+    try:
+        gradus.train(spec, out=folder / "run", observe=observe)
+    except Ends:
+        pass
+    assert checkpoint.begun(folder / "run" / "checkpoint") is not None
+
+
+def _resume(folder, draw):
+    """The record is not written: drawing the loss curve takes longer than all else."""
+    kept = Run.save
+    Run.save = lambda self, folder: Path(folder)
+    try:
+        assert gradus.resume(folder / "run").status
+    finally:
+        Run.save = kept
+
+
+def _sweep(folder):
+    _table(folder)
+    base = {**TINY, "epochs": 2}
+    train_sweep(SweepSpec(base=base, vary={"lr": "1,0.1,0.01"}), name="two", out=folder, workers=1)
+
+
+def _read_sweep(folder, draw):
+    sweep = open_sweep(folder / "two")
+    assert sweep.name
+    if sweep.runs.num_rows:
+        assert ranking(sweep, "test_loss").num_rows
+        importance(sweep, "test_loss")
+        assert sweep.history.num_rows >= 0
+        assert sweep.evaluation.num_rows >= 0
+
+
+def _open_store(folder, draw):
+    store = Store(folder / "two")
+    assert len(store.finished()) <= 3
+    _read_sweep(folder, draw)
+
+
+READERS = {
+    "csv": Reader(_table, _load("own.csv", target=["y", "b", "a"], missing=[None, "mean", "drop"]), 15),
+    "parquet": Reader(_parquet, _load("own.parquet", target=["y", "b", "a"], missing=[None, "mean", "drop"]), 15),
+    "npz": Reader(_npz, _load("own.npz", missing=[None, "mean", "drop"]), 12),
+    "npz-images": Reader(_npz_images, _load("own.npz"), 6),
+    "idx": Reader(_idx, _load("."), 8),
+    "run-toml": Reader(_run_toml, _read_run_toml, 10),
+    "sweep-toml": Reader(_sweep_toml, _read_sweep_toml, 8),
+    "run": Reader(_run, _read_run, 12),
+    "checkpoint": Reader(_broken_off, _resume, 8),
+    "sweep": Reader(_sweep, _read_sweep, 5),
+    "store": Reader(_sweep, _open_store, 5),
+}  # fmt: skip
+"""By name."""

@@ -1,0 +1,71 @@
+"""Whatever happens to a file that Gradus reads: it opens, or is refused in one line.
+
+Ten thousand mutations with a fixed seed are the long form; the short one takes the first of each
+kind. Each is opened in a process of bounded memory and time (``child.py``).
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.fuzz.readers import READERS
+
+MUTATIONS = int(os.environ.get("GRADUS_MUTATIONS", "10000"))
+"""Of the long form, over all readers."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A folder with a whole example under the name of each reader."""
+    folder = tmp_path_factory.mktemp("whole")
+    made = {}
+
+    def example(name):
+        make = READERS[name].make
+        if make not in made:
+            (folder / name).mkdir()
+            with pytest.MonkeyPatch.context() as patched:
+                patched.chdir(folder / name)
+                make(folder / name)
+            made[make] = folder / name
+        elif not (folder / name).exists():
+            (folder / name).symlink_to(made[make])
+        return folder
+
+    return example
+
+
+def faults(name, folder, count):
+    """What went wrong in so many mutations; where a process dies another goes on behind."""
+    found, number = [], 0
+    while number < count:
+        command = [sys.executable, "-m", "tests.fuzz.child", name, folder, number, count - number]
+        child = subprocess.run(
+            [str(part) for part in command], capture_output=True, text=True, check=False
+        )
+        lines = child.stdout.splitlines()
+        found += [json.loads(line) for line in lines if line.startswith("{")]
+        started = [int(line) for line in lines if line.isdigit()]
+        if lines and lines[-1] == "done":
+            return found
+        assert started, child.stderr[-3000:]
+        died = f"the process ended with code {child.returncode}: {child.stderr[-1000:]}"
+        found.append({"reader": name, "number": started[-1], "fault": died})
+        number = started[-1] + 1
+    return found
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_damaged_files_open_or_are_refused_in_one_line(whole, name):
+    assert faults(name, whole(name), 2 * READERS[name].share) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", READERS)
+def test_ten_thousand_mutations(whole, name):
+    shares = sum(reader.share for reader in READERS.values())
+    found = faults(name, whole(name), MUTATIONS * READERS[name].share // shares)
+    assert found == [], "\n".join(map(json.dumps, found))
