@@ -35,12 +35,13 @@ class NotPositiveDefiniteError(InputError):
     """
 
 
-def quoted(given: object) -> str:
-    r"""What was given, or what an error says, in one line of at most ``MOST_QUOTED`` characters.
+def quoted(given: object, most: int = MOST_QUOTED) -> str:
+    r"""What was given, or what an error says, in one line of at most so many characters.
 
     Args:
         given: of any type and size: of what is deep or long only the beginning is looked at. What
             a terminal would obey and not show, as colours, is written out.
+        most: characters.
 
     Example:
         >>> quoted(ValueError("first line\nsecond")), quoted([0.1, 0.2]), quoted("red: \x1b[31m")
@@ -49,7 +50,17 @@ def quoted(given: object) -> str:
         200
     """
     told = isinstance(given, str | os.PathLike | BaseException)
-    text = (str(given) if told else _BRIEFLY.repr(given))[: 10 * MOST_QUOTED]
+    text = (str(given) if told else _BRIEFLY.repr(given))[: 10 * most]
     line = " ".join(text.split()) or type(given).__name__
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line[: MOST_QUOTED + 1])
-    return line if len(line) <= MOST_QUOTED else line[: MOST_QUOTED - 2] + ".."
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line[: most + 1])
+    return brief(line, most)
+
+
+def brief(text: str, most: int = 60) -> str:
+    """The beginning of a name, for a message that says it among other things.
+
+    Example:
+        >>> brief("petal_length"), brief("x" * 100, 8)
+        ('petal_length', 'xxxxxx..')
+    """
+    return text if len(text) <= most else text[: most - 2] + ".."

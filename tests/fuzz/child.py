@@ -1,9 +1,10 @@
 """A process that opens damaged files, one after another, in bounded memory and time.
 
-    python -m tests.fuzz.child READER FOLDER FIRST COUNT
+    python -m tests.fuzz.child FOLDER READER:FIRST:COUNT ..
 
-FOLDER holds a whole example under READER. A line on stdout says which mutation is under way, and
-one of JSON what was wrong with it, where something was. ``FIRST 1`` does one of them again.
+FOLDER holds a whole example under the name of each reader. A line on stdout says which mutation is
+under way, and one of JSON what was wrong with it, where something was. ``READER:FIRST:1`` does one
+of them again.
 """
 
 import contextlib
@@ -41,7 +42,7 @@ class TooLongError(BaseException):
 
 
 def main():
-    name, folder, first, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    folder, jobs = Path(sys.argv[1]), [job.split(":") for job in sys.argv[2:]]
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, _too_long)
@@ -49,11 +50,12 @@ def main():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     shown = os.fdopen(os.dup(1), "w", buffering=1)
     with tempfile.TemporaryDirectory(dir=folder) as beside, contextlib.chdir(beside):
-        for number in range(first, first + count):
-            print(number, file=shown)
-            fault = _opened(name, folder / name, Path(beside), number)
-            if fault is not None:
-                print(json.dumps(fault), file=shown)
+        for name, first, count in jobs:
+            for number in range(int(first), int(first) + int(count)):
+                print(f"{name}:{number}", file=shown)
+                fault = _opened(name, folder / name, Path(beside), number)
+                if fault is not None:
+                    print(json.dumps(fault), file=shown)
     print("done", file=shown)
 
 
@@ -87,7 +89,11 @@ def _opened(name, whole, beside, number):
     memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if fault is None and memory > MOST_MEMORY:
         fault = f"{memory / 2**30:.1f} GiB of memory, in this mutation or one before"
-    return None if fault is None else {"reader": name, "number": number, "damage": what, "fault": fault}
+    return (
+        None
+        if fault is None
+        else {"reader": name, "number": number, "damage": what, "fault": fault}
+    )
 
 
 def _too_long(signum, frame):

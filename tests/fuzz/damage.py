@@ -1,4 +1,4 @@
-"""What can happen to a file: flipped and missing bytes, huge and wrong values, links and folders."""
+"""What can happen to a file: flipped and missing bytes, huge and wrong values, links, folders."""
 
 import copy
 import gzip
@@ -40,7 +40,7 @@ def damage_file(path, draw):
     if inside is not None and draw.random() < 0.5:
         try:
             what, damaged = inside(content, draw)
-        except Exception as error:  # noqa: BLE001 - what was drawn cannot be written down
+        except Exception as error:  # what was drawn cannot be written down
             what, damaged = f"bytes ({type(error).__name__} inside)", damage_bytes(content, draw)[1]
     else:
         what, damaged = damage_bytes(content, draw)
@@ -102,7 +102,9 @@ def damage_bytes(content, draw):
         case 4:
             times = draw.choice((1, 1, 2, 1000))
             repeated = content[at : at + length] * times
-            return f"{length} bytes at {at} again {times} times", content[:at] + repeated + content[at:]
+            return f"{length} bytes at {at} again {times} times", content[:at] + repeated + content[
+                at:
+            ]
         case 5:
             noise = draw.randbytes(length)
             return f"noise at {at}", content[:at] + noise + content[at + length :]
@@ -122,8 +124,12 @@ def damage_bytes(content, draw):
         case 10:
             lines = content.split(b"\n")
             line = draw.randrange(len(lines))
-            put = draw.choice(([], [lines[line]] * 2, [lines[line]] * 500, [b""], draw.choices(lines, k=3)))
-            return f"line {line} replaced by {len(put)}", b"\n".join(lines[:line] + put + lines[line + 1 :])
+            put = draw.choice(
+                ([], [lines[line]] * 2, [lines[line]] * 500, [b""], draw.choices(lines, k=3))
+            )
+            return f"line {line} replaced by {len(put)}", b"\n".join(
+                lines[:line] + put + lines[line + 1 :]
+            )
         case _:
             other = draw.choice(ODD_CONTENT)
             if draw.random() < 0.5:

@@ -1,5 +1,6 @@
 """What Gradus reads: for each kind of file whole examples, and what opens them."""
 
+import contextlib
 import gzip
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,14 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import gradus
-from gradus.cli import compare_report
 from gradus.data.load import load
 from gradus.runs import checkpoint
 from gradus.runs.record import Run, open_run
 from gradus.runs.spec import RunSpec
-from gradus.sweep import SweepSpec, open_sweep, to_toml, train_sweep
-from gradus.sweep.compare import importance, ranking
-from gradus.sweep.specification import read_toml
+from gradus.sweep import SweepSpec, open_sweep, read_toml, to_toml, train_sweep
+from gradus.sweep.compare import ranking
+from gradus.sweep.importance import importance
 from gradus.sweep.store import Store
 
 RANDOM = np.random.default_rng(0)
@@ -29,6 +29,7 @@ TABLE = {
     "when": RANDOM.choice([True, False], ROWS).tolist(),
     "y": RANDOM.choice(["no", "yes"], ROWS).tolist(),
 }
+TARGETS, MISSING = ["y", "b", "a"], [None, "mean", "drop"]
 TINY = {"data": "own.csv", "target": "y", "model": "linear", "log_every": 1}
 
 
@@ -48,7 +49,9 @@ class Reader:
 
 
 def _table(folder):
-    lines = [",".join(TABLE)] + [",".join(map(str, row)) for row in zip(*TABLE.values(), strict=True)]
+    lines = [",".join(TABLE)] + [
+        ",".join(map(str, row)) for row in zip(*TABLE.values(), strict=True)
+    ]
     (folder / "own.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -103,7 +106,8 @@ def _read_run_toml(folder, draw):
     spec = RunSpec.read_file(folder / "run.toml", {"epochs": "2"} if draw.integers(2) else {})
     assert spec.title
     spec.build_method(steps=10)
-    spec.build_loss()
+    if spec.loss is not None:
+        spec.build_loss()
 
 
 def _sweep_toml(folder):
@@ -117,7 +121,7 @@ def _read_sweep_toml(folder, draw):
 
 
 def _run(folder):
-    gradus.train(RunSpec(**{**TINY, "data": "digits", "epochs": 2, "log_every": 20}), out=folder)
+    gradus.train(RunSpec(model="linear", epochs=2, log_every=20), out=folder)
     for picture in ("loss.png", "loss.svg"):
         (folder / picture).unlink()
 
@@ -132,7 +136,7 @@ def _read_run(folder, draw):
         run.plot()
 
 
-class Ends(Exception):
+class EndsError(Exception):
     """The end of a process, in the middle of a run."""
 
 
@@ -142,15 +146,13 @@ def _broken_off(folder):
     def observe(job, split):
         def step(progress):
             if progress.epoch == 3:
-                raise Ends
+                raise EndsError
 
         return step
 
     spec = RunSpec(**TINY, method="adam", epochs=4)
-    try:
+    with contextlib.suppress(EndsError):
         gradus.train(spec, out=folder / "run", observe=observe)
-    except Ends:
-        pass
     assert checkpoint.begun(folder / "run" / "checkpoint") is not None
 
 
@@ -187,9 +189,9 @@ def _open_store(folder, draw):
 
 
 READERS = {
-    "csv": Reader(_table, _load("own.csv", target=["y", "b", "a"], missing=[None, "mean", "drop"]), 15),
-    "parquet": Reader(_parquet, _load("own.parquet", target=["y", "b", "a"], missing=[None, "mean", "drop"]), 15),
-    "npz": Reader(_npz, _load("own.npz", missing=[None, "mean", "drop"]), 12),
+    "csv": Reader(_table, _load("own.csv", target=TARGETS, missing=MISSING), 15),
+    "parquet": Reader(_parquet, _load("own.parquet", target=TARGETS, missing=MISSING), 15),
+    "npz": Reader(_npz, _load("own.npz", missing=MISSING), 12),
     "npz-images": Reader(_npz_images, _load("own.npz"), 6),
     "idx": Reader(_idx, _load("."), 8),
     "run-toml": Reader(_run_toml, _read_run_toml, 10),

@@ -208,7 +208,9 @@ def _inputs(path: Path, key: str, x: NDArray[Any]) -> NDArray[Any]:
                 f"give images as [N, channels, height, width], here {key}.transpose(0, 3, 1, 2)"
             )
     elif x.dtype.kind not in "biuf":
-        raise InputError(f"{path}: {key!r} holds {x.dtype}; give numbers (text goes into a CSV)")
+        raise InputError(
+            f"{path}: {key!r} holds {quoted(str(x.dtype), 60)}; give numbers (text goes into a CSV)"
+        )
     elif x.dtype not in (np.float32, np.float64):
         x = x.astype(np.float64)
     return x[:, None] if x.ndim == 1 else x
@@ -261,7 +263,7 @@ def _gaps(values: NDArray[Any]) -> NDArray[np.bool_]:
 def _targets(path: Path, y: NDArray[Any], loss: str | None) -> Targets:
     what = f"y in {path}"
     if y.dtype.kind not in "biufU":
-        raise InputError(f"{what} holds {y.dtype}; give numbers, booleans or text")
+        raise InputError(f"{what} holds {quoted(str(y.dtype), 60)}; give numbers, booleans or text")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim == 1:

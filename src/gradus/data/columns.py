@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradus.data.unpacking import check_unpacked, stored_size
-from gradus.errors import InputError, quoted
+from gradus.errors import InputError, brief, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,14 +85,14 @@ class Source:
             if isinstance(error, InputError):
                 raise
             raise InputError(
-                f"{self.path}: column {name!r} cannot be read ({quoted(error)}); mend it, or use "
-                f"--drop {name}"
+                f"{self.path}: column {brief(name)!r} cannot be read ({quoted(error)}); mend "
+                f"it, or use --drop {quoted(name, 60)}"
             ) from error
         if column is None:
-            kind = quoted(str(self.arrow.schema.field(name).type))
+            kind = quoted(str(self.arrow.schema.field(name).type), 60)
             raise InputError(
-                f"{self.path}: column {name!r} holds {kind}; numbers, booleans and text can be "
-                f"used, so turn it into one of them or use --drop {name}"
+                f"{self.path}: column {brief(name)!r} holds {kind}; numbers, booleans and text can "
+                f"be used, so turn it into one of them or use --drop {quoted(name, 60)}"
             )
         return column
 
@@ -113,9 +113,10 @@ class Source:
             content, kind = content.cast(kind.value_type), kind.value_type
         if pa.types.is_temporal(kind):
             if not categorical:
+                shown = quoted(name, 60)
                 raise InputError(
-                    f"{self.path}: column {name!r} holds dates or times ({kind}); turn it into "
-                    f"numbers, or use --drop {name} or --categorical {name}"
+                    f"{self.path}: column {brief(name)!r} holds dates or times ({kind}); turn it "
+                    f"into numbers, or use --drop {shown} or --categorical {shown}"
                 )
             content, kind = content.cast(pa.string()), pa.string()
         if pa.types.is_boolean(kind) and categorical:
@@ -144,7 +145,7 @@ def read_source(path: Path) -> Source:
     repeated = [(name, count) for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise InputError(
-            f"{path}: {repeated[0][1]} columns are named {repeated[0][0]!r}; "
+            f"{path}: {repeated[0][1]} columns are named {brief(repeated[0][0])!r}; "
             "give each a name of its own"
         )
     if source.arrow.num_rows == 0:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradus.errors import InputError
+from gradus.errors import InputError, brief
 
 _CHUNK = 1 << 22
 
@@ -33,8 +33,8 @@ def fill_with_means(
     empty = np.flatnonzero(np.isnan(x[train]).all(axis=0))
     if len(empty):
         raise InputError(
-            f"{where}: column {names[empty[0]]!r} has no value in the training part to take the "
-            "mean of; leave it out"
+            f"{where}: column {brief(names[empty[0]])!r} has no value in the training part to take "
+            "the mean of; leave it out"
         )
     filled: NDArray[np.floating] = SimpleImputer().fit(x[train]).transform(x)
     return filled

@@ -20,7 +20,7 @@ from gradus.data.fitting import value_statistics
 from gradus.data.idx import read_images_and_labels
 from gradus.data.partition import partition
 from gradus.data.targets import check_loss, class_targets
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
 
 EMBEDDED = "digits"
 NAMES = (EMBEDDED, *CATALOGUE)
@@ -85,6 +85,7 @@ def load(
     check_loss(loss)
     if missing is not None and missing not in MISSING:
         raise InputError(f"--missing {missing}: unknown; choose {' | '.join(MISSING)}")
+    name = str(data)
     given = {
         "--target": target,
         "--missing": missing,
@@ -97,9 +98,11 @@ def load(
     def accept(*flags: str) -> None:
         for flag, value in given.items():
             if flag not in flags and value not in (None, ""):
-                raise InputError(f"{flag} {value}: does not apply to {data}; leave the option out")
+                raise InputError(
+                    f"{flag} {quoted(value)}: does not apply to {quoted(name)}; leave the option "
+                    "out"
+                )
 
-    name = str(data)
     path = Path(data)
     suffix = path.suffix.lower()
     if name == EMBEDDED:
@@ -116,7 +119,7 @@ def load(
         classes = tuple(str(i) for i in range(1 + int(max(train[1].max(), test[1].max()))))
         return _images(name, train, test, classes, loss, standardize)
     if suffix in (".npz", ".csv", ".parquet") and not os.path.isfile(path):
-        raise InputError(f"{data}: no such file; give {_ACCEPTED}")
+        raise InputError(f"{quoted(name)}: no such file; give {_ACCEPTED}")
     if suffix == ".npz":
         accept("--missing", "--test-fraction")
         from gradus.data.arrays import load_arrays
@@ -145,10 +148,10 @@ def load(
             seed=seed,
         )
     if os.path.isfile(path):
-        raise InputError(f"{data}: a kind of file that is not read; give {_ACCEPTED}")
+        raise InputError(f"{quoted(name)}: a kind of file that is not read; give {_ACCEPTED}")
     near = difflib.get_close_matches(name.lower(), NAMES, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise InputError(f"{data}: unknown data; {hint}give {_ACCEPTED}")
+    raise InputError(f"{quoted(name)}: unknown data; {hint}give {_ACCEPTED}")
 
 
 def _digits(loss: str | None, standardize: bool, test_fraction: float | None, seed: int) -> Split:

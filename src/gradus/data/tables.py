@@ -16,7 +16,7 @@ from gradus.data.dataset import Dataset, Split
 from gradus.data.fitting import fill_with_means, standardize_columns
 from gradus.data.partition import partition
 from gradus.data.targets import column_targets, label
-from gradus.errors import InputError
+from gradus.errors import MOST_QUOTED, InputError, brief, quoted
 
 MOST_CATEGORIES = 1000
 """A categorical column with more distinct values is refused: each becomes a column of x."""
@@ -80,7 +80,7 @@ def load_table(
     goal = next(column for column in columns if column.name == target)
     values = goal.values.astype(bool) if goal.kind == "bool" else goal.values
     targets = column_targets(
-        values, loss, f"target column {target!r}", categorical=goal.kind == "category"
+        values, loss, f"target column {brief(goal.name)!r}", categorical=goal.kind == "category"
     )
     train, test = partition(
         len(values), test_fraction=test_fraction, seed=seed, labels=targets.labels
@@ -126,21 +126,28 @@ def _used(
     for flag, named in (("--target", [target]), ("--categorical", categorical), ("--drop", drop)):
         for name in named:
             if name not in names:
-                raise InputError(f"{flag} {name}: no such column in {path}; {_near(name, names)}")
+                raise InputError(
+                    f"{flag} {quoted(name, 60)}: no such column in {path}; {_near(name, names)}"
+                )
     if target in drop:
-        raise InputError(f"--drop {target}: is the target; drop another column or change --target")
+        raise InputError(
+            f"--drop {quoted(target, 60)}: is the target; drop another column or change --target"
+        )
     if both := [name for name in categorical if name in drop]:
-        raise InputError(f"--drop {both[0]}: is declared --categorical too; choose one")
+        raise InputError(f"--drop {quoted(both[0], 60)}: is declared --categorical too; choose one")
     used = [name for name in names if name not in drop]
     if len(used) == 1:
-        raise InputError(f"{path}: no column but the target {target!r} is left to learn from")
+        raise InputError(
+            f"{path}: no column but the target {brief(target)!r} is left to learn from"
+        )
     return used
 
 
 def _check(column: Column, source: Source, target: str | None) -> None:
     """Refuse a column that holds nothing, infinity, misspelt numbers, or identifiers."""
-    where = f"{source.path}: column {column.name!r}"
-    instead = "another --target" if column.name == target else f"--drop {column.name}"
+    where = f"{source.path}: column {brief(column.name)!r}"
+    name = quoted(column.name, 60)
+    instead = "another --target" if column.name == target else f"--drop {name}"
     missing = "drop" if column.name == target else "mean | drop"
     mend = f"mend it, or leave it empty and use --missing {missing}"
     if column.missing.all():
@@ -154,17 +161,17 @@ def _check(column: Column, source: Source, target: str | None) -> None:
     total = counts.total()
     if column.kind == "text":
         names = {value for value in counts if not _is_number(value)}
-        declare = f"if these are names, declare --categorical {column.name}"
+        declare = f"if these are names, declare --categorical {name}"
         if not names:
             raise InputError(
-                f"{where} holds numbers stored as text (such as {next(iter(counts))!r}); store "
-                f"them as numbers, or, {declare}"
+                f"{where} holds numbers stored as text (such as {brief(next(iter(counts)))!r}); "
+                f"store them as numbers, or, {declare}"
             )
         if 2 * sum(counts[value] for value in names) < total:
             row = next(i for i, value in enumerate(column.values) if value in names)
             raise InputError(
-                f"{where}, {source.place(row)}: {column.values[row]!r} is not a number; {mend}; "
-                f"or, {declare}"
+                f"{where}, {source.place(row)}: {brief(column.values[row])!r} is not a number; "
+                f"{mend}; or, {declare}"
             )
         if len(counts) > max(_FEW, _ID_SHARE * total):
             raise InputError(
@@ -209,28 +216,30 @@ def _complete(
         )
     if target in gaps:
         raise InputError(
-            f"--missing mean: the target column {target!r} in {path} has missing values "
-            f"({gaps[target]}), which cannot be made up; use --missing drop"
+            f"--missing mean: the target column {brief(str(target))!r} in {path} has missing "
+            f"values ({gaps[target]}), which cannot be made up; use --missing drop"
         )
     for column in columns:
         if column.kind != "number" and column.missing.any():
             raise InputError(
-                f"--missing mean: column {column.name!r} in {path} holds no numbers and has "
-                f"missing values ({gaps[column.name]}); use --missing drop, or --drop {column.name}"
+                f"--missing mean: column {brief(column.name)!r} in {path} holds no numbers and has "
+                f"missing values ({gaps[column.name]}); use --missing drop, or --drop "
+                f"{quoted(column.name, 60)}"
             )
     return columns
 
 
 def _counted(gaps: dict[str, int]) -> str:
-    shown = [f"{name!r} ({count})" for name, count in gaps.items()]
-    return ", ".join(shown[:10]) + (", .." if len(shown) > 10 else "")
+    shown = [f"{brief(name)!r} ({count})" for name, count in gaps.items()]
+    return brief(", ".join(shown[:10]) + (", .." if len(shown) > 10 else ""), MOST_QUOTED)
 
 
 def _listed(names: list[str]) -> str:
-    return f"the columns are {', '.join(names[:20])}{', ..' if len(names) > 20 else ''}"
+    shown = ", ".join(quoted(name, 60) for name in names[:20])
+    return f"the columns are {brief(shown + (', ..' if len(names) > 20 else ''), MOST_QUOTED)}"
 
 
 def _near(name: str, names: list[str]) -> str:
     lowered = {known.strip().lower(): known for known in names}
     near = difflib.get_close_matches(name.strip().lower(), lowered, n=1)
-    return (f"did you mean {lowered[near[0]]!r}? " if near else "") + _listed(names)
+    return (f"did you mean {brief(lowered[near[0]])!r}? " if near else "") + _listed(names)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradus.data.dataset import Task
-from gradus.errors import InputError
+from gradus.errors import InputError, brief
 
 CLASS_LOSSES = ("cross-entropy", "nll", "kl-div")
 NUMBER_LOSSES = ("mse", "l1")
@@ -117,7 +117,9 @@ def column_targets(
     distinct, labels = np.unique(values, return_inverse=True)
     classes = tuple(label(value) for value in distinct)
     if len(classes) == 1:
-        raise InputError(f"{what} holds one class only ({classes[0]}): at least two are needed")
+        raise InputError(
+            f"{what} holds one class only ({brief(classes[0])}): at least two are needed"
+        )
     return class_targets(torch.from_numpy(labels.astype(np.int64)), classes, loss, what)
 
 
@@ -168,4 +170,4 @@ def label(value: Any) -> str:
 
 
 def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:3]) + (", .." if len(names) > 3 else "")
+    return ", ".join(map(brief, names[:3])) + (", .." if len(names) > 3 else "")
