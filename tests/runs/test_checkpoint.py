@@ -251,9 +251,31 @@ def test_an_interrupted_run_goes_on(broken_off):
         ),
         (
             lambda folder: changed(folder, {"format": 7}),
-            r"written by a newer Gradus \(format 7, this one knows 1\)",
+            r"written by a newer Gradus \(format 7, this one knows 2\)",
         ),
-        (lambda folder: changed(folder, {"data": ""}), "was begun on other data: .* has changed"),
+        (
+            lambda folder: changed(folder, {"data": ""}),
+            r"checkpoint/run\.json: is damaged \(its content is not what was written\)",
+        ),
+        (lambda folder: changed(folder, {"format": "2"}), r"checkpoint/run\.json: is damaged"),
+        (lambda folder: spec_changed(folder, lr=None), "its content is not what was written"),
+        (
+            lambda folder: of_the_first_format(folder, {"data": ""}),
+            "was begun on other data: .* has changed",
+        ),
+        (
+            lambda folder: of_the_first_format(folder, lr=None),
+            r"is damaged \(its --lr is not what was written\)",
+        ),
+        (
+            lambda folder: of_the_first_format(folder, without="betas"),
+            r"is damaged \(its --betas is not what was written\)",
+        ),
+        (lambda folder: of_the_first_format(folder, lr="fast"), r"is damaged \(--lr fast: "),
+        (
+            lambda folder: (folder / "checkpoint/run.json").write_text("[" * 200_000),
+            r"is damaged \(nested too deep\)",
+        ),
     ],
 )
 def test_what_cannot_go_on_is_said_in_one_line(broken_off, change, message):
@@ -268,6 +290,26 @@ def test_what_cannot_go_on_is_said_in_one_line(broken_off, change, message):
 def changed(folder, changes):
     path = folder / "checkpoint/run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def spec_changed(folder, *, without=None, **changes):
+    spec = json.loads((folder / "checkpoint/run.json").read_text())["spec"]
+    spec.pop(without, None)
+    changed(folder, {"spec": {**spec, **changes}})
+
+
+def of_the_first_format(folder, changes=None, **spec):
+    """As it was written before there was a checksum."""
+    path = folder / "checkpoint/run.json"
+    content = json.loads(path.read_text())
+    del content["sha256"]
+    path.write_text(json.dumps({**content, "format": 1, **(changes or {})}))
+    spec_changed(folder, **spec)
+
+
+def test_a_run_that_was_begun_before_there_was_a_checksum_goes_on(broken_off):
+    of_the_first_format(broken_off)
+    assert record(gradus.resume(broken_off)) == record(gradus.train(SPEC))
 
 
 def test_a_run_that_was_broken_off_is_not_begun_again_by_mistake(broken_off):

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from gradus import InputError
-from gradus.runs.files import own_folder, read_json, read_whole, write_whole
+from gradus.runs.files import own_folder, read_json, read_toml, read_whole, write_whole
 from gradus.runs.lock import locked
 
 SECRET = b"the user's own"
@@ -135,3 +135,30 @@ def test_what_is_no_json_is_a_value_error(folder, content):
     (folder / "run.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"^(?!$)"):
         read_json(folder / "run.json")
+
+
+NO_TOML = {
+    "arrays": "lr = " + "[" * 200_000,
+    "tables": "lr = " + "{a = " * 200_000,
+    "dotted keys": "a." * 200_000 + "a = 1",
+    "dotted keys in quotes": "'a' . \"b\" . " * 100_000 + "a = 1",
+    "a dotted header": "[" + "a." * 200_000 + "a]",
+    "whole arrays": "lr = " + "[" * 100 + "]" * 100,
+    "no line": "lr 0.1",
+    "a great file": "#" * 5_000_000,
+}
+
+
+@pytest.mark.parametrize("kind", NO_TOML)
+def test_what_is_no_toml_or_too_deep_is_a_value_error_soon(folder, kind):
+    (folder / "run.toml").write_text(NO_TOML[kind])
+    with pytest.raises(ValueError, match=r"^(?!$)"):
+        read_toml(folder / "run.toml")
+
+
+def test_numbers_and_texts_with_points_are_no_deep_keys(folder):
+    content = 'lr = [0.1, 0.25, 1e-3]\ndata = "a.b/c.d/e.f.csv"\n' + "a.b.c = 1.5\n"
+    (folder / "run.toml").write_text(content)
+    text, read = read_toml(folder / "run.toml")
+    assert text == content
+    assert read == {"lr": [0.1, 0.25, 1e-3], "data": "a.b/c.d/e.f.csv", "a": {"b": {"c": 1.5}}}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
 from gradus.models.own import from_here, is_own, own_function, told
 
 SHIPPED = ("linear", "mlp")
@@ -72,10 +72,10 @@ def build(
     if is_own(name):
         return own_model(name, input_shape, outputs)
     if name not in SHIPPED:
-        near = difflib.get_close_matches(name, SHIPPED, n=1)
+        near = difflib.get_close_matches(quoted(name), SHIPPED, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise InputError(
-            f"--model {name}: unknown{hint}; choose {' | '.join(SHIPPED)}, "
+            f"--model {quoted(name)}: unknown{hint}; choose {' | '.join(SHIPPED)}, "
             "or your own as package.module:factory"
         )
     model = linear(input_shape, outputs) if name == "linear" else mlp(input_shape, outputs, hidden)
@@ -89,15 +89,16 @@ def own_model(name: str, input_shape: Sequence[int], outputs: int) -> nn.Module:
     with those of the keywords ``input_shape`` and ``outputs`` that it has parameters for.
     """
     given = {"input_shape": tuple(input_shape), "outputs": outputs}
+    shown = quoted(name)
     with from_here():
         factory = own_function(name, "--model")
         try:
             wanted = inspect.signature(factory).parameters
             model = factory(**{key: value for key, value in given.items() if key in wanted})
         except (Exception, SystemExit) as error:
-            raise InputError(f"--model {name}: the factory failed: {told(error)}") from error
+            raise InputError(f"--model {shown}: the factory failed: {told(error)}") from error
     if not isinstance(model, nn.Module):
         raise InputError(
-            f"--model {name}: the factory gave a {type(model).__name__}, not a torch.nn.Module"
+            f"--model {shown}: the factory gave a {type(model).__name__}, not a torch.nn.Module"
         )
     return model

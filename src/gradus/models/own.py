@@ -77,32 +77,29 @@ def own_function(name: str, option: str) -> Callable[..., Any]:
         InputError: the module cannot be imported, is one of Python's own, or has no such function.
     """
     module_name, _, function_name = name.partition(":")
+    asked, shown = f"{option} {quoted(name)}", quoted(module_name)
     top = module_name.partition(".")[0]
     if top in sys.stdlib_module_names:
         raise InputError(
-            f"{option} {name}: {top} is a module of Python's standard library, not one of yours; "
+            f"{asked}: {top} is a module of Python's standard library, not one of yours; "
             "give your file another name"
         )
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if not f"{module_name}.".startswith(f"{error.name}."):
-            raise InputError(
-                f"{option} {name}: {module_name} could not be imported: {error}"
-            ) from error
+            raise InputError(f"{asked}: {shown} could not be imported: {error}") from error
         raise InputError(
-            f"{option} {name}: no module {module_name} in {Path.cwd()} or on the Python path; "
+            f"{asked}: no module {shown} in {Path.cwd()} or on the Python path; "
             f"write {option} file:function for a function in file.py"
         ) from None
     except (Exception, SystemExit) as error:
-        raise InputError(
-            f"{option} {name}: {module_name} could not be imported: {told(error)}"
-        ) from error
+        raise InputError(f"{asked}: {shown} could not be imported: {told(error)}") from error
     function: Callable[..., Any] | None = getattr(module, function_name, None)
     if not callable(function):
-        near = difflib.get_close_matches(function_name, dir(module), n=1)
+        near = difflib.get_close_matches(quoted(function_name), dir(module), n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        raise InputError(f"{option} {name}: {module_name} has no function {function_name!r}{hint}")
+        raise InputError(f"{asked}: {shown} has no function {quoted(function_name)!r}{hint}")
     return function
 
 

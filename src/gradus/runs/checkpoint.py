@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradus.errors import InputError
-from gradus.runs.files import own_folder, write_whole
+from gradus.errors import InputError, quoted
+from gradus.runs.choices import OPTIONS, flag
+from gradus.runs.files import own_folder, read_json, read_whole, write_whole
 from gradus.runs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ BEGINNING = "run.json"
 """Beside the checkpoints of a run: which run it is."""
 
 VERSION = 1
-"""Of the files: a version that is not known is not read."""
+"""Of the checkpoints: a version that is not known is not read."""
+
+BEGINNING_VERSION = 2
+"""Of the file that says which run it is; from 2 on it is covered by a checksum."""
 
 
 def begin(folder: Path, spec: RunSpec, split: Split) -> None:
@@ -30,7 +34,12 @@ def begin(folder: Path, spec: RunSpec, split: Split) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    content = {"format": VERSION, "spec": spec.model_dump(mode="json"), "data": _digest(split)}
+    content: dict[str, Any] = {
+        "format": BEGINNING_VERSION,
+        "spec": spec.model_dump(mode="json"),
+        "data": _digest(split),
+    }
+    content["sha256"] = _sha256(b"", content)
     own_folder(folder)
     for number in _numbers(folder):
         _remove(folder, number)
@@ -43,17 +52,59 @@ def begun(folder: Path) -> RunSpec | None:
     Raises:
         InputError: it was written by a newer version of Gradus, or is damaged.
     """
-    path = folder / BEGINNING
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        check_version(content["format"], path)
-        return RunSpec.read(content["spec"], where=f"{path}: ")
+        return _beginning(folder)[0]
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
+
+
+def _beginning(folder: Path) -> tuple[RunSpec, str]:
+    """Which run was begun, and the digest of its data.
+
+    Raises:
+        FileNotFoundError: none was.
+        InputError: it was written by a newer version of Gradus, or is damaged.
+    """
+    path = folder / BEGINNING
+    try:
+        content = dict(read_json(path))
+        version = content["format"]
+        check_version(version, path, BEGINNING_VERSION)
+        checksum = content.pop("sha256", None)
+        if version != 1 and checksum != _sha256(b"", content):
+            raise ValueError("its content is not what was written")
+        spec = RunSpec.read(content["spec"])
+        if (changed := _not_as_written(content["spec"], spec)) is not None:
+            raise ValueError(f"its {changed} is not what was written")
+        return spec, str(content["data"])
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except KeyError as error:
+        raise _damaged(path, f"{error} is missing") from None
+    except (OSError, ValueError, TypeError) as error:
+        if isinstance(error, InputError) and str(error).startswith(str(path)):
             raise
-        raise InputError(f"{path}: is damaged ({error}); train the run again") from None
+        raise _damaged(path, quoted(error)) from None
+
+
+def _not_as_written(written: Mapping[str, Any], spec: RunSpec) -> str | None:
+    """An option that a spec does not have as it was written, or that was filled in for want of it.
+
+    The first format has no checksum: there this is what is seen of damage.
+    """
+    options = spec.model_dump(mode="json")
+    for name, value in written.items():
+        if options[name] != value:
+            return flag(name)
+    for choice, table in OPTIONS.items():
+        for name in table.get(str(options[choice]), ()):
+            if name not in written:
+                return flag(name)
+    return None
+
+
+def _damaged(path: Path, what: str) -> InputError:
+    return InputError(f"{path}: is damaged ({what}); train the run again")
 
 
 def check_data(folder: Path, split: Split) -> None:
@@ -62,8 +113,7 @@ def check_data(folder: Path, split: Split) -> None:
     Raises:
         InputError: they are not.
     """
-    content = json.loads((folder / BEGINNING).read_text(encoding="utf-8"))
-    if content["data"] != _digest(split):
+    if _beginning(folder)[1] != _digest(split):
         raise InputError(
             f"{folder.parent}: was begun on other data: {split.description} has changed since; "
             "train it again with --overwrite"
@@ -121,15 +171,17 @@ def read(folder: Path, tell: Callable[[str], None]) -> Snapshot | None:
     Raises:
         InputError: it was written by a newer version of Gradus.
     """
+    from safetensors import SafetensorError
+
     for number in sorted(_numbers(folder), reverse=True):
         if not _paths(folder, number)[1].exists():
             continue  # a process ended while it wrote the tensors
         try:
             return _read(*_paths(folder, number))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             if isinstance(error, InputError):
                 raise
-            lost = f"{folder / str(number)}: this checkpoint is damaged ({error})"
+            lost = f"{folder / str(number)}: this checkpoint is damaged ({quoted(error)})"
             tell(f"{lost}; the run goes on from an earlier one, or from its beginning")
     return None
 
@@ -144,9 +196,9 @@ def _read(tensors_path: Path, facts_path: Path) -> Snapshot:
 
     from gradus.engine.snapshot import snapshot_of
 
-    described: dict[str, Any] = json.loads(facts_path.read_text(encoding="utf-8"))
-    check_version(described["format"], facts_path)
-    content, facts = tensors_path.read_bytes(), described["facts"]
+    described: dict[str, Any] = dict(read_json(facts_path))
+    check_version(described["format"], facts_path, VERSION)
+    content, facts = read_whole(tensors_path), described["facts"]
     if _sha256(content, facts) != described["sha256"]:
         raise ValueError("its content is not what was written")
     return snapshot_of(safetensors.torch.load(content), facts)
@@ -156,22 +208,22 @@ def _sha256(content: bytes, facts: dict[str, Any]) -> str:
     return hashlib.sha256(content + json.dumps(facts).encode()).hexdigest()
 
 
-def check_version(version: Any, path: Path) -> None:
+def check_version(version: Any, path: Path, known: int) -> None:
     """Refuse what a newer version of Gradus has written.
 
     Raises:
         InputError: it has.
     """
-    if isinstance(version, int) and version > VERSION:
+    if isinstance(version, int) and version > known:
         raise InputError(
-            f"{path}: written by a newer Gradus (format {version}, this one knows {VERSION}); "
+            f"{path}: written by a newer Gradus (format {version}, this one knows {known}); "
             "update Gradus"
         )
 
 
 def _numbers(folder: Path) -> set[int]:
     """Of the checkpoints of which anything is there."""
-    return {int(path.stem) for path in folder.glob("[0-9]*.*") if path.stem.isdigit()}
+    return {int(path.stem) for path in folder.glob("[0-9]*.*") if path.stem.isdecimal()}
 
 
 def _paths(folder: Path, number: int) -> tuple[Path, Path]:

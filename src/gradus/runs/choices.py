@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gradus.errors import quoted
 from gradus.methods.catalogue import entries
 from gradus.runs.parts import PARTS
 from gradus.runs.parts.part import Table
@@ -91,4 +92,6 @@ def _misplaced(option: str, choice: str, chosen: str, accepted: Mapping[str, Any
     takes = ", ".join(map(flag, accepted)) or "no options"
     if chosen == "none":
         return f"{flag(option)} needs {flag(choice)}: {' | '.join(list(OPTIONS[choice])[1:])}"
-    return f"{flag(option)} is not an option of {flag(choice)} {chosen}, which takes {takes}"
+    return (
+        f"{flag(option)} is not an option of {flag(choice)} {quoted(chosen)}, which takes {takes}"
+    )

@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,48 @@ def read_json(path: Path) -> Any:
         ValueError: it is no JSON, or nested deeper than can be read.
     """
     try:
-        return json.loads(read_whole(path))
+        return _shallow(json.loads(read_whole(path)))
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+LARGEST_TOML = 4_000_000
+"""Bytes of a specification: one of more is none, and would be read for minutes."""
+
+DEEP_KEY = re.compile(r"""(?<![\w."'-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){16}""")
+"""A key of so many parts: reading it takes a time that grows with their square."""
+
+
+def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
+    """The text of a TOML file, and its content.
+
+    Raises:
+        OSError: there is no such plain file.
+        ValueError: it is no TOML, or larger or nested deeper than a specification is.
+    """
+    text = read_whole(path).decode()
+    if len(text) > LARGEST_TOML:
+        raise ValueError(f"{len(text) / 1e6:.0f} MB are more than a specification has")
+    if DEEP_KEY.search(text) is not None:
+        raise ValueError("nested too deep")
+    try:
+        return text, _shallow(tomllib.loads(text))
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+DEEPEST = 50
+"""Levels of lists and tables: no file of ours has more, and everyone who looks at them can go."""
+
+
+def _shallow(content: Any) -> Any:
+    """The same, unless it is nested so deep that looking at it may end in a RecursionError."""
+    level = [content]
+    for _ in range(DEEPEST):
+        inner = [part for part in level if isinstance(part, dict | list)]
+        if not inner:
+            return content
+        level = [
+            each for part in inner for each in (part.values() if isinstance(part, dict) else part)
+        ]
+    raise ValueError("nested too deep")

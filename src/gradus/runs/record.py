@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
 from gradus.importing import without_collection
-from gradus.models.own import check_named
+from gradus.models.own import check_named, is_own
 from gradus.runs.curve import TrainingCurve, draw
 from gradus.runs.files import sync_folder, write_whole
+from gradus.runs.reading import check_size, load_parameters, read_summary, read_table
 from gradus.runs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ EVALUATION = _schema(
     test_loss="float64",
     test_accuracy="float64?",
 )
+
+
+HISTORY_READ = ("step", "samples", "epoch", "loss", "lr")
+EVALUATION_READ = ("epoch", "samples", "train_loss", "test_loss", "test_accuracy")
+"""The columns that every record has, also of earlier versions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,22 +117,27 @@ class Run:
             return self.trained
         self.check_code()
         import torch
-        from safetensors.torch import load_model
 
         from gradus.models.networks import build
 
-        data = self.summary["data"]
-        with torch.random.fork_rng():
-            model = build(
+        assert self.folder is not None
+        data, path = self.summary["data"], self.folder / "model.safetensors"
+        dtype: torch.dtype = getattr(torch, self.spec.dtype)
+
+        def built() -> nn.Module:
+            return build(
                 self.spec.model,
                 data["input_shape"],
                 data["outputs"],
                 hidden=self.spec.hidden or (),
                 log_probabilities=self.spec.takes_log_probabilities,
             )
-        assert self.folder is not None
-        model = model.to(getattr(torch, self.spec.dtype))
-        load_model(model, self.folder / "model.safetensors")
+
+        if not is_own(self.spec.model):
+            check_size(built, dtype.itemsize, path)
+        with torch.random.fork_rng():
+            model = built().to(dtype)
+        load_parameters(model, path)
         return model.eval()
 
     @property
@@ -152,6 +163,7 @@ class Run:
         Raises:
             OSError: the folder cannot be written.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import save_model
 
         folder = Path(folder)
@@ -164,7 +176,10 @@ class Run:
             write_whole(folder / f"{name}.parquet", sink.getvalue())
         with tempfile.TemporaryDirectory(dir=folder) as beside:
             # Parameters that share memory are written once; only a path can be given for that.
-            save_model(self.model, str(Path(beside) / "model"))
+            try:
+                save_model(self.model, str(Path(beside) / "model"))
+            except SafetensorError as error:  # also where the disk is full
+                raise OSError(None, quoted(error), str(folder / "model.safetensors")) from error
             write_whole(folder / "model.safetensors", (Path(beside) / "model").read_bytes())
         with without_collection():  # matplotlib is imported here
             figure = self.plot()
@@ -220,19 +235,15 @@ def open_run(
     """
     folder = Path(folder)
     try:
-        content = dict(json.loads((folder / "run.json").read_text(encoding="utf-8")))
+        content = read_summary(folder / "run.json")
         spec = RunSpec.read(content.pop("spec"), where=f"{folder / 'run.json'}: ")
-        tables = [pq.read_table(folder / f"{name}.parquet") for name in ("history", "evaluation")]
-    except FileNotFoundError as error:
+        history = read_table(folder / "history.parquet", HISTORY_READ)
+        evaluation = read_table(folder / "evaluation.parquet", EVALUATION_READ)
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{folder} holds no record of a run: {error.filename} is missing"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{folder}: the record cannot be read: {error}") from None
-    trusted = trust or spec.model == model
-    return Run(spec, content, tables[0], tables[1], folder, trusted=trusted)
+    return Run(spec, content, history, evaluation, folder, trusted=trust or spec.model == model)
 
 
 def finite(value: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -13,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from pydantic import ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
 from gradus.methods.catalogue import entries
 from gradus.models.own import check_named
 from gradus.runs.choices import ON_ALL_DATA, OPTIONS, changed, complete, flag
+from gradus.runs.files import read_json, read_toml
 from gradus.runs.parts import (
     DataPart,
     ExecutionPart,
@@ -106,13 +106,12 @@ class RunSpec(
             InputError: it cannot be read, or names code that is neither in ``changes`` nor trusted.
         """
         try:
-            text = path.read_text(encoding="utf-8")
-            content = json.loads(text)["spec"] if path.suffix == ".json" else tomllib.loads(text)
+            content = read_json(path)["spec"] if path.suffix == ".json" else read_toml(path)[1]
             content = {name.replace("-", "_"): value for name, value in dict(content).items()}
         except FileNotFoundError:
             raise InputError(f"{path}: no such file; give a TOML file or a run.json") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: not a run's specification: {error}") from None
+            raise InputError(f"{path}: not a run's specification: {quoted(error)}") from None
         spec = cls.read(changed(content, changes), where=f"{path}: ")
         check_named([spec.model], path, named=[str(changes.get("model"))], trust=trust)
         return spec
@@ -178,20 +177,23 @@ def first_line(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
         return flag(message) if name in fields else message
     name, given, reason = str(found["loc"][0]), found["input"], found["msg"]
     if found["type"] == "extra_forbidden":
-        return f"{flag(name)}: no such option{nearest(flag(name), [*map(flag, fields)])}"
+        option = flag(quoted(name))
+        return f"{option}: no such option{nearest(option, [*map(flag, fields)])}"
     if found["type"] == "literal_error":
         accepted = choices(fields[name].annotation)
-        return f"{flag(name)} {given}: choose {' | '.join(accepted)}{nearest(given, accepted)}"
+        return (
+            f"{flag(name)} {quoted(given)}: choose {' | '.join(accepted)}{nearest(given, accepted)}"
+        )
     if found["type"] in ("missing", "too_long"):
         given = ",".join(map(str, given))
         reason = "must be two numbers, as 0.9,0.999"
     reason = reason.replace("Input should be", "must be").partition(", unable to")[0]
-    return f"{flag(name)} {given}: {reason}"
+    return f"{flag(name)} {quoted(given)}: {reason}"
 
 
 def nearest(given: object, known: Collection[str]) -> str:
     """The known name that is likeliest meant, as the end of a message."""
-    near = difflib.get_close_matches(str(given), known, n=1)
+    near = difflib.get_close_matches(quoted(given), known, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 

@@ -24,7 +24,7 @@ from gradus.data.sampling import Sampling
 from gradus.engine import choose
 from gradus.engine.job import Divergence, Job, Outcome, Progress, Report
 from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
 from gradus.models.networks import build
 from gradus.models.own import check_named, is_own
 from gradus.runs import checkpoint
@@ -453,7 +453,7 @@ def _as_options(advice: str) -> str:
 
 
 def _told(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return quoted(str(error).splitlines()[0]) if str(error) else type(error).__name__
 
 
 def _device_name(device: torch.device) -> str:

@@ -1,0 +1,176 @@
+"""The files of a record as they are read: what is missing or damaged is said in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gradus.errors import InputError, quoted
+from gradus.runs.files import open_plain, read_json
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Count = Annotated[int, Field(ge=0)]
+Number = float | None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class _Data(_Strict):
+    description: str
+    task: str
+    train: Count
+    test: Count
+    input_shape: list[Annotated[int, Field(ge=1)]]
+    outputs: Annotated[int, Field(ge=1)]
+
+
+class _Divergence(_Strict):
+    step: Count
+    epoch: Count
+    samples: Count
+    loss: float
+    lr: float
+    last_finite_loss: Number
+    hint: str
+
+
+class _Timings(_Strict):
+    train_seconds: float
+    samples_per_second: float
+
+
+class _Summary(_Strict):
+    """What is read of a run.json beside its spec; what else stands in it is kept as it is."""
+
+    status: str
+    engine: str
+    kernels: str | None
+    not_native: str | None
+    stopped: str | None
+    steps: Count
+    samples: Count
+    parameters: Count
+    zeros: Count
+    final: dict[str, Number] | None
+    divergence: _Divergence | None
+    data: _Data
+    timings: _Timings
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """The content of a run.json, in which everything has its type.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InputError: it is damaged.
+    """
+    try:
+        content: dict[str, Any] = dict(read_json(path))
+        for part in ("final", "divergence", "timings"):
+            content[part] = _with_numbers(content[part])
+        _Summary.model_validate(content)
+        dict(content["spec"])
+    except FileNotFoundError:
+        raise
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        at = ".".join(map(str, found["loc"]))
+        wrong = f"{quoted(at)} {quoted(found['input'])}: {found['msg']}"
+        raise InputError(f"{path}: the record cannot be read: {wrong}") from None
+    except KeyError as error:
+        raise InputError(f"{path}: the record cannot be read: {error} is missing") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: the record cannot be read: {quoted(error)}") from None
+    return content
+
+
+def _with_numbers(part: Any) -> Any:
+    """The numbers that JSON does not know, which stand in it by their names, as numbers again."""
+    if not isinstance(part, Mapping):
+        return part
+    return {
+        name: float(value) if value in ("inf", "-inf", "nan") else value
+        for name, value in part.items()
+    }
+
+
+UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError)
+"""What reading a damaged Parquet file raises."""
+
+
+def read_table(path: Path, columns: Sequence[str]) -> pa.Table:
+    """A table of numbers that has these columns, and may have more.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InputError: it is damaged, or a column is missing or holds no numbers.
+    """
+    try:
+        with open(open_plain(path), "rb") as file:
+            table = pq.ParquetFile(file).read()
+        for name in columns:
+            held = table.column_names.count(name)
+            if held != 1:
+                raise ValueError(f"{held} columns {name}")
+            kind = table[name].type
+            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+                raise ValueError(f"its column {name} holds {kind}, not numbers")
+    except FileNotFoundError:
+        raise
+    except UNREADABLE as error:
+        raise InputError(f"{path}: the record cannot be read: {quoted(error)}") from None
+    return table
+
+
+def load_parameters(model: nn.Module, path: Path) -> None:
+    """Give a model the parameters that a record keeps.
+
+    Raises:
+        InputError: they are missing, damaged, or those of another model.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_model
+
+    try:
+        with open(open_plain(path), "rb"):  # no folder, and no pipe to wait for
+            load_model(model, path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: the parameters of the model are missing") from None
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{path}: the parameters of the model cannot be read: {quoted(error)}"
+        ) from None
+
+
+def check_size(build: Callable[[], nn.Module], itemsize: int, path: Path) -> None:
+    """Refuse a model that a file of parameters cannot hold, before memory is taken for it.
+
+    Args:
+        build: makes the model; called where tensors have a shape and no content.
+        itemsize: bytes of one parameter.
+        path: of the file.
+
+    Raises:
+        InputError: it has more parameters than there are bytes for, or than there can be.
+    """
+    import torch
+
+    try:
+        with torch.device("meta"):
+            parameters = sum(parameter.numel() for parameter in build().parameters())
+    except (RuntimeError, TypeError):
+        raise InputError(f"{path}: no model has the widths that run.json says") from None
+    if path.is_file() and parameters * itemsize > path.stat().st_size:
+        raise InputError(
+            f"{path}: the parameters of the model cannot be read: it holds fewer than the "
+            f"{parameters:,} that run.json says"
+        )
