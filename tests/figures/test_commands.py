@@ -94,9 +94,10 @@ def test_the_curve_of_a_run_and_its_landscape(call, tmp_path):
     assert (code, out) == (0, "figures/one.png\n")
     quick = ["--grid", "4", "--examples", "100"]
     code, out, _ = call("landscape", "runs/one", *quick)
-    said, path = out.splitlines()
+    held, distance, path = out.splitlines()
     assert code == 0
-    assert "off the plane" in said
+    assert "a random walk with moves of the same lengths:" in held
+    assert "off the plane" in distance
     assert path == "runs/one/landscape.png"
     assert drawn(tmp_path / path)
     assert gradus.open_run("runs/one").status == "finished"

@@ -11,7 +11,8 @@ from gradus.engine import eager, native
 from gradus.engine.snapshot import Course, Watch
 from gradus.figures.landscape import landscape, surface
 from gradus.figures.landscape.path import path_of
-from gradus.figures.landscape.plane import Plane, hessian_plane, principal_plane
+from gradus.figures.landscape.plane import Plane, hessian_plane, principal_plane, random_plane
+from gradus.figures.landscape.random_walk import random_walk_shares
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.runs.train import load_for, prepare, with_loss
 
@@ -131,14 +132,50 @@ def _table():
     return str(path)
 
 
+def walk(n, d, seed=0):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed)).cumsum(0)
+
+
+class TestRandomWalk:
+    @pytest.mark.parametrize("n", [3, 10, 61])
+    def test_in_many_dimensions_the_shares_are_those_of_the_closed_form(self, n):
+        """Of moves of one length: the eigenvalues of the inverse of a second difference."""
+        k = np.arange(1, n)
+        eigenvalues = 1 / (2 - 2 * np.cos(np.pi * k / n))
+        truth = eigenvalues[:2] / eigenvalues.sum()
+        path = torch.arange(float(n))[:, None].expand(n, 10**6)
+        assert random_walk_shares([path]) == pytest.approx(truth, rel=0.01)
+
+    @pytest.mark.parametrize("d", [2, 20, 5000])
+    def test_they_are_the_shares_of_walks_that_are_drawn(self, d):
+        """In 5,000 dimensions 76 %, of which nothing can be concluded about what walked there."""
+        drawn = [principal_plane(walk(61, d, seed), walk(61, d, seed)[-1]) for seed in range(20)]
+        shares = np.array([plane.explained for plane in drawn])
+        error = shares.std(axis=0) * (1 / 20 + 1 / 10) ** 0.5 + 0.01 * (d <= 20)
+        assert (np.abs(shares.mean(axis=0) - random_walk_shares([walk(61, d)])) < 4 * error).all()
+
+    def test_walks_start_where_their_paths_do(self):
+        """Two short walks far apart: the way from one to the other is almost all."""
+        near = walk(10, 100)
+        first, second = random_walk_shares([near, near + 1000])
+        assert first > 0.999
+        alone = random_walk_shares([near])
+        together = random_walk_shares([near, near])
+        assert second < alone[0]
+        assert together[0] < alone[0]
+
+    def test_what_does_not_move_has_no_shares(self):
+        assert random_walk_shares([torch.ones(4, 9)]) == (0, 0)
+
+
 class TestPlane:
     points = torch.randn(20, 50, generator=torch.Generator().manual_seed(0)).cumsum(0)
 
     def test_principal_directions_are_the_singular_vectors(self):
         origin = self.points[-1]
         plane = principal_plane(self.points, origin)
-        moved = (self.points - origin).double()
-        _, sizes, vectors = torch.linalg.svd(moved, full_matrices=False)
+        centred = (self.points - self.points.mean(0)).double()
+        _, sizes, vectors = torch.linalg.svd(centred, full_matrices=False)
         for at in range(2):
             assert abs(float(plane.directions[at].double() @ vectors[at])) == pytest.approx(
                 1, abs=1e-5
@@ -172,6 +209,60 @@ class TestPlane:
         u, v = plane.directions.double()
         assert float(u @ v) == pytest.approx(0, abs=1e-6)
         assert plane.distance(self.points[:n]).max() < 1e-4
+
+    def test_where_the_points_are_taken_from_changes_no_direction_and_no_share(self):
+        one, other = (principal_plane(self.points, self.points[at]) for at in (0, -1))
+        torch.testing.assert_close(one.directions.abs(), other.directions.abs(), rtol=0, atol=1e-4)
+        assert one.explained == pytest.approx(other.explained, rel=1e-4)
+
+    def test_random_directions_are_as_long_as_the_weights_in_every_filter(self):
+        shapes = [torch.Size(shape) for shape in [(4, 3), (4,), (2, 4, 3, 3), (), (5, 2)]]
+        origin = torch.randn(12 + 4 + 72 + 1 + 10, generator=torch.Generator().manual_seed(2))
+        origin[-2:] = 0  # a filter of weights that are 0
+        plane = random_plane(origin, shapes)
+        for direction in plane.directions:
+            parts = zip(
+                direction.split([shape.numel() for shape in shapes]),
+                origin.split([shape.numel() for shape in shapes]),
+                shapes,
+                strict=True,
+            )
+            for found, weights, shape in parts:
+                if len(shape) < 2:
+                    assert not found.any()
+                    continue
+                norms = (each.view(shape[0], -1).norm(dim=1) for each in (found, weights))
+                torch.testing.assert_close(*norms)
+
+    def test_random_directions_follow_the_scale_of_a_filter(self):
+        """A unit of weights twice as long and outputs half as strong is the same function."""
+        shapes = [torch.Size((3, 2)), torch.Size((1, 3))]
+        origin, scale = torch.rand(9, generator=torch.Generator().manual_seed(3)), torch.ones(9)
+        scale[2:4], scale[7] = 2.0, 0.5
+        plain, scaled = (random_plane(o, shapes).directions for o in (origin, scale * origin))
+        torch.testing.assert_close(scaled[:, :6], (scale * plain)[:, :6])
+
+    def test_coordinates_in_a_plane_that_is_not_orthonormal_are_those_of_its_points(self):
+        shapes = [torch.Size((5, 10))]
+        plane = random_plane(self.points[-1], shapes)
+        at = torch.tensor([[1.0, 0.0], [0.5, -2.0], [0.0, 0.0]])
+        points = plane.origin + at @ plane.directions
+        np.testing.assert_allclose(plane.coordinates(points), at, atol=1e-5)
+        assert plane.distance(points).max() < 1e-4
+        far = plane.directions[0].roll(1)
+        u, v = plane.directions.double()
+        _, left, *_ = torch.linalg.lstsq(torch.stack([u, v], 1), far.double()[:, None])
+        assert plane.distance(plane.origin + far[None])[0] == pytest.approx(left.sqrt(), rel=1e-5)
+
+    @pytest.mark.parametrize(
+        ("weight", "shape"),
+        [(1.0, (50,)), (0.0, (2, 25)), (1.0, (1, 1))],
+        ids=["no filter", "weights of 0", "one weight"],
+    )
+    def test_a_model_without_two_random_directions_is_refused(self, weight, shape):
+        shape = torch.Size(shape)
+        with pytest.raises(InputError, match="--directions random"):
+            random_plane(torch.full((shape.numel(),), weight), [shape])
 
     @pytest.mark.parametrize("value", [0.0, float("nan")])
     def test_a_hessian_without_eigenvectors_is_told(self, value):
@@ -239,8 +330,13 @@ class TestFacts:
         assert found.b[0] < trail.at[:, 1].min() < trail.at[:, 1].max() < found.b[-1]
         assert trail.steps[trail.epoch_ends].tolist() == [29, 58, 87]
         assert 0 < trail.furthest_off < 1
-        assert "off the plane" in landscape.caption(found)[0]
-        assert len(landscape.caption(found)) == 1
+        held, distance = landscape.caption(found)
+        assert f"{100 * sum(found.plane.explained):.1f} % of the variance of the path" in held
+        assert (
+            f"random walk with moves of the same lengths: {100 * sum(found.random_walk):.1f} %"
+            in held
+        )
+        assert "off the plane" in distance
 
     def test_a_record_of_another_machine_is_said_to_be_near(self):
         run = trained()
@@ -250,19 +346,32 @@ class TestFacts:
         other = gradus.Run(run.spec, run.summary, run.history, run.evaluation, None, moved.model)
         found = landscape.facts([other], grid=3, examples=50)
         assert 0 < found.trails[0].deviation < 0.01
-        assert "from the recorded model" in landscape.caption(found)[1]
+        assert "from the recorded model" in landscape.caption(found)[-1]
 
     def test_several_runs_on_one_plane(self):
         runs = [trained(), trained(method="adam", lr=0.01), trained(engine="eager", lr=0.02)]
         found = landscape.facts(runs, grid=4, examples=100)
         starts = [trail.at[0] for trail in found.trails]
         np.testing.assert_allclose(starts, np.broadcast_to(starts[0], (3, 2)), atol=1e-5)
-        assert len({trail.look.color for trail in found.trails}) == 3
+        assert len({trail.line.color for trail in found.trails}) == 3
         figure = landscape.draw(found)
         assert {t.get_text() for t in figure.axes[0].get_legend().get_texts()} == {
             *(run.spec.title for run in runs),
             "end; marks: ends of epochs",
         }
+
+    def test_random_directions(self):
+        """As far as the weights are long; a path is all but off such a plane."""
+        found = landscape.facts([trained()], directions="random", grid=5, examples=50)
+        assert (found.a[0], found.a[-1], found.b[0], found.b[-1]) == (-1, 1, -1, 1)
+        assert found.trails[0].furthest_off > 0.9
+        at = found.risk[2, 2]
+        assert at == found.risk.min()
+        assert "filter-normalised" in found.plane.labels[0]
+        (distance,) = landscape.caption(found)
+        assert "off the plane" in distance
+        figure = landscape.draw(found)
+        assert "%" not in figure.axes[0].get_xlabel()
 
     def test_the_plane_of_curvature(self):
         found = landscape.facts([trained()], directions="hessian", grid=4, examples=100)

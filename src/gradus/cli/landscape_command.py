@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from gradus.cli.exit_codes import DONE
 from gradus.errors import InputError
 
+if TYPE_CHECKING:
+    from gradus.figures.landscape.landscape import Directions
+
 LANDSCAPE_EXAMPLES = """\b
 Examples:
   gradus landscape runs/digits-sgd-1
   gradus landscape runs/digits-sgd-1 runs/digits-adam-1      both on one plane
   gradus landscape runs/digits-sgd-1 --directions hessian
+  gradus landscape runs/digits-sgd-1 --directions random     two, filter-normalised
 """
 
 
@@ -21,9 +26,9 @@ Examples:
 @click.argument("folders", nargs=-1, required=True, metavar="RUN...")
 @click.option(
     "--directions",
-    type=click.Choice(["principal", "hessian"]),
+    type=click.Choice(["principal", "hessian", "random"]),
     default="principal",
-    help="along which the path moves most, or the risk bends most  [principal]",
+    help="along which the path varies most, the risk bends most, or at random  [principal]",
 )
 @click.option("--grid", type=click.IntRange(2, 501), default=25, help="values a direction  [25]")
 @click.option("--examples", type=click.IntRange(min=1), default=10_000, help="[10000]")
@@ -71,7 +76,7 @@ def landscape(
     with Stages() as stages:
         found = facts(
             runs,
-            directions="hessian" if directions == "hessian" else "principal",
+            directions=cast("Directions", directions),
             grid=grid,
             examples=examples,
             data_dir=data_dir,

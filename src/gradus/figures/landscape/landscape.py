@@ -18,7 +18,8 @@ from gradus.errors import InputError
 from gradus.figures import style
 from gradus.figures.curve_styles import CurveStyle, style_of
 from gradus.figures.landscape.path import RunPath, path_of
-from gradus.figures.landscape.plane import Plane, hessian_plane, principal_plane
+from gradus.figures.landscape.plane import Plane, hessian_plane, principal_plane, random_plane
+from gradus.figures.landscape.random_walk import random_walk_shares
 from gradus.figures.landscape.surface import risks
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.runs.record import Run
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 Numbers = NDArray[np.float64]
 
-Directions = Literal["principal", "hessian"]
+Directions = Literal["principal", "hessian", "random"]
 
 GRID: Final = 25
 """So many values of the risk in each direction."""
@@ -89,6 +90,8 @@ class Landscape:
     Attributes:
         title: of the picture.
         plane: where it lies.
+        random_walk: the shares of variance along the two principal directions of random walks with
+            moves of the same lengths; NaN where the plane is not that of principal directions.
         a: ``[n]``, along the first direction.
         b: ``[n]``, along the second.
         risk: ``[n, n]``, by b and a.
@@ -98,6 +101,7 @@ class Landscape:
 
     title: str
     plane: Plane
+    random_walk: tuple[float, float]
     a: Numbers
     b: Numbers
     risk: Numbers
@@ -124,8 +128,9 @@ def facts(
 
     Args:
         runs: records, of the same model and data.
-        directions: ``principal``, the two along which the paths move most; or ``hessian``, the two
-            along which the risk bends most where the first path ends.
+        directions: ``principal``, the two along which the points of the paths vary most;
+            ``hessian``, the two along which the risk bends most where the first path ends; or
+            ``random``, two that are drawn, in every filter as long as its weights.
         grid: values of the risk in each direction.
         examples: over how many.
         data_dir: where data sets that are not embedded are looked for first.
@@ -159,12 +164,19 @@ def facts(
             )
     data = _drawn(first.split.train.to(device="cpu", dtype=first.job.dtype), examples)
     origin = first.points[-1]
+    random_walk, reach = (np.nan, np.nan), 0.0
     if directions == "hessian":
         plane = hessian_plane(_hessian(first, data, origin), origin, _counted(progress))
+    elif directions == "random":
+        moving = [p for p in first.job.model.parameters() if p.requires_grad]
+        plane, reach = random_plane(origin, [p.shape for p in moving]), 1.0
     else:
         plane = principal_plane(torch.cat([path.points for path in paths]), origin)
+        random_walk = random_walk_shares([path.points for path in paths])
     trails = tuple(map(_trail, paths, _styles(runs), [plane] * len(paths)))
-    a, b = (_axis(np.concatenate([trail.at[:, k] for trail in trails]), grid) for k in (0, 1))
+    a, b = (
+        _axis(np.concatenate([trail.at[:, k] for trail in trails]), grid, reach) for k in (0, 1)
+    )
     values = risks(first.job, data, plane, a, b, partial(progress, "risk"))
     if not np.isfinite(values).any():
         raise InputError(
@@ -173,7 +185,7 @@ def facts(
         )
     spec = first.run.spec
     title = f"{spec.title} on {spec.data}" if len(runs) == 1 else f"{len(runs)} runs on {spec.data}"
-    return Landscape(title, plane, a, b, values, len(data), trails)
+    return Landscape(title, plane, random_walk, a, b, values, len(data), trails)
 
 
 def _check_same(runs: Sequence[Run]) -> None:
@@ -237,10 +249,11 @@ def _trail(path: RunPath, line: CurveStyle, plane: Plane) -> Trail:
     )
 
 
-def _axis(coordinates: Numbers, grid: int) -> Numbers:
+def _axis(coordinates: Numbers, grid: int, reach: float) -> Numbers:
+    """Over the paths and a margin, and as far as ``reach`` from the origin."""
     low, high = float(coordinates.min()), float(coordinates.max())
     margin = MARGIN * (high - low) or 1e-3
-    return np.linspace(low - margin, high + margin, grid)
+    return np.linspace(min(low - margin, -reach), max(high + margin, reach), grid)
 
 
 def draw(found: Landscape) -> Figure:
@@ -264,11 +277,11 @@ def draw(found: Landscape) -> Figure:
         axes.clabel(lines, fmt="%.2g", fontsize=11)
         for at, trail in enumerate(found.trails):
             _draw_trail(axes, trail, at, len(found.trails))
-        shares = [
-            f"{what}" + ("" if np.isnan(explained) else f"  ({100 * explained:.1f} % of the path)")
-            for what, explained in zip(found.plane.labels, found.plane.explained, strict=True)
+        labels = [
+            label if np.isnan(share) else f"{label}  ({100 * share:.1f} % of the variance)"
+            for label, share in zip(found.plane.labels, found.plane.explained, strict=True)
         ]
-        style.dress(axes, x=shares[0], y=shares[1], title=found.title)
+        style.dress(axes, x=labels[0], y=labels[1], title=found.title)
         axes.grid(visible=False)
         bar = figure.colorbar(mesh, ax=axes, pad=0.02, format="%.2g")
         bar.set_label(f"risk over {found.examples:,} training examples")
@@ -305,8 +318,15 @@ def _draw_trail(axes: Axes, trail: Trail, place: int, of: int) -> None:
 
 
 def caption(found: Landscape) -> list[str]:
-    """What is printed with the picture: how far paths are off the plane, and how true they are."""
+    """What is printed with the picture: how much of the paths it shows, and how true they are."""
     lines = []
+    if np.isfinite(found.random_walk).all():
+        which = "path" if len(found.trails) == 1 else "paths"
+        walk = "a random walk" if len(found.trails) == 1 else "random walks"
+        lines.append(
+            f"{100 * sum(found.plane.explained):.1f} % of the variance of the {which} is in the "
+            f"plane; {walk} with moves of the same lengths: {100 * sum(found.random_walk):.1f} %"
+        )
     for trail in found.trails:
         which = f"{trail.label}: " if len(found.trails) > 1 else ""
         lines.append(

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Size, Tensor
 
 from gradus.errors import InputError
 
@@ -21,12 +21,12 @@ BLOCK: Final = 2**18
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    r"""The points $o + a u + b v$, with u and v orthonormal.
+    r"""The points $o + a u + b v$.
 
     Attributes:
         origin: o, ``[d]``.
-        directions: u and v, ``[2, d]``.
-        explained: the share of the squared length of all $w_t - o$ along each; NaN where the
+        directions: u and v, ``[2, d]``: orthonormal, or filter-normalised random ones.
+        explained: the share of the variance of the points that lies along each; NaN where the
             directions were not chosen for that.
         labels: of the directions, as axes are labelled.
     """
@@ -37,8 +37,10 @@ class Plane:
     labels: tuple[str, str]
 
     def coordinates(self, points: Tensor) -> Numbers:
-        """Where the projections of points lie: a and b, ``[n, 2]``."""
-        return _product(points - self.origin, self.directions)
+        """Where the orthogonal projections of points lie: a and b, ``[n, 2]``."""
+        inner = _product(self.directions, self.directions)
+        along = _product(points - self.origin, self.directions)
+        return np.asarray(np.linalg.solve(inner, along.T).T)
 
     def distance(self, points: Tensor) -> Numbers:
         """The distance of each point from the plane, ``[n]``."""
@@ -51,21 +53,24 @@ class Plane:
 
 
 def principal_plane(points: Tensor, origin: Tensor) -> Plane:
-    r"""The plane through o that holds most of a path: its two principal directions.
+    r"""The plane through o along the two principal directions of points.
 
-    They are the eigenvectors of $\sum_t (w_t - o)(w_t - o)^T$ with the largest eigenvalues, found
-    from the matrix of inner products, ``[n, n]``.
+    They are the eigenvectors of $\sum_t (w_t - \bar w)(w_t - \bar w)^T$ with the largest
+    eigenvalues, where $\bar w$ is the mean of the points, found from the matrix of inner products,
+    ``[n, n]``; the share of the variance along each is its eigenvalue over the sum of all.
 
     Args:
         points: of one path or of several, ``[n, d]``.
         origin: o, ``[d]``: where the path ends.
 
     Source: Li, Xu, Taylor, Studer, Goldstein (2018), "Visualizing the loss landscape of neural
-        nets", section 7.
+        nets", section 7; which, as a sum over $w_t - w_n$, leaves the mean in.
     """
     moved = points - origin
-    eigenvalues, vectors = np.linalg.eigh(_product(moved, moved))
-    eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
+    inner = _product(moved, moved)
+    centre = np.eye(len(points)) - 1 / len(points)
+    eigenvalues, vectors = np.linalg.eigh(centre @ inner @ centre)
+    eigenvalues, vectors = eigenvalues[::-1], (centre @ vectors)[:, ::-1]
     total = max(float(eigenvalues.clip(0).sum()), 1e-300)
     directions: list[Tensor] = []
     for at in range(2):
@@ -76,8 +81,49 @@ def principal_plane(points: Tensor, origin: Tensor) -> Plane:
             found = torch.randn(moved.shape[1], generator=random, dtype=moved.dtype)
         directions.append(_unit(found, directions))
     shares = [float(max(value, 0) / total) for value in eigenvalues[:2]] + [0.0, 0.0]
-    words = ("1st principal direction", "2nd principal direction")
-    return Plane(origin, torch.stack(directions), (shares[0], shares[1]), words)
+    labels = ("1st principal direction", "2nd principal direction")
+    return Plane(origin, torch.stack(directions), (shares[0], shares[1]), labels)
+
+
+def random_plane(origin: Tensor, shapes: Sequence[Size]) -> Plane:
+    r"""The plane through o along two random directions, filter by filter as long as the weights.
+
+    $$\delta_{ij} \leftarrow \frac{\delta_{ij}}{\|\delta_{ij}\|} \, \|o_{ij}\|$$
+
+    for filter j of layer i: the weights of one unit, or of one channel of a convolution. Parameters
+    of one dimension (biases, the scales of a normalisation) stay. So networks that compute the same
+    with weights of other scales are seen to be equally sharp.
+
+    Args:
+        origin: o, ``[d]``.
+        shapes: of the parameters that w consists of.
+
+    Raises:
+        InputError: the model has no two such directions.
+
+    Source: Li, Xu, Taylor, Studer, Goldstein (2018), "Visualizing the loss landscape of neural
+        nets", section 4.
+    """
+    random = torch.Generator().manual_seed(0)
+    drawn = torch.randn(2, len(origin), generator=random, dtype=torch.float64)
+    directions, start = torch.zeros_like(drawn), 0
+    for shape in shapes:
+        at = slice(start, start + shape.numel())
+        start = at.stop
+        if len(shape) < 2:
+            continue
+        filters = origin[at].double().view(shape[0], -1)
+        found = drawn[:, at].view(2, shape[0], -1)
+        scale = filters.norm(dim=1) / found.norm(dim=2)
+        directions[:, at] = (found * scale[:, :, None]).view(2, -1)
+    inner = directions @ directions.T
+    if torch.linalg.matrix_rank(inner) < 2:
+        raise InputError(
+            "--directions random: the model has too few weights of two dimensions or more that are "
+            "not 0; take principal"
+        )
+    labels = ("1st random direction, filter-normalised", "2nd random direction, filter-normalised")
+    return Plane(origin, directions.to(origin.dtype), (np.nan, np.nan), labels)
 
 
 def hessian_plane(
