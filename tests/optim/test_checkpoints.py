@@ -319,6 +319,101 @@ def test_adamw_decays_apart_whatever_it_loads_and_adam_as_the_checkpoint_says(
     assert_same(*ends)
 
 
+# What is refused.
+
+FOREIGN = [
+    (begun, loading)
+    for begun, loading in itertools.permutations(OPTIONS, 2)
+    if {begun, loading} != {"Adam", "AdamW"}
+]
+ELSEWHERE = {
+    "Adadelta": {},
+    "Adafactor": {},
+    "Adamax": {},
+    "ASGD": {},
+    "NAdam": {},
+    "RAdam": {},
+    "Rprop": {},
+}
+
+
+def same(optimizer, groups, state):
+    """Whether an optimizer is as it was."""
+    now = optimizer.state_dict()
+    assert now["param_groups"] == groups
+    assert now["state"].keys() == state.keys()
+    for at, kept in state.items():
+        assert_same(now["state"][at], kept)
+    return True
+
+
+def refused(optimizer, state_dict, match):
+    before = copy.deepcopy(optimizer.state_dict())
+    with pytest.raises(ValueError, match=match) as caught:
+        optimizer.load_state_dict(state_dict)
+    assert "\n" not in str(caught.value)
+    assert same(optimizer, before["param_groups"], before["state"])
+    take(optimizer, seed=2)
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+@pytest.mark.parametrize(("begun_as", "loading"), FOREIGN)
+def test_a_checkpoint_of_another_class_is_refused(begun_as, loading, steps):
+    """By name, before anything has changed; before a first step Polyak and Nesterov are alike."""
+    libraries = [ours] if begun_as in OWN else [ours, theirs]
+    for library in libraries:
+        begun = library(begun_as)(start(), **OPTIONS[begun_as][-1])
+        take(begun, steps=steps, seed=1)
+        continued = ours(loading)(start(), **OPTIONS[loading][-1])
+        take(continued, seed=1)
+        if not steps and {begun_as, loading} == set(OWN):
+            continued.load_state_dict(through_a_file(begun.state_dict()))
+            continue
+        refused(
+            continued,
+            through_a_file(begun.state_dict()),
+            rf"this is {loading}, and the state_dict is one of .*\b{begun_as}\b",
+        )
+
+
+@pytest.mark.parametrize("loading", OPTIONS)
+@pytest.mark.parametrize("begun_as", ELSEWHERE)
+def test_a_checkpoint_of_a_class_that_is_only_torchs_is_refused(begun_as, loading):
+    begun = theirs(begun_as)(start(), **ELSEWHERE[begun_as])
+    take(begun, steps=1, seed=1)
+    refused(ours(loading)(start(), lr=0.1), begun.state_dict(), f"is one of {begun_as}:")
+
+
+@pytest.mark.parametrize("is_named", [False, True], ids=["by-index", "by-name"])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_parameters_of_other_shapes_are_refused(name, is_named):
+    def params(*shapes):
+        found = [torch.nn.Parameter(torch.ones(shape)) for shape in shapes]
+        return list(zip(("weight", "bias", "gain"), found, strict=True)) if is_named else found
+
+    begun = ours(name)(params(*SHAPES), **OPTIONS[name][-1])
+    take(begun, steps=1, seed=1)
+    continued = ours(name)(params((3, 5), (16,), ()), **OPTIONS[name][-1])
+    which = "'bias'" if is_named else "1 of group 0"
+    refused(
+        continued,
+        begun.state_dict(),
+        rf"of parameter {which} has shape \(17,\), and the parameter \(16,\)",
+    )
+
+
+@over_cases
+def test_a_loaded_state_shares_no_memory_with_where_it_came_from(name, options):
+    begun = ours(name)(start(), **options)
+    take(begun, seed=1)
+    state = begun.state_dict()
+    kept = copy.deepcopy(state["state"])
+    continued = ours(name)(values(begun))
+    continued.load_state_dict(state)
+    take(continued, seed=2)
+    assert same(begun, state["param_groups"], kept)
+
+
 # A model, as people train it.
 
 

@@ -154,6 +154,44 @@ def test_schedulers_of_torch_steer_a_rate_that_is_a_tensor(name, schedule):
         assert isinstance(optimizer.param_groups[0]["lr"], torch.Tensor)
 
 
+CYCLES = {
+    "OneCycleLR": lambda o: lr_scheduler.OneCycleLR(o, max_lr=0.2, total_steps=9),
+    "CyclicLR": lambda o: lr_scheduler.CyclicLR(o, 0.01, 0.2, step_size_up=3),
+}
+
+
+@pytest.mark.parametrize("schedule", CYCLES.values(), ids=CYCLES)
+@pytest.mark.parametrize("name", ["Polyak", "Nesterov"])
+@pytest.mark.parametrize("form", FORMS)
+def test_the_momentum_that_a_scheduler_cycles_is_beta(name, schedule, form):
+    """As torch's SGD is told it; the path is that of the equation with these numbers."""
+    told = torch.optim.SGD(start(), lr=0.1, momentum=0.9)
+    scheduler = schedule(told)
+    numbers = []
+    for _ in range(7):
+        numbers.append((told.param_groups[0]["lr"], told.param_groups[0]["momentum"]))
+        told.step()
+        scheduler.step()
+    assert len({beta for _, beta in numbers}) > 3
+
+    p = torch.tensor([3.0, -2.0], dtype=torch.float64)
+    w = before = query = p.clone()
+    optimizer = ours(name)([p], beta=0.5, **FORMS[form])
+    scheduler = schedule(optimizer)
+    for lr, beta in numbers:
+        p.grad = p.cos()
+        optimizer.step()
+        scheduler.step()
+        if name == "Nesterov":  # from the query, where the gradient is
+            w, before = query - lr * query.cos(), w
+        else:
+            w, before = w + beta * (w - before) - lr * w.cos(), w
+        query = w + beta * (w - before) if name == "Nesterov" else w
+        torch.testing.assert_close(p, query)
+        assert optimizer.param_groups[0]["beta"] == beta
+        assert 0.0 <= optimizer.param_groups[0]["momentum"] < 1.0  # for the next step
+
+
 @over_methods
 def test_reduce_on_plateau_reduces(name):
     def run(make, **options):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from gradus.methods.descent import GradientDescent
 from gradus.methods.method import FirstOrder
 from gradus.optim.inplace import InPlaceUpdate
 from gradus.optim.kernels import KERNELS, Scaling, updated_in_place
@@ -46,13 +47,23 @@ class Equation:
         g = given["gradient"]
         if self.negates_gradient:
             g = -g
+        if self.at_query:
+            return self._from_query(step, given, g)
         state = self.state_class(step, *(given.get(name) for name in self.state_fields))
-        w, state = self.method.update(given["iterate" if self.at_query else "w"], g, state)
+        w, state = self.method.update(given["w"], g, state)
         results = {name: getattr(state, name) for name in self.state_fields}
         results["w"] = w
-        if self.at_query:
-            results |= {"iterate": w, "w": self.method.query(w, state)}
         return {name: vector for name, vector in results.items() if vector is not None}
+
+    def _from_query(self, step: Any, given: Mapping[str, V], g: V) -> dict[str, V]:
+        """Of Nesterov's: a gradient step from the query, where the parameters are, to the next w.
+
+        So it is right also where beta has changed since they were put there.
+        """
+        descent = GradientDescent(self.method.lr)
+        w, _ = descent.update(given["w"], g, descent.State(step))
+        query = self.method.query(w, self.state_class(step, given["iterate"]))
+        return {"previous": given["iterate"], "iterate": w, "w": query}
 
     def recorded(self, lists: TensorLists) -> tuple[Program, dict[str, Symbol]]:
         """The equation on symbols; where no number in it depends on the step, recorded once."""

@@ -109,7 +109,8 @@ class Polyak(MethodOptimizer):
     Args:
         params: parameters, or groups of them with options of their own.
         lr: $\alpha_t$.
-        beta: $\beta \in [0, 1)$.
+        beta: $\beta \in [0, 1)$; what a scheduler of torch writes into a group as ``momentum``
+            becomes its ``beta`` at the next step.
         maximize: climb instead of descend.
         foreach: move all tensors at once, or one after the other (False).
         differentiable: let automatic differentiation see the step.
@@ -138,6 +139,7 @@ class Polyak(MethodOptimizer):
     method = methods.Polyak
     state_class = Previous
     state_keys: ClassVar[Mapping[str, str]] = {"previous": "previous"}
+    other_names: ClassVar[Mapping[str, str]] = {"momentum": "beta"}
 
     def __init__(
         self,
@@ -174,14 +176,16 @@ class Nesterov(MethodOptimizer):
 
     Parameters may be changed between steps, by ``load_state_dict`` of the model or by ``clamp_``:
     entries that then stand elsewhere than the step left them start anew from where they are
-    ($w_t = w_{t-1}$, no momentum), the others go on. Writes past torch's count of them, in place
+    ($w_t = w_{t-1}$, no momentum), the others go on. Where $\beta$ changes between steps, the
+    gradient is that at the query of the $\beta$ before. Writes past torch's count of them, in place
     through ``p.data``, are not seen; write under ``torch.no_grad()`` instead. An optimizer just
     loaded takes the parameters as those of its checkpoint.
 
     Args:
         params: parameters, or groups of them with options of their own.
         lr: $\alpha_t$.
-        beta: $\beta \in [0, 1)$.
+        beta: $\beta \in [0, 1)$; what a scheduler of torch writes into a group as ``momentum``
+            becomes its ``beta`` at the next step.
         maximize: climb instead of descend.
         foreach: move all tensors at once, or one after the other (False).
         differentiable: let automatic differentiation see the step.
@@ -211,6 +215,7 @@ class Nesterov(MethodOptimizer):
     method = methods.Nesterov
     state_class = Previous
     state_keys: ClassVar[Mapping[str, str]] = {"previous": "previous"}
+    other_names: ClassVar[Mapping[str, str]] = {"momentum": "beta"}
     parameters_at_query = True
 
     def __init__(

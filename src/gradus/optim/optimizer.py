@@ -17,6 +17,7 @@ from gradus.methods.hyperparameters import is_set
 from gradus.methods.method import FirstOrder
 from gradus.methods.schedules import Schedule
 from gradus.optim import forms
+from gradus.optim.checkpoints import check_class, check_shapes, copied
 from gradus.optim.forms import Equation
 from gradus.optim.inplace import InPlaceUpdate, in_place_update_of
 from gradus.optim.kernels import KERNELS
@@ -106,6 +107,8 @@ class MethodOptimizer(Optimizer):
     """Whether the parameters stand at the query, where the gradient is taken, and not at w."""
     is_at_iterate: bool = False
     """Whether they stand at w for now all the same."""
+    other_names: ClassVar[Mapping[str, str]] = {}
+    """Options by the names that torch's schedulers write, and what they are called here."""
     fixed_options: ClassVar[Mapping[str, Any]] = {}
     """Options that belong to the class: those of a checkpoint give way to them."""
     needs_dense_gradients: ClassVar[tuple[str, ...] | None] = None
@@ -114,7 +117,7 @@ class MethodOptimizer(Optimizer):
     def __init__(self, params: Any, options: Mapping[str, Any]) -> None:
         self._resolved: dict[int, Resolved] = {}
         self._versions: dict[Tensor, tuple[Version, FirstOrder]] = {}
-        super().__init__(params, dict(options))
+        super().__init__(params, {**options, **dict.fromkeys(self.other_names)})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters, with options of its own where they are given.
@@ -124,12 +127,19 @@ class MethodOptimizer(Optimizer):
             TypeError: an option is no number.
         """
         if isinstance(param_group, dict):
+            param_group = dict(param_group)
+            self._take_other_names(param_group)
             group = {**self.defaults, **param_group}
             check_options(group, self._flags, self._hyperparameters)
             self._method_of(group, as_number)
         super().add_param_group(param_group)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        if "defaults" not in state:  # by load_state_dict; else by copy or pickle
+            groups, kept = state["param_groups"], state["state"]
+            check_class(type(self).__name__, groups, kept)
+            check_shapes(groups, kept, self._keys.values())
+            state = {**state, "state": copied(kept)}
         super().__setstate__(state)
         self._resolved, self._versions = {}, {}
         for group in self.param_groups:
@@ -176,6 +186,7 @@ class MethodOptimizer(Optimizer):
                 loss = closure()
         moves = []
         for index, group in enumerate(self.param_groups):
+            self._take_other_names(group)
             resolved = self._resolve(index, group)
             moving = [(p, g) for p in group["params"] if (g := p.grad) is not None]
             sparse = [(p, g) for p, g in moving if g.is_sparse]
@@ -200,6 +211,12 @@ class MethodOptimizer(Optimizer):
         return loss
 
     # What the options of a group come to.
+
+    def _take_other_names(self, group: dict[str, Any]) -> None:
+        """Bring what was written under torch's name of an option to ours."""
+        for name, own in self.other_names.items():
+            if group.get(name) is not None:
+                group[own], group[name] = group[name], None
 
     def _resolve(self, index: int, group: Mapping[str, Any]) -> Resolved:
         """The equation of a group, built anew where its options have been replaced."""
