@@ -114,6 +114,7 @@ def save(path, x, y=None, compression=zipfile.ZIP_DEFLATED):
         ),
         (b"", "damaged"),
         (b"\x80\x04N.", "damaged"),
+        (npy(described("(1,)", "<U1"), b"\xff\xff\xff\xff"), "characters that do not exist"),
     ],
 )
 def test_npz_headers_that_lie(tmp_path, x, message):
@@ -184,6 +185,20 @@ def test_parquet_with_text_that_is_no_utf8(tmp_path, dictionary):
     said, _ = refusal_of(load, path, target="y")
     assert "cannot be read as Parquet" in said
     assert "UTF8" in said
+
+
+def test_parquet_with_a_list_that_holds_more_than_memory(tmp_path):
+    path = tmp_path / "own.parquet"
+    lists = pa.ListArray.from_arrays([0, 0, SMALL // 4], pa.nulls(SMALL // 4, pa.int64()))
+    table = pa.table({"y": ["no", "yes"] * 5, "x": range(10)})
+    pq.write_table(table.append_column("a", pa.chunked_array([lists.take([0] * 9 + [1])])), path)
+    before = pa.total_allocated_bytes()
+    source = read_source(path)
+    assert source.names == ["y", "x", "a"]
+    assert pa.total_allocated_bytes() - before < SMALL / 8
+    assert load(path, target="y", drop=["a"]).features == ("x",)
+    said, _ = refusal_of(load, path, target="y")
+    assert "column 'a' holds list<element: int64>; numbers, booleans and text can be used" in said
 
 
 def test_parquet_types_that_arrow_cannot_convert(tmp_path):

@@ -142,8 +142,18 @@ def _array(path: Path, file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray
         # Looking for one more byte compares the checksum.
         if held < size or stream.read(1):
             raise ValueError("its content has another length than it declares")
+    if dtype.kind == "U" and not _is_unicode(values):
+        raise ValueError("text with characters that do not exist")
     values = values.T if by_columns else values
     return values if dtype.isnative else values.astype(dtype.newbyteorder("="))
+
+
+def _is_unicode(text: NDArray[np.str_]) -> bool:
+    """Whether its code points, four bytes each, are characters: NumPy does not look."""
+    if text.nbytes == 0:
+        return True
+    points = text.reshape(-1).view(np.dtype(text.dtype.str[0] + "u4"))
+    return bool(((points < 0xD800) | ((points > 0xDFFF) & (points <= 0x10FFFF))).all())
 
 
 def _header(path: Path, key: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -103,7 +103,7 @@ class Source:
         kind = content.type
         if pa.types.is_dictionary(kind):
             categorical = categorical or name not in self.text
-            if pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type):
+            if _is_text(kind.value_type):
                 # A word that stands in many rows is one object, however long it is.
                 rows = cast("pa.DictionaryArray[Any, Any]", content)
                 words = np.append(rows.dictionary.to_numpy(zero_copy_only=False), [None])
@@ -128,7 +128,7 @@ class Source:
         if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
             values = content.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
             return Column(name, "category" if categorical else "number", values, missing)
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        if _is_text(kind):
             values = content.to_numpy(zero_copy_only=False)
             return Column(name, "category" if categorical else "text", values, missing)
         return None
@@ -162,17 +162,18 @@ def _parquet(path: Path) -> Source:
         with pyarrow.parquet.ParquetFile(path) as file:
             _check_columns(path, file.metadata.num_columns)
             unpacked = _unpacked_size(file.metadata)
-            text = [
-                field.name
-                for field in file.schema_arrow
-                if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
-            ]
+            schema = file.schema_arrow
         remedy = 'write it again by pyarrow with use_dictionary=False, compression="none"'
         check_unpacked(path, unpacked, stored, remedy)
+        text = [field.name for field in schema if _is_text(field.type)]
+        flat = [field.name for field in schema if not pa.types.is_nested(field.type)]
         # Text is kept as it mostly stands there, each word once: a short file may repeat a long
-        # one.
+        # one. Lists and the like, which no row of x can be made of, are not unpacked at all.
         with pyarrow.parquet.ParquetFile(path, read_dictionary=text) as file:
-            arrow = file.read()
+            arrow = file.read(columns=flat if len(flat) < len(schema) else None)
+        for at, field in enumerate(schema):
+            if pa.types.is_nested(field.type):
+                arrow = arrow.add_column(at, field, pa.nulls(arrow.num_rows, field.type))
         arrow.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         if isinstance(error, InputError):
@@ -184,6 +185,12 @@ def _parquet(path: Path) -> Source:
     return Source(path, arrow, lambda row: f"row {row + 1}", frozenset(text))
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
 def _check_columns(path: Path, columns: int) -> None:
     if columns > MOST_COLUMNS:
         raise InputError(
@@ -193,14 +200,10 @@ def _check_columns(path: Path, columns: int) -> None:
 
 
 def _unpacked_size(metadata: pq.FileMetaData) -> int:
-    """About how many bytes the columns have in the memory, after what the file says of itself."""
-    parts = [
-        metadata.row_group(group).column(column)
-        for group in range(metadata.num_row_groups)
-        for column in range(metadata.num_columns)
-    ]
-    values = max(metadata.num_rows * metadata.num_columns, sum(part.num_values for part in parts))
-    return max(8 * values, sum(part.total_uncompressed_size for part in parts))
+    """About how many bytes flat columns have in the memory, after what the file says of itself."""
+    # What it says of single columns is not asked for: damage there ends the process in pyarrow.
+    groups = [metadata.row_group(at).total_byte_size for at in range(metadata.num_row_groups)]
+    return max(8 * metadata.num_rows * metadata.num_columns, sum(groups))
 
 
 def _csv(path: Path) -> Source:
