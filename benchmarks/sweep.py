@@ -264,7 +264,9 @@ def _fill(folder: Path) -> float:
             run = RunSpec(lr=rate, momentum=momentum, seed=seed)
             loss = 2.3 * np.exp(-steps * rate / 100) + 0.1 * random.random(POINTS)
             outcome = Outcome(step=POINTS, samples=16 * POINTS)
-            outcome.evaluation.append(Evaluation(1, 16 * POINTS, loss[-1], loss[-1], 0.5))
+            outcome.evaluation.append(
+                Evaluation(1, 16 * POINTS, loss[-1], loss[-1], None, None, loss[-1], 0.5)
+            )
             result = result_of(
                 run_id(run), run, outcome,
                 status="finished", loss="cross-entropy", engine="native", kernels=None,

@@ -8,7 +8,8 @@ import torch
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
-from gradus.data.arrays import load_arrays
+from gradus.data import arrays as module
+from gradus.data.partition import Parts
 from gradus.errors import InputError
 
 RANDOM = np.random.default_rng(0)
@@ -16,6 +17,11 @@ X = RANDOM.normal(size=(20, 3))
 Y = np.arange(20) % 2
 IMAGES = RANDOM.integers(0, 256, (20, 4, 5), dtype=np.uint8)
 ROWS = RANDOM.dirichlet(np.ones(3), size=20)
+
+
+def load_arrays(path, *, parts=Parts(validation=0), **options):  # noqa: B008
+    """What is read does not depend on whether a part is held for validation: here none is."""
+    return module.load_arrays(path, parts=parts, **options)
 
 
 @pytest.fixture
@@ -134,7 +140,7 @@ def with_one(array, index, value):
         ),
         (
             {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y},
-            {"test_fraction": 0.1},
+            {"parts": Parts(0.1, 0)},
             "--test-fraction 0.1",
         ),
         ({"x": np.array(["a"] * 20), "y": Y}, {}, "'x' holds <U1; give numbers"),

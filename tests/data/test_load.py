@@ -39,7 +39,7 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 def test_digits_are_those_of_scikit_learn():
-    split = load("digits", seed=3)
+    split = load("digits", split_seed=3)
     digits = load_digits()
     parts = [split.train, split.test]
     assert [len(part) for part in parts] == [1437, 360]
@@ -62,13 +62,23 @@ def test_digits_are_those_of_scikit_learn():
             {"test_fraction": 0.5},
             "digits: 898 train + 899 test, 1×8×8 images, 10 classes",
         ),
-        ("idx", {}, "idx: 6 train + 3 test, 1×4×5 images, 6 classes"),
-        (Path("idx"), {}, "idx: 6 train + 3 test, 1×4×5 images, 6 classes"),
-        ("a.npz", {}, "a.npz: 8 train + 2 test, 3 features, 2 classes"),
+        (
+            "digits",
+            {"validation_fraction": 0.15},
+            "digits: 1,221 train + 216 validation + 360 test, 1×8×8 images, 10 classes",
+        ),
+        ("idx", {}, "idx: 5 train + 1 validation + 3 test, 1×4×5 images, 6 classes"),
+        (Path("idx"), {"validation_fraction": 0}, "idx: 6 train + 3 test, 1×4×5 images, 6 classes"),
+        ("a.npz", {}, "a.npz: 6 train + 2 validation + 2 test, 3 features, 2 classes"),
+        (
+            "a.npz",
+            {"validation_fraction": 0},
+            "a.npz: 8 train + 2 test, 3 features, 2 classes",
+        ),
         (
             "a.csv",
             {"target": "q"},
-            "a.csv: 8 train + 2 test, 1 feature, 1 number to predict (q)",
+            "a.csv: 6 train + 2 validation + 2 test, 1 feature, 1 number to predict (q)",
         ),
     ],
 )

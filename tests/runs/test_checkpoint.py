@@ -24,7 +24,7 @@ SPEC = RunSpec(model="linear", epochs=40, method="adam", log_every=3)
 
 def standing(step):
     outcome = Outcome(step=step, samples=6 * step, history=[Row(0, 6, 1, 0.1 + step, 0.3)])
-    outcome.evaluation.append(Evaluation(1, 6, 1 / 3, 0.2, 0.5))
+    outcome.evaluation.append(Evaluation(1, 6, 1 / 3, 0.3, None, None, 0.2, 0.5))
     tensors = {"w": torch.rand(3), "losses": torch.empty(0, dtype=torch.float64)}
     return Snapshot("eager", 2, 0, outcome, 0.1, tensors, {"walk": [1, None]})
 
@@ -107,8 +107,8 @@ def test_a_disk_that_is_full_costs_nothing_that_was_kept(tmp_path, monkeypatch):
 def test_what_a_newer_version_has_written_is_refused(tmp_path):
     checkpoint.write(tmp_path, standing(1))
     facts = json.loads((tmp_path / "1.json").read_text())
-    (tmp_path / "1.json").write_text(json.dumps({**facts, "format": 2}))
-    with pytest.raises(InputError, match=r"1\.json: written by a newer Gradus \(format 2"):
+    (tmp_path / "1.json").write_text(json.dumps({**facts, "format": 3}))
+    with pytest.raises(InputError, match=r"1\.json: written by a newer Gradus \(format 3"):
         checkpoint.read(tmp_path, silent)
 
 

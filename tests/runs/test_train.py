@@ -47,7 +47,10 @@ def test_the_record_is_as_the_design_says(run):
     assert [(f.name, str(f.type)) for f in evaluation.schema] == [
         ("epoch", "int32"),
         ("samples", "int64"),
+        ("running_train_loss", "double"),
         ("train_loss", "double"),
+        ("validation_loss", "double"),
+        ("validation_accuracy", "double"),
         ("test_loss", "double"),
         ("test_accuracy", "double"),
     ]

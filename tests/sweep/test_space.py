@@ -12,6 +12,8 @@ from gradus.runs.choices import OPTIONS
 from gradus.runs.spec import run_id
 from gradus.sweep import Point, SweepSpec, panels_of, read_toml, runs_of
 
+# What every sweep says of its runs, where nothing else is said.
+CHOICE = {"measure": "validation-loss", "validation_fraction": 0.15}
 LECTURE = Path(__file__).parents[2] / "examples" / "lecture.toml"
 
 
@@ -22,7 +24,8 @@ def seen(spec, *options):
 def test_the_lecture_is_16_curves_in_5_panels_and_13_runs():
     spec = read_toml(LECTURE)
     runs = runs_of(spec)
-    shared = {"data": "fashion-mnist", "epochs": 10}
+    shared = {"data": "fashion-mnist", "epochs": 10, "measure": "test-loss"}
+    shared["validation_fraction"] = 0
     sgd = {"method": "sgd", "lr": 0.001, "momentum": 0.5, "batch_size": 16}
     adam = {"method": "adam", "lr": 0.001, "batch_size": 16}
     axes = [
@@ -262,7 +265,7 @@ def test_a_grid_holds_every_combination_that_has_meaning_once(vary):
             options = {k: v for k, v in options.items() if k not in owned or k in taken}
         if options["penalty"] == "none":
             del options["penalty"]
-        expected.add(RunSpec(**options))
+        expected.add(RunSpec(**options, **CHOICE))
     runs = runs_of(SweepSpec(vary=vary))
     assert len(runs) == len(set(runs))
     assert set(runs) == expected

@@ -101,7 +101,7 @@ def test_options_with_one_value_are_the_base_and_those_with_several_vary():
     spec = from_options(
         {"data": "digits", "lr": "1,0.1", "epochs": "3", "momentum": None, "seeds": "2"}
     )
-    assert spec.base == {"data": "digits", "epochs": 3}
+    assert spec.base == {"measure": "validation-loss", "data": "digits", "epochs": 3}
     assert spec.vary == {"lr": (1.0, 0.1)}
     assert spec.seeds == 2
 

@@ -27,7 +27,16 @@ def result(seed, epochs=3, status="finished", **changes):
             Row(10 * epoch + i, 100 * epoch, epoch, seed + epoch / 3, 0.1) for i in range(2)
         ]
         outcome.evaluation.append(
-            Evaluation(epoch, 100 * epoch, seed + 0.5, seed + 1 / epoch, epoch / 10)
+            Evaluation(
+                epoch,
+                100 * epoch,
+                seed + 0.5,
+                seed + 0.25,
+                seed + abs(epoch - 2),
+                1 / epoch,
+                seed + 1 / epoch,
+                epoch / 10,
+            )
         )
     if status == "diverged":
         outcome.divergence = Divergence(7, 70, 1, math.inf, 2.5, 0.1)
@@ -56,8 +65,10 @@ def test_a_row_tells_how_a_run_went(tmp_path):
     expected = {
         "run": found.run, "status": "diverged", "method": "adam", "hidden": "4,5", "seed": 3,
         "momentum": None, "loss": "cross-entropy", "epochs_trained": 3, "steps": 30,
-        "samples": 300, "train_loss": 3.5, "test_loss": 3 + 1 / 3, "test_accuracy": 0.3,
-        "best_test_loss": 3 + 1 / 3, "best_test_accuracy": 0.3, "best_epoch": 3,
+        "samples": 300, "running_train_loss": 3.5, "train_loss": 3.25, "validation_loss": 4.0,
+        "validation_accuracy": 1 / 3, "best_validation_loss": 3.0, "best_validation_accuracy": 1.0,
+        "test_loss": 3 + 1 / 3, "test_accuracy": 0.3,
+        "best_test_loss": 3 + 1 / 3, "best_test_accuracy": 0.3, "best_epoch": 2,
         "diverged_step": 7, "diverged_samples": 70, "diverged_loss": math.inf, "engine": "native",
         "kernels": "avx2", "pruned_epoch": None, "train_seconds": 0.5,
     }  # fmt: skip
@@ -170,7 +181,7 @@ def test_what_a_newer_version_has_written_is_refused(tmp_path, monkeypatch):
     with monkeypatch.context() as context:
         context.setattr(store_module, "FORMAT", 9)
         Store(tmp_path).add([result(0)])
-    said = r"was written by a newer version of gradus \(format 9, this one reads 1\)"
+    said = r"was written by a newer version of gradus \(format 9, this one reads 2\)"
     for reading in (Store, read_runs):
         with pytest.raises(InputError, match=said):
             reading(tmp_path)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -104,7 +104,9 @@ class Live:
                 f"{duration(left)} left",
             ]
             if progress.evaluation is not None:
-                parts.insert(2, f"test loss {number(progress.evaluation.test_loss)}")
+                found = progress.evaluation
+                part = "test" if found.validation_loss is None else "validation"
+                parts.insert(2, f"{part} loss {number(getattr(found, f'{part}_loss'))}")
             self.console.print("  ".join(parts), soft_wrap=True)
 
         return report
@@ -165,10 +167,7 @@ def close(run: Run) -> None:
         console.print(in_terminal(run.curve, width=width), markup=False)
     figures: dict[str, str] = {}
     if final is not None:
-        figures["test loss"] = number(final["test_loss"])
-        if final["test_accuracy"] is not None:
-            figures["test accuracy"] = f"{100 * final['test_accuracy']:.2f} %"
-        figures["training loss"] = number(final["train_loss"])
+        figures |= _figures(run, final)
     if run.spec.proximal or run.spec.method == "proximal-gradient":
         figures["exact zeros"] = f"{summary['zeros']:,} of {summary['parameters']:,} parameters"
     speed = summary["timings"]["samples_per_second"]
@@ -182,6 +181,36 @@ def close(run: Run) -> None:
     for name, figure in figures.items():
         console.print(f"{name:14} {figure}", soft_wrap=True)
     ending(run)
+
+
+def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
+    """What is known of the parameters that the run left, and which these are."""
+    figures: dict[str, str] = {}
+    kept, test = run.summary["kept"], run.summary["test"]
+    if test is not None:
+        error = test["standard_error"]
+        figures["test loss"] = number(test["loss"]) + (f" ± {number(error)}" if error else "")
+        if test["accuracy"] is not None:
+            low, high = (f"{100 * bound:.2f}" for bound in test["interval"])
+            figures["test accuracy"] = f"{100 * test['accuracy']:.2f} % ({low} to {high}, 95 %)"
+    for part in ("validation", *(() if test else ("test",))):
+        if final[f"{part}_loss"] is None:
+            continue
+        accuracy = final[f"{part}_accuracy"]
+        share = "" if accuracy is None else f", accuracy {100 * accuracy:.2f} %"
+        figures[part] = f"loss {number(final[f'{part}_loss'])}{share}"
+    running = f"{number(final['running_train_loss'])} on the way, as a mean over the epoch"
+    figures["training loss"] = f"{number(final['train_loss'])}; {running}"
+    last = run.evaluation["epoch"][-1].as_py()
+    if kept is not None and kept["which"] == "best":
+        measure = kept["measure"].replace("_", " ")
+        told = f"{measure} {number(kept['best'])}; after the last {number(kept['last'])}"
+        figures["kept"] = f"epoch {kept['epoch']} of {last} ({told})"
+    if run.status == "finished" and last < run.spec.epochs:
+        figures["ended early"] = f"{run.spec.patience} epochs without a better one"
+    if kept is not None and kept["note"] is not None:
+        figures["note"] = kept["note"]
+    return figures
 
 
 def _counted(count: int, what: str) -> str:

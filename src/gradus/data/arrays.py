@@ -8,6 +8,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from gradus.data.dataset import Dataset, Split
 from gradus.data.fitting import fill_with_means, standardize_columns, value_statistics
-from gradus.data.partition import partition
+from gradus.data.partition import USUAL_PARTS, Parts, Rows, three_parts, training_parts
 from gradus.data.targets import Targets, column_targets, row_targets
 from gradus.data.unpacking import (
     MOST_DIMENSIONS,
@@ -29,7 +30,7 @@ from gradus.data.unpacking import (
 )
 from gradus.errors import InputError, quoted
 
-_ALL = ("x", "y", "x_train", "y_train", "x_test", "y_test")
+_ALL = ("x", "y", *(f"{what}_{part}" for part in ("train", "validation", "test") for what in "xy"))
 # what zipfile, its decompressors and NumPy, which evaluates a header as a literal of Python, raise
 # beside OSError where a byte of the file is wrong
 _DAMAGED = (
@@ -47,7 +48,7 @@ _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
-_KEYS = "x and y, or x_train and y_train (and x_test and y_test)"
+_KEYS = "x and y, or x_train and y_train (and x_validation, y_validation, x_test, y_test)"
 
 
 def load_arrays(
@@ -56,10 +57,11 @@ def load_arrays(
     loss: str | None = None,
     missing: str | None = None,
     standardize: bool = False,
-    test_fraction: float | None = None,
-    seed: int = 0,
+    parts: Parts = USUAL_PARTS,
 ) -> Split:
-    """Read ``x`` and ``y``, or ``x_train`` and ``y_train`` (and ``x_test``, ``y_test``).
+    """Read ``x`` and ``y``, or ``x_train`` and ``y_train``; and the other parts that are there.
+
+    Those are ``x_test`` and ``y_test``, ``x_validation`` and ``y_validation``.
 
     Bytes (uint8) stay bytes and are divided by 255 when a batch is cut; ``[N, height, width]``
     becomes ``[N, 1, height, width]``. Every other type is taken as numbers, as they are.
@@ -71,8 +73,8 @@ def load_arrays(
             training part (x ``[N, features]`` only); "drop", the example is left out.
         standardize: bring x to mean 0 and standard deviation 1: each column of ``[N, features]``,
             all values together where x has more dimensions or holds bytes.
-        test_fraction: share that tests where the file holds no test part; None for 0.2.
-        seed: of that split.
+        parts: how the parts are drawn that the file does not hold; 0 for validation leaves out the
+            part that it holds.
 
     Raises:
         InputError: the file cannot be read, lacks an array, or holds arrays that do not fit.
@@ -81,29 +83,43 @@ def load_arrays(
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "squares.npz"
         >>> np.savez(path, x=np.zeros((10, 8, 8), dtype=np.uint8), y=np.arange(10) % 2)
-        >>> split = load_arrays(path, test_fraction=0.2)
+        >>> split = load_arrays(path, parts=Parts(test=0.2, validation=0))
         >>> split.train.x.shape, split.train.classes, len(split.test)
         (torch.Size([8, 1, 8, 8]), ('0', '1'), 2)
     """
     arrays = _read(path)
-    parts = _parts(path, arrays)
-    if len(parts) == 2 and test_fraction is not None:
-        raise InputError(
-            f"--test-fraction {test_fraction}: {path} has a test part of its own (x_test, y_test); "
-            "leave the option out"
-        )
-    parts = [_complete(path, key, x, y, missing) for key, x, y in parts]
-    x = np.concatenate([part[1] for part in parts])
-    targets = _targets(path, np.concatenate([part[2] for part in parts]), loss)
-    if len(parts) == 2:
-        n = len(parts[0][1])
-        train, test = torch.arange(n), torch.arange(n, len(x))
-    else:
-        train, test = partition(
-            len(x), test_fraction=test_fraction, seed=seed, labels=targets.labels
-        )
+    found = [_complete(path, key, x, y, missing) for key, x, y in _parts(path, arrays, parts)]
+    x = np.concatenate([part[1] for part in found])
+    targets = _targets(path, np.concatenate([part[2] for part in found]), loss)
+    sizes = {suffix: len(part) for suffix, part, _ in found}
+    train, validation, test = _rows(sizes, parts, targets.labels)
     data = _dataset(path, x, targets, train, missing=missing, standardize=standardize)
-    return Split(data.subset(train), data.subset(test), str(path), targets.task)
+    return Split(
+        data.subset(train),
+        data.subset(test),
+        str(path),
+        targets.task,
+        validation=data.subset(validation) if len(validation) else None,
+    )
+
+
+def _rows(sizes: dict[str, int], parts: Parts, labels: Tensor | None) -> Rows:
+    """The rows of each part, those of the file one after another in this order."""
+    ends = np.cumsum([0, *sizes.values()])
+    own = {
+        suffix: torch.arange(start, end)
+        for suffix, start, end in zip(sizes, ends[:-1], ends[1:], strict=True)
+    }
+    n = next(iter(sizes.values()))
+    labels = None if labels is None else labels[:n]
+    if "_validation" in own:
+        parts = replace(parts, validation=0)
+    if "_test" in own:
+        train, validation = training_parts(n, parts, labels=labels)
+        rows = Rows(train, validation, own["_test"])
+    else:
+        rows = three_parts(n, parts, labels=labels)
+    return rows._replace(validation=own.get("_validation", rows.validation))
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
@@ -179,13 +195,22 @@ def _header(path: Path, key: str, stream: IO[bytes]) -> tuple[tuple[int, ...], b
 
 
 def _parts(
-    path: Path, arrays: dict[str, NDArray[Any]]
+    path: Path, arrays: dict[str, NDArray[Any]], wanted: Parts
 ) -> list[tuple[str, NDArray[Any], NDArray[Any]]]:
     """The arrays by part, each with the suffix of its keys; x and y of the same length."""
+    refused = {"_test": wanted.test, "_validation": wanted.validation}
     suffix = "_train" if "x_train" in arrays or "y_train" in arrays else ""
     suffixes = [suffix]
-    if "x_test" in arrays or "y_test" in arrays:
-        suffixes.append("_test")
+    for part, fraction in refused.items():
+        if not {f"x{part}", f"y{part}"} & arrays.keys():
+            continue
+        if fraction:
+            raise InputError(
+                f"--{part[1:]}-fraction {fraction}: {path} has a {part[1:]} part of its own "
+                f"(x{part}, y{part}); leave the option out"
+            )
+        if fraction is None:
+            suffixes.append(part)
     parts = []
     for suffix in suffixes:
         for key in ("x" + suffix, "y" + suffix):
@@ -203,7 +228,8 @@ def _parts(
         parts.append((suffix, _inputs(path, "x" + suffix, x), y))
     shapes = [x.shape[1:] for _, x, _ in parts]
     if len(set(shapes)) > 1 or len({y.shape[1:] for _, _, y in parts}) > 1:
-        raise InputError(f"{path}: the test part has other shapes than the training part")
+        names = " and ".join(suffix[1:] for suffix in suffixes[1:])
+        raise InputError(f"{path}: the {names} part has other shapes than the training part")
     return parts
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gradus.errors import InputError
 
 Task = Literal["classification", "regression"]
+
+SAMPLE = 10_000
+"""How many examples of the training part are evaluated at the end of an epoch, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +144,21 @@ class Dataset:
             dtype=kept,
         )
 
+    @cached_property
+    def fixed_sample(self) -> Dataset:
+        """At most 10,000 of the examples, the same always: what stands for all where that is long.
+
+        Example:
+            >>> data = Dataset(torch.rand(12_000, 1), torch.zeros(12_000, dtype=torch.int64))
+            >>> len(data.fixed_sample), len(data.subset(slice(0, 9)).fixed_sample)
+            (10000, 9)
+        """
+        n = len(self)
+        if n <= SAMPLE:
+            return self
+        drawn = np.sort(np.random.default_rng(0).permutation(n)[:SAMPLE])
+        return self.subset(torch.from_numpy(drawn).to(self.x.device))
+
     def subset(self, indices: Tensor | slice) -> Dataset:
         """The examples at ``indices`` (int64 ``[n]``, gathered; or a slice, shared)."""
         if isinstance(indices, slice):
@@ -156,15 +176,16 @@ def _at(values: Tensor, indices: Tensor | slice | None) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Data to train on and data to test on, and what is known about both.
+    """Data to train on, to choose on and to test on, and what is known about them.
 
     Args:
         train: the examples that the risk is taken over.
-        test: the examples kept apart.
+        test: those that what was chosen is measured on.
         name: what the user called the data.
         task: whether the targets are classes or numbers.
         features: names of the columns of x where x is a table, else None.
         target: name of the column that is predicted where there is one, else None.
+        validation: the examples that anything is chosen on, None where none are held.
 
     Example:
         >>> data = Dataset(torch.rand(4, 2), torch.tensor([0, 1, 0, 1]), classes=("no", "yes"))
@@ -180,6 +201,7 @@ class Split:
     task: Task
     features: tuple[str, ...] | None = None
     target: str | None = None
+    validation: Dataset | None = None
 
     @property
     def description(self) -> str:
@@ -195,7 +217,8 @@ class Split:
             predicted = _count(self.train.outputs, "number") + " to predict"
         if self.target is not None:
             predicted += f" ({self.target})"
-        sizes = f"{len(self.train):,} train + {len(self.test):,} test"
+        held = f" + {len(self.validation):,} validation" if self.validation is not None else ""
+        sizes = f"{len(self.train):,} train{held} + {len(self.test):,} test"
         return f"{self.name}: {sizes}, {what}, {predicted}"
 
 

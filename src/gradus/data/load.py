@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +19,7 @@ from gradus.data.catalogue import CATALOGUE, read_entry
 from gradus.data.dataset import Dataset, Split
 from gradus.data.fitting import value_statistics
 from gradus.data.idx import read_images_and_labels
-from gradus.data.partition import partition
+from gradus.data.partition import Parts, SplitName, three_parts, training_parts
 from gradus.data.targets import check_loss, class_targets
 from gradus.errors import InputError, quoted
 
@@ -39,10 +40,13 @@ def load(
     loss: str | None = None,
     missing: str | None = None,
     standardize: bool = False,
+    validation_fraction: float | None = None,
     test_fraction: float | None = None,
+    split: SplitName = "random",
+    split_seed: int = 0,
+    group: str | None = None,
     categorical: Sequence[str] = (),
     drop: Sequence[str] = (),
-    seed: int = 0,
     data_dir: str | Path | None = None,
 ) -> Split:
     """Load data by name or by path, ready to train on.
@@ -60,15 +64,22 @@ def load(
             over the training part; "drop", its row is left out.
         standardize: bring inputs to mean 0 and standard deviation 1 over the training part: each
             column of numbers of a table, all pixels together of images.
+        validation_fraction: share of the training examples that are held for validation; None for
+            0.15 of a file or folder that has no validation part of its own, and for 0 of the data
+            that are known by name.
         test_fraction: share of the rows that test, where the data have no test part of their own;
-            None for 0.2. Drawn from the seed, in the proportions of the classes.
+            None for 0.2.
+        split: how the parts are drawn: ``random``, in the proportions of the classes; or ``time``
+            (tables and arrays), the last rows test and those before them validate.
+        split_seed: of the draw, >= 0.
+        group: tables: the column whose values never stand in two parts. It is no feature.
         categorical: tables: columns whose values are names, also where they are numbers.
         drop: tables: columns to leave out.
-        seed: of the split, >= 0.
         data_dir: folder in which the files of ``fashion-mnist`` and ``mnist`` are looked for first.
 
     Returns:
-        The part that trains, the part that tests, and what is known about them.
+        The part that trains, the one that validates where there is one, the one that tests, and
+        what is known about them.
 
     Raises:
         InputError: the data are unknown, cannot be read, or do not fit the options; an option does
@@ -86,10 +97,13 @@ def load(
     if missing is not None and missing not in MISSING:
         raise InputError(f"--missing {missing}: unknown; choose {' | '.join(MISSING)}")
     name = str(data)
+    parts = Parts(test_fraction, validation_fraction, split_seed, split, group)
     given = {
         "--target": target,
         "--missing": missing,
         "--test-fraction": test_fraction,
+        "--split": None if split == "random" else split,
+        "--group": group,
         "--categorical": ",".join(categorical),
         "--drop": ",".join(drop),
         "--data-dir": data_dir,
@@ -107,21 +121,21 @@ def load(
     suffix = path.suffix.lower()
     if name == EMBEDDED:
         accept("--test-fraction")
-        return _digits(loss, standardize, test_fraction, seed)
+        return _digits(loss, standardize, parts)
     if name in CATALOGUE:
         accept("--data-dir")
         entry = CATALOGUE[name]
         train, test = read_entry(entry, None if data_dir is None else Path(data_dir))
-        return _images(name, train, test, entry.classes, loss, standardize)
+        return _images(name, train, test, entry.classes, loss, standardize, _usual(parts, 0))
     if os.path.isdir(path):
         accept()
         train, test = _idx_folder(path)
         classes = tuple(str(i) for i in range(1 + int(max(train[1].max(), test[1].max()))))
-        return _images(name, train, test, classes, loss, standardize)
+        return _images(name, train, test, classes, loss, standardize, parts)
     if suffix in (".npz", ".csv", ".parquet") and not os.path.isfile(path):
         raise InputError(f"{quoted(name)}: no such file; give {_ACCEPTED}")
     if suffix == ".npz":
-        accept("--missing", "--test-fraction")
+        accept("--missing", "--test-fraction", "--split")
         from gradus.data.arrays import load_arrays
 
         return load_arrays(
@@ -129,11 +143,18 @@ def load(
             loss=loss,
             missing=missing,
             standardize=standardize,
-            test_fraction=test_fraction,
-            seed=seed,
+            parts=parts,
         )
     if suffix in (".csv", ".parquet"):
-        accept("--target", "--missing", "--test-fraction", "--categorical", "--drop")
+        accept(
+            "--target",
+            "--missing",
+            "--test-fraction",
+            "--split",
+            "--group",
+            "--categorical",
+            "--drop",
+        )
         from gradus.data.tables import load_table
 
         return load_table(
@@ -142,10 +163,9 @@ def load(
             loss=loss,
             missing=missing,
             standardize=standardize,
-            test_fraction=test_fraction,
             categorical=categorical,
             drop=drop,
-            seed=seed,
+            parts=parts,
         )
     if os.path.isfile(path):
         raise InputError(f"{quoted(name)}: a kind of file that is not read; give {_ACCEPTED}")
@@ -154,18 +174,25 @@ def load(
     raise InputError(f"{quoted(name)}: unknown data; {hint}give {_ACCEPTED}")
 
 
-def _digits(loss: str | None, standardize: bool, test_fraction: float | None, seed: int) -> Split:
+def _usual(parts: Parts, validation: float) -> Parts:
+    """The same, with what is held for validation where nothing is said of it."""
+    return replace(parts, validation=parts.validation_or(validation))
+
+
+def _digits(loss: str | None, standardize: bool, parts: Parts) -> Split:
     table = _digits_table()
     x = torch.from_numpy(table[:, :-1].copy()).reshape(-1, 1, 8, 8)
     y = torch.from_numpy(table[:, -1].astype(np.int64))
-    train, test = partition(len(x), test_fraction=test_fraction, seed=seed, labels=y)
+    parts = _usual(parts, 0)
+    rest, _, test = three_parts(len(x), replace(parts, validation=0), labels=y)
     return _images(
         EMBEDDED,
-        (x[train], y[train]),
+        (x[rest], y[rest]),
         (x[test], y[test]),
         tuple("0123456789"),
         loss,
         standardize,
+        parts,
         scale=16.0,
     )
 
@@ -203,6 +230,7 @@ def _images(
     classes: tuple[str, ...],
     loss: str | None,
     standardize: bool,
+    parts: Parts,
     scale: float = 255.0,
 ) -> Split:
     if train[0].shape[1:] != test[0].shape[1:]:
@@ -210,9 +238,15 @@ def _images(
             f"{name}: training images have shape {list(train[0].shape[1:])}, test images "
             f"{list(test[0].shape[1:])}; give images of one shape"
         )
+    trains, validates = training_parts(len(train[0]), parts, labels=train[1])
+    held = None
+    if len(validates):
+        held = train[0][validates], train[1][validates]
+        train = train[0][trains], train[1][trains]
     mean, std = value_statistics(train[0], scale) if standardize else (None, None)
-    parts = [
-        Dataset(x, class_targets(y, classes, loss, name).y, classes, scale, mean, std)
-        for x, y in (train, test)
-    ]
-    return Split(parts[0], parts[1], name, "classification")
+
+    def dataset(x: Tensor, y: Tensor) -> Dataset:
+        return Dataset(x, class_targets(y, classes, loss, name).y, classes, scale, mean, std)
+
+    validation = None if held is None else dataset(*held)
+    return Split(dataset(*train), dataset(*test), name, "classification", validation=validation)

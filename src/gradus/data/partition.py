@@ -1,8 +1,10 @@
-"""Which examples train and which test."""
+"""Which examples train, which validate and which test."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -12,68 +14,209 @@ from torch import Tensor
 from gradus.errors import InputError
 
 TEST_FRACTION = 0.2
+"""Of all examples, where the data have no test part of their own."""
+
+VALIDATION_FRACTION = 0.15
+"""Of the training examples of a user's own data, which have no validation part of their own."""
+
+SplitName = Literal["random", "time"]
 
 
-def partition(
-    n: int, *, test_fraction: float | None = None, seed: int = 0, labels: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Split the rows 0..n-1 at random, in the proportions of the classes where there are any.
+@dataclass(frozen=True)
+class Parts:
+    """How the parts of data are drawn.
 
-    A class with a single row cannot be in both parts; where one exists, or where either part would
-    be smaller than the number of classes, the split is drawn without regard to classes.
+    Attributes:
+        test: share of all examples that test; None for 0.2. Data that have a test part of their own
+            take no other.
+        validation: share of the training examples that are held for validation, 0 for none; None
+            for what is usual for the data.
+        seed: of the draw, >= 0.
+        split: ``random``; or ``time``, the last examples test, and those before them validate.
+        group: the column whose values never stand in two parts.
+    """
+
+    test: float | None = None
+    validation: float | None = None
+    seed: int = 0
+    split: SplitName = "random"
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.test is not None and not 0 < self.test < 1:
+            raise InputError(
+                f"--test-fraction {self.test}: give a number between 0 and 1, such as 0.2"
+            )
+        if self.validation is not None and not 0 <= self.validation < 1:
+            raise InputError(
+                f"--validation-fraction {self.validation}: give 0, for no validation part, or a "
+                "number below 1, such as 0.15"
+            )
+        if self.seed < 0:
+            raise InputError(f"--split-seed {self.seed}: give 0 or a positive integer")
+        if self.split == "time" and self.group is not None:
+            raise InputError(
+                f"--group {self.group}: cannot be kept together by --split time, which cuts the "
+                "rows where they stand; use one of them"
+            )
+
+    def validation_or(self, usual: float) -> float:
+        """The share that validates, where this is the usual one."""
+        return usual if self.validation is None else self.validation
+
+
+USUAL_PARTS = Parts()
+
+
+class Rows(NamedTuple):
+    """The rows of each part: int64 ``[n]``, ascending; ``validation`` may be empty."""
+
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+
+
+def three_parts(
+    n: int, parts: Parts, *, labels: Tensor | None = None, groups: NDArray[np.int64] | None = None
+) -> Rows:
+    """Split the rows 0..n-1 into those that train, validate and test.
+
+    The test part is drawn first, then the validation part from the rest: what tests does not depend
+    on how many rows validate. Both are drawn at random, in the proportions of the classes where
+    there are any; or, for ``time``, are the last rows. Rows of one group stay together: groups are
+    taken in a random order, each where it brings the numbers of the classes nearer to their shares,
+    so that the sizes of the parts are approximate.
 
     Args:
         n: number of rows.
-        test_fraction: share of the rows that test, rounded up; None for 0.2.
-        seed: of the draw.
+        parts: how they are drawn.
         labels: int64 ``[n]`` class indices, or None.
-
-    Returns:
-        int64 indices, ascending, of the rows that train and of those that test.
+        groups: int64 ``[n]``, the group of each row, or None.
 
     Raises:
-        InputError: the fraction is not strictly between 0 and 1, or leaves no row to train on; the
-            seed is negative.
+        InputError: a part that is wanted would be empty, or no row would be left to train on.
 
     Example:
-        >>> train, test = partition(10, test_fraction=0.3, seed=0)
-        >>> len(train), len(test), sorted(torch.cat([train, test]).tolist()) == list(range(10))
-        (7, 3, True)
+        >>> rows = three_parts(10, Parts(test=0.2, validation=0.25))
+        >>> [len(part) for part in rows], sorted(torch.cat(rows).tolist()) == list(range(10))
+        ([6, 2, 2], True)
+        >>> [part.tolist() for part in three_parts(6, Parts(0.2, 0.25, split="time"))]
+        [[0, 1, 2], [3], [4, 5]]
     """
-    fraction = TEST_FRACTION if test_fraction is None else test_fraction
-    if not 0 < fraction < 1:
-        raise InputError(f"--test-fraction {fraction}: give a number between 0 and 1, such as 0.2")
-    if seed < 0:
-        raise InputError(f"--seed {seed}: give 0 or a positive integer")
+    fraction = TEST_FRACTION if parts.test is None else parts.test
+    rest, test = _halves(n, fraction, "--test-fraction", 0, parts, labels, groups)
+    left = None if groups is None else groups[rest.numpy()]
+    train, validation = training_parts(len(rest), parts, labels=_of(labels, rest), groups=left)
+    return Rows(rest[train], rest[validation], test)
+
+
+def training_parts(
+    n: int, parts: Parts, *, labels: Tensor | None = None, groups: NDArray[np.int64] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Split training rows 0..n-1 into those that train and those that validate, as `three_parts`.
+
+    Example:
+        >>> train, validation = training_parts(20, Parts(validation=0.15))
+        >>> len(train), len(validation)
+        (17, 3)
+    """
+    fraction = parts.validation_or(VALIDATION_FRACTION)
+    if fraction == 0:
+        return torch.arange(n), torch.empty(0, dtype=torch.int64)
+    return _halves(n, fraction, "--validation-fraction", 1, parts, labels, groups)
+
+
+def _halves(
+    n: int,
+    fraction: float,
+    flag: str,
+    stream: int,
+    parts: Parts,
+    labels: Tensor | None,
+    groups: NDArray[np.int64] | None,
+) -> tuple[Tensor, Tensor]:
+    """The rows that stay and those that are held, both ascending."""
     # 0.15 * 20 is 3.0000000000000004 in binary: rounded up it must not become 4
-    n_test = math.ceil(round(fraction * n, 9))
-    if n_test >= n:
+    n_held = math.ceil(round(fraction * n, 9))
+    if n_held >= n:
         raise InputError(
-            f"--test-fraction {fraction}: leaves no row of {n} to train on; give less, or more rows"
+            f"{flag} {fraction}: leaves no row of {n} to train on; give less, or more rows"
         )
+    if parts.split == "time":
+        return torch.arange(n - n_held), torch.arange(n - n_held, n)
+    # The first stream is that of records from before there was a second.
+    random = np.random.default_rng(parts.seed if stream == 0 else [parts.seed, stream])
+    if groups is None:
+        held = _by_class(n, n_held, labels, random)
+    else:
+        held = _by_group(groups, fraction, labels, random, f"--group {parts.group}")
+    return torch.from_numpy(np.flatnonzero(~held)), torch.from_numpy(np.flatnonzero(held))
+
+
+def _by_class(
+    n: int, n_held: int, labels: Tensor | None, random: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Which rows are held: in the proportions of the classes.
+
+    A class with a single row cannot be in both parts; where one exists, or where either part would
+    be smaller than the number of classes, rows are drawn without regard to classes.
+    """
     # scikit-learn's train_test_split draws the same kind of split, but importing it takes longer
     # than training on the smaller data sets does.
-    random = np.random.default_rng(seed)
-    groups = [np.arange(n)] if labels is None else _groups(labels.numpy(), n_test)
-    shares = _shares(np.array([len(group) for group in groups]), n_test)
-    tests = np.zeros(n, dtype=bool)
-    for group, share in zip(groups, shares, strict=True):
-        tests[random.permutation(group)[:share]] = True
-    return torch.from_numpy(np.flatnonzero(~tests)), torch.from_numpy(np.flatnonzero(tests))
+    classes = [np.arange(n)] if labels is None else _classes(labels.numpy(), n_held)
+    shares = _shares(np.array([len(rows) for rows in classes]), n_held)
+    held = np.zeros(n, dtype=bool)
+    for rows, share in zip(classes, shares, strict=True):
+        held[random.permutation(rows)[:share]] = True
+    return held
 
 
-def _groups(labels: NDArray[np.int64], n_test: int) -> list[NDArray[np.int64]]:
-    groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    smallest_part = min(n_test, len(labels) - n_test)
-    if min(len(group) for group in groups) < 2 or smallest_part < len(groups):
+def _classes(labels: NDArray[np.int64], n_held: int) -> list[NDArray[np.int64]]:
+    classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    smallest_part = min(n_held, len(labels) - n_held)
+    if min(len(rows) for rows in classes) < 2 or smallest_part < len(classes):
         return [np.arange(len(labels))]
-    return groups
+    return classes
 
 
-def _shares(sizes: NDArray[np.int64], n_test: int) -> NDArray[np.int64]:
-    """How many of each group test: proportional, whole, summing to n_test (largest remainders)."""
-    exact = sizes * n_test / sizes.sum()
+def _shares(sizes: NDArray[np.int64], n_held: int) -> NDArray[np.int64]:
+    """How many of each class are held: proportional, whole, summing up (largest remainders)."""
+    exact = sizes * n_held / sizes.sum()
     shares: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     largest = np.argsort(shares - exact, kind="stable")
-    shares[largest[: n_test - shares.sum()]] += 1
+    shares[largest[: n_held - shares.sum()]] += 1
     return shares
+
+
+def _by_group(
+    groups: NDArray[np.int64],
+    fraction: float,
+    labels: Tensor | None,
+    random: np.random.Generator,
+    flag: str,
+) -> NDArray[np.bool_]:
+    """Which rows are held: whole groups, near the shares of the classes."""
+    names, codes = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
+        raise InputError(
+            f"{flag}: one group alone is left to split, which cannot stand in two parts; name a "
+            "column with more values, or hold fewer parts"
+        )
+    of_class = np.zeros(len(groups), np.int64) if labels is None else labels.numpy()
+    counts = np.zeros((len(names), of_class.max() + 1))
+    np.add.at(counts, (codes, of_class), 1)
+    wanted = fraction * counts.sum(axis=0)
+    distance = [float(((count - wanted) ** 2).sum()) for count in counts]
+    taken, held = np.zeros(len(names), bool), np.zeros_like(wanted)
+    for group in random.permutation(len(names)):
+        nearer = ((held + counts[group] - wanted) ** 2).sum() < ((held - wanted) ** 2).sum()
+        if nearer and taken.sum() < len(names) - 1:
+            taken[group] = True
+            held += counts[group]
+    if not taken.any():  # every group alone is more than twice what is wanted
+        taken[int(np.argmin(distance))] = True
+    return taken[codes]
+
+
+def _of(labels: Tensor | None, rows: Tensor) -> Tensor | None:
+    return None if labels is None else labels[rows]

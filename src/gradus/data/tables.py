@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gradus.data.columns import Column, Source, read_source
 from gradus.data.dataset import Dataset, Split
 from gradus.data.fitting import fill_with_means, standardize_columns
-from gradus.data.partition import partition
+from gradus.data.partition import USUAL_PARTS, Parts, three_parts
 from gradus.data.targets import column_targets, label
 from gradus.errors import MOST_QUOTED, InputError, brief, quoted
 
@@ -32,15 +32,14 @@ def load_table(
     loss: str | None = None,
     missing: str | None = None,
     standardize: bool = False,
-    test_fraction: float | None = None,
     categorical: Sequence[str] = (),
     drop: Sequence[str] = (),
-    seed: int = 0,
+    parts: Parts = USUAL_PARTS,
 ) -> Split:
     r"""Read a table, predict one of its columns from the others.
 
     Columns of numbers are features as they are, booleans are 0 and 1, text is one-hot: a feature
-    ``colour=red`` for each value in the training part, all zero for a value seen only in the test
+    ``colour=red`` for each value in the training part, all zero for a value seen only in another
     part. Dates, identifiers (text that differs in nearly every row), and text in a column of
     numbers are refused. The index that pandas writes into Parquet files is left out.
 
@@ -53,10 +52,9 @@ def load_table(
             of the column over the training part (numbers only); "drop", the row is left out.
         standardize: bring every column of numbers to mean 0 and standard deviation 1 over the
             training part; indicators and booleans stay 0 and 1.
-        test_fraction: share of the rows that test; None for 0.2.
         categorical: columns whose values are names, also where they are numbers.
         drop: columns to leave out.
-        seed: of the split.
+        parts: how the rows are split. The column of its group is no feature.
 
     Raises:
         InputError: the file cannot be read or a column cannot be used; the message names the
@@ -72,19 +70,20 @@ def load_table(
         (('grams', 'colour=red', 'colour=yellow'), ('apple', 'banana'))
     """
     source = read_source(path)
-    names = _used(source, target, categorical, drop)
+    names = _used(source, target, categorical, drop, parts.group)
     columns = [source.column(name, categorical=name in categorical) for name in names]
     for column in columns:
         _check(column, source, target)
+    if parts.group is not None:
+        columns.append(source.column(parts.group, categorical=True))
     columns = _complete(columns, path, target, missing)
+    groups = None if parts.group is None else _groups(columns.pop(), path)
     goal = next(column for column in columns if column.name == target)
     values = goal.values.astype(bool) if goal.kind == "bool" else goal.values
     targets = column_targets(
         values, loss, f"target column {brief(goal.name)!r}", categorical=goal.kind == "category"
     )
-    train, test = partition(
-        len(values), test_fraction=test_fraction, seed=seed, labels=targets.labels
-    )
+    train, validation, test = three_parts(len(values), parts, labels=targets.labels, groups=groups)
     blocks = []
     features: list[str] = []
     numbers: list[bool] = []
@@ -101,8 +100,25 @@ def load_table(
         x = standardize_columns(x, train.numpy(), np.array(numbers))
     data = Dataset(torch.from_numpy(x), targets.y, targets.classes)
     return Split(
-        data.subset(train), data.subset(test), str(path), targets.task, tuple(features), target
+        data.subset(train),
+        data.subset(test),
+        str(path),
+        targets.task,
+        tuple(features),
+        target,
+        data.subset(validation) if len(validation) else None,
     )
+
+
+def _groups(column: Column, path: Path) -> NDArray[np.int64]:
+    """The group of each row, as a number."""
+    if column.missing.any():
+        raise InputError(
+            f"--group {column.name}: the column has missing values in {column.missing.sum()} rows "
+            f"of {path}; fill them in, or use --missing drop"
+        )
+    groups: NDArray[np.int64] = np.unique(column.values, return_inverse=True)[1]
+    return groups.astype(np.int64)
 
 
 def _features(column: Column, train: NDArray[np.int64]) -> tuple[NDArray[np.float64], list[str]]:
@@ -117,13 +133,23 @@ def _features(column: Column, train: NDArray[np.int64]) -> tuple[NDArray[np.floa
 
 
 def _used(
-    source: Source, target: str | None, categorical: Sequence[str], drop: Sequence[str]
+    source: Source,
+    target: str | None,
+    categorical: Sequence[str],
+    drop: Sequence[str],
+    group: str | None,
 ) -> list[str]:
     """Names of the columns that are not left out: the target and at least one other."""
     names, path = source.names, source.path
     if target is None:
         raise InputError(f"{path}: say which column to predict by --target; {_listed(names)}")
-    for flag, named in (("--target", [target]), ("--categorical", categorical), ("--drop", drop)):
+    own = [] if group is None else [group]
+    for flag, named in (
+        ("--target", [target]),
+        ("--categorical", categorical),
+        ("--drop", drop),
+        ("--group", own),
+    ):
         for name in named:
             if name not in names:
                 raise InputError(
@@ -135,7 +161,12 @@ def _used(
         )
     if both := [name for name in categorical if name in drop]:
         raise InputError(f"--drop {quoted(both[0], 60)}: is declared --categorical too; choose one")
-    used = [name for name in names if name not in drop]
+    if target == group:
+        raise InputError(
+            f"--group {quoted(group, 60)}: is the target; name the column that says what belongs "
+            "together"
+        )
+    used = [name for name in names if name not in drop and name != group]
     if len(used) == 1:
         raise InputError(
             f"{path}: no column but the target {brief(target)!r} is left to learn from"

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gradus.engine.evaluate import evaluate
+from gradus.data.dataset import Dataset
+from gradus.engine import evaluate
 from gradus.engine.execution import Execution, in_one_piece
 from gradus.engine.iteration import KEPT_AS, iteration_of
-from gradus.engine.job import Job, Outcome, Report
+from gradus.engine.job import Job, Judged, Outcome, Part, Report, Tested
 from gradus.engine.recorded_risk import RecordedRisk
 from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
 from gradus.errors import NotPositiveDefiniteError
@@ -54,7 +55,13 @@ class _Execution(Execution):
         super().__init__(job, report, course)
         self.model = job.model.to(device=job.device, dtype=job.dtype)
         train = job.train.to(device=job.device, dtype=job.dtype)
-        self.test = job.test.to(device=job.device, dtype=job.dtype)
+        self.parts: dict[Part, Dataset] = {
+            "train": train.fixed_sample,
+            "test": job.test.to(device=job.device, dtype=job.dtype),
+        }
+        if job.validation is not None:
+            self.parts["validation"] = job.validation.to(device=job.device, dtype=job.dtype)
+        self.outputs = evaluate.outputs_of(self.model)
         self.risk = EmpiricalRisk(self.model, job.loss, train, job.penalty, update_buffers=True)
         self.resting = EmpiricalRisk(self.model, job.loss, train, job.penalty)
         self.oracle = RecordedRisk(
@@ -116,9 +123,16 @@ class _Execution(Execution):
         """Bring the model to where the run stands."""
         self.risk.assign(self.iteration.w)
 
-    def judge(self) -> tuple[float, float | None]:
-        """The loss and the accuracy on the test data."""
-        return evaluate(self.model, self.job.loss, self.test)
+    def take_over(self) -> None:
+        """The model is what is evaluated."""
+
+    def judge(self, part: Part) -> Judged:
+        """The loss and the accuracy on a part of the data."""
+        return evaluate.judge(self.outputs, self.job.loss, self.parts[part])
+
+    def test(self) -> Tested:
+        """The same on the test part, with the losses of its examples."""
+        return evaluate.test(self.outputs, self.job.loss, self.parts["test"])
 
     def point(self) -> Tensor:
         """The iterate."""

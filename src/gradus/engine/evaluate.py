@@ -1,4 +1,4 @@
-"""How good a model is on data it was not trained on: mean loss and accuracy."""
+"""How good a model is on a part of the data: mean loss and accuracy, and example by example."""
 
 from __future__ import annotations
 
@@ -8,45 +8,79 @@ import torch
 from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
+from gradus.engine.job import Judged, Tested
 from gradus.risk.chunks import averaged, summed
 from gradus.risk.losses import Loss
 
 CHUNK = 2000
 
 
-Outputs = Callable[[slice], Tensor]
+Outputs = Callable[[Dataset, slice], Tensor]
 """What a model gives for the examples of a slice, one row each."""
 
 
-def evaluate(model: nn.Module, loss: Loss, data: Dataset) -> tuple[float, float | None]:
+def outputs_of(model: nn.Module) -> Outputs:
+    """The outputs of a model in ``eval`` mode.
+
+    Every part of it is put back into its own mode, also where the pass fails.
+    """
+
+    def outputs(data: Dataset, at: slice) -> Tensor:
+        modes = [(module, module.training) for module in model.modules()]
+        model.eval()
+        try:
+            with torch.no_grad():
+                given: Tensor = model(data.batch(at)[0])
+        finally:
+            for module, training in modes:
+                module.training = training
+        return given
+
+    return outputs
+
+
+def evaluate(model: nn.Module, loss: Loss, data: Dataset) -> Judged:
     """The mean loss over all examples, and the accuracy (None where the targets are no classes).
 
-    The model is put into ``eval`` mode for the pass, and every part of it back into its own, also
-    where the pass fails.
+    The model is in ``eval`` mode for it, and left as it was.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            return judge(lambda at: model(data.batch(at)[0]), loss, data)
-    finally:
-        for module, training in modes:
-            module.training = training
+    return judge(outputs_of(model), loss, data)
 
 
-def judge(outputs: Outputs, loss: Loss, data: Dataset) -> tuple[float, float | None]:
+def judge(outputs: Outputs, loss: Loss, data: Dataset) -> Judged:
     """The mean loss and the accuracy of these outputs."""
     totals, masses, correct = [], [], torch.zeros((), dtype=torch.int64)
-    for start in range(0, len(data), CHUNK):
-        at = slice(start, min(start + CHUNK, len(data)))
-        output, y = outputs(at), data.targets(at)
+    for at in _slices(data):
+        output, y = outputs(data, at), data.targets(at)
         total, mass = summed(loss, output, y)
         totals.append(total.double())
         masses.append(mass)
         if data.classes is not None:
             correct = correct + _correct(output, y)
     mean = float(averaged(torch.stack(totals).sum(), masses))
-    return mean, None if data.classes is None else int(correct) / len(data)
+    return Judged(mean, None if data.classes is None else int(correct) / len(data))
+
+
+def test(outputs: Outputs, loss: Loss, data: Dataset) -> Tested:
+    """The same, with what every example adds to the mean loss."""
+    found = [terms(loss, outputs(data, at), data.targets(at)) for at in _slices(data)]
+    losses, masses = (torch.cat(parts).double().cpu() for parts in zip(*found, strict=True))
+    return Tested(*judge(outputs, loss, data), losses, masses)
+
+
+def terms(loss: Loss, output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """What each example adds to the sum of the losses and to what this is divided by, ``[n]``."""
+
+    def of_one(output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        total, mass = summed(loss, output[None], y[None])
+        return total, mass if isinstance(mass, Tensor) else total.new_full((), mass)
+
+    losses, masses = torch.vmap(of_one)(output, y)
+    return losses, masses
+
+
+def _slices(data: Dataset) -> list[slice]:
+    return [slice(at, min(at + CHUNK, len(data))) for at in range(0, len(data), CHUNK)]
 
 
 def _correct(output: Tensor, y: Tensor) -> Tensor:

@@ -12,11 +12,14 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from gradus.engine.job import Job, Outcome, Report
+from gradus.engine.job import Job, Judged, Outcome, Part, Report, Tested
 from gradus.engine.journal import Journal
 from gradus.engine.snapshot import Course, Keeper, Snapshot, copied
+
+BEST = "best."
+"""Begins the names of the parameters of the best epoch, in a snapshot."""
 
 
 @dataclass
@@ -58,15 +61,23 @@ class Execution(ABC):
     """
 
     engine: str
+    model: nn.Module
 
     def __init__(self, job: Job, report: Report, course: Course) -> None:
         self.job, self.course = job, course
         self.journal = Journal(job, report, course.since)
         self.keeper = Keeper(course)
         self.now = Pass(1)
+        self.best: dict[str, Tensor] = {}
+        """The parameters of the best epoch so far, where the run is to leave them."""
         if (since := course.since) is not None:
             assert since.engine == self.engine
             self.now = Pass(since.epoch, since.tensors["losses"].tolist())
+            self.best = {
+                name.removeprefix(BEST): value.to(job.device)
+                for name, value in since.tensors.items()
+                if name.startswith(BEST)
+            }
 
     def run(self) -> Outcome:
         """Take the steps, leaving the parameters where they end in the model."""
@@ -79,24 +90,44 @@ class Execution(ABC):
                     if self.course.keep is not None:
                         self.course.keep(self.snapshot())
                     break
-                train_loss = self.train()
+                running_train_loss = self.train()
                 self.settle()
-                if train_loss is not None:
-                    self.journal.evaluate(epoch, train_loss, self.judge)
+                if running_train_loss is not None:
+                    self.journal.evaluate(epoch, running_train_loss, self.judge)
                 if outcome.status != "finished":
                     break
+                if self.journal.is_best:
+                    self.best = {name: value.clone() for name, value in self._values()}
+                if self.journal.is_over:
+                    break
                 self.now = Pass(epoch + 1)
-                if epoch < self.job.epochs:
-                    self.keeper.offer_epoch(self.snapshot)
+                self.keeper.offer_epoch(self.snapshot)
+            if outcome.status != "paused":
+                self._close()
         except KeyboardInterrupt:
             self.settle()
             outcome.status = "interrupted"
         return outcome
 
+    def _close(self) -> None:
+        """Leave the parameters that are kept in the model, and measure them."""
+        if self.best:
+            with torch.no_grad():
+                for name, value in self._values():
+                    value.copy_(self.best[name])
+            self.take_over()
+        self.journal.test(self.test)
+
+    def _values(self) -> Iterator[tuple[str, Tensor]]:
+        """Parameters and running statistics of the model."""
+        for name, value in (*self.model.named_parameters(), *self.model.named_buffers()):
+            yield name, value.detach()
+
     def snapshot(self, seconds: float = 0.0) -> Snapshot:
         """Where the run stands now, trained for so many seconds more than is written down."""
         now, tensors = self.now, {"losses": torch.tensor(self.now.losses, dtype=torch.float64)}
         facts = self.put_aside(tensors)
+        tensors |= {BEST + name: value.cpu() for name, value in self.best.items()}
         outcome = copied(self.journal.outcome, seconds=seconds)
         place = self.engine, now.epoch, len(now.losses)
         return Snapshot(*place, outcome, self.journal.last_loss, tensors, facts)
@@ -120,8 +151,16 @@ class Execution(ABC):
         """Bring the model to where the run stands."""
 
     @abstractmethod
-    def judge(self) -> tuple[float, float | None]:
-        """The loss and the accuracy on the test data."""
+    def take_over(self) -> None:
+        """Evaluate what stands in the model from now on, which is not where the run stood."""
+
+    @abstractmethod
+    def judge(self, part: Part) -> Judged:
+        """The loss and the accuracy on a part of the data."""
+
+    @abstractmethod
+    def test(self) -> Tested:
+        """The same on the test part, with the losses of its examples."""
 
     @abstractmethod
     def put_aside(self, tensors: dict[str, Tensor]) -> dict[str, Any]:

@@ -8,13 +8,19 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
+from gradus.engine.selection import Selection
 from gradus.methods.method import Method
 from gradus.risk.losses import Loss
 from gradus.risk.penalties import Penalty
+
+NOTHING_SELECTED = Selection()
+
+Part = Literal["train", "validation", "test"]
+"""A part of the data: that of training stands for itself up to 10,000 of its examples."""
 
 Status = Literal["finished", "diverged", "stopped", "interrupted", "paused"]
 
@@ -24,6 +30,8 @@ class Job:
     """Everything that determines a run, as objects: the engine moves the parameters of ``model``.
 
     Attributes:
+        validation: what epochs are compared on, None where no examples are held for it.
+        selection: which epoch's parameters remain, and when the run ends before its last epoch.
         log_every: a row is logged at every batch of an epoch whose index this number divides.
         seed: of what is random in the model while it trains (dropout), with the epoch.
     """
@@ -40,6 +48,16 @@ class Job:
     seed: int
     device: torch.device
     dtype: torch.dtype
+    validation: Dataset | None = None
+    selection: Selection = NOTHING_SELECTED
+
+    @property
+    def tests_every_epoch(self) -> bool:
+        """Whether the test part is looked at after every epoch, not once at the end.
+
+        It is where no other part tells how a run goes, or where the user chooses by it.
+        """
+        return self.validation is None or (self.selection.measure or "").startswith("test")
 
     @property
     def steps(self) -> int:
@@ -67,11 +85,35 @@ class Evaluation(NamedTuple):
 
     epoch: int
     samples: int
+    running_train_loss: float
+    """The mean, over the examples of the epoch, of the losses that the method saw on its way."""
     train_loss: float
-    """The mean, over the examples of the epoch, of the losses that the method saw."""
-    test_loss: float
+    """The mean loss of the training part at the end of the epoch, over at most 10,000 of its
+    examples: the same in every epoch and run."""
+    validation_loss: float | None
+    validation_accuracy: float | None
+    test_loss: float | None
+    """None where the test part was not looked at after this epoch."""
     test_accuracy: float | None
     """The fraction of test examples whose largest output is their class; None for regression."""
+
+
+class Judged(NamedTuple):
+    """How good a model is on a part of the data."""
+
+    loss: float
+    accuracy: float | None
+
+
+class Tested(NamedTuple):
+    """How good the parameters that a run leaves are on the test part, example by example."""
+
+    loss: float
+    accuracy: float | None
+    losses: Tensor
+    """``[n]``: what each example adds to the sum of which the mean loss is made."""
+    masses: Tensor
+    """``[n]``: what each adds to the divisor of that mean; 1 but for weighted losses."""
 
 
 class Divergence(NamedTuple):
@@ -115,6 +157,10 @@ class Outcome:
     history: list[Row] = field(default_factory=list)
     evaluation: list[Evaluation] = field(default_factory=list)
     divergence: Divergence | None = None
+    kept_epoch: int | None = None
+    """The epoch whose parameters the model has; None where they are those of no epoch's end."""
+    tested: Tested | None = None
+    """What they are worth on the test part."""
     stopped: str | None = None
     """Why the method could not take its next step."""
     train_seconds: float = 0.0

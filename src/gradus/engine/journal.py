@@ -7,7 +7,18 @@ import time
 from collections.abc import Callable
 from typing import final
 
-from gradus.engine.job import Divergence, Evaluation, Job, Outcome, Progress, Report, Row
+from gradus.engine.job import (
+    Divergence,
+    Evaluation,
+    Job,
+    Judged,
+    Outcome,
+    Part,
+    Progress,
+    Report,
+    Row,
+    Tested,
+)
 from gradus.engine.snapshot import Snapshot, copied
 from gradus.methods.schedules import learning_rate
 
@@ -27,6 +38,8 @@ class Journal:
         self.outcome = Outcome() if since is None else copied(since.outcome)
         self.last_loss = None if since is None else since.last_loss
         self.since = self.outcome.step
+        self.best = job.selection.best(self.outcome.evaluation)
+        """The best epoch so far, where epochs are compared."""
 
     def log(self, epoch: int, samples: int, loss: float) -> None:
         """A row of the history: the mini-batch of the step to come, which ends at ``samples``."""
@@ -44,18 +57,59 @@ class Journal:
         self.report(Progress(epoch, step, samples, self.last_loss, evaluation, self.since))
 
     def evaluate(
-        self, epoch: int, train_loss: float, judge: Callable[[], tuple[float, float | None]]
+        self, epoch: int, running_train_loss: float, judge: Callable[[Part], Judged]
     ) -> None:
-        """The test pass after an epoch; ``judge`` gives the mean loss and the accuracy."""
+        """What is known after an epoch; ``judge`` gives mean loss and accuracy on a part."""
         outcome, started = self.outcome, time.perf_counter()
-        test_loss, accuracy = judge()
+        nothing: tuple[None, None] = None, None
+        train = judge("train").loss
+        validation = nothing if self.job.validation is None else judge("validation")
+        test = judge("test") if self.job.tests_every_epoch else nothing
         outcome.test_seconds += time.perf_counter() - started
-        if not math.isfinite(test_loss):
-            self.diverged(outcome.step, epoch, test_loss)
-            return
-        row = Evaluation(epoch, outcome.samples, train_loss, test_loss, accuracy)
+        for loss in (train, validation[0], test[0]):
+            if loss is not None and not math.isfinite(loss):
+                self.diverged(outcome.step, epoch, loss)
+                return
+        row = Evaluation(epoch, outcome.samples, running_train_loss, train, *validation, *test)
         outcome.evaluation.append(row)
+        self.best = self.job.selection.best([row] if self.best is None else [self.best, row])
         self.tell(epoch, row)
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the parameters of the latest epoch are kept, until there are better ones."""
+        return self.keeps_best and self.best is self.outcome.evaluation[-1]
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the parameters of an earlier epoch may be those that remain."""
+        return self.job.selection.keep == "best" and bool(self.outcome.evaluation)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run ends after this epoch: it was the last, or the patience is spent."""
+        latest = self.outcome.evaluation[-1]
+        return latest.epoch == self.job.epochs or self.job.selection.is_over(latest, self.best)
+
+    @property
+    def kept(self) -> Evaluation | None:
+        """The epoch whose parameters a run that has ended leaves; None where there is no such."""
+        rows, selection = self.outcome.evaluation, self.job.selection
+        if selection.keep == "best" and self.outcome.status != "interrupted":
+            return self.best
+        return rows[-1] if rows and self.outcome.status == "finished" else None
+
+    def test(self, test: Callable[[], Tested]) -> None:
+        """Measure what the run leaves on the test part: once, when all is chosen."""
+        kept, outcome, started = self.kept, self.outcome, time.perf_counter()
+        if kept is None:
+            return
+        tested = test()
+        if kept.test_loss is None:
+            row = kept._replace(test_loss=tested.loss, test_accuracy=tested.accuracy)
+            outcome.evaluation[outcome.evaluation.index(kept)] = row
+        outcome.kept_epoch, outcome.tested = kept.epoch, tested
+        outcome.test_seconds += time.perf_counter() - started
 
     def diverged(self, step: int, epoch: int, loss: float) -> None:
         """The loss of this step was not finite."""

@@ -20,10 +20,9 @@ from torch import Tensor, nn
 
 from gradus import kernels
 from gradus.data.dataset import Dataset
-from gradus.engine import dense
-from gradus.engine.evaluate import judge
+from gradus.engine import dense, evaluate
 from gradus.engine.execution import Execution
-from gradus.engine.job import Job, Outcome, Report, Row
+from gradus.engine.job import Job, Judged, Outcome, Part, Report, Row, Tested
 from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
 
 CALL_SECONDS = 0.1
@@ -77,7 +76,6 @@ class _Execution(Execution):
         super().__init__(job, report, course)
         place: Any = {"device": job.device, "dtype": job.dtype}
         self.model = job.model.to(**place)
-        self.test = job.test.to(**place)
         self.dense = dense.network_of(job.model)
         core: Any = kernels.core()
         bits = 32 if job.dtype == torch.float32 else 64
@@ -100,7 +98,18 @@ class _Execution(Execution):
         for index, linear in enumerate(self.dense.linears):
             self.network.set(index, *_arrays_of_layer(linear))
         self.data = getattr(core, f"Data{bits}")(**_arrays_of(train))
-        self.test_data = getattr(core, f"Data{bits}")(**_arrays_of(self.test))
+        self.parts: dict[Part, Dataset] = {
+            "train": train.fixed_sample,
+            "test": job.test.to(**place),
+        }
+        if job.validation is not None:
+            self.parts["validation"] = job.validation.to(**place)
+        self.arrays = {
+            id(data): self.data
+            if data is train
+            else getattr(core, f"Data{bits}")(**_arrays_of(data))
+            for data in self.parts.values()
+        }
         self.queries_ahead = rule["rule"] == "nesterov"
         self.aheads = dense.aheads_of(job.method)
         self.calls = _Calls(self.network.threads)
@@ -180,15 +189,24 @@ class _Execution(Execution):
         outcome.samples = consumed
         journal.last_loss = last_loss
 
-    def judge(self) -> tuple[float, float | None]:
-        """The loss and the accuracy on the test data, by outputs of the kernels."""
-        return judge(self._outputs, self.job.loss, self.test)
+    def take_over(self) -> None:
+        """Bring the network to where the model stands."""
+        for index, linear in enumerate(self.dense.linears):
+            self.network.set(index, *_arrays_of_layer(linear))
 
-    def _outputs(self, at: slice) -> Tensor:
-        """What the model gives for these test examples."""
+    def judge(self, part: Part) -> Judged:
+        """The loss and the accuracy on a part of the data, by outputs of the kernels."""
+        return evaluate.judge(self._outputs, self.job.loss, self.parts[part])
+
+    def test(self) -> Tested:
+        """The same on the test part, with the losses of its examples."""
+        return evaluate.test(self._outputs, self.job.loss, self.parts["test"])
+
+    def _outputs(self, data: Dataset, at: slice) -> Tensor:
+        """What the model gives for these examples."""
         outputs = torch.empty(at.stop - at.start, self.dense.widths[-1], dtype=self.job.dtype)
         examples = np.arange(at.start, at.stop)
-        self.network.outputs(self.test_data, examples, outputs.numpy())
+        self.network.outputs(self.arrays[id(data)], examples, outputs.numpy())
         return outputs.log_softmax(dim=1) if self.dense.log_softmax else outputs
 
     def settle(self) -> None:

@@ -150,6 +150,8 @@ def snapshot_of(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Snap
     Raises:
         KeyError: a part is missing.
     """
+    if "evaluation.running_train_loss" not in tensors:
+        tensors = _of_earlier_version(tensors)
     outcome = Outcome(
         step=facts["step"],
         samples=facts["samples"],
@@ -161,6 +163,18 @@ def snapshot_of(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Snap
     run = {name[4:]: tensor for name, tensor in tensors.items() if name.startswith("run.")}
     place = facts["engine"], facts["epoch"], facts["index"]
     return Snapshot(*place, outcome, facts["last_loss"], run, facts["run"])
+
+
+def _of_earlier_version(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Until there was a validation part, ``train_loss`` was what the running mean is now."""
+    running = tensors["evaluation.train_loss"]
+    unknown = torch.full_like(running, math.nan)
+    return {
+        **{f"evaluation.{name}": unknown for name in Evaluation._fields},
+        **tensors,
+        "evaluation.running_train_loss": running,
+        "evaluation.train_loss": unknown,
+    }
 
 
 INTEGERS = ("step", "samples", "epoch")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Collection, Hashable, Sequence
-from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -23,7 +22,7 @@ from gradus import methods
 from gradus.data.dataset import Dataset
 from gradus.engine import dense
 from gradus.engine.columns import is_scheduled, structure, together
-from gradus.engine.job import Job, Outcome, Report
+from gradus.engine.job import Job, Judged, Outcome, Part, Report
 from gradus.engine.journal import Journal
 from gradus.engine.stacked_risk import Examples, StackedNetwork, StackedRisk
 from gradus.engine.stacked_step import Place, Replay, replays, stepped
@@ -136,6 +135,7 @@ def _kind(job: Job) -> Hashable:
         (_size(job), sampling.steps, sampling.samples_before(sampling.steps)),
         (len(job.test), job.train.classes is None, job.test.classes is None),
         (job.train.y.dtype, job.test.y.dtype),
+        (None if job.validation is None else len(job.validation), job.tests_every_epoch),
         (job.device, job.dtype),
     )
 
@@ -175,17 +175,30 @@ class _Stack:
         self.at = Place(w, None, torch.ones(len(runs), 1, dtype=torch.bool, device=self.device))
         self._arrange()
         self.at = Place(w, self.method.init(w), self.at.alive)
+        self.best = w.clone() if any(job.selection.keep == "best" for job in self.jobs) else None
+        """The parameters of the best epoch of each run so far, ``[K, d]``."""
+
+    @property
+    def jobs(self) -> list[Job]:
+        """What is run."""
+        return [run.job for run in self.runs]
 
     def _arrange(self) -> None:
         """Bring together what belongs to the runs that are left."""
-        jobs = [run.job for run in self.runs]
+        jobs = self.jobs
         self.rates: Tensor | None = None
         if any(is_scheduled(job.method) for job in jobs):
             self.rates = torch.empty(len(jobs), 1, dtype=self.dtype, device=self.device)
         self.method: Any = together([job.method for job in jobs], self._column, self.rates)
         penalty = together([job.penalty for job in jobs], self._column, None)
         data = Examples([self._placed(job.train) for job in jobs])
-        self.test = Examples([self._placed(job.test) for job in jobs])
+        self.parts: dict[Part, Examples] = {
+            "train": Examples([self._placed(job.train).fixed_sample for job in jobs]),
+            "test": Examples([self._placed(job.test) for job in jobs]),
+        }
+        held = [self._placed(job.validation) for job in jobs if job.validation is not None]
+        if held:
+            self.parts["validation"] = Examples(held)
         self.risk = StackedRisk(self.network, self.loss, data, penalty)
         self.replay, self.first_steps = None, FIRST_STEPS
 
@@ -305,32 +318,55 @@ class _Stack:
         started, epoch, runs = time.perf_counter(), self.epoch, self.runs
         sizes = runs[0].job.sampling.sizes
         train_losses = np.average(np.concatenate(self.seen), axis=0, weights=sizes)
-        found = self.risk.judge(self.at.w, self.test)
+        judged: dict[Part, list[Judged]] = {
+            part: self.risk.judge(self.at.w, data)
+            for part, data in self.parts.items()
+            if part != "test" or runs[0].job.tests_every_epoch
+        }
         seconds = (time.perf_counter() - started) / len(runs)
         self.epoch, self.index, self.seen = epoch + 1, 0, []
-        for run, train_loss, judged in zip(runs, train_losses, found, strict=True):
+        for k, (run, train_loss) in enumerate(zip(runs, train_losses, strict=True)):
             run.outcome.test_seconds += seconds
-            run.evaluate(epoch, float(train_loss), partial(tuple, judged))  # type: ignore[arg-type]
-        self._leave(
-            [k for k, run in enumerate(runs) if run.outcome.divergence or run.job.epochs == epoch]
-        )
+            run.evaluate(epoch, float(train_loss), lambda part, k=k: judged[part][k])  # type: ignore[misc]
+            if self.best is not None and not run.outcome.divergence and run.is_best:
+                self.best[k] = self.at.w[k]
+        self._leave([k for k, run in enumerate(runs) if run.outcome.divergence or run.is_over])
 
     def _leave(self, leaving: Collection[int]) -> None:
         """Bring the models of some runs to where these stand, and close the ranks."""
         if not leaving:
             return
-        self._assign(leaving)
+        self._close(sorted(leaving))
         kept = [k for k in range(len(self.runs)) if k not in leaving]
         self.runs = [self.runs[k] for k in kept]
         if not kept:
             return
         self.at = self.at.kept(kept)
+        if self.best is not None:
+            self.best = self.best[kept]
         self.seen = [values[:, kept] for values in self.seen]
         if len(self.order) > 1:
             self.order = self.order[kept]
         if self.rates_of_epoch is not None:
             self.rates_of_epoch = self.rates_of_epoch[:, kept]
         self._arrange()
+
+    def _close(self, leaving: list[int]) -> None:
+        """Leave the parameters that are kept in the models of these runs, and measure them."""
+        runs = [self.runs[k] for k in leaving]
+        rows = [
+            self.best[k] if self.best is not None and run.keeps_best else self.at.w[k]
+            for k, run in zip(leaving, runs, strict=True)
+        ]
+        for run, row in zip(runs, rows, strict=True):
+            self.network.assign(run.job.model, row)
+        measured = [i for i, run in enumerate(runs) if run.kept is not None]
+        if not measured:
+            return
+        data = Examples([self._placed(runs[i].job.test) for i in measured])
+        found = self.risk.test(torch.stack([rows[i] for i in measured]), data)
+        for i, tested in zip(measured, found, strict=True):
+            runs[i].test(lambda tested=tested: tested)  # type: ignore[misc]
 
     def _assign(self, rows: Collection[int]) -> None:
         for k in rows:

@@ -14,6 +14,8 @@ from torch.nn.functional import gelu
 
 from gradus.data.dataset import Dataset
 from gradus.engine import dense
+from gradus.engine.evaluate import terms
+from gradus.engine.job import Judged, Tested
 from gradus.risk.chunks import averaged, summed
 from gradus.risk.losses import Loss
 from gradus.risk.penalties import Penalty
@@ -202,10 +204,6 @@ class Examples:
         return x.expand(self.runs, *x.shape[1:]), y.expand(self.runs, *y.shape[1:])
 
 
-Found = tuple[float, float | None]
-"""The mean loss and the accuracy on test data."""
-
-
 @final
 @dataclass(frozen=True, eq=False)
 class StackedRisk:
@@ -256,15 +254,12 @@ class StackedRisk:
             gradient = gradient + self.penalty.gradient(w)
         return losses, gradient
 
-    def judge(self, w: Tensor, test: Examples) -> list[Found]:
-        """The mean loss and the accuracy of every run on its test data."""
+    def judge(self, w: Tensor, part: Examples) -> list[Judged]:
+        """The mean loss and the accuracy of every run on a part of its data."""
         totals, masses = [], []
-        correct = torch.zeros(test.runs, dtype=torch.int64, device=w.device)
-        has_classes = test.groups[0][0].classes is not None
-        everything = torch.arange(len(test), device=w.device)[None]
-        for indices in everything.split(self._chunk, dim=1):
-            x, y = test.batch(indices)
-            outputs = self.network.outputs(w, x)
+        correct = torch.zeros(part.runs, dtype=torch.int64, device=w.device)
+        has_classes = part.groups[0][0].classes is not None
+        for outputs, y in self._outputs(w, part):
             total, mass = self._summed(outputs, y)
             totals.append(total.double())
             masses.append(mass)
@@ -273,8 +268,26 @@ class StackedRisk:
                 correct += (outputs.argmax(2) == classes).sum(1)
         means = averaged(torch.stack(totals).sum(0), masses).tolist()
         if not has_classes:
-            return [(each, None) for each in means]
-        return list(zip(means, (correct.double() / len(test)).tolist(), strict=True))
+            return [Judged(each, None) for each in means]
+        shares = (correct.double() / len(part)).tolist()
+        return [Judged(*each) for each in zip(means, shares, strict=True)]
+
+    def test(self, w: Tensor, part: Examples) -> list[Tested]:
+        """The same, with what every example adds to the mean loss of its run."""
+        each_run = torch.vmap(partial(terms, self.loss))
+        found = [each_run(outputs, y) for outputs, y in self._outputs(w, part)]
+        losses, masses = (torch.cat(both, 1).double().cpu() for both in zip(*found, strict=True))
+        judged = self.judge(w, part)
+        return [
+            Tested(*each) for each in zip(*zip(*judged, strict=True), losses, masses, strict=True)
+        ]
+
+    def _outputs(self, w: Tensor, part: Examples) -> Iterator[tuple[Tensor, Tensor]]:
+        """Outputs and targets of a part of the data, in pieces of bounded size."""
+        everything = torch.arange(len(part), device=w.device)[None]
+        for indices in everything.split(self._chunk, dim=1):
+            x, y = part.batch(indices)
+            yield self.network.outputs(w, x), y
 
     @property
     def _chunk(self) -> int:

@@ -31,7 +31,7 @@ class ConstantPrediction:
 
     def judge(self, data: Dataset) -> tuple[float, float | None]:
         """Its mean loss over these examples, and its accuracy (None where there are no classes)."""
-        return judge(lambda at: self.output.expand(at.stop - at.start, -1), self.loss, data)
+        return judge(lambda data, at: self.output.expand(at.stop - at.start, -1), self.loss, data)
 
 
 def best_constant(train: Dataset, loss: Loss) -> ConstantPrediction | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradus.errors import InputError, quoted
+from gradus.runs import earlier
 from gradus.runs.choices import OPTIONS, flag
 from gradus.runs.files import own_folder, read_json, read_whole, write_whole
 from gradus.runs.spec import RunSpec
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 BEGINNING = "run.json"
 """Beside the checkpoints of a run: which run it is."""
 
-VERSION = 1
+VERSION = 2
 """Of the checkpoints: a version that is not known is not read."""
 
 BEGINNING_VERSION = 2
@@ -73,7 +74,7 @@ def _beginning(folder: Path) -> tuple[RunSpec, str]:
         checksum = content.pop("sha256", None)
         if version != 1 and checksum != _sha256(b"", content):
             raise ValueError("its content is not what was written")
-        spec = RunSpec.read(content["spec"])
+        spec = RunSpec.read(earlier.spec_of(content["spec"]))
         if (changed := _not_as_written(content["spec"], spec)) is not None:
             raise ValueError(f"its {changed} is not what was written")
         return spec, str(content["data"])
@@ -122,7 +123,9 @@ def check_data(folder: Path, split: Split) -> None:
 
 def _digest(split: Split) -> str:
     digest = hashlib.sha256()
-    for data in (split.train, split.test):
+    for data in (split.train, split.validation, split.test):
+        if data is None:
+            continue
         for tensor in (data.x, data.y):
             digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
             digest.update(tensor.contiguous().numpy().data)
@@ -156,9 +159,9 @@ def write(folder: Path, snapshot: Snapshot) -> None:
         for path in paths:
             path.unlink(missing_ok=True)
         raise
-    for earlier in _numbers(folder):
-        if earlier < number:
-            _remove(folder, earlier)
+    for before in _numbers(folder):
+        if before < number:
+            _remove(folder, before)
 
 
 def read(folder: Path, tell: Callable[[str], None]) -> Snapshot | None:

@@ -8,6 +8,7 @@ from typing import Any
 from gradus.errors import quoted
 from gradus.methods.catalogue import entries
 from gradus.runs.parts import PARTS
+from gradus.runs.parts.data import OWN_PARTS
 from gradus.runs.parts.part import Table
 
 OPTIONS: dict[str, Table] = {name: table for part in PARTS for name, table in part.tables.items()}
@@ -28,6 +29,8 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: an option does not belong to the choice made, or one that it needs is missing.
     """
     values = {name: value for name, value in given.items() if value is not None}
+    if values.get("split_seed") == OWN_PARTS:
+        values["split_seed"] = values.get("seed", 0)
     if str(values.get("method")) in ON_ALL_DATA and "batch_size" not in values:
         values.setdefault("sampling", "full")
     for choice, table in OPTIONS.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MINI_BATCH, SMOOTH, TEST, ENDED = "#9ecae1", "#08519c", "#d94801", "#a50f15"
+VALIDATION = "#238b45"
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,8 @@ class TrainingCurve:
         window: over how many rows ``smooth`` averages.
         test_samples: ``[m]``, where the test loss was taken.
         test_loss: ``[m]``.
+        validation_samples: ``[k]``, where the validation loss was taken.
+        validation_loss: ``[k]``.
         diverged_at: samples at which the run diverged, or None.
     """
 
@@ -33,6 +36,8 @@ class TrainingCurve:
     loss: NDArray[np.float64]
     test_samples: NDArray[np.int64]
     test_loss: NDArray[np.float64]
+    validation_samples: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    validation_loss: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     diverged_at: int | None = None
 
     @property
@@ -76,17 +81,21 @@ def draw(curve: TrainingCurve) -> Figure:
                 linewidth=2.2,
                 label=f"running mean of {curve.window}",
             )
-        if len(curve.test_loss):
-            axes.plot(
-                curve.test_samples,
-                curve.test_loss,
-                color=TEST,
-                linestyle="--",
-                linewidth=1.4,
-                marker="D",
-                markersize=6,
-                label="test loss",
-            )
+        for samples, loss, color, marker, label in (
+            (curve.validation_samples, curve.validation_loss, VALIDATION, "s", "validation loss"),
+            (curve.test_samples, curve.test_loss, TEST, "D", "test loss"),
+        ):
+            if len(loss):
+                axes.plot(
+                    samples,
+                    loss,
+                    color=color,
+                    linestyle="--",
+                    linewidth=1.4,
+                    marker=marker,
+                    markersize=6,
+                    label=label,
+                )
         if curve.diverged_at is not None:
             axes.axvline(curve.diverged_at, color=ENDED, linestyle=":", linewidth=2)
             axes.annotate(

@@ -13,12 +13,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from gradus.errors import InputError, quoted
 from gradus.importing import without_collection
 from gradus.models.own import check_named, is_own
+from gradus.runs import earlier
 from gradus.runs.curve import TrainingCurve, draw
 from gradus.runs.files import sync_folder, write_whole
 from gradus.runs.reading import check_size, load_parameters, read_summary, read_table
@@ -45,8 +49,11 @@ HISTORY = _schema(step="int64", samples="int64", epoch="int32", loss="float64", 
 EVALUATION = _schema(
     epoch="int32",
     samples="int64",
-    train_loss="float64",
-    test_loss="float64",
+    running_train_loss="float64",
+    train_loss="float64?",
+    validation_loss="float64?",
+    validation_accuracy="float64?",
+    test_loss="float64?",
     test_accuracy="float64?",
 )
 
@@ -65,7 +72,11 @@ class Run:
         summary: status, final figures, versions, machine, timings: the content of run.json.
         history: a pyarrow table: step, samples, epoch, loss, lr; a row every ``log_every`` batches.
             ``loss`` is that of the mini-batch before its step.
-        evaluation: a pyarrow table: epoch, samples, train_loss, test_loss, test_accuracy.
+        evaluation: a pyarrow table: epoch, samples, running_train_loss (the mean of the losses that
+            the method saw during the epoch), train_loss (of the training part at its end, over at
+            most 10,000 examples), validation_loss, validation_accuracy, test_loss, test_accuracy;
+            null where there is no such part, or it was not evaluated: where there is a validation
+            part, the test part is evaluated once, for the parameters that are kept.
         folder: where the record stands, or None.
         trained: the model, where it was trained just now.
         trusted: whether a model that is code of the user's may be imported and built.
@@ -88,7 +99,8 @@ class Run:
 
     def __repr__(self) -> str:
         final = self.summary["final"]
-        figure = "" if final is None else f", test loss {final['test_loss']:.4g}"
+        tested = final is not None and final["test_loss"] is not None
+        figure = f", test loss {final['test_loss']:.4g}" if tested else ""
         return f"<Run {self.spec.title} on {self.spec.data}: {self.status}{figure}>"
 
     @property
@@ -144,14 +156,22 @@ class Run:
     def curve(self) -> TrainingCurve:
         """The facts of the loss curve."""
         divergence = self.summary["divergence"]
+        validated, tested = (self._evaluated(name) for name in ("validation_loss", "test_loss"))
         return TrainingCurve(
             title=self.spec.title,
             samples=self.history["samples"].to_numpy(),
             loss=self.history["loss"].to_numpy(),
-            test_samples=self.evaluation["samples"].to_numpy(),
-            test_loss=self.evaluation["test_loss"].to_numpy(),
+            validation_samples=validated[0],
+            validation_loss=validated[1],
+            test_samples=tested[0],
+            test_loss=tested[1],
             diverged_at=divergence and divergence["samples"],
         )
+
+    def _evaluated(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Where a figure was taken, and what it was."""
+        rows = self.evaluation.filter(pc.is_valid(self.evaluation[name]))
+        return rows["samples"].to_numpy(), rows[name].to_numpy()
 
     def plot(self) -> Figure:
         """The loss curve as a matplotlib figure."""
@@ -236,13 +256,16 @@ def open_run(
     folder = Path(folder)
     try:
         content = read_summary(folder / "run.json")
-        spec = RunSpec.read(content.pop("spec"), where=f"{folder / 'run.json'}: ")
+        recorded = earlier.spec_of(content.pop("spec"))
+        spec = RunSpec.read(recorded, where=f"{folder / 'run.json'}: ")
         history = read_table(folder / "history.parquet", HISTORY_READ)
         evaluation = read_table(folder / "evaluation.parquet", EVALUATION_READ)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{folder} holds no record of a run: {error.filename} is missing"
         ) from None
+    content = earlier.summary_of(content)
+    evaluation = earlier.evaluation_of(evaluation, EVALUATION)
     return Run(spec, content, history, evaluation, folder, trusted=trust or spec.model == model)
 
 

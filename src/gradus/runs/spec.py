@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from gradus.errors import InputError, quoted
 from gradus.methods.catalogue import entries
 from gradus.models.own import check_named
+from gradus.runs import earlier
 from gradus.runs.choices import ON_ALL_DATA, OPTIONS, changed, complete, flag
 from gradus.runs.files import read_json, read_toml
 from gradus.runs.parts import (
@@ -106,7 +107,10 @@ class RunSpec(
             InputError: it cannot be read, or names code that is neither in ``changes`` nor trusted.
         """
         try:
-            content = read_json(path)["spec"] if path.suffix == ".json" else read_toml(path)[1]
+            if path.suffix == ".json":
+                content = earlier.spec_of(read_json(path)["spec"])
+            else:
+                content = read_toml(path)[1]
             content = {name.replace("-", "_"): value for name, value in dict(content).items()}
         except FileNotFoundError:
             raise InputError(f"{path}: no such file; give a TOML file or a run.json") from None

@@ -31,6 +31,7 @@ from gradus.runs import checkpoint
 from gradus.runs.interrupt import OneInterrupt
 from gradus.runs.lock import locked
 from gradus.runs.record import EVALUATION, HISTORY, Run, in_the_way, open_run, table
+from gradus.runs.selection import figures, selection_of
 from gradus.runs.spec import RunSpec
 
 ADVICE = {
@@ -252,10 +253,13 @@ def load_for(spec: RunSpec, data_dir: str | os.PathLike[str] | None) -> Split:
         loss=spec.loss,
         missing=spec.missing,
         standardize=spec.standardize,
+        validation_fraction=spec.validation_fraction,
         test_fraction=spec.test_fraction,
+        split=spec.split,
+        split_seed=spec.split_seed,
+        group=spec.group,
         categorical=spec.categorical,
         drop=spec.drop,
-        seed=spec.seed,
         data_dir=None if data_dir is None else Path(data_dir),
     )
 
@@ -315,13 +319,14 @@ def _record(
         "log_every": job.log_every,
         "steps": outcome.step,
         "samples": outcome.samples,
-        "final": outcome.evaluation[-1]._asdict() if outcome.evaluation else None,
+        **figures(job, outcome),
         "stopped": outcome.stopped and _as_options(outcome.stopped),
         "divergence": outcome.divergence and _divergence(spec, split, outcome.divergence),
         "data": {
             "description": split.description,
             "task": split.task,
             "train": len(split.train),
+            "validation": 0 if split.validation is None else len(split.validation),
             "test": len(split.test),
             "input_shape": split.train.input_shape,
             "outputs": split.train.outputs,
@@ -380,6 +385,8 @@ def _job(spec: RunSpec, split: Split) -> Job:
         method=spec.build_method(steps=steps),
         train=split.train,
         test=split.test,
+        validation=split.validation,
+        selection=selection_of(spec, split),
         sampling=sampling,
         epochs=spec.epochs,
         log_every=spec.batches_between_rows(spec.data, steps),

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep.halving import Decision, GoesOn, Pruning
-from gradus.sweep.result import Result
+from gradus.sweep.result import Result, worths
 from gradus.sweep.search import Listed, Search
 from gradus.sweep.store import listed
 
@@ -36,7 +36,7 @@ class Backlog:
         pruning: decides which of them end early.
         cost: estimates how long a run takes, in any unit.
         runs: the rows of the runs that are in the store already.
-        losses: of those, the test loss by epoch; looked at only where runs are pruned.
+        losses: of those, the measure by epoch, less being better; only for pruning.
 
     Example:
         >>> from gradus.sweep.result import RUNS
@@ -62,9 +62,7 @@ class Backlog:
         self._over = False
         self.costs: dict[str, float] = {}
         names = listed(runs, "run")
-        for name, status, loss in zip(
-            names, listed(runs, "status"), runs["test_loss"].to_pylist(), strict=True
-        ):
+        for name, status, loss in zip(names, listed(runs, "status"), worths(runs), strict=True):
             search.tell(name, loss if status in ("finished", "stopped") else None)
         if pruning is not None:
             self._replay(names)
@@ -99,7 +97,7 @@ class Backlog:
 
     def complete(self, item: WorkItem, result: Result) -> list[Result]:
         """Record the result of an item; returns the results that can be stored now."""
-        loss = float(result.evaluation["test_loss"][-1]) if result.epochs_trained else None
+        loss = result.worth
         ended = [] if result.status == "paused" else [result]
         if result.status == "paused":
             self._paused[result.run] = result

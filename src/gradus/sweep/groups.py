@@ -26,7 +26,7 @@ from gradus.sweep.measures import (
 )
 from gradus.sweep.space import Panel
 
-NO_OPTIONS = ("seed", "epochs_trained")
+NO_OPTIONS = ("seed", "split_seed", "epochs_trained")
 OWNED = {option for table in OPTIONS.values() for taken in table.values() for option in taken}
 """Options that some choice does not take: where one is missing, the run has no such option."""
 

@@ -14,7 +14,18 @@ from gradus.errors import InputError
 
 FINISHED, PRUNED, STOPPED, DIVERGED = STATUSES = ("finished", "pruned", "stopped", "diverged")
 
-MEASURES = ("test_loss", "test_accuracy", "train_loss", "best_test_loss", "best_test_accuracy")
+MEASURES = (
+    "validation_loss",
+    "validation_accuracy",
+    "test_loss",
+    "test_accuracy",
+    "train_loss",
+    "running_train_loss",
+    "best_validation_loss",
+    "best_validation_accuracy",
+    "best_test_loss",
+    "best_test_accuracy",
+)
 """The figures of a run that configurations are compared by."""
 
 Codes = NDArray[np.int64]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
+from gradus.runs.selection import column_of
 from gradus.runs.spec import RunSpec
 from gradus.sweep.messages import Heartbeat
-from gradus.sweep.result import Result
+from gradus.sweep.result import Result, worths
 from gradus.sweep.store import Store, best_row, listed
 
 
@@ -23,7 +24,7 @@ class SweepProgress:
         counts: how many runs have ended, by status, those of earlier calls included.
         total: how many runs the sweep has.
         under_way: the run that each worker trains, with its last heartbeat.
-        best: the best run so far, with its test loss and accuracy.
+        best: the best run so far by the measure, with its loss and accuracy on that part.
         runs_per_second: runs ended in this call, over its time.
         samples_per_second: examples trained in this call, over its time.
         seconds_left: an estimate; NaN before the first run has ended.
@@ -52,6 +53,8 @@ class Throughput:
     def __init__(self, store: Store) -> None:
         self.counts = Counter(listed(store.runs, "status"))
         self.best = _best_of(store)
+        known = [worth for worth in worths(store.runs) if worth is not None]
+        self.worth = min(known, default=math.inf)
         self.began = time.monotonic()
         self.cost = self.seconds = 0.0
         self.runs = 0
@@ -73,10 +76,10 @@ class Throughput:
         self.seconds += result.train_seconds
         self.samples[result.run] = result.samples
         if result.status in ("finished", "paused", "stopped") and result.epochs_trained:
-            loss = float(result.evaluation["test_loss"][-1])
-            accuracy = float(result.evaluation["test_accuracy"][-1])
-            if self.best is None or loss < self.best[1]:
-                self.best = result.spec, loss, None if math.isnan(accuracy) else accuracy
+            worth = result.worth
+            if worth is not None and worth < self.worth:
+                self.worth = worth
+                self.best = result.spec, *figures_of(result.spec, result.evaluation, -1)
 
     def progress(
         self,
@@ -103,7 +106,17 @@ class Throughput:
 
 
 def _best_of(store: Store) -> tuple[RunSpec, float, float | None] | None:
-    found = best_row(store.runs, "test_loss")
+    measures = listed(store.runs, "measure")
+    found = best_row(store.runs, column_of(measures[0])) if measures else None
     if found is None:
         return None
-    return RunSpec.model_validate_json(found["spec"]), found["test_loss"], found["test_accuracy"]
+    spec = RunSpec.model_validate_json(found["spec"])
+    return spec, *figures_of(spec, {name: [value] for name, value in found.items()}, 0)
+
+
+def figures_of(spec: RunSpec, columns: Mapping[str, Any], at: int) -> tuple[float, float | None]:
+    """The loss and the accuracy on the part that the measure of a run is taken on."""
+    part = (spec.measure or "validation-loss").partition("-")[0]
+    accuracy = columns[f"{part}_accuracy"][at] if f"{part}_accuracy" in columns else None
+    known = None if accuracy is None or math.isnan(accuracy) else float(accuracy)
+    return float(columns[f"{part}_loss"][at]), known

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gradus.runs.record import EVALUATION, HISTORY
+from gradus.runs.selection import column_of, tested
 from gradus.runs.spec import RunSpec, canonical
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ class Result:
         engine: the one that executed it.
         kernels: the variant of the kernels, where there are any.
         history: step, samples, epoch, loss, lr.
-        evaluation: epoch, samples, train_loss, test_loss, test_accuracy (NaN for regression).
+        evaluation: epoch, samples, running_train_loss, train_loss, and loss and accuracy on the
+            validation and on the test part (NaN where there is none, or it was not evaluated).
+        kept_epoch: the epoch whose parameters the run left.
+        test: of those, the figures on the test part, with their uncertainty.
         pruned_epoch: after which epoch it was cut.
     """
 
@@ -47,6 +51,8 @@ class Result:
     train_seconds: float
     history: Columns
     evaluation: Columns
+    kept_epoch: int | None = None
+    test: Mapping[str, Any] | None = None
     divergence: Divergence | None = None
     stopped: str | None = None
     pruned_epoch: int | None = None
@@ -55,6 +61,15 @@ class Result:
     def epochs_trained(self) -> int:
         """How many epochs were trained and evaluated."""
         return int(self.evaluation["epoch"][-1]) if len(self.evaluation["epoch"]) else 0
+
+    @property
+    def worth(self) -> float | None:
+        """The measure of the run after its last epoch, so that less is better; None without one."""
+        measure = column_of(self.spec.measure or "validation-loss")
+        if not self.epochs_trained:
+            return None
+        value = float(self.evaluation[measure][-1])
+        return -value if measure.endswith("accuracy") else value
 
     def pruned(self) -> Result:
         """The same run, cut where it has paused."""
@@ -84,6 +99,8 @@ def result_of(
         train_seconds=outcome.train_seconds,
         history=columns(outcome.history, HISTORY),
         evaluation=columns(outcome.evaluation, EVALUATION),
+        kept_epoch=outcome.kept_epoch,
+        test=outcome.tested and tested(outcome.tested),
         divergence=outcome.divergence,
         stopped=outcome.stopped,
     )
@@ -111,12 +128,20 @@ FIGURES: dict[str, pa.DataType] = {
     "epochs_trained": pa.int32(),
     "steps": pa.int64(),
     "samples": pa.int64(),
+    "running_train_loss": pa.float64(),
     "train_loss": pa.float64(),
+    "validation_loss": pa.float64(),
+    "validation_accuracy": pa.float64(),
     "test_loss": pa.float64(),
     "test_accuracy": pa.float64(),
+    "test_standard_error": pa.float64(),
+    "test_examples": pa.int64(),
+    "best_validation_loss": pa.float64(),
+    "best_validation_accuracy": pa.float64(),
     "best_test_loss": pa.float64(),
     "best_test_accuracy": pa.float64(),
     "best_epoch": pa.int32(),
+    "kept_epoch": pa.int32(),
     "diverged_step": pa.int64(),
     "diverged_samples": pa.int64(),
     "diverged_loss": pa.float64(),
@@ -129,7 +154,9 @@ FIGURES: dict[str, pa.DataType] = {
     "spec": pa.string(),
 }
 """The columns of a row that are no options. ``engine`` is the one that executed the run, and
-``part`` says in which file of history/ and of evaluation/ its rows stand."""
+``part`` says in which file of history/ and of evaluation/ its rows stand. Figures without ``best``
+are those after ``kept_epoch``, whose parameters the run left, or after its last epoch; those with
+``best`` are the best of all epochs; ``best_epoch`` is the best by the measure of the run."""
 
 OPTIONS: dict[str, pa.DataType] = {
     name: _kind_of(field.annotation)
@@ -143,24 +170,58 @@ RUNS = pa.schema(
 """The columns of runs.parquet."""
 
 
-def row(result: Result, part: int) -> dict[str, Any]:
-    """The row of a run in runs.parquet."""
-    spec = result.spec
+def _figures(result: Result) -> dict[str, Any]:
+    """What is known of a run after the epoch that it kept, and of the best of its epochs."""
+    evaluation = result.evaluation
+    epochs = evaluation["epoch"]
+    at = len(epochs) - 1 if result.kept_epoch is None else list(epochs).index(result.kept_epoch)
+    found: dict[str, Any] = {"kept_epoch": result.kept_epoch}
+    for name, values in evaluation.items():
+        if name not in FIGURES or name == "samples" or np.isnan(values).all():
+            continue
+        found[name] = None if np.isnan(values[at]) else float(values[at])
+        if f"best_{name}" in FIGURES:
+            found[f"best_{name}"] = float(values[best_of(name, values)])
+    measure = column_of(result.spec.measure or "validation-loss")
+    if not np.isnan(evaluation[measure]).all():
+        found["best_epoch"] = int(epochs[best_of(measure, evaluation[measure])])
+    if result.test is not None:
+        found["test_standard_error"] = result.test["standard_error"]
+        found["test_examples"] = result.test["examples"]
+    return found
+
+
+def worths(runs: pa.Table) -> list[float | None]:
+    """The measure of each row of runs.parquet, so that less is better; None where there is none."""
+    found: list[float | None] = []
+    for at, asked in enumerate(runs["measure"].to_pylist()):
+        measure = column_of(asked or "validation-loss")
+        value = runs[measure][at].as_py()
+        found.append(None if value is None else -value if measure.endswith("accuracy") else value)
+    return found
+
+
+def best_of(measure: str, values: NDArray[np.float64]) -> int:
+    """The position of the best value: of the highest accuracy, of the least loss."""
+    return int(np.nanargmax(values) if measure.endswith("accuracy") else np.nanargmin(values))
+
+
+def option_columns(spec: RunSpec, loss: str | None) -> dict[str, Any]:
+    """The options of a run as they stand in its row; the loss may have followed from the data."""
     options = {name: getattr(spec, name) for name in OPTIONS}
     for name, value in options.items():
         if isinstance(value, tuple):
             options[name] = ",".join(map(str, value))
-    options["loss"] = result.loss
-    evaluation, found = result.evaluation, result.divergence
+    return options | {"loss": loss}
+
+
+def row(result: Result, part: int) -> dict[str, Any]:
+    """The row of a run in runs.parquet."""
+    spec = result.spec
+    found = result.divergence
     figures: dict[str, Any] = {}
     if result.epochs_trained:
-        figures = {name: float(evaluation[name][-1]) for name in ("train_loss", "test_loss")}
-        best = int(np.argmin(evaluation["test_loss"]))
-        figures["best_test_loss"] = float(evaluation["test_loss"][best])
-        figures["best_epoch"] = int(evaluation["epoch"][best])
-        if not np.isnan(evaluation["test_accuracy"][-1]):
-            figures["test_accuracy"] = float(evaluation["test_accuracy"][-1])
-            figures["best_test_accuracy"] = float(np.max(evaluation["test_accuracy"]))
+        figures = _figures(result)
     if found is not None:
         figures["diverged_step"] = found.step
         figures["diverged_samples"] = found.samples
@@ -168,7 +229,7 @@ def row(result: Result, part: int) -> dict[str, Any]:
     return {
         "run": result.run,
         "status": result.status,
-        **options,
+        **option_columns(spec, result.loss),
         "epochs_trained": result.epochs_trained,
         "steps": result.steps,
         "samples": result.samples,

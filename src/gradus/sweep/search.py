@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradus.errors import InputError
 from gradus.runs.spec import RunSpec, run_id
+from gradus.sweep import earlier
 from gradus.sweep.ranges import Range
 from gradus.sweep.space import drawn, repeated, runs_of, shown
 from gradus.sweep.specification import SweepSpec
@@ -142,7 +143,7 @@ class OptunaSearch(Search):
                 # Stopped between the proposal and the note of its runs: nobody trains it.
                 self.study.tell(trial.number, state=TrialState.FAIL)
             elif trial.state is TrialState.RUNNING and runs is not None:
-                self._await(trial.number, [RunSpec.read(json.loads(run)) for run in runs])
+                self._await(trial.number, [earlier.run_of(json.loads(run)) for run in runs])
                 count += 1
             elif trial.state is not TrialState.FAIL:
                 count += 1
@@ -158,7 +159,7 @@ class OptunaSearch(Search):
             except InputError:
                 self.study.tell(trial, state=TrialState.FAIL)
                 raise
-        runs = repeated(proposed, self._spec.seeds)
+        runs = repeated(proposed, self._spec)
         trial.set_user_attr(RUNS, [run.model_dump_json(exclude_none=True) for run in runs])
         self._await(trial.number, list(runs))
 
@@ -262,7 +263,12 @@ def _sampler(spec: SweepSpec, trials: int) -> BaseSampler:
 
 def _space(spec: SweepSpec) -> str:
     """A digest of what is searched, which more trials or another sampler leave as it is."""
+    # What held for all sweeps before it could be said stays out: their studies go on.
     points = [point.model_dump(mode="json") for point in spec.points]
+    if all(spec.base.get(name) == value for name, value in earlier.THEN.items()):
+        for point in points:
+            for name in (*earlier.THEN, "log_every"):
+                point["base"].pop(name, None)
     canonical = json.dumps([points, spec.seeds], sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

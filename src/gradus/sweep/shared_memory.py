@@ -101,7 +101,7 @@ def attach(descriptor: int, size: int, described: Any) -> Split:
 
 
 def _replaced(split: Any, kind: type, by: Any) -> Any:
-    """The split with every value of this kind, in its two parts, replaced."""
+    """The split with every value of this kind, in each of its parts, replaced."""
 
     def part(data: Dataset) -> Dataset:
         changes: Mapping[str, Any] = {
@@ -112,7 +112,12 @@ def _replaced(split: Any, kind: type, by: Any) -> Any:
         changed: Dataset = _with(data, changes)
         return changed
 
-    return _with(split, {"train": part(split.train), "test": part(split.test)})
+    parts = {
+        name: part(data)
+        for name in ("train", "validation", "test")
+        if (data := getattr(split, name)) is not None
+    }
+    return _with(split, parts)
 
 
 def _with(value: Any, changes: Mapping[str, Any]) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from gradus.errors import InputError
 from gradus.methods.catalogue import entries
 from gradus.runs.choices import DEFAULT_CHOICES, OPTIONS, flag
+from gradus.runs.parts.data import KNOWN_BY_NAME, OWN_PARTS, VALIDATION_FRACTION
 from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep.ranges import Range
 from gradus.sweep.specification import SweepSpec
@@ -61,14 +62,16 @@ def runs_of(spec: SweepSpec) -> list[RunSpec]:
     if spec.search not in listed:
         raise InputError(f"--search {spec.search}: proposes its runs one after another")
     configurations = dict.fromkeys(listed[spec.search](spec))
-    return list(
-        dict.fromkeys(run for chosen in configurations for run in repeated(chosen, spec.seeds))
+    return list(dict.fromkeys(run for chosen in configurations for run in repeated(chosen, spec)))
+
+
+def repeated(run: RunSpec, spec: SweepSpec) -> tuple[RunSpec, ...]:
+    """The run, and the same with the seeds that follow on its own; all see the same parts."""
+    moved = ["seed", "split_seed"] if spec.base.get("split_seed") == OWN_PARTS else ["seed"]
+    return tuple(
+        run.model_copy(update={name: getattr(run, name) + i for name in moved})
+        for i in range(spec.seeds)
     )
-
-
-def repeated(run: RunSpec, seeds: int) -> tuple[RunSpec, ...]:
-    """The run, and the same with the seeds that follow on its own."""
-    return tuple(run.model_copy(update={"seed": run.seed + i}) for i in range(seeds))
 
 
 def panels_of(spec: SweepSpec) -> list[Panel]:
@@ -89,7 +92,7 @@ def panels_of(spec: SweepSpec) -> list[Panel]:
             _title(place, option),
             option,
             place.vary[option],
-            tuple(tuple(map(run_id, repeated(run, spec.seeds))) for run in place.moved(option)),
+            tuple(tuple(map(run_id, repeated(run, spec))) for run in place.moved(option)),
         )
         for place in _places(spec)
         for option in place.axes()
@@ -147,6 +150,9 @@ class _Place:
         without = self.left_out(options) - {moving}
         without |= {name for name in ("penalty",) if options.get(name) == "none"}
         given = {name: value for name, value in options.items() if name not in without}
+        if given.get("data", KNOWN_BY_NAME[0]) in KNOWN_BY_NAME:
+            # A sweep chooses between runs: it holds examples for that where a single run does not.
+            given.setdefault("validation_fraction", VALIDATION_FRACTION)
         try:
             return RunSpec.read(given)
         except InputError as error:

@@ -27,6 +27,10 @@ DRAWN = ("random", "optuna")
 """The searches that draw their runs, one trial after another."""
 
 
+DEFAULT_MEASURE = "validation-loss"
+"""What runs are compared by where nothing is said of it."""
+
+
 def underscored(given: Any) -> Any:
     """Keys may be written as the command line does: ``batch-size``."""
     if not isinstance(given, Mapping):
@@ -72,6 +76,10 @@ class SweepSpec(BaseModel):
     Options of runs stand in ``base`` with one value and in ``vary`` with several. Several values
     are a tuple, or a text as on the command line: ``"10,0.1,0.001"``; the range ``"log:1e-5:1:7"``
     stands for 7 values, and ``"log:1e-5:1"`` for any, where a search draws them.
+
+    ``measure``, an option of the base, is what runs are compared by: ``validation-loss``, unless
+    another is given. Data that are known by name hold 15 % of their training examples for
+    validation here, unless ``validation_fraction`` says otherwise.
 
     Where a choice (of a method, a schedule, a model, a penalty, a sampling) varies, the options
     that one of its values does not take are left out there.
@@ -124,8 +132,13 @@ class SweepSpec(BaseModel):
     def _keys(cls, given: Any) -> Any:
         """Keys as the command line writes them; a single base point need not be a list."""
         given = underscored(given)
-        if isinstance(given, dict) and isinstance(given.get("around"), Mapping):
-            return {**given, "around": (given["around"],)}
+        if not isinstance(given, dict):
+            return given
+        if isinstance(given.get("around"), Mapping):
+            given["around"] = (given["around"],)
+        base = underscored(given.get("base", {}))
+        if isinstance(base, dict):
+            given["base"] = {"measure": DEFAULT_MEASURE, **base}
         return given
 
     @model_validator(mode="after")
@@ -161,7 +174,18 @@ class SweepSpec(BaseModel):
         }
         rung = f"{self.first_rung}: nothing would be compared, of --epochs {max(epochs)}"
         simultaneous = "halving compares all runs at once: take --prune asha with --search optuna"
+        own = [point.base.keys() | point.vary.keys() for point in self.around]
+        measured = "measure" in varied or any("measure" in options for options in own)
+        held = {point.base.get("validation_fraction") for point in self.points}
+        unheld = 0 in held and "validation_fraction" not in varied
+        patient = any("patience" in {**point.base, **point.vary} for point in self.points)
         return [
+            (measured, "measure", "is what all runs are compared by: give it one value, in base"),
+            (unheld and self.measure.startswith("validation"), "measure",
+             f"{self.base['measure']}: --validation-fraction 0 holds no examples for it; give "
+             "--measure test-loss, or hold some"),
+            (bool(pruned) and patient, "patience", "ends runs by themselves, and --prune by "
+             "comparison: leave out one of them"),
             (drawn and self.trials is None, "search", f"{self.search} needs --trials"),
             (drawn and not varied, "search", f"{self.search} needs an option to vary, as "
              "--lr log:1e-5:1"),
@@ -181,6 +205,11 @@ class SweepSpec(BaseModel):
 
     def _all_varied(self) -> list[tuple[str, tuple[Any, ...]]]:
         return [varied for point in self.points for varied in point.vary.items()]
+
+    @property
+    def measure(self) -> str:
+        """The column by which runs are compared: ``validation_loss`` unless the base says."""
+        return str(self.base["measure"]).replace("-", "_")
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -251,8 +280,8 @@ def from_options(options: Mapping[str, Any], start: SweepSpec | None = None) -> 
     Example:
         >>> from gradus.sweep import from_options
         >>> spec = from_options({"lr": "10,0.1", "hidden": "64;512,512", "epochs": "3"})
-        >>> spec.base, spec.vary
-        ({'epochs': 3}, {'lr': (10.0, 0.1), 'hidden': ((64,), (512, 512))})
+        >>> spec.base["epochs"], spec.vary
+        (3, {'lr': (10.0, 0.1), 'hidden': ((64,), (512, 512))})
     """
     given = {name: value for name, value in options.items() if value is not None}
     parts = {"base", "vary", "around"}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from gradus.data.catalogue import CATALOGUE
 from gradus.data.dataset import Split
 from gradus.runs.spec import RunSpec
 from gradus.runs.train import load_for
@@ -65,9 +64,8 @@ class SplitCache:
 
 def _key(spec: RunSpec) -> tuple[Any, ...]:
     """The options that determine the split of a run."""
-    own_test = spec.data in CATALOGUE or Path(spec.data).is_dir()
-    seed = None if own_test else spec.seed
     return (
-        spec.data, spec.target, spec.loss, spec.missing, spec.standardize, spec.test_fraction,
-        spec.categorical, spec.drop, seed,
+        spec.data, spec.target, spec.loss, spec.missing, spec.standardize,
+        spec.validation_fraction, spec.test_fraction, spec.split, spec.split_seed, spec.group,
+        spec.categorical, spec.drop,
     )  # fmt: skip

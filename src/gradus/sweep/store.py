@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 from gradus.errors import InputError
 from gradus.runs.files import write_whole
 from gradus.runs.record import EVALUATION, HISTORY
+from gradus.sweep import earlier
 from gradus.sweep.result import RUNS, Columns, Result, row
 
-FORMAT = 1
+FORMAT = 2
 """Of the files; a store with a higher one is refused."""
 
 FORMAT_KEY, ROWS_KEY = b"gradus.format", b"gradus.runs"
@@ -98,9 +99,9 @@ class Store:
             kept = pa.concat_tables([self.runs, rows])
         self._next += 1
         for kind, schema in PARTS.items():
-            earlier = [_read(_path(self.folder, kind, number)) for number in small]
+            parts = [_read(_path(self.folder, kind, number)) for number in small]
             content = _stacked(results, kind, schema)
-            table = pa.concat_tables([*earlier, content]).unify_dictionaries()
+            table = pa.concat_tables([*parts, content]).unify_dictionaries()
             self._write(_path(self.folder, kind, part), table, rows)
         self._write(self.folder / "runs.parquet", kept.combine_chunks())
         self.runs = kept
@@ -304,7 +305,17 @@ def _read(path: Path) -> pa.Table:
             f"{path}: was written by a newer version of gradus (format {version}, this one reads "
             f"{FORMAT}); upgrade gradus"
         )
-    return table
+    return table if version == FORMAT else _of_earlier_version(table, path)
+
+
+def _of_earlier_version(table: pa.Table, path: Path) -> pa.Table:
+    """The same file in the words of this version."""
+    if path.name == "runs.parquet":
+        return earlier.rows_of(table)
+    before = _unpacked(table)
+    now = earlier.rows_of(before)
+    part = earlier.part_of(table, before, now, PARTS[path.parent.name])
+    return part.replace_schema_metadata({ROWS_KEY: _packed(now)})
 
 
 def _stacked(results: Sequence[Result], kind: str, schema: pa.Schema) -> pa.Table:

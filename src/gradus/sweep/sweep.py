@@ -20,6 +20,7 @@ from gradus.runs.choices import flag
 from gradus.runs.files import write_whole
 from gradus.runs.lock import locked
 from gradus.runs.spec import RunSpec, run_id
+from gradus.sweep import earlier
 from gradus.sweep.halving import pruning_of
 from gradus.sweep.search import Listed, search_of
 from gradus.sweep.space import Panel, panels_of, runs_of, shown
@@ -85,14 +86,18 @@ class Sweep:
         """What is known after each epoch: run, epoch, samples, train_loss, test_loss, accuracy."""
         return read_parts(self.folder, "evaluation", self.runs)
 
-    def best(self, by: str = "test_loss") -> dict[str, Any]:
+    def best(self, by: str | None = None) -> dict[str, Any]:
         """The row of the best finished run: the highest for an accuracy, else the lowest.
+
+        Args:
+            by: the column; None: the measure of the sweep.
 
         Raises:
             InputError: there is no such column, or no run has finished with a number in it.
         """
+        by = self.spec.measure if by is None else by
         if by not in self.runs.column_names or not pa.types.is_floating(self.runs[by].type):
-            raise InputError(f"by {by}: no figure of a run; take test_loss or test_accuracy")
+            raise InputError(f"by {by}: no figure of a run; take validation_loss or test_loss")
         found = best_row(self.runs, by)
         if found is None:
             raise InputError(f"{self.folder}: no run has finished with a {by}")
@@ -265,17 +270,18 @@ def _backlog(
 
     losses: Mapping[str, Mapping[int, float]] = {}
     if spec.prune is not None:
-        losses = _losses(store)
+        losses = _losses(store, spec.measure)
     return Backlog(search, pruning_of(spec, total), cost, store.runs, losses)
 
 
-def _losses(store: Store) -> Mapping[str, Mapping[int, float]]:
-    """The test loss of every run that is kept, by epoch."""
+def _losses(store: Store, measure: str) -> Mapping[str, Mapping[int, float]]:
+    """The measure of every run that is kept, by epoch, so that less is better."""
     table = read_parts(store.folder, "evaluation", store.runs)
     losses: defaultdict[str, dict[int, float]] = defaultdict(dict)
-    rows = zip(*(table[name].to_pylist() for name in ("run", "epoch", "test_loss")), strict=True)
-    for run, epoch, loss in rows:
-        losses[run][epoch] = loss
+    rows = zip(*(table[name].to_pylist() for name in ("run", "epoch", measure)), strict=True)
+    for run, epoch, value in rows:
+        if value is not None:
+            losses[run][epoch] = -value if measure.endswith("accuracy") else value
     return losses
 
 
@@ -289,7 +295,7 @@ def _kept_spec(folder: Path) -> SweepSpec:
     path = folder / SPECIFICATION
     if not path.exists():
         raise InputError(f"{folder}: holds no sweep: {SPECIFICATION} is missing{_others(folder)}")
-    return read_toml(path)
+    return read_toml(path, earlier.sweep_of)
 
 
 def _others(folder: Path) -> str:
@@ -305,7 +311,7 @@ def _enter(folder: Path, spec: SweepSpec) -> None:
     """
     path = folder / SPECIFICATION
     if path.exists():
-        old = read_toml(path)
+        old = read_toml(path, earlier.sweep_of)
         if old == spec:
             return
         if why := difference(old, spec):
@@ -384,7 +390,7 @@ def _free_name(spec: SweepSpec, out: Path) -> str:
         if not path.parent.exists():
             return path.parent.name
         try:
-            if path.exists() and difference(read_toml(path), spec) is None:
+            if path.exists() and difference(read_toml(path, earlier.sweep_of), spec) is None:
                 return path.parent.name
         except InputError:
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,15 @@ from gradus.errors import InputError
 from gradus.sweep.specification import SweepSpec, underscored
 
 
-def read_toml(path: Path) -> SweepSpec:
+def read_toml(
+    path: Path, upgraded: Callable[[dict[str, Any]], dict[str, Any]] = lambda content: content
+) -> SweepSpec:
     """The sweep that a TOML file holds; what is wrong is said with its line.
+
+    Args:
+        path: of the file.
+        upgraded: puts what an earlier version recorded into the words of this one; what a user
+            writes stays as it is.
 
     Raises:
         InputError: there is no such file, it is not TOML, or not the specification of a sweep.
@@ -31,7 +38,7 @@ def read_toml(path: Path) -> SweepSpec:
         line = _line(text, keys)
         return f"{path}: " if line is None else f"{path}, line {line}: "
 
-    return SweepSpec.read(content, where=where)
+    return SweepSpec.read(upgraded(content), where=where)
 
 
 def to_toml(spec: SweepSpec) -> str:
@@ -45,6 +52,7 @@ def to_toml(spec: SweepSpec) -> str:
         seeds = 3
         <BLANKLINE>
         [base]
+        measure = "validation-loss"
         epochs = 2
         <BLANKLINE>
         [vary]

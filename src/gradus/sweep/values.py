@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from gradus.runs.choices import OPTIONS, flag
+from gradus.runs.parts.data import OWN_PARTS
 from gradus.runs.spec import RunSpec, first_line
 from gradus.sweep.ranges import Range
 
@@ -38,6 +39,8 @@ def value_of(option: str, given: Any) -> Any:
     """One value of an option of a run, of the type that a RunSpec gives it."""
     if given == "none" and "none" in OPTIONS.get(option, {}):
         return given  # no penalty, as one of several
+    if (option, given) == ("split_seed", OWN_PARTS):
+        return given  # resolved in each run
     try:
         return getattr(_schema().model_validate({option: given}), option)
     except ValidationError as error:

@@ -8,6 +8,15 @@ from pydantic import Field
 
 from gradus.runs.parts.part import Names, Part
 
+KNOWN_BY_NAME = ("digits", "fashion-mnist", "mnist")
+"""Data of which no examples are held for validation, but in a sweep."""
+
+VALIDATION_FRACTION = 0.15
+"""The share of the training examples that is held where nothing is said of it."""
+
+OWN_PARTS = "seed"
+"""What ``split_seed`` may be, so that each seed draws parts of its own."""
+
 
 class DataPart(Part):
     """The data."""
@@ -25,9 +34,26 @@ class DataPart(Part):
         description="fill missing numbers with the mean of their column, or drop their rows",
     )
     standardize: bool = Field(default=False, description="bring inputs to mean 0 and deviation 1")
+    validation_fraction: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="share of the training examples held to choose on; 0: none  [default: 0.15 of "
+        "your own files and in sweeps, else 0]",
+    )
     test_fraction: float | None = Field(
         default=None,
         gt=0,
         lt=1,
-        description="part kept for testing, where data has no test set (0.2)",
+        description="share held for testing, where data has no test set  [default: 0.2]",
+    )
+    split: Literal["random", "time"] = Field(
+        default="random",
+        description="how parts are drawn; time: the last rows test, those before them validate",
+    )
+    split_seed: int = Field(
+        default=0, ge=0, lt=2**63, description="draws the parts; seed: each seed its own"
+    )
+    group: str | None = Field(
+        default=None, description="column of which no value stands in two parts (CSV, Parquet)"
     )

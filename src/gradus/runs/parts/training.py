@@ -15,6 +15,9 @@ ROWS = 1_000
 CLASSICAL = {"fashion-mnist": 100}
 """Batches between two rows in the trainings of the subject."""
 
+MeasureName = Literal[
+    "validation-loss", "validation-accuracy", "test-loss", "test-accuracy", "train-loss"
+]
 SamplingName = Literal["shuffle", "sequential", "replacement", "full"]
 
 
@@ -35,7 +38,18 @@ class TrainingPart(Part):
     sampling: SamplingName = Field(default="shuffle", description="order of the examples")
     batch_size: int | None = Field(default=None, ge=1, description="examples in a mini-batch")
     epochs: int = Field(default=10, ge=1, description="passes over the data")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="of parameters, order and split")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="of parameters and order")
+    patience: int | None = Field(
+        default=None, ge=1, description="epochs without a better one after which a run ends"
+    )
+    keep: Literal["best", "last"] | None = Field(
+        default=None,
+        description="the parameters that remain: of the best epoch, or the last  [default: best "
+        "where there is a validation part]",
+    )
+    measure: MeasureName | None = Field(
+        default=None, description="by which epochs are compared  [default: validation-loss]"
+    )
     log_every: int | None = Field(
         default=None,
         ge=1,

@@ -1,0 +1,65 @@
+"""What earlier versions recorded, in the words of this one.
+
+Until there was a validation part, the seed of a run drew its test part too, no examples were held
+to choose on, and ``train_loss`` was the mean of the losses that the method saw during an epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+UNKNOWN_THEN = ("train_loss", "validation_loss", "validation_accuracy")
+"""Columns of an evaluation that did not exist, or meant something else."""
+
+
+def spec_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a recorded run: the same examples train and test.
+
+    Not for what a user writes, where an option that is left out takes its default.
+
+    Example:
+        >>> spec_of({"seed": 3, "lr": 0.1})
+        {'seed': 3, 'lr': 0.1, 'split_seed': 3, 'validation_fraction': 0.0}
+        >>> spec_of({"seed": 3, "split_seed": 0})
+        {'seed': 3, 'split_seed': 0}
+    """
+    if "split_seed" in recorded:
+        return dict(recorded)
+    return {**recorded, "split_seed": recorded.get("seed") or 0, "validation_fraction": 0.0}
+
+
+def figures_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures after an epoch, by name.
+
+    Example:
+        >>> figures_of({"epoch": 1, "train_loss": 0.5, "test_loss": 0.4})
+        {'epoch': 1, 'running_train_loss': 0.5, 'test_loss': 0.4, 'train_loss': None, 'validation_loss': None, 'validation_accuracy': None}
+    """  # noqa: E501
+    if "running_train_loss" in recorded:
+        return dict(recorded)
+    found = {_now(name): value for name, value in recorded.items()}
+    return found | dict.fromkeys(UNKNOWN_THEN)
+
+
+def summary_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of run.json but for its spec."""
+    final = recorded["final"]
+    found = {**recorded, "final": final and figures_of(final)}
+    return found | {name: recorded.get(name) for name in ("kept", "test")}
+
+
+def evaluation_of(recorded: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table of evaluations; figures that were not taken are missing."""
+    if "running_train_loss" not in recorded.column_names:
+        recorded = recorded.rename_columns([_now(name) for name in recorded.column_names])
+    for field in schema:
+        if field.name not in recorded.column_names:
+            recorded = recorded.append_column(field, pa.nulls(recorded.num_rows, field.type))
+    return recorded.select(schema.names).cast(schema)
+
+
+def _now(name: str) -> str:
+    return "running_train_loss" if name == "train_loss" else name
