@@ -173,3 +173,71 @@ def test_a_complex_start_is_refused_with_what_to_give_instead(method):
 def test_what_is_no_start_or_no_method_is_refused(w0, method, said):
     with pytest.raises(TypeError, match=said):
         minimize(lambda w: (w**2).sum(), w0, method, steps=1)
+
+
+METHODS = (
+    gradus.methods.GradientDescent(0.1),
+    gradus.methods.Nesterov(0.1, 0.9),
+    gradus.methods.Adam(0.1),
+    gradus.methods.LBFGS(),
+    gradus.methods.NewtonCG(),
+    gradus.methods.Newton(damping=1.0),
+    gradus.methods.Newton(saddle_free=True),
+)
+LEAST_SQUARES = (gradus.methods.GaussNewton(damping=1.0), gradus.methods.LevenbergMarquardt())
+# Each as a value, and as the residuals of a mean of squares.
+CONSTANT = {
+    "a number": (lambda w: torch.tensor(3.0), lambda w: torch.tensor([3.0, 1.0])),
+    "a leaf": (lambda w: torch.ones((), requires_grad=True), lambda w: torch.ones(2)),
+    "steps": (lambda w: w.ceil().detach().sum(), lambda w: w.ceil().detach()),
+    "no number": (lambda w: torch.tensor(torch.nan), lambda w: torch.full((2,), torch.nan)),
+}
+UNSEEN = {
+    "detach": (lambda w: (w.detach() ** 2).sum(), lambda w: w.detach()),
+    "item": (lambda w: torch.tensor(w[1].item()), lambda w: torch.tensor(w.tolist())),
+    "numpy": (lambda w: torch.tensor(w.detach().numpy().sum()), lambda w: w.data),
+}
+START = torch.tensor([1.25, -2.5])
+
+
+def forms(functions, method):
+    call, residuals = functions
+    found = [gradus.LeastSquares(residuals)]
+    return found if method in LEAST_SQUARES else [call, *found]
+
+
+@pytest.mark.parametrize("functions", CONSTANT.values(), ids=CONSTANT)
+@pytest.mark.parametrize("method", METHODS + LEAST_SQUARES, ids=lambda m: type(m).__name__)
+def test_a_constant_has_gradient_0_and_w_stays(method, functions):
+    for f in forms(functions, method):
+        path = gradus.minimize(f, START, method, steps=2)
+        assert torch.equal(path.points, START.expand(3, 2))
+        assert len(path.values.nan_to_num(0.5).unique()) == 1
+
+
+@pytest.mark.parametrize("functions", UNSEEN.values(), ids=UNSEEN)
+@pytest.mark.parametrize("method", METHODS + LEAST_SQUARES, ids=lambda m: type(m).__name__)
+def test_what_only_seems_constant_is_refused_in_one_line(method, functions):
+    for f in forms(functions, method):
+        with pytest.raises(ValueError, match="automatic differentiation cannot see how") as caught:
+            gradus.minimize(f, START, method, steps=2)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
+def test_entries_on_which_f_does_not_depend_stay(method):
+    path = gradus.minimize(lambda w: w[0] ** 2, START, method, steps=2)
+    assert torch.equal(path.points[:, 1], START[1].expand(3))
+    assert path.values[-1] < path.values[0]
+
+
+def test_a_constant_under_a_penalty_shrinks_as_the_penalty_says():
+    """w (1 - lr strength) a step."""
+    path = gradus.minimize(
+        lambda w: torch.tensor(3.0),
+        START,
+        gradus.methods.GradientDescent(0.5),
+        steps=1,
+        penalty=gradus.penalties.SquaredL2(0.5),
+    )
+    torch.testing.assert_close(path.points[1], 0.75 * START)

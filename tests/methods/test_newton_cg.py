@@ -1,6 +1,7 @@
 """Newton-CG: Newton's step by products alone, as exactly as its place deserves."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -127,13 +128,24 @@ def test_where_negative_curvature_is_met_later_the_step_goes_as_far_as_it_has_co
     torch.testing.assert_close(path.points[1], expected, **TOLERANCE)
 
 
-@pytest.mark.parametrize("line_search", ["backtracking", "strong-wolfe"])
-@pytest.mark.parametrize("start", [(0.5, 0.01), (0.001, -0.001), (2.0, 1e-6)])
-def test_it_leaves_a_saddle_for_a_minimum(start, line_search):
-    path = minimize(saddle, vector(*start), NewtonCG(line_search=line_search), steps=40)
-    minimum = vector(0.0, math.copysign(1.0, start[1]))
-    torch.testing.assert_close(path.points[-1], minimum, rtol=0, atol=1e-8)
-    assert (path.values.diff() <= 4 * EPS * path.values[:-1].abs()).all()
+@pytest.mark.parametrize("line_search", [None, "backtracking", "strong-wolfe"])
+@pytest.mark.parametrize("kind", [NewtonCG, partial(Newton, saddle_free=True)], ids=["cg", "free"])
+class TestSaddles:
+    @pytest.mark.parametrize("start", [(0.5, 0.01), (0.001, -1e-6), (2.0, 1e-6), (1.0, 1e-12)])
+    def test_it_leaves_the_neighbourhood_of_one_for_a_minimum(self, kind, line_search, start):
+        path = minimize(saddle, vector(*start), kind(line_search=line_search), steps=60)
+        minimum = vector(0.0, math.copysign(1.0, start[1]))
+        torch.testing.assert_close(path.points[-1], minimum, rtol=0, atol=1e-8)
+        if line_search:
+            assert (path.values.diff() <= 4 * EPS * path.values[:-1].abs()).all()
+
+    @pytest.mark.parametrize("start", [(0.0, 0.0), (1.0, 0.0), (-3.0, 0.0)])
+    def test_it_stays_at_one_and_arrives_there_on_the_line_that_leads_into_it(
+        self, kind, line_search, start
+    ):
+        path = minimize(saddle, vector(*start), kind(line_search=line_search), steps=60)
+        torch.testing.assert_close(path.points[-1], vector(0.0, 0.0), rtol=0, atol=1e-12)
+        assert (path.points[:, 1] == 0).all()
 
 
 @pytest.mark.parametrize("line_search", [None, "backtracking", "strong-wolfe"])

@@ -43,7 +43,8 @@ def minimize(
     """Take steps from w0 by the method, and keep every point.
 
     This is the pure equation on a flat vector: the ground truth that every faster engine is
-    checked against. Nothing is stopped early: a path that diverges is returned as it is.
+    checked against. Nothing is stopped early: a path that diverges is returned as it is. Where f
+    does not depend on w, or on some entries of it, its gradient is 0 and they stay.
 
     Args:
         f: an :class:`~gradus.EmpiricalRisk`, or any callable of a tensor that returns a scalar
@@ -61,7 +62,7 @@ def minimize(
     Raises:
         TypeError: w0 is no tensor of real floating point numbers, or the method is no method.
         ValueError: fewer batches than steps, f is not a scalar, or a penalty is given beside a
-            risk.
+            risk; f changes with w, but automatic differentiation cannot see how.
 
     Example:
         >>> import torch, gradus

@@ -32,8 +32,8 @@ class Newton(SecondOrder):
     every step; elsewhere the plain method is attracted by any stationary point, saddles included.
 
     With ``saddle_free`` each eigenvalue $\lambda_i$ of the Hessian, with its eigenvector $v_i$, is
-    taken by its absolute value, so that the step leaves saddles along directions of negative
-    curvature:
+    taken by its absolute value, so that near a saddle the step leads away from it along directions
+    of negative curvature; exactly at one, where the gradient is 0, w stays:
 
     $$w_{t+1} = w_t - \alpha_t \sum_i \frac{v_i^T \nabla f(w_t)}{|\lambda_i| + \mu}\, v_i$$
 

@@ -32,7 +32,12 @@ class NewtonCG(SecondOrder):
     Newton's method with each step solved by conjugate gradients from 0, only as exactly as its
     place deserves: roughly far from a minimum, ever more exactly near it, so that convergence is
     superlinear. Where a direction of negative curvature is met, the step goes as far as it has come
-    (along $-\nabla f$ if that is the first direction); so it always descends, and leaves saddles.
+    (along $-\nabla f$ if that is the first direction); so p descends where the gradient is not 0.
+
+    Near a saddle w moves away along negative curvature if the gradient has any part there, however
+    small. Exactly at a saddle the gradient is 0, and w stays; and where the gradient and its
+    products with the Hessian have no such part, as on a line that leads straight into a saddle, w
+    ends there.
 
     One step costs one gradient, at most ``max_iterations`` Hessian-vector products (d of them are
     always enough on paper), each as much as about two gradients, and the evaluations of the line

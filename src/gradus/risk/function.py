@@ -9,6 +9,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from gradus.errors import InputError
 from gradus.risk.curvature.functions import (
     Matrix,
     leaf_at,
@@ -27,13 +28,18 @@ class Function:
 
     $$f(w) = \text{call}(w) + \lambda\,\Omega(w)$$
 
+    A value that does not depend on w, or not on some of its entries, has gradient 0 in them. What
+    only seems not to, since automatic differentiation cannot follow it, is refused: where a value
+    has no graph, it is compared with the value at a point beside w.
+
     Args:
         call: any function of a tensor that returns a scalar tensor, differentiable by autograd;
             called as ``call(w, batch)`` where a batch is given.
         penalty: $\lambda\,\Omega$, or None.
 
     Raises:
-        ValueError: the function does not return a scalar tensor.
+        ValueError: the function does not return a scalar tensor; or, where a gradient is asked
+            for, its value changes with w unseen by automatic differentiation.
 
     Example:
         >>> import torch
@@ -66,9 +72,13 @@ class Function:
         with torch.enable_grad(), twice_differentiable() if differentiable else nullcontext():
             leaf = w if differentiable else w.detach().requires_grad_()
             value = self._called(leaf, batch)
-            (g,) = torch.autograd.grad(
-                value, leaf, create_graph=differentiable, materialize_grads=True
-            )
+            if value.requires_grad:
+                (g,) = torch.autograd.grad(
+                    value, leaf, create_graph=differentiable, materialize_grads=True
+                )
+            else:
+                self._require_constant(value, leaf, batch)
+                g = torch.zeros_like(leaf)
         if not differentiable:
             value = value.detach()
         if self.penalty is None:
@@ -96,6 +106,18 @@ class Function:
 
     def _curvature(self, w: Tensor, batch: Any, *, kept: bool) -> Curvature[Tensor]:
         return of_value(lambda leaf: self.value(leaf, batch), w, kept=kept)
+
+    def _require_constant(self, value: Tensor, w: Tensor, batch: Any) -> None:
+        """Refuse a value that moves with w unseen by automatic differentiation, so no constant."""
+        w = w.detach()
+        signs = 1 - 2 * (torch.arange(w.numel(), device=w.device) % 2).view(w.shape)
+        with torch.no_grad():
+            beside = self._called(w + signs * (w.abs() + 1) / 64, batch)
+        if not torch.equal(value, beside) and not (value.isnan() and beside.isnan()):
+            raise InputError(
+                "f(w) changes with w, but automatic differentiation cannot see how: compute it by "
+                "operations of torch on w itself, without detach, item, NumPy or no_grad"
+            )
 
     def _called(self, w: Tensor, batch: Any) -> Tensor:
         return require_scalar(self.call(w) if batch is None else self.call(w, batch))
