@@ -19,6 +19,7 @@ def deep(levels):
     ("given", "said"),
     [
         ("adam", "adam"),
+        ("", ""),
         ("two\nlines\t", "two lines"),
         (0.1, "0.1"),
         (None, "None"),

@@ -1,6 +1,7 @@
 """A folder that comes from elsewhere is read; nothing that it names is run."""
 
 import json
+import os
 import sys
 
 import pytest
@@ -11,6 +12,8 @@ from gradus.cli import main
 from gradus.figures.landscape.path import path_of
 from gradus.models.networks import build
 from gradus.runs.record import open_run
+from gradus.sweep import SweepSpec, store
+from gradus.sweep.search import RUNS
 
 MODULE = """
 from pathlib import Path
@@ -35,6 +38,7 @@ def ran(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
+ONE = ["--workers", "1"]
 NAMED = ["--model", "recv.evil:make"]
 REFUSED = (
     "its model recv.evil:make is code: recv.evil would be imported and make called; if you know "
@@ -66,11 +70,35 @@ def spec_toml(tmp_path):
     return path
 
 
+SWEEP = """
+search = "{search}"
+{more}
+[base]
+model = "{model}"
+epochs = 1
+[vary]
+lr = {lr}
+"""
+
+
+def sweep_toml(path, *, more="", model="recv.evil:make", search="grid", lr='"0.1,0.2"'):
+    path.parent.mkdir(exist_ok=True, parents=True)
+    path.write_text(SWEEP.format(search=search, more=more, model=model, lr=lr))
+    return path
+
+
 COMMANDS = {
     "landscape": lambda tmp: ["landscape", received(tmp / "run"), "--grid", 3],
     "train --spec run.json": lambda tmp: ["train", "--spec", received(tmp / "run") / "run.json"],
     "train --spec spec.toml": lambda tmp: ["train", "--spec", spec_toml(tmp)],
     "train --resume": lambda tmp: ["train", "--resume", received(tmp / "run", "interrupted")],
+    "sweep --spec sweep.toml": lambda tmp: ["sweep", sweep_toml(tmp / "sweep.toml"), *ONE],
+    "sweep --resume": lambda tmp: [
+        "sweep",
+        "--resume",
+        sweep_toml(tmp / "s/sweep.toml").parent,
+        *ONE,
+    ],
 }
 
 
@@ -164,3 +192,123 @@ def test_a_model_that_ends_the_process_in_training_is_one_line(tmp_path, monkeyp
     assert gradus_("train", "--model", "quits:make") == 2
     assert "--model quits:make: failed in training" in capsys.readouterr().err
     sys.modules.pop("quits", None)
+
+
+def test_a_sweep_may_vary_models_that_the_call_names(tmp_path, ran):
+    """Workers are sent what was allowed, and nothing else."""
+    spec = SweepSpec(base={"epochs": 1, "lr": 0.1}, vary={"model": "recv.evil:make,linear"})
+    sweep = gradus.train_sweep(spec, name="own", out=tmp_path, workers=1)
+    assert sweep.runs.num_rows == 2
+    more = SweepSpec(base={"epochs": 1, "lr": 0.1}, vary={"model": "recv.evil:make,linear,mlp"})
+    (sweep.folder / "sweep.toml").write_text(gradus.sweep.to_toml(more))
+    with pytest.raises(InputError, match=r"recv\.evil would be imported and make called"):
+        gradus.resume_sweep(sweep.folder, models=["recv.evil:other"])
+    resumed = gradus.resume_sweep(sweep.folder, models=["recv.evil:make"], workers=1)
+    assert resumed.runs.num_rows == 3
+
+
+@pytest.fixture
+def with_storage(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    elsewhere = tmp_path / "elsewhere.db"
+    more = f'trials = 1\nstorage = "sqlite:///{elsewhere}"'
+    drawn = {"model": "linear", "search": "optuna", "lr": '"log:0.1:1"'}
+    return sweep_toml(tmp_path / "s/sweep.toml", more=more, **drawn), elsewhere
+
+
+@pytest.mark.parametrize("of", ["--resume", "file"])
+def test_a_storage_outside_the_folder_is_used_only_where_the_command_names_it(
+    with_storage, of, capsys
+):
+    toml, elsewhere = with_storage
+    asked = ["sweep", *(("--resume", toml.parent) if of == "--resume" else (toml,)), *ONE]
+    url = f"sqlite:///{elsewhere}"
+    for wrong in ([], ["--storage", f"{url}.other"] if of == "--resume" else []):
+        assert gradus_(*asked, *wrong) == 2
+        said = capsys.readouterr().err
+        assert f"its storage {url} is outside its folder" in said
+        assert said.count("\n") == 1
+        assert not elsewhere.exists()
+    if of == "--resume":
+        assert gradus_(*asked, "--storage", url) == 0
+        assert elsewhere.exists()
+
+
+def test_a_study_that_names_another_model_than_its_sweep_is_not_trained(tmp_path, ran):
+    import optuna
+
+    toml = sweep_toml(
+        tmp_path / "s/sweep.toml", more="trials = 2", model="linear", search="optuna",
+        lr='"log:0.1:1"',
+    )  # fmt: skip
+    gradus.resume_sweep(toml.parent, workers=1)
+    url = f"sqlite:///{toml.parent / 'optuna.db'}"
+    study = optuna.load_study(study_name="s", storage=url)
+    trial = study.ask()
+    trial.set_user_attr(RUNS, [RunSpec(model="recv.evil:make").model_dump_json(exclude_none=True)])
+    toml.write_text(toml.read_text().replace("trials = 2", "trials = 4"))
+    with pytest.raises(InputError, match=r"the study of s: its model recv\.evil:make is code"):
+        gradus.resume_sweep(toml.parent, workers=1)
+    trial.set_user_attr(RUNS, ["[" * 1000])
+    with pytest.raises(InputError, match=r"the study of s: a trial of it is damaged"):
+        gradus.resume_sweep(toml.parent, workers=1)
+    assert not ran.exists()
+
+
+LINKS = {
+    "lock": "a lock",
+    "history": "a folder",
+    "evaluation": "a folder",
+    "checkpoints": "a folder",
+    "checkpoints/0123456789abcdef": "a folder",
+    "optuna.db": "a file",
+    "optuna.db-journal": "a file",
+}
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_sweep_writes_nothing_through_links_in_its_folder(tmp_path, name):
+    toml = sweep_toml(tmp_path / "s/sweep.toml", model="linear")
+    victim = tmp_path / "victim"
+    if LINKS[name] == "a folder":
+        victim.mkdir()
+        (victim / "1.json").write_text("mine")
+    else:
+        victim.write_text("mine")
+    before = sorted((path.name, path.read_text()) for path in tmp_path.glob("victim/*"))
+    (toml.parent / name).parent.mkdir(exist_ok=True)
+    (toml.parent / name).symlink_to(victim)
+    with pytest.raises(InputError, match=r"is a link|is no lock that Gradus has made"):
+        gradus.resume_sweep(toml.parent, workers=1)
+    assert sorted((path.name, path.read_text()) for path in tmp_path.glob("victim/*")) == before
+    assert victim.is_dir() or victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["run.json", "history.parquet", "loss.svg", "model.safetensors"])
+def test_a_run_writes_nothing_through_links_in_its_folder(tmp_path, name):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / name).symlink_to(victim)
+    spec = RunSpec(model="linear", epochs=1)
+    gradus.train(spec, out=folder, overwrite=True)
+    assert victim.read_text() == "mine"
+    assert not (folder / name).is_symlink()
+    assert open_run(folder).model is not None
+
+
+def test_a_pipe_in_the_place_of_a_store_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "runs.parquet")
+    with pytest.raises(InputError, match=r"runs\.parquet: is damaged"):
+        store.read_runs(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../../x", "a/b", "/tmp/x", ".", "..", "", "a\0b"])
+def test_the_name_of_a_sweep_does_not_leave_the_folder_of_sweeps(tmp_path, name):
+    spec = SweepSpec(vary={"lr": "1,0.1"})
+    with pytest.raises(
+        InputError, match=r"^--name .*: is not the name of a folder; give its place"
+    ):
+        gradus.train_sweep(spec, name=name, out=tmp_path / "a/b/sweeps")
+    assert list(tmp_path.iterdir()) == []

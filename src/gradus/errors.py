@@ -51,7 +51,9 @@ def quoted(given: object, most: int = MOST_QUOTED) -> str:
     """
     told = isinstance(given, str | os.PathLike | BaseException)
     text = (str(given) if told else _BRIEFLY.repr(given))[: 10 * most]
-    line = " ".join(text.split()) or type(given).__name__
+    line = " ".join(text.split())
+    if not line and isinstance(given, BaseException):
+        line = type(given).__name__
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line[: most + 1])
     return brief(line, most)
 

@@ -12,7 +12,7 @@ import pytest
 import gradus
 from gradus import InputError, RunSpec, SweepSpec
 from gradus.runs.spec import run_id
-from gradus.sweep import runs_of, schedule
+from gradus.sweep import runs_of, schedule, worker_process
 from gradus.sweep.sweep import resume_sweep, train_sweep
 from tests.sweep.records import record
 
@@ -195,6 +195,33 @@ def test_ctrl_c_keeps_what_has_ended_and_it_goes_on(tmp_path):
     train_sweep(made, name="y", out=tmp_path)
     assert record(tmp_path / "x") == record(tmp_path / "y")
     assert not any((tmp_path / "x/checkpoints").glob("*"))
+
+
+def test_a_worker_that_is_stopped_is_said_and_waited_for(tmp_path, started, monkeypatch):
+    stopped, told = [], []
+
+    def observe(progress):
+        if not stopped and progress.under_way:
+            monkeypatch.setattr(schedule, "SILENT_SECONDS", 1.0)
+            os.kill(started[0].pid, signal.SIGSTOP)
+            stopped.append(started[0].pid)
+
+    def tell(message):
+        told.append(message)
+        monkeypatch.setattr(schedule, "SILENT_SECONDS", 60.0)
+        os.kill(stopped[0], signal.SIGCONT)
+
+    sweep = train_sweep(spec(), name="s", out=tmp_path, workers=1, observe=observe, tell=tell)
+    assert sweep.runs.num_rows == 2
+    said = f"a worker (process {stopped[0]}) is silent for 1 s, and the sweep waits for it"
+    assert [message.partition(":")[0] for message in told] == [said]
+
+
+def test_where_all_were_stopped_together_nobody_is_said_to_be_silent(monkeypatch):
+    now = iter([0.0, 0.5, 1.0, 500.0, 500.5])
+    monkeypatch.setattr(worker_process.time, "monotonic", lambda: next(now))
+    clock = worker_process.Clock()
+    assert [clock.read() for _ in range(4)] == [0.5, 1.0, 2.0, 2.5]
 
 
 def test_a_worker_that_is_killed_costs_no_run(tmp_path, started):

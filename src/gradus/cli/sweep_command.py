@@ -42,6 +42,11 @@ Examples:
     type=click.Path(path_type=Path),
     help="where data sets lie that are not embedded; then $GRADUS_DATA, then the user's cache",
 )
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="import the models and use the storage that a file or --resume names, whatever they are",
+)
 @click.option("--quiet", is_flag=True, help="print nothing but the path of the record")
 def sweep(
     data: str | None,
@@ -50,6 +55,7 @@ def sweep(
     resume: str | None,
     workers: int | None,
     data_dir: Path | None,
+    trust: bool,
     quiet: bool,
     **given: Any,
 ) -> int:
@@ -59,12 +65,16 @@ def sweep(
     10,0.1,0.001; a range log:1e-5:1:7 or lin:0:0.9:4. Where values hold a comma themselves, as
     in --hidden, ";" stands between them. What is trained already is not trained again.
     """
+    from gradus.sweep.received import check_received
     from gradus.sweep.specification import from_options
     from gradus.sweep.toml_file import read_toml
 
     options = {option: value for option, value in given.items() if value is not None}
     trained: dict[str, Any] = {"workers": workers, "data_dir": data_dir, "tell": warn}
+    models = (options.get("model") or "").split(",")
     if resume is not None:
+        named = {"models": models, "storage": options.pop("storage", None), "trust": trust}
+        options.pop("model", None)
         if data is not None or name is not None or options:
             raise InputError(
                 f"--resume {resume}: goes on with the sweep as it was specified; give options "
@@ -72,6 +82,8 @@ def sweep(
             )
     elif data is not None and data.endswith(".toml"):
         spec = from_options(options, read_toml(Path(data)))
+        storage = options.get("storage")
+        check_received(spec, data, models=models, storage=storage, trust=trust)
     else:
         spec = from_options({"data": data, **options})
 
@@ -81,7 +93,7 @@ def sweep(
     with sweep_report.Live(quiet=quiet) as live:
         trained["observe"] = live.observe
         if resume is not None:
-            done = resume_sweep(folder_of(resume, out), **trained)
+            done = resume_sweep(folder_of(resume, out), **named, **trained)
         else:
             done = train_sweep(spec, name=name, out=out, **trained)
     if quiet:

@@ -82,6 +82,11 @@ class Heartbeat:
 
 
 @dataclass(frozen=True)
+class Alive:
+    """The worker process runs, whatever its task does; sent where no command arrives."""
+
+
+@dataclass(frozen=True)
 class CheckpointDamaged:
     """A damaged checkpoint was skipped."""
 
@@ -103,5 +108,5 @@ class TaskError:
     wrong: bool
 
 
-WorkerMessage = Ready | TasksEnded | Heartbeat | CheckpointDamaged | TaskError
+WorkerMessage = Ready | Alive | TasksEnded | Heartbeat | CheckpointDamaged | TaskError
 """A message from a worker to the scheduler."""

@@ -20,6 +20,7 @@ from gradus.runs.interrupt import OneInterrupt
 from gradus.runs.train import prepare
 from gradus.sweep.backlog import Backlog, WorkItem
 from gradus.sweep.messages import (
+    Alive,
     CheckpointDamaged,
     Heartbeat,
     Ready,
@@ -33,7 +34,7 @@ from gradus.sweep.progress import Observer, SweepProgress, Throughput
 from gradus.sweep.result import Result
 from gradus.sweep.split_cache import CAPACITY, CachedSplit, SplitCache
 from gradus.sweep.store import Store
-from gradus.sweep.worker_process import WorkerProcess, start_worker
+from gradus.sweep.worker_process import Clock, WorkerProcess, start_worker
 
 COMMIT_SECONDS = 0.5
 """At least so long between two commits."""
@@ -52,6 +53,10 @@ MAX_BATCH_RUNS = 1024
 
 MAX_WORKER_DEATHS = 3
 """A run is given up after so many workers died of it without getting any further."""
+
+
+SILENT_SECONDS = 60.0
+"""A worker that is not heard of for so long is reported: it is stopped, or its machine hangs."""
 
 
 def train_all(
@@ -77,7 +82,8 @@ def train_all(
         workers: the number of processes.
         total: the number of runs of the sweep, for the progress.
         observe: called with the progress, several times a second.
-        tell: called with a one-line message when a worker died or a checkpoint was damaged.
+        tell: called with a one-line message when a worker died or is silent, or a checkpoint was
+            damaged.
 
     Raises:
         InputError: a run cannot be trained, or a file not be written; what has ended is kept.
@@ -126,6 +132,7 @@ class _Scheduler:
         self.error: TaskError | None = None
         self.throughput = Throughput(store)
         self.wanted = workers
+        self.clock = Clock()
         self.workers: list[WorkerProcess] = []
 
     def __enter__(self) -> _Scheduler:
@@ -148,7 +155,7 @@ class _Scheduler:
 
     def run(self) -> None:
         """Train until the backlog is empty."""
-        self.workers = [start_worker(self.store.folder) for _ in range(self.wanted)]
+        self.workers = [self._started() for _ in range(self.wanted)]
         self.backlog = self.begin()
         while True:
             for worker in list(self.workers):
@@ -158,12 +165,18 @@ class _Scheduler:
             if not any(worker.items for worker in self.workers):
                 break
             self._listen(timeout=self._timeout())
+            self._report_silent()
             if self.error is not None:
                 raise self._exception(self.error)
         self._commit(at_once=True)
         self.observe(self._progress())
         if self.given_up:
             raise InputError(self.given_up[0])
+
+    def _started(self) -> WorkerProcess:
+        worker = start_worker(self.store.folder)
+        worker.heard = self.clock.now
+        return worker
 
     def stop(self) -> None:
         """Store the results that workers hold; runs under way stay at their checkpoints."""
@@ -256,8 +269,23 @@ class _Scheduler:
             except (EOFError, OSError):
                 self._replace(worker)
 
+    def _report_silent(self) -> None:
+        """Say of workers with tasks, once, that nothing was heard of them for long."""
+        now = self.clock.read()
+        for worker in self.workers:
+            if worker.items and not worker.missed and now - worker.heard > SILENT_SECONDS:
+                worker.missed, process = True, worker.process.pid
+                self.tell(
+                    f"a worker (process {process}) is silent for {SILENT_SECONDS:.0f} s, and the "
+                    f"sweep waits for it: kill -CONT {process} wakes it if it was stopped, kill -9 "
+                    f"{process} gives its runs to another"
+                )
+
     def _handle(self, worker: WorkerProcess, message: WorkerMessage) -> None:
+        worker.heard, worker.missed = self.clock.now, False
         match message:
+            case Alive():
+                pass
             case Ready():
                 worker.ready, self.died_at_start = True, 0
             case Heartbeat():
@@ -291,7 +319,7 @@ class _Scheduler:
         for item in reversed(worker.items):
             self.alone.add(item.run)
             self.backlog.put_back(item)
-        self.workers.append(start_worker(self.store.folder))
+        self.workers.append(self._started())
 
     def _blame(self, worker: WorkerProcess, how: str) -> None:
         """Count a death against the run under way; give up a run that makes no progress."""

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
+from gradus.models.own import check_named
 from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep import earlier
 from gradus.sweep.ranges import Range
+from gradus.sweep.received import models_of
 from gradus.sweep.space import drawn, repeated, runs_of, shown
 from gradus.sweep.specification import SweepSpec
 from gradus.sweep.values import is_whole
@@ -143,11 +145,25 @@ class OptunaSearch(Search):
                 # Stopped between the proposal and the note of its runs: nobody trains it.
                 self.study.tell(trial.number, state=TrialState.FAIL)
             elif trial.state is TrialState.RUNNING and runs is not None:
-                self._await(trial.number, [earlier.run_of(json.loads(run)) for run in runs])
+                self._await(trial.number, self._runs_of(runs))
                 count += 1
             elif trial.state is not TrialState.FAIL:
                 count += 1
         return count
+
+    def _runs_of(self, written: Any) -> list[RunSpec]:
+        """The runs of a trial, as the storage has them.
+
+        Raises:
+            InputError: they are damaged, or of a model that the sweep does not name.
+        """
+        where = f"the study of {self.study.study_name}"
+        try:
+            runs = [earlier.run_of(dict(json.loads(run))) for run in written]
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(f"{where}: a trial of it is damaged: {quoted(error)}") from None
+        check_named([run.model for run in runs], where, named=models_of(self._spec))
+        return runs
 
     def _propose(self) -> None:
         from optuna.trial import TrialState
@@ -227,9 +243,9 @@ def _study(spec: SweepSpec, name: str, sampler: BaseSampler | None) -> Study:
                 storage=spec.storage, study_name=name, direction="minimize", load_if_exists=True
             )
     except Exception as error:  # of SQLAlchemy, of its drivers, of Optuna: no class in common
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        said = quoted(str(error).splitlines()[0] if str(error) else error)
         raise InputError(
-            f"--storage {spec.storage}: cannot be had: {said}; give a URL as sqlite:///trials.db"
+            f"--storage {quoted(spec.storage)}: cannot be had: {said}; give a URL as sqlite:///trials.db"
         ) from error
     space = _space(spec)
     if study.user_attrs.get(SPACE, space) != space or (

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gradus.errors import InputError
-from gradus.runs.files import write_whole
+from gradus.runs.files import open_plain, own_folder, write_whole
 from gradus.runs.record import EVALUATION, HISTORY
 from gradus.sweep import earlier
 from gradus.sweep.result import RUNS, Columns, Result, row
@@ -74,7 +74,7 @@ class Store:
         self.damage: list[str] = []
         self.runs = RUNS.empty_table()
         for kind in PARTS:
-            (folder / kind).mkdir(parents=True, exist_ok=True)
+            own_folder(folder / kind)
         self._sizes: dict[int, int] = {}
         self._next = 1
         self._open()
@@ -294,7 +294,7 @@ def _path(folder: Path, kind: str, number: int) -> Path:
 
 def _read(path: Path) -> pa.Table:
     """A whole file, its checksums compared."""
-    with path.open("rb") as file:
+    with open(open_plain(path), "rb") as file:
         table = pq.ParquetFile(
             file, read_dictionary=["run"] * (path.name != "runs.parquet"),
             page_checksum_verification=True,

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import count
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 import pyarrow as pa
 
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
 from gradus.runs.choices import flag
 from gradus.runs.files import write_whole
 from gradus.runs.lock import locked
 from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep import earlier
 from gradus.sweep.halving import pruning_of
+from gradus.sweep.received import STUDY, check_links, check_received
 from gradus.sweep.search import Listed, search_of
 from gradus.sweep.space import Panel, panels_of, runs_of, shown
 from gradus.sweep.specification import SweepSpec
@@ -149,9 +150,11 @@ def train_sweep(
 
     Raises:
         InputError: a run cannot be trained; the folder holds another sweep, is in use by another
-            process, or cannot be written. What has ended is kept.
+            process, or cannot be written; the name is a path. What has ended is kept.
         TypeError: the spec is not a SweepSpec.
     """
+    if name is not None:
+        _check_name(name)
     if not isinstance(spec, SweepSpec):
         raise TypeError(
             f"spec must be a SweepSpec, as SweepSpec(vary={{'lr': '1,0.1'}}), not {spec!r}"
@@ -179,6 +182,9 @@ def train_sweep(
 def resume_sweep(
     folder: str | os.PathLike[str],
     *,
+    models: Collection[str] = (),
+    storage: str | None = None,
+    trust: bool = False,
     workers: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     observe: Observer = lambda standing: None,
@@ -186,11 +192,27 @@ def resume_sweep(
 ) -> Sweep:
     """Train what a sweep still lacks, by the specification in its folder.
 
+    Args:
+        folder: of the sweep.
+        models: those of the sweep that are code, ``package.module:factory``: they are imported
+            only if they are named here, or trusted.
+        storage: that of the sweep, if it names one: it is used only if it is named here, or
+            trusted.
+        trust: whether the specification may name any model and storage.
+        workers: as for ``train_sweep``.
+        data_dir: as for ``train_sweep``.
+        observe: as for ``train_sweep``.
+        tell: as for ``train_sweep``.
+
     Raises:
-        InputError: as ``train_sweep``; or there is no sweep in the folder.
+        InputError: as ``train_sweep``; or there is no sweep in the folder, or it names code or a
+            storage that was not named.
     """
     folder = Path(folder)
     spec = _kept_spec(folder)
+    check_received(spec, folder, models=models, storage=storage, trust=trust)
+    if storage not in (None, spec.storage):
+        raise InputError(f"--storage {quoted(storage)}: that of {folder} is {spec.storage}")
     listed = _listed(spec)
     with locked(folder):
         return _train(folder, spec, listed, workers, data_dir, observe, tell)
@@ -210,6 +232,7 @@ def _train(
     observe: Observer,
     tell: Callable[[str], None],
 ) -> Sweep:
+    check_links(folder)
     store = Store(folder)
     for message in store.damage:
         tell(message)
@@ -251,7 +274,7 @@ def _backlog(
 
     if listed is None:
         # A study of its own goes on as the runs do.
-        storage = spec.storage or f"sqlite:///{store.folder / 'optuna.db'}"
+        storage = spec.storage or f"sqlite:///{store.folder / STUDY}"
         search = search_of(spec.model_copy(update={"storage": storage}), store.folder.name)
     else:
         kept = store.finished()
@@ -289,6 +312,18 @@ def folder_of(name: str | os.PathLike[str], out: str | os.PathLike[str] = "sweep
     """The folder of a sweep, which is given by its name among the others or by its path."""
     path = Path(name)
     return path if path.is_dir() or len(path.parts) > 1 else Path(out) / path
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name of a sweep that leads out of the folder of sweeps.
+
+    Raises:
+        InputError: it does, or names no folder.
+    """
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise InputError(
+            f"--name {quoted(name)}: is not the name of a folder; give its place by --out"
+        )
 
 
 def _kept_spec(folder: Path) -> SweepSpec:

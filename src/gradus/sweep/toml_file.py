@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,7 +11,8 @@ from typing import Any
 
 import tomli_w
 
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
+from gradus.runs import files
 from gradus.sweep.specification import SweepSpec, underscored
 
 
@@ -27,12 +30,11 @@ def read_toml(
         InputError: there is no such file, it is not TOML, or not the specification of a sweep.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        content = tomllib.loads(text)
+        text, content = files.read_toml(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give the TOML file of a sweep") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not the specification of a sweep: {error}") from None
+        raise InputError(f"{path}: not the specification of a sweep: {quoted(error)}") from None
 
     def where(keys: tuple[Any, ...]) -> str:
         line = _line(text, keys)
@@ -64,23 +66,37 @@ def to_toml(spec: SweepSpec) -> str:
     return tomli_w.dumps(spec.model_dump(exclude_defaults=True))
 
 
+TOKEN = re.compile(
+    r'''"""(?:[^\\]|\\.)*?"{3,5}|\'{3}.*?\'{3,5}|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|'''
+    r"#[^\n]*|[\[{]|[\]}]|\n",
+    re.DOTALL,
+)
+"""What matters for where a statement ends: texts, comments, brackets and ends of lines."""
+
+
 def _line(text: str, keys: tuple[Any, ...]) -> int | None:
     """The line on which the value stands that keys and positions lead to, counted from 1.
 
-    A value begins where the lines above are TOML without it, and is there once lines are TOML
-    with it, however it is written.
+    What stands up to the end of a statement is TOML, and holds the value from one of them on:
+    that one is found by bisection.
     """
-    lines = text.splitlines()
-    above = 0
-    for end in range(1, len(lines) + 1):
-        try:
-            content = tomllib.loads("\n".join(lines[:end]))
-        except tomllib.TOMLDecodeError:
-            continue
-        if _holds(content, keys):
-            return above + 1
-        above = end
-    return None
+    ends = _statements(text)
+    at = bisect.bisect_left(ends, True, key=lambda end: _holds(tomllib.loads(text[:end]), keys))
+    return None if at == len(ends) else text.count("\n", 0, ends[at - 1] if at else 0) + 1
+
+
+def _statements(text: str) -> list[int]:
+    """Where the statements of a TOML document end: at ends of lines outside of brackets."""
+    depth, ends = 0, []
+    for token in TOKEN.finditer(text):
+        first = token[0][0]
+        if first in "[{":
+            depth += 1
+        elif first in "]}":
+            depth -= 1
+        elif first == "\n" and depth == 0:
+            ends.append(token.end())
+    return [*ends, len(text)]
 
 
 def _holds(content: Any, keys: tuple[Any, ...]) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from gradus.importing import own_process, without_collection
 from gradus.sweep.messages import (
+    Alive,
     Command,
     Heartbeat,
     Ready,
@@ -35,6 +36,9 @@ SEND_SECONDS = 0.1
 
 HEARTBEAT_SECONDS = 0.5
 """At least so long between two heartbeats."""
+
+ALIVE_SECONDS = 10.0
+"""A worker to which nothing is said for so long says that it is there, even within a long step."""
 
 
 def main(descriptor: int, folder: str) -> None:
@@ -159,6 +163,8 @@ class _Mailbox:
     def _read(self) -> None:
         try:
             while True:
+                while not self._connection.poll(ALIVE_SECONDS):
+                    self.send(Alive())
                 command = self._connection.recv()
                 if isinstance(command, Stop):
                     self.flush()

@@ -6,11 +6,13 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
+from typing import final
 
 from gradus.sweep.backlog import WorkItem
 from gradus.sweep.messages import (
@@ -38,6 +40,8 @@ class WorkerProcess:
         splits: the numbers of the splits that it has mapped, the oldest first.
         heartbeat: the last one.
         ready: whether it has started.
+        heard: when it was last heard of, on the clock of the scheduler.
+        missed: whether it was said that it is silent.
     """
 
     process: subprocess.Popen[bytes]
@@ -46,6 +50,8 @@ class WorkerProcess:
     splits: deque[int] = field(default_factory=deque)
     heartbeat: Heartbeat | None = None
     ready: bool = False
+    heard: float = 0.0
+    missed: bool = False
 
     def send(self, items: Sequence[WorkItem], splits: Sequence[CachedSplit]) -> None:
         """Send an item, or several as one batch, to be trained after those sent before."""
@@ -66,6 +72,29 @@ class WorkerProcess:
             # Commands are executed in their order: tasks sent before still have their splits.
             self.connection.send(ReleaseSplit(self.splits.popleft()))
         self.items.extend(items)
+
+
+@final
+class Clock:
+    """Seconds for which the scheduler itself was listening.
+
+    Where all processes were stopped together, as by Ctrl-Z, or where the scheduler was busy, the
+    workers had no chance to be heard: such a gap counts for little.
+    """
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._read = time.monotonic()
+
+    def read(self) -> float:
+        """The time now; to be called about once a second."""
+        before, self._read = self._read, time.monotonic()
+        self.now += min(self._read - before, LONGEST_GAP_SECONDS)
+        return self.now
+
+
+LONGEST_GAP_SECONDS = 1.0
+"""So much of a gap between two looks at the clock counts."""
 
 
 def start_worker(folder: Path) -> WorkerProcess:
