@@ -54,11 +54,59 @@ def test_trials_are_told_what_came_out():
     search.tell(run_id(runs[1]), 0.25)
     search.tell(run_id(runs[0]), None)
     search.tell(run_id(runs[2]), math.inf)
-    assert states(search) == [PRUNED, COMPLETE, PRUNED]
-    assert search.study.best_value == 0.25
+    assert states(search) == [RUNNING, COMPLETE, RUNNING]  # what is worse than any, is not known
+    (last,) = search.ask(3)  # of 4 trials
+    search.tell(run_id(last), 0.75)
+    assert states(search) == [COMPLETE] * 4
+    assert [trial.value for trial in search.study.trials] == [1.25, 0.25, 1.25, 0.75]
     assert search.study.best_params == {"lr": runs[1].lr}
-    assert len(search.ask(3)) == 1  # the last of 4 trials
     assert search.ask(3) == []
+
+
+def test_what_is_lost_is_worse_than_any_and_finite(tmp_path):
+    stored = spec(storage=f"sqlite:///{tmp_path}/trials.db", trials=12)
+    told = [None, 0.5, 0.25, None, 0.75, 0.5, 0.5, None, 1e12, 0.125, math.inf, 9.0]
+    lost = [value is None or value == math.inf for value in told]
+    search = OptunaSearch(stored)
+    for number, value in enumerate(told):
+        if number == 8:
+            search = OptunaSearch(stored)  # goes on in another process
+        (run,) = search.ask(1)
+        search.tell(run_id(run), value)
+    values = [trial.value for trial in search.study.trials]
+    assert all(math.isfinite(value) for value in values)
+    worst = max(value for value, gone in zip(values, lost, strict=True) if not gone)
+    assert all(value > worst for value, gone in zip(values, lost, strict=True) if gone)
+    kept = [value for value in told if value is not None and value < 1]
+    assert [value for value in values if value <= 0.75] == kept
+
+
+def test_where_all_is_lost_the_search_ends_in_good_order():
+    search = OptunaSearch(spec(trials=3))
+    while runs := search.ask(1):
+        search.tell(run_id(runs[0]), None)
+    assert states(search) == [PRUNED] * 3
+
+
+@pytest.mark.parametrize(
+    ("sampler", "trials", "learns"),
+    [("tpe", 40, True), ("gp", 24, True), ("qmc", 40, False), ("random", 40, False)],
+)
+def test_every_sampler_on_a_range_of_which_half_diverges(sampler, trials, learns):
+    """Above 0.003 all is lost; losses are least at 0.0001."""
+    loss = lambda lr: abs(math.log10(lr) + 4)  # noqa: E731
+    search = OptunaSearch(spec(sampler=sampler, trials=trials))
+    drawn = []
+    while runs := search.ask(1):
+        (run,) = runs
+        drawn.append(run.lr)
+        search.tell(run_id(run), None if run.lr > 0.003 else loss(run.lr))
+    assert len(set(drawn)) == trials
+    lost = [lr > 0.003 for lr in drawn]
+    late = sum(lost[trials // 2 :]) / (trials - trials // 2)
+    assert late <= 0.4 if learns else 0.3 <= late <= 0.7
+    values = [trial.value for trial in search.study.trials]
+    assert [value > loss(0.003) for value in values] == lost
 
 
 def test_a_run_is_not_told_twice():
@@ -81,7 +129,8 @@ def test_a_trial_is_told_the_mean_over_its_seeds():
     second = search.ask(9)
     search.tell(run_id(second[0]), 0.125)
     search.tell(run_id(second[1]), None)
-    assert states(search) == [COMPLETE, PRUNED]
+    assert states(search) == [COMPLETE, COMPLETE]
+    assert [trial.value for trial in search.study.trials] == [0.5, 1.0]
 
 
 def test_trials_that_come_to_a_known_run_train_nothing():

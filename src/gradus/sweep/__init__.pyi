@@ -1,9 +1,10 @@
+from .configurations import ConfigurationPruning as ConfigurationPruning
+from .configurations import pruning_of as pruning_of
 from .halving import Asha as Asha
 from .halving import Cut as Cut
 from .halving import GoesOn as GoesOn
 from .halving import Halving as Halving
 from .halving import Pruning as Pruning
-from .halving import pruning_of as pruning_of
 from .search import Listed as Listed
 from .search import OptunaSearch as OptunaSearch
 from .search import Search as Search

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -12,10 +11,14 @@ from typing import final
 import pyarrow as pa
 
 from gradus.runs.spec import RunSpec, run_id
-from gradus.sweep.halving import Decision, GoesOn, Pruning
+from gradus.sweep.configurations import ConfigurationPruning
+from gradus.sweep.halving import Decision, GoesOn
 from gradus.sweep.result import Result, worths
 from gradus.sweep.search import Listed, Search
 from gradus.sweep.store import listed
+
+KEPT = ("finished", "pruned")
+"""Statuses of runs whose figures count; those of others are worse than any."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Backlog:
 
     Args:
         search: proposes the runs.
-        pruning: decides which of them end early.
+        pruning: decides which configurations end early.
         cost: estimates how long a run takes, in any unit.
         runs: the rows of the runs that are in the store already.
         losses: of those, the measure by epoch, less being better; only for pruning.
@@ -49,7 +52,7 @@ class Backlog:
     def __init__(
         self,
         search: Search,
-        pruning: Pruning | None,
+        pruning: ConfigurationPruning | None,
         cost: Callable[[RunSpec], float],
         runs: pa.Table,
         losses: Mapping[str, Mapping[int, float]] | None = None,
@@ -59,13 +62,17 @@ class Backlog:
         self._queue: deque[WorkItem] = deque()
         self._paused: dict[str, Result] = {}
         self._recorded = losses or {}
+        self._kept: set[str] = set()
         self._over = False
         self.costs: dict[str, float] = {}
         names = listed(runs, "run")
         for name, status, loss in zip(names, listed(runs, "status"), worths(runs), strict=True):
-            search.tell(name, loss if status in ("finished", "stopped") else None)
+            search.tell(name, loss if status in KEPT else None)
+            if status in KEPT:
+                self._kept.add(name)
         if pruning is not None:
-            self._replay(names)
+            specs = map(RunSpec.model_validate_json, listed(runs, "spec"))
+            self._replay(dict(zip(names, specs, strict=True)))
         if isinstance(search, Listed):
             self._begin(search.ask(sys.maxsize))
             self._over = True
@@ -102,12 +109,13 @@ class Backlog:
         if result.status == "paused":
             self._paused[result.run] = result
         else:
-            self._search.tell(result.run, loss if result.status != "diverged" else None)
+            self._search.tell(result.run, loss if result.status in KEPT else None)
         if self._pruning is None:
             return ended
         until = item.until or item.spec.epochs
-        value = loss if result.status in ("paused", "finished") else None
-        return ended + self._follow(self._pruning.tell(result.run, until, value))
+        value = loss if result.status in (*KEPT, "paused") else None
+        over = result.status != "paused"
+        return ended + self._follow(self._pruning.tell(result.run, until, value, ended=over))
 
     def _begin(self, specs: list[RunSpec]) -> None:
         items = []
@@ -117,7 +125,7 @@ class Backlog:
             self.costs[run] = self._cost(spec)
             until = None
             if self._pruning is not None:
-                until = self._pruning.start(run).until
+                until = self._pruning.start(run, spec).until
             items.append(WorkItem(run, spec, until if until != spec.epochs else None))
         # Runs of one seed may share their data: they stand together where they are as long.
         items.sort(key=lambda item: (-self.costs[item.run], item.spec.seed))
@@ -136,14 +144,14 @@ class Backlog:
                 self._queue.appendleft(WorkItem(decision.run, spec, until))
             else:
                 result = self._paused.pop(decision.run).pruned()
-                self._search.tell(decision.run, None)
+                self._search.tell(decision.run, result.worth)
                 cut.append(result)
         return cut
 
-    def _replay(self, names: list[str]) -> None:
+    def _replay(self, specs: Mapping[str, RunSpec]) -> None:
         """Replay the results in the store, each run as far as it was trained."""
         assert self._pruning is not None
-        started = [self._pruning.start(name) for name in names]
+        started = [self._pruning.start(run, spec) for run, spec in specs.items()]
         for begins in started:
             self._follow(self._tell_recorded(begins))
 
@@ -152,6 +160,12 @@ class Backlog:
         return self._follow(self._tell_recorded(decision)) if isinstance(decision, GoesOn) else []
 
     def _tell_recorded(self, onward: GoesOn) -> list[Decision]:
+        """Tell the recorded loss of a run in the store; after its last epoch, that of the last."""
         assert self._pruning is not None
-        loss = self._recorded.get(onward.run, {}).get(onward.until, math.nan)
-        return self._pruning.tell(onward.run, onward.until, loss)
+        losses = self._recorded.get(onward.run, {})
+        last = max(losses, default=0)
+        loss = losses.get(onward.until)
+        if loss is None and onward.run in self._kept and losses:
+            loss = losses[last]
+        ended = last <= onward.until
+        return self._pruning.tell(onward.run, onward.until, loss, ended=ended)

@@ -2,7 +2,8 @@ r"""Which runs go on and which are cut: successive halving, as decisions without
 
 Runs are compared at rungs, the epochs $r, r \eta, r \eta^2, \dots$ below the last. Of the n runs
 that come to a rung (a diverged one among them), the best $\max(1, \lfloor n / \eta \rfloor)$ by
-their test loss go on; the others are cut there.
+their measure go on; the others are cut there. In a sweep these "runs" are configurations, judged by
+the mean over their seeds: see `gradus.sweep.configurations`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,6 @@ from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-
-from gradus.runs.spec import RunSpec
-from gradus.sweep.specification import SweepSpec
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class _Rung:
     Attributes:
         epoch: at whose end runs are compared.
         told: how many runs have come here, or have diverged on their way.
-        ranked: the best of them that may still be kept, as (test loss, order of start, run).
+        ranked: the best of them that may still be kept, as (measure, order of start, run).
         above: those that went on.
         out: how many were cut here, or have diverged on their way.
     """
@@ -60,7 +58,7 @@ class _Rung:
 class Pruning(ABC):
     """What decides, run by run, as it is told how they do.
 
-    A run is started, trained until the epoch said, and its test loss told. Then it waits until a
+    A run is started, trained until the epoch said, and its measure told. Then it waits until a
     decision names it. The same calls in the same order give the same decisions. Equal losses stand
     in the order in which their runs were started.
 
@@ -103,15 +101,16 @@ class Pruning(ABC):
         self._order[run] = len(self._order)
         return self._onward(run, since=0, rung=0)
 
-    def tell(self, run: str, epoch: int, test_loss: float | None) -> list[Decision]:
-        """What follows from a run's test loss at the end of an epoch; of any runs, at any rung.
+    def tell(self, run: str, epoch: int, worth: float | None) -> list[Decision]:
+        """What follows from a run's measure at the end of an epoch; of any runs, at any rung.
 
         Epochs before the one until which the run goes on are no comparison, and change nothing.
 
         Args:
             run: which.
             epoch: that has ended.
-            test_loss: there; None, or a number that is not finite: the run has diverged, and ends.
+            worth: the measure there, less being better; None, or a number that is not finite:
+                the run has diverged, and ends.
 
         Raises:
             ValueError: the run is not being trained, or not until there.
@@ -119,7 +118,7 @@ class Pruning(ABC):
         if run not in self._toward or run in self._waiting or epoch > self._until(run):
             raise ValueError(f"run {run}: is not being trained in epoch {epoch}")
         at = self._toward[run]
-        if test_loss is None or not math.isfinite(test_loss):
+        if worth is None or not math.isfinite(worth):
             del self._toward[run]
             if at == len(self._rungs):
                 return []
@@ -133,7 +132,7 @@ class Pruning(ABC):
             return []
         self._waiting.add(run)
         self._rungs[at].told += 1
-        insort(self._rungs[at].ranked, (test_loss, self._order[run], run))
+        insort(self._rungs[at].ranked, (worth, self._order[run], run))
         return self._decide()
 
     def close(self) -> list[Decision]:
@@ -233,13 +232,3 @@ class Asha(Pruning):
 
     def _going_on(self, told: int, kept: int, untold: int) -> int:
         return max(told // self._eta, kept - untold)
-
-
-def pruning_of(spec: SweepSpec, runs: int) -> Pruning | None:
-    """What prunes a sweep of so many runs; None where it is not asked for."""
-    if spec.prune is None:
-        return None
-    usual = RunSpec.model_fields["epochs"].default
-    epochs = spec.points[0].base.get("epochs", usual)
-    kind = {"halving": Halving, "asha": Asha}[spec.prune]
-    return kind(runs, epochs, eta=spec.eta, first_rung=spec.first_rung)

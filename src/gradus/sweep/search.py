@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.samplers import BaseSampler
 
-SPACE, RUNS = "gradus space", "gradus runs"
-"""Under which names a study keeps what it searches, and a trial its runs."""
+SPACE, RUNS, LOST = "gradus space", "gradus runs", "gradus lost"
+"""Under which names a study keeps what it searches, a trial its runs, and a study the value of lost
+trials."""
+
+FIRST = 5
+"""Trials that end well before it is settled what those that are lost are told."""
 
 
 class Search(ABC):
@@ -46,10 +50,15 @@ class Search(ABC):
 
     @abstractmethod
     def tell(self, run: str, value: float | None) -> None:
-        """What came out of a run: its test loss, or None where it diverged or was pruned.
+        """What came out of a run.
 
         What is known of a run that was not asked for is told too: it is not asked for then. A run
         that has been told already stays as it was told.
+
+        Args:
+            run: its id.
+            value: its measure, less being better, where it was cut if it was; None, or a number
+                that is not finite: it diverged, failed or was stopped, and is worse than any.
         """
 
 
@@ -75,9 +84,12 @@ class Listed(Search):
 class OptunaSearch(Search):
     """Runs that Optuna proposes by what came out of others.
 
-    A trial is one configuration. It is told the mean test loss over its seeds, or, where one of
-    its runs diverged or was pruned, that it was pruned, which a sampler takes for worse than any.
-    A trial that comes to runs already told is told at once, and nothing is trained for it.
+    A trial is one configuration. It is told the mean of the measure over its seeds, less being
+    better. Where one of its runs is lost (it diverged, failed or was stopped), it is told a finite
+    value worse than any other, so that every sampler learns where runs are lost: as far beyond
+    the worst as that is from the best, once `FIRST` trials have ended well, and the same from
+    then on. Values of later trials that come out worse are told as less than that. A trial that
+    comes to runs already told is told at once, and nothing is trained for it.
 
     A study in a storage goes on where it stopped: its trials count, those without an end ask for
     their runs again, and those told are not told twice.
@@ -111,7 +123,10 @@ class OptunaSearch(Search):
         self._asked: set[str] = set()
         self._told: dict[str, float | None] = {}
         self._waiting: dict[int, list[str]] = {}
-        self._left = (spec.trials or 0) - self._resumed()
+        self._lost: list[int] = []
+        self._values: list[float] = []
+        self._left = spec.trials or 0
+        self._left -= self._resumed()
 
     def ask(self, n: int) -> list[RunSpec]:  # noqa: D102  (said by Search)
         asked: list[RunSpec] = []
@@ -125,6 +140,7 @@ class OptunaSearch(Search):
                 self._propose()
             else:
                 break
+        self._tell_lost()
         return asked
 
     def tell(self, run: str, value: float | None) -> None:  # noqa: D102  (said by Search)
@@ -149,6 +165,8 @@ class OptunaSearch(Search):
                 count += 1
             elif trial.state is not TrialState.FAIL:
                 count += 1
+            if trial.state is TrialState.COMPLETE and trial.value is not None:
+                self._values.append(trial.value)
         return count
 
     def _runs_of(self, written: Any) -> list[RunSpec]:
@@ -188,17 +206,42 @@ class OptunaSearch(Search):
 
     def _settle(self, number: int) -> None:
         """Tell a trial all of whose runs have been told."""
-        from optuna.trial import TrialState
-
         runs = self._waiting[number]
         if not all(run in self._told for run in runs):
             return
         del self._waiting[number]
         values = [value for run in runs if (value := self._told[run]) is not None]
         if len(values) < len(runs):
-            self.study.tell(number, state=TrialState.PRUNED)
+            self._lost.append(number)
         else:
-            self.study.tell(number, sum(values) / len(values))
+            worst = self.study.user_attrs.get(LOST)
+            value = sum(values) / len(values)
+            self.study.tell(number, value if worst is None else min(value, worst["above"]))
+            self._values.append(value)
+        self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        """Tell the trials that are lost, once it can be said what is worse than any."""
+        from optuna.trial import TrialState
+
+        if not self._lost:
+            return
+        last = self._left <= 0 and not self._waiting
+        worst = self.study.user_attrs.get(LOST)
+        if worst is None and len(self._values) >= (1 if last else FIRST):
+            low, high = min(self._values), max(self._values)
+            spread = (high - low) or abs(high) or 1.0
+            worst = {"value": high + spread, "above": high + spread / 2}
+            self.study.set_user_attr(LOST, worst)
+        if worst is not None:
+            for number in self._lost:
+                self.study.tell(number, worst["value"])
+        elif last:
+            for number in self._lost:
+                self.study.tell(number, state=TrialState.PRUNED)
+        else:
+            return
+        self._lost = []
 
 
 class _Suggestions:

@@ -21,7 +21,7 @@ from gradus.runs.files import write_whole
 from gradus.runs.lock import locked
 from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep import earlier
-from gradus.sweep.halving import pruning_of
+from gradus.sweep.configurations import pruning_of
 from gradus.sweep.received import STUDY, check_links, check_received
 from gradus.sweep.search import Listed, search_of
 from gradus.sweep.space import Panel, panels_of, runs_of, shown
@@ -294,7 +294,7 @@ def _backlog(
     losses: Mapping[str, Mapping[int, float]] = {}
     if spec.prune is not None:
         losses = _losses(store, spec.measure)
-    return Backlog(search, pruning_of(spec, total), cost, store.runs, losses)
+    return Backlog(search, pruning_of(spec, listed), cost, store.runs, losses)
 
 
 def _losses(store: Store, measure: str) -> Mapping[str, Mapping[int, float]]:
