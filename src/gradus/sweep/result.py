@@ -64,11 +64,16 @@ class Result:
 
     @property
     def worth(self) -> float | None:
-        """The measure of the run after its last epoch, so that less is better; None without one."""
+        """The measure of the run, so that less is better; None where no epoch ended.
+
+        It is that after the epoch that the run kept, or, where it may go on, after its last.
+        """
         measure = column_of(self.spec.measure or "validation-loss")
         if not self.epochs_trained:
             return None
-        value = float(self.evaluation[measure][-1])
+        epochs = list(self.evaluation["epoch"])
+        at = -1 if self.kept_epoch is None else epochs.index(self.kept_epoch)
+        value = float(self.evaluation[measure][at])
         return -value if measure.endswith("accuracy") else value
 
     def pruned(self) -> Result:
