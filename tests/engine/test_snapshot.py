@@ -13,6 +13,7 @@ import gradus
 from gradus import kernels, methods
 from gradus.engine import eager, native, snapshot
 from gradus.engine.job import Outcome, Row
+from gradus.engine.selection import Selection
 from gradus.engine.snapshot import Course, parts_of, snapshot_of
 from gradus.risk.penalties import L1, L2, ElasticNet
 from tests.engine.jobs import CLASSES, EPOCHS, FEATURES, N, data, fresh, job, where
@@ -54,7 +55,8 @@ def through_files(found):
 def record(given, outcome):
     return (
         *(outcome.status, outcome.step, outcome.samples, outcome.stopped, repr(outcome.divergence)),
-        *(outcome.history, outcome.evaluation),
+        *(outcome.history, outcome.evaluation, outcome.kept_epoch),
+        None if outcome.tested is None else outcome.tested.losses.tolist(),
         *(value.tolist() for value in given.model.state_dict().values()),
     )
 
@@ -112,6 +114,22 @@ def test_what_is_random_in_a_model_and_what_it_measures_is_kept(every_step, meth
 
     kept = goes_on_from_everywhere(eager.execute, made)
     assert len({each.tensors["buffer.1.running_mean"].sum().item() for each in kept}) == len(kept)
+
+
+@pytest.mark.parametrize("execute", ENGINES)
+@pytest.mark.parametrize("patience", [None, 1])
+def test_the_best_epoch_so_far_and_the_patience_left_are_kept(every_step, execute, patience):
+    def made():
+        selection = Selection("validation_loss", "best", patience)
+        method = methods.Polyak(0.5, 0.9)
+        return job(selection=selection, validation=data(n=9, seed=5), method=method, epochs=6)
+
+    kept = goes_on_from_everywhere(execute, made)
+    best = [each for each in kept if any(name.startswith("best.") for name in each.tensors)]
+    assert len(best) > made().sampling.steps
+    whole = execute(made())
+    assert whole.kept_epoch < whole.evaluation[-1].epoch
+    assert (whole.evaluation[-1].epoch < 6) == (patience == 1)
 
 
 @pytest.mark.parametrize("execute", ENGINES)
