@@ -48,6 +48,15 @@ class _Timings(_Strict):
     samples_per_second: float
 
 
+class _Final(_Strict):
+    """The last figures by name: those that every version recorded, and others."""
+
+    __pydantic_extra__: dict[str, Number]
+    train_loss: Number
+    test_loss: Number
+    test_accuracy: Number
+
+
 class _Summary(_Strict):
     """What is read of a run.json beside its spec; what else stands in it is kept as it is."""
 
@@ -60,7 +69,7 @@ class _Summary(_Strict):
     samples: Count
     parameters: Count
     zeros: Count
-    final: dict[str, Number] | None
+    final: _Final | None
     divergence: _Divergence | None
     data: _Data
     timings: _Timings
@@ -78,7 +87,7 @@ def read_summary(path: Path) -> dict[str, Any]:
         for part in ("final", "divergence", "timings"):
             content[part] = _with_numbers(content[part])
         _Summary.model_validate(content)
-        dict(content["spec"])
+        content["spec"] = dict(content["spec"])
     except FileNotFoundError:
         raise
     except ValidationError as error:
@@ -107,8 +116,13 @@ UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, Memor
 """What reading a damaged Parquet file raises."""
 
 
-def read_table(path: Path, columns: Sequence[str]) -> pa.Table:
-    """A table of numbers that has these columns, and may have more.
+def read_table(path: Path, columns: Sequence[str], known: Sequence[str] = ()) -> pa.Table:
+    """A table of numbers.
+
+    Args:
+        path: of the Parquet file.
+        columns: that it has.
+        known: that it may have beside them; others are left alone.
 
     Raises:
         FileNotFoundError: there is none.
@@ -117,8 +131,10 @@ def read_table(path: Path, columns: Sequence[str]) -> pa.Table:
     try:
         with open(open_plain(path), "rb") as file:
             table = pq.ParquetFile(file).read()
-        for name in columns:
+        for name in dict.fromkeys((*columns, *known)):
             held = table.column_names.count(name)
+            if held == 0 and name not in columns:
+                continue
             if held != 1:
                 raise ValueError(f"{held} columns {name}")
             kind = table[name].type

@@ -259,7 +259,7 @@ def open_run(
         recorded = earlier.spec_of(content.pop("spec"))
         spec = RunSpec.read(recorded, where=f"{folder / 'run.json'}: ")
         history = read_table(folder / "history.parquet", HISTORY_READ)
-        evaluation = read_table(folder / "evaluation.parquet", EVALUATION_READ)
+        evaluation = read_table(folder / "evaluation.parquet", EVALUATION_READ, EVALUATION.names)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{folder} holds no record of a run: {error.filename} is missing"
