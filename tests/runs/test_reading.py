@@ -56,6 +56,7 @@ WRONG = [
     (("steps",), "many", "steps many: "),
     (("steps",), True, "steps True: "),
     (("final",), 1.0, "final 1.0: "),
+    (("final",), {"epoch": 1}, "final.train_loss "),
     (("final", "test_loss"), "low", "final.test_loss low: "),
     (("final", "test_loss"), [[]], "final.test_loss [[]]: "),
     (("timings",), None, "timings None: "),
@@ -145,6 +146,15 @@ def test_a_damaged_table_is_one_line(record, name, damage):
     change, said = TABLES[damage]
     change(record / f"{name}.parquet")
     assert said in one_line(record)
+
+
+def test_a_column_that_a_record_need_not_have_is_numbers_too(record):
+    path = record / "evaluation.parquet"
+    table = pq.read_table(path)
+    at = table.column_names.index("validation_loss")
+    texts = pa.array(["low"] * len(table))
+    pq.write_table(table.set_column(at, "validation_loss", texts), path)
+    assert "its column validation_loss holds string, not numbers" in one_line(record)
 
 
 def another_model(path):

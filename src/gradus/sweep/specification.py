@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
 from gradus.runs.choices import flag
 from gradus.runs.spec import RunSpec, first_line, nearest
 from gradus.sweep.values import OptionError, alternatives, open_range, value_of
@@ -151,7 +151,8 @@ class SweepSpec(BaseModel):
             if self.search not in DRAWN and open_range(option, values[0]):
                 raise OptionError(
                     option,
-                    f"{flag(option)} {values[0]}: how many values? Write {values[0]}:7, "
+                    f"{flag(option)} {quoted(values[0])}: how many values? Write "
+                    f"{quoted(values[0])}:7, "
                     "or draw from it by --search random",
                 )
         if not (self.vary or self.around or self.seeds > 1):
@@ -255,12 +256,12 @@ def _first_wrong(error: ValidationError) -> tuple[tuple[Any, ...], str]:
         name = str(path[-1])
         if name in RunSpec.model_fields:
             return path, f"{name}: is an option of runs: write it under base or vary"
-        return path, f"{name}: no such key{nearest(name, [*known])}"
+        return path, f"{quoted(name)}: no such key{nearest(name, [*known])}"
     wrong = found.get("ctx", {}).get("error")
     if isinstance(wrong, OptionError):
         return (*path, wrong.option), str(wrong)
     if len(path) > 1 or path[0] in ("base", "vary", "around"):
-        return path, f"{path[-1]}: is no table of options: write base = {{ lr = 0.1 }}"
+        return path, f"{quoted(path[-1])}: is no table of options: write base = {{ lr = 0.1 }}"
     return path, first_line(error, SweepSpec.model_fields)
 
 
