@@ -384,12 +384,20 @@ class TestFacts:
         with pytest.raises(InputError, match="no run"):
             landscape.facts([])
 
-    def test_runs_whose_seeds_cut_a_table_otherwise_are_refused(self, tmp_path):
+    def test_a_path_is_held_to_the_epoch_that_its_run_kept(self):
+        spec = RunSpec(hidden=(8,), epochs=9, lr=3.0, momentum=0.9, validation_fraction=0.3)
+        run = gradus.train(spec)
+        assert run.summary["kept"]["epoch"] < 9
+        found = path_of(run)
+        assert found.deviation == 0
+        assert found.steps[-1] == run.summary["steps"]
+
+    def test_runs_whose_parts_are_cut_otherwise_are_refused(self, tmp_path):
         random = np.random.default_rng(0)
         rows = "\n".join(",".join(f"{v:.4f}" for v in row) for row in random.normal(size=(60, 3)))
         (tmp_path / "t.csv").write_text("a,b,c\n" + rows)
         given = {"data": str(tmp_path / "t.csv"), "target": "c", "batch_size": 10, "hidden": (3,)}
-        runs = [gradus.train(RunSpec(**given, epochs=1, seed=seed)) for seed in (0, 1)]
+        runs = [gradus.train(RunSpec(**given, epochs=1, split_seed=seed)) for seed in (0, 1)]
         with pytest.raises(InputError, match="other examples"):
             landscape.facts(runs, grid=3)
 

@@ -42,8 +42,9 @@ class RunPath:
         steps: ``[n]``, parameter updates.
         epochs: ``[n]``, passes over the data until then.
         points: ``[n, d]``, w there; all finite.
-        deviation: how far the last point is from the recorded model, as a share of the path's
-            length from end to end; 0 where both are the same to the bit.
+        deviation: how far the path is from the recorded model, where the run left it (at its end,
+            or after its best epoch), as a share of the path's length from end to end; 0 where both
+            are the same to the bit.
     """
 
     run: Run
@@ -106,7 +107,8 @@ def path_of(
         even = np.linspace(0, steps, max(kept, 2)).round().astype(int)
         ends = np.arange(1, steps // job.sampling.steps + 1) * job.sampling.steps
         few = ends if len(ends) <= kept else ends[:0]  # the ends of epochs are among them
-        stops = np.union1d(even, few)[1:].tolist()
+        left = _left_at(run, job, steps)
+        stops = np.union1d(even, [*few, left])[1:].tolist()
 
         def see(step: int, w: Tensor) -> None:
             seen[step] = w
@@ -130,12 +132,18 @@ def path_of(
         taken,
         taken / job.sampling.steps,
         points,
-        _deviation(run, points) if finite[-1] == steps else float("nan"),
+        _deviation(run, seen[left], points) if finite[-1] == steps else float("nan"),
     )
 
 
-def _deviation(run: Run, points: Tensor) -> float:
-    """How far the path ends from the recorded model."""
+def _left_at(run: Run, job: Job, steps: int) -> int:
+    """After how many steps the run had the parameters that it left."""
+    kept = run.summary["kept"]
+    return steps if kept is None else int(kept["epoch"]) * job.sampling.steps
+
+
+def _deviation(run: Run, left: Tensor, points: Tensor) -> float:
+    """How far the path is from the recorded model, where the run left it."""
     recorded = torch.cat([p.detach().flatten() for p in run.model.parameters() if p.requires_grad])
     length = float((points[-1].double() - points[0].double()).norm())
-    return float((points[-1].double() - recorded.double()).norm()) / max(length, 1e-300)
+    return float((left.double() - recorded.double()).norm()) / max(length, 1e-300)
