@@ -160,7 +160,8 @@ def facts(
         if not _same_examples(first.split.train, path.split.train):
             raise InputError(
                 f"{path.run.folder or path.run.spec.title}: was trained on other examples than "
-                f"{first.run.folder or first.run.spec.title}: another --split-seed cuts the data otherwise"
+                f"{first.run.folder or first.run.spec.title}: another --split-seed cuts the data "
+                "otherwise"
             )
     data = _drawn(first.split.train.to(device="cpu", dtype=first.job.dtype), examples)
     origin = first.points[-1]
