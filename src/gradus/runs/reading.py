@@ -75,6 +75,10 @@ class _Summary(_Strict):
     timings: _Timings
 
 
+FIGURES = {"final", "divergence", "timings", "kept", "test", "constant"}
+"""Parts of a summary that hold numbers."""
+
+
 def read_summary(path: Path) -> dict[str, Any]:
     """The content of a run.json, in which everything has its type.
 
@@ -84,8 +88,7 @@ def read_summary(path: Path) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = dict(read_json(path))
-        for part in ("final", "divergence", "timings"):
-            content[part] = _with_numbers(content[part])
+        content |= {name: _with_numbers(content[name]) for name in FIGURES & content.keys()}
         _Summary.model_validate(content)
         content["spec"] = dict(content["spec"])
     except FileNotFoundError:

@@ -265,7 +265,11 @@ def open_run(
             f"{folder} holds no record of a run: {error.filename} is missing"
         ) from None
     content = earlier.summary_of(content)
-    evaluation = earlier.evaluation_of(evaluation, EVALUATION)
+    try:
+        evaluation = earlier.evaluation_of(evaluation, EVALUATION)
+    except (pa.ArrowException, ValueError) as error:
+        path = folder / "evaluation.parquet"
+        raise InputError(f"{path}: the record cannot be read: {quoted(error)}") from None
     return Run(spec, content, history, evaluation, folder, trusted=trust or spec.model == model)
 
 
