@@ -12,7 +12,7 @@ from gradus import InputError, RunSpec
 from gradus.engine.job import Divergence, Evaluation, Outcome, Row
 from gradus.runs.spec import run_id
 from gradus.sweep import store as store_module
-from gradus.sweep.result import result_of
+from gradus.sweep.result import RUNS, result_of
 from gradus.sweep.store import PARTS, Store, best_row, read_parts, read_runs
 
 KINDS = tuple(PARTS)
@@ -211,3 +211,41 @@ def test_the_files_are_ordinary_parquet(tmp_path):
     table = pq.read_table(tmp_path / "history")
     assert table.column_names == ["run", "step", "samples", "epoch", "loss", "lr"]
     assert table.num_rows == 6
+
+
+def rewritten(path, change):
+    """A whole file of the same format with other columns."""
+    table = pq.read_table(path)
+    pq.write_table(change(table).replace_schema_metadata(table.schema.metadata), path)
+
+
+def test_options_that_are_newer_than_a_store_were_not_given_then(tmp_path):
+    store = Store(tmp_path)
+    store.add([result(0), result(1)])
+    rewritten(tmp_path / "runs.parquet", lambda table: table.drop_columns(["beta"]))
+    runs = read_runs(tmp_path)
+    assert runs.schema.names == RUNS.names
+    assert runs["beta"].null_count == 2
+    assert Store(tmp_path).finished() == store.finished()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.drop_columns(["status"]),
+        lambda table: table.drop_columns(["test_loss"]),
+        lambda table: table.append_column("status", table["status"]),
+        lambda table: table.set_column(1, "status", pa.array([None, "finished"])),
+        lambda table: table.set_column(1, "status", pa.array([1, 2])),
+    ],
+    ids=["no status", "no figure", "twice", "missing", "other type"],
+)
+def test_a_whole_file_in_the_place_of_another_is_damaged(tmp_path, change):
+    store = Store(tmp_path)
+    store.add([result(0), result(1)])
+    rewritten(tmp_path / "runs.parquet", change)
+    with pytest.raises(InputError, match=r"runs\.parquet: is damaged"):
+        read_runs(tmp_path)
+    opened = Store(tmp_path)  # made again from the parts
+    assert opened.finished() == store.finished()
+    assert len(opened.damage) == 1

@@ -18,7 +18,7 @@ from gradus.errors import InputError
 from gradus.runs.files import open_plain, own_folder, write_whole
 from gradus.runs.record import EVALUATION, HISTORY
 from gradus.sweep import earlier
-from gradus.sweep.result import RUNS, Columns, Result, row
+from gradus.sweep.result import OPTIONS, RUNS, Columns, Result, row
 
 FORMAT = 2
 """Of the files; a store with a higher one is refused."""
@@ -34,6 +34,9 @@ SMALL_PARTS = 16
 RUN = pa.field("run", pa.dictionary(pa.int32(), pa.string()), nullable=False)
 PARTS = {"evaluation": pa.schema([RUN, *EVALUATION]), "history": pa.schema([RUN, *HISTORY])}
 """The tables that are kept in parts, in the order in which they are written."""
+
+WHOLE = ("run", "status", "part", "spec")
+"""Columns of runs.parquet in which every row has a value."""
 
 UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError)
 """What reading a damaged file raises."""
@@ -183,7 +186,7 @@ class Store:
             path = _path(self.folder, kind, number)
             try:
                 table = _read(path)
-                rows = _unpacked(table)
+                rows = _rows(_unpacked(table))
             except (PermissionError, InputError):
                 raise
             except UNREADABLE as error:
@@ -305,7 +308,37 @@ def _read(path: Path) -> pa.Table:
             f"{path}: was written by a newer version of gradus (format {version}, this one reads "
             f"{FORMAT}); upgrade gradus"
         )
-    return table if version == FORMAT else _of_earlier_version(table, path)
+    if version < FORMAT:
+        table = _of_earlier_version(table, path)
+    if path.name == "runs.parquet":
+        return _rows(table)
+    for field in PARTS[path.parent.name]:
+        _checked(table, field, whole=not field.nullable)
+    return table
+
+
+def _rows(table: pa.Table) -> pa.Table:
+    """Rows of runs with the columns of this version: an option that is newer was not given then.
+
+    Raises:
+        KeyError: a column is missing.
+        ValueError: one has another type, or no value where there has to be one.
+    """
+    columns = [
+        pa.nulls(table.num_rows, field.type)
+        if field.name in OPTIONS and field.name not in table.column_names
+        else _checked(table, field, whole=field.name in WHOLE)
+        for field in RUNS
+    ]
+    return pa.Table.from_arrays(columns, schema=RUNS)
+
+
+def _checked(table: pa.Table, field: pa.Field[Any], *, whole: bool) -> pa.ChunkedArray[Any]:
+    """The column of a field; where it is whole, every row has a value."""
+    column = table[field.name]
+    if column.type != field.type or (whole and column.null_count):
+        raise ValueError(f"column {field.name} holds {column.type}")
+    return column
 
 
 def _of_earlier_version(table: pa.Table, path: Path) -> pa.Table:
