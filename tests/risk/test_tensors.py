@@ -243,3 +243,27 @@ def test_functions_of_torch_take_a_list_of_tensors_as_they_take_a_tensor():
     torch.testing.assert_close(listed.norm(), flat.norm())
     with pytest.raises(TypeError, match=r"torch\.exp does not take Tensors"):
         torch.exp(listed)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_a_wider_number_changes_no_dtype(dtype):
+    """As the norm of a list is float32 at least; a part of the list may be one number too."""
+    w, norm = Tensors([torch.ones(3, dtype=dtype), torch.ones((), dtype=dtype)]), torch.tensor(2.0)
+    for made, expected in ((w * norm, 2.0), (w / norm, 0.5), (w + norm, 3.0)):
+        assert {part.dtype for part in made.values} == {dtype}
+        assert (made.flat() == expected).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_another_type_rounds_as_a_tensor_does(dtype):
+    (flat,) = vectors(3, 1)
+    assert torch.equal(split(flat).to(dtype).flat(), flat.to(dtype))
+    assert split(flat).to(dtype).dtypes == {dtype}
+
+
+def test_a_factor_below_all_of_float16_counts():
+    """2^-25 times 2^15 is 2^-10; as alpha of torch.add it is 0 on a CPU."""
+    w = Tensors([torch.zeros(3, dtype=torch.float16)])
+    steep = Tensors([torch.full((3,), 2.0**15, dtype=torch.float16)])
+    for made in (w + 2.0**-25 * steep, w - -(2.0**-25) * steep):
+        assert (made.flat() == 2.0**-10).all()

@@ -259,6 +259,20 @@ class Overflows(Plain):
         return super().update(w, g * float("inf"), state)
 
 
+class DividesByItsSize(Plain):
+    """Steps of one length, by a quotient that is 0 / 0 where there is no gradient."""
+
+    def update(self, w, g, state):
+        return super().update(w, g / g.abs(), state)
+
+
+class LosesEps(Plain):
+    """The same with a divisor that is 0 in float16 alone."""
+
+    def update(self, w, g, state):
+        return super().update(w, g / (g.abs() + 1e-8), state)
+
+
 class Refuses(Plain):
     def update(self, w, g, state):
         raise RuntimeError("not today")
@@ -279,6 +293,8 @@ class Refuses(Plain):
         (Overflows, "determinism", EXACT, "w is not finite after step 1"),
         (Widens, "dtype", HALF, "state.g is float64 after step 1, w as a vector"),
         (Narrows, "dtype", HALF, "w is float32 after step 1, w as a vector"),
+        (DividesByItsSize, "zeros", HALF, "w is not finite after step 0, where entries have no"),
+        (LosesEps, "zeros", HALF, "w is not finite after step 0, where entries have no gradient"),
         (Refuses, "dtype", HALF, "it raises RuntimeError: not today"),
         (MixesRows, "rows", EXACT, "row 0 of [K, d] does not go where it goes alone: after step 1"),
         (MixesTensors, "lists", EXACT, "a list of tensors does not go where the flat vector goes"),
@@ -317,6 +333,7 @@ def test_what_is_broken_is_caught_by_its_check(broken, check, where, said):
         (ChangesTheGradient, {"purity"}),
         (Hides, {"rewinding"}),
         (Widens, {"dtype"}),
+        (DividesByItsSize, {"zeros", "descent"}),
         (MixesRows, {"rows", "columns"}),
         (MixesTensors, {"lists"}),
         (TakesTheFirst, {"columns"}),

@@ -181,7 +181,9 @@ class Tensors(DeferredVector):
         # torch cannot differentiate its multi-tensor forms in a factor that is a tensor, nor
         # addcdiv where one of the tensors is 0-d (2.13): there the tensors go one by one.
         if others and isinstance(others[-1], Tensor):
-            return [getattr(torch, operation)(value, *others) for value in values]
+            # Beside a 0-d tensor of w a wider number would count for more than one.
+            one_by_one = [getattr(torch, operation)(value, *others) for value in values]
+            return [made.to(v.dtype) for made, v in zip(one_by_one, values, strict=True)]
         if operation == "addcdiv" and any(v.requires_grad for vs in (values, *others) for v in vs):
             rows = zip(values, *others, strict=True)
             return [torch.addcdiv(w, a, b, value=numbers["value"]) for w, a, b in rows]

@@ -27,6 +27,7 @@ others hold of every method:
     >>> for check in gradus.testing.CHECKS:
     ...     print(f"{check.name}: {check.holds}")
     dtype: points and states keep the dtype of w
+    zeros: entries without a gradient stay finite
     device: points and states stay on the device of w
     purity: w, the state, and all that f gave are left as they were
     determinism: two runs are the same to the bit, and finite

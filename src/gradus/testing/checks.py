@@ -79,6 +79,24 @@ def keeps_dtype(method: Method, problem: Problem) -> None:
                     _fail(f"{place} is {name_of(each.dtype)} after step {step}, w {form}")
 
 
+def stays_finite_at_zero(method: Any, problem: Problem) -> None:
+    """A first-order method stays finite where an entry has gradient 0, as in a masked row."""
+    mask = torch.ones_like(problem.start)
+    mask[::2] = 0.0
+    for form, make in FORMS.items():
+        w = make(problem.start)
+        state = method.init(w)
+        for step in range(3):
+            g = problem.f.gradient(method.query(w, state))
+            w, state = method.update(w, g * make(mask), state)
+            for place, each in tensors_in(w, state):
+                if not each.isfinite().all():
+                    _fail(
+                        f"{place} is not finite after step {step}, where entries have no gradient; "
+                        f"w {form}"
+                    )
+
+
 class _AsksForNumberError(Exception):
     """What is done next depends on numbers, and there are none."""
 

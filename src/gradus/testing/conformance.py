@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gradus.methods.method import Method
+from gradus.methods.method import FirstOrder, Method
 from gradus.testing import checks
 from gradus.testing.checks import largest_lr_of, name_of
 from gradus.testing.paths import has_numbers
@@ -94,6 +94,13 @@ CHECKS: tuple[Check, ...] = (
         checks.keeps_dtype,
         dtypes=DTYPES,
         problems=("quadratic", "logistic", "network"),
+    ),
+    Check(
+        "zeros",
+        "entries without a gradient stay finite",
+        checks.stays_finite_at_zero,
+        dtypes=DTYPES,
+        problems=("quadratic",),
     ),
     Check(
         "device",
@@ -226,6 +233,8 @@ def cases(
         left_out.add("monotonicity")
     if not batches:
         left_out.add("batches")
+    if not isinstance(method, FirstOrder):  # what takes more than a gradient sees the curvature too
+        left_out.add("zeros")
     if not has_numbers(method):
         left_out |= {"numbers", "columns"}
     return [

@@ -17,6 +17,7 @@ from gradus.risk.empirical import EmpiricalRisk
 from gradus.risk.function import LeastSquares
 from gradus.risk.losses import CrossEntropyLoss, MSELoss
 from gradus.risk.penalties import SquaredL2
+from gradus.risk.precision import narrow
 from gradus.risk.tensors import Tensors
 
 
@@ -75,7 +76,10 @@ class EveryForm:
             return torch.cat([self._height * value.unsqueeze(0), self._slope * g])
 
         both = _each(joined, w)
-        value, g = both[..., 0], like(w, both[..., 1:].contiguous())
+        value, g = (
+            both[..., 0],
+            narrow(like(w, both[..., 1:].contiguous()), w),
+        )  # value may be wider
         if self.penalty is None:
             return value, g
         return value + self.penalty.value(w), g + self.penalty.gradient(w)
