@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 import gradus
 from gradus.data.load import load
-from gradus.runs import checkpoint
+from gradus.engine import snapshot
 from gradus.runs.record import Run, open_run
 from gradus.runs.spec import RunSpec
 from gradus.sweep import SweepSpec, open_sweep, read_toml, to_toml, train_sweep
@@ -151,9 +153,11 @@ def _broken_off(folder):
         return step
 
     spec = RunSpec(**TINY, method="adam", epochs=4)
-    with contextlib.suppress(EndsError):
+    with pytest.MonkeyPatch.context() as patched, contextlib.suppress(EndsError):
+        patched.setattr(snapshot, "CHECKPOINT_SECONDS_EPOCH", 0.0)
+        patched.setattr(snapshot, "CHECKPOINT_SHARE", float("inf"))
         gradus.train(spec, out=folder / "run", observe=observe)
-    assert checkpoint.begun(folder / "run" / "checkpoint") is not None
+    assert len(list((folder / "run" / "checkpoint").glob("*.safetensors"))) == 1
 
 
 def _resume(folder, draw):
@@ -182,6 +186,22 @@ def _read_sweep(folder, draw):
         assert sweep.evaluation.num_rows >= 0
 
 
+def _earlier(name):
+    """A record as it was before there was a validation part."""
+
+    def make(folder):
+        kept = Path(__file__).parents[1] / "records" / "before_validation" / name
+        shutil.copytree(kept, folder, dirs_exist_ok=True)
+
+    return make
+
+
+def _read_earlier_sweep(folder, draw):
+    sweep = open_sweep(folder)
+    assert sweep.evaluation.num_rows >= 0
+    assert not sweep.runs.num_rows or ranking(sweep, "test_loss").num_rows
+
+
 def _open_store(folder, draw):
     store = Store(folder / "two")
     assert len(store.finished()) <= 3
@@ -199,6 +219,8 @@ READERS = {
     "run": Reader(_run, _read_run, 12),
     "checkpoint": Reader(_broken_off, _resume, 8),
     "sweep": Reader(_sweep, _read_sweep, 5),
-    "store": Reader(_sweep, _open_store, 5),
+    "store": Reader(_sweep, _open_store, 3),
+    "earlier-run": Reader(_earlier("run"), _read_run, 6),
+    "earlier-sweep": Reader(_earlier("sweep"), _read_earlier_sweep, 3),
 }  # fmt: skip
 """By name."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -239,6 +240,20 @@ def test_an_interrupted_run_goes_on(broken_off):
     assert set(begun) == {19 * -(-len(steps) // SPEC.batch_size)}
     assert record(run) == record(gradus.train(SPEC))
     assert record(gradus.resume(broken_off)) == record(run)
+
+
+@pytest.mark.parametrize("other", [{"lr": 0.5}, {"model": "mlp", "hidden": (4,)}])
+def test_a_checkpoint_of_another_run_is_told_and_not_taken(broken_off, tmp_path, other):
+    elsewhere = tmp_path / "elsewhere" / "checkpoint"
+    spec = SPEC.model_copy(update=other)
+    checkpoint.begin(elsewhere, RunSpec.read(spec.model_dump(exclude_none=True)), load("digits"))
+    for path in (broken_off / "checkpoint").glob("[0-9]*"):
+        shutil.copy(path, elsewhere)
+    told = []
+    assert checkpoint.read(elsewhere, told.append) is None
+    assert [message.partition("(")[2][:30] for message in told] == [
+        "it is that of another run); th"
+    ]
 
 
 @pytest.mark.parametrize(

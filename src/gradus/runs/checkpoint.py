@@ -135,6 +135,8 @@ def _digest(split: Split) -> str:
 def write(folder: Path, snapshot: Snapshot) -> None:
     """Keep where a run stands: ``N.safetensors`` and ``N.json``, one after another.
 
+    The latter says of which run, so that a file that stands in the wrong folder is found out.
+
     The one before is removed once the new one has been read back and is what was to be written.
 
     Raises:
@@ -148,7 +150,10 @@ def write(folder: Path, snapshot: Snapshot) -> None:
     content = safetensors.torch.save(tensors)
     number = max(_numbers(folder), default=0) + 1
     paths = _paths(folder, number)
-    described = {"format": VERSION, "sha256": _sha256(content, facts), "facts": facts}
+    of = _checksum_of_beginning(folder)
+    described = {
+        "format": VERSION, "of": of, "sha256": _sha256(content, facts, of), "facts": facts
+    }  # fmt: skip
     try:
         own_folder(folder)
         write_whole(paths[0], content)
@@ -202,13 +207,22 @@ def _read(tensors_path: Path, facts_path: Path) -> Snapshot:
     described: dict[str, Any] = dict(read_json(facts_path))
     check_version(described["format"], facts_path, VERSION)
     content, facts = read_whole(tensors_path), described["facts"]
-    if _sha256(content, facts) != described["sha256"]:
+    of = described.get("of", "")  # not known to earlier versions
+    if _sha256(content, facts, of) != described["sha256"]:
         raise ValueError("its content is not what was written")
+    if of and of != _checksum_of_beginning(facts_path.parent):
+        raise ValueError("it is that of another run")
     return snapshot_of(safetensors.torch.load(content), facts)
 
 
-def _sha256(content: bytes, facts: dict[str, Any]) -> str:
-    return hashlib.sha256(content + json.dumps(facts).encode()).hexdigest()
+def _sha256(content: bytes, facts: dict[str, Any], of: str = "") -> str:
+    return hashlib.sha256(content + json.dumps(facts).encode() + of.encode()).hexdigest()
+
+
+def _checksum_of_beginning(folder: Path) -> str:
+    """Of the file that says which run it is; "" where there is none, as in a sweep."""
+    path = folder / BEGINNING
+    return hashlib.sha256(read_whole(path)).hexdigest() if path.exists() else ""
 
 
 def check_version(version: Any, path: Path, known: int) -> None:
