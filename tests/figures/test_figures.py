@@ -10,7 +10,8 @@ from gradus.figures.heat import draw_heat_map, heat_map
 from gradus.figures.sensitivity import draw_sensitivity, response
 from gradus.figures.style import save
 from gradus.figures.sweep_figures import pictures
-from gradus.figures.thinning import curves_of, thin
+from gradus.figures.thinning import curves_of
+from gradus.runs.thinning import thin
 from tests.figures.sweeps import grid, lecture, made, sgd, thousand
 
 SWEEPS = {

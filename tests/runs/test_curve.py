@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradus.runs.curve import TrainingCurve, draw, in_terminal
+from gradus.runs.curve import POINTS, TrainingCurve, draw, in_terminal
 
 
 def curve_of(n, **changes):
@@ -42,6 +42,29 @@ def test_the_picture_has_its_labels_and_is_not_blank(n, diverged_at):
     figure.savefig(sink, format="png")
     pixels = np.asarray(Image.open(sink).convert("L"))
     assert pixels.std() > 5
+
+
+def test_a_picture_of_many_epochs_keeps_the_extremes_and_is_small():
+    n = 100_000
+    noise = np.random.default_rng(1).normal(size=n)
+    samples = 16 * (1 + np.arange(n))
+    parts = {"validation_samples": samples, "validation_loss": noise + 1}
+    curve = TrainingCurve("", samples, noise, samples, noise + 2, **parts)
+    figure = draw(curve)
+    loss, smooth, validation, test = figure.axes[0].lines
+    for line, values in (
+        (loss, curve.loss), (smooth, curve.smooth),
+        (validation, curve.validation_loss), (test, curve.test_loss),
+    ):  # fmt: skip
+        x, y = line.get_xdata(), line.get_ydata()
+        assert len(y) <= POINTS
+        assert np.array_equal(values[x // 16 - 1], y)  # points of the curve, and no others
+        assert (x[0], x[-1]) == (samples[0], samples[-1])
+        assert (y.min(), y.max()) == (values.min(), values.max())
+        assert line.get_marker() == "None"
+    sink = io.BytesIO()
+    figure.savefig(sink, format="svg")
+    assert len(sink.getvalue()) < 500_000
 
 
 def test_the_small_curve_falls_from_the_upper_left_to_the_lower_right():

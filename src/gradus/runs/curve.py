@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gradus.runs.thinning import thin
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MINI_BATCH, SMOOTH, TEST, ENDED = "#9ecae1", "#08519c", "#d94801", "#a50f15"
 VALIDATION = "#238b45"
+
+POINTS = 2_000
+"""About so many points of a line are drawn: more cannot be seen, and make an SVG of megabytes."""
+
+MARKERS = 100
+"""Where a line has more points, they carry no markers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +73,7 @@ def draw(curve: TrainingCurve) -> Figure:
         axes = figure.subplots()
         smoothed = curve.window > 1
         axes.plot(
-            curve.samples,
-            curve.loss,
+            *_thinned(curve.samples, curve.loss),
             color=MINI_BATCH if smoothed else SMOOTH,
             linewidth=0.8 if smoothed else 1.8,
             marker=None if len(curve.samples) > 50 else "o",
@@ -75,8 +82,7 @@ def draw(curve: TrainingCurve) -> Figure:
         )
         if smoothed:
             axes.plot(
-                curve.samples,
-                curve.smooth,
+                *_thinned(curve.samples, curve.smooth),
                 color=SMOOTH,
                 linewidth=2.2,
                 label=f"running mean of {curve.window}",
@@ -87,12 +93,11 @@ def draw(curve: TrainingCurve) -> Figure:
         ):
             if len(loss):
                 axes.plot(
-                    samples,
-                    loss,
+                    *_thinned(samples, loss),
                     color=color,
                     linestyle="--",
                     linewidth=1.4,
-                    marker=marker,
+                    marker=marker if len(loss) <= MARKERS else None,
                     markersize=6,
                     label=label,
                 )
@@ -116,6 +121,14 @@ def draw(curve: TrainingCurve) -> Figure:
         axes.set_axisbelow(True)
         axes.legend(frameon=False)
     return figure
+
+
+def _thinned(
+    samples: NDArray[np.int64], loss: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The points of a line that are drawn, its ends and extremes among them."""
+    rows = thin(np.zeros(1, np.int64), loss, POINTS)
+    return samples[rows], loss[rows]
 
 
 def in_terminal(curve: TrainingCurve, *, width: int, height: int = 10) -> str:
