@@ -312,3 +312,17 @@ def test_the_name_of_a_sweep_does_not_leave_the_folder_of_sweeps(tmp_path, name)
     ):
         gradus.train_sweep(spec, name=name, out=tmp_path / "a/b/sweeps")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["compare"], ["report"]])
+def test_pictures_and_reports_are_written_through_no_link(tmp_path, capsys, command):
+    spec = SweepSpec(base={"model": "linear", "epochs": 1}, vary={"lr": "1,0.1"})
+    folder = gradus.train_sweep(spec, name="s", out=tmp_path, workers=1).folder
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / "figures").symlink_to(elsewhere)
+    (folder / "report.html").symlink_to(elsewhere / "report.html")
+    assert gradus_(*command, folder) == {"compare": 2, "report": 0}[command[0]]
+    if command == ["compare"]:
+        assert "figures: is a link, through which nothing is written" in capsys.readouterr().err
+    assert list(elsewhere.iterdir()) == []

@@ -37,13 +37,17 @@ def compare(
     from gradus.cli import compare_report
     from gradus.figures import style
     from gradus.figures.sweep_figures import pictures
+    from gradus.runs.files import own_folder
 
     sweep = _opened(name)
     measure = measure.replace("-", "_")
     chosen = pictures(sweep, _option(by), _option(facet), measure)
     compare_report.show(sweep, measure, top)
-    folder = sweep.folder / "figures" if out is None else out
-    folder.mkdir(parents=True, exist_ok=True)
+    if out is None:
+        folder = own_folder(sweep.folder / "figures")
+    else:
+        folder = out
+        folder.mkdir(parents=True, exist_ok=True)
     for picture in chosen:
         figure = picture.draw()
         for kind in ("png", "svg"):
