@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -11,8 +11,11 @@ from torch import Tensor
 
 from gradus.methods.hyperparameters import Number
 from gradus.methods.method import Point, State
-from gradus.risk.precision import is_narrow, narrow, wide
+from gradus.risk.precision import narrow, wide
 from gradus.risk.tensors import Tensors
+
+LOW = frozenset((torch.float16, torch.bfloat16))
+"""The types with fewer digits than float32."""
 
 
 def are_lost(w: Point, *numbers: Number) -> bool:
@@ -22,13 +25,13 @@ def are_lost(w: Point, *numbers: Number) -> bool:
     0 / 0 where no gradient has come. A tensor is not looked into, as its device may have to be
     waited for: it is lost where it has more digits than w.
     """
-    low = list(filter(is_narrow, dtypes(w)))
+    low = dtypes(w) & LOW
     return bool(low) and any(_is_lost(number, low) for number in numbers)
 
 
-def _is_lost(number: Number, low: Sequence[torch.dtype]) -> bool:
+def _is_lost(number: Number, low: Iterable[torch.dtype]) -> bool:
     if isinstance(number, Tensor):
-        return not is_narrow(number.dtype)
+        return number.dtype not in LOW
     return any(0 < abs(number) <= smallest(dtype) / 2 for dtype in low)
 
 

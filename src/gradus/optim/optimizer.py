@@ -149,7 +149,7 @@ class MethodOptimizer(Optimizer):
             for p in group["params"] if self.counts_steps else ():
                 held = self.state.get(p)
                 if held and not isinstance(held.get("step", 0), Tensor):
-                    held["step"] = _no_steps(group, p) + held["step"]
+                    held["step"] = _zero_steps(group, p) + held["step"]
 
     @property
     def _step_supports_amp_scaling(self) -> bool:
@@ -373,7 +373,7 @@ class MethodOptimizer(Optimizer):
         state = self.state[p]
         w = Tensors([as_real(p)])
         if self.counts_steps:
-            state.setdefault("step", _no_steps(group, p))
+            state.setdefault("step", _zero_steps(group, p))
         initial = method.init(w)
         start = {name: getattr(initial, name) for name in self.state_keys}
         if self.parameters_at_query:
@@ -385,22 +385,22 @@ class MethodOptimizer(Optimizer):
     def _restart_where_written(self, p: Tensor) -> None:
         """Where entries of p were changed since the last step, the path starts anew from them.
 
-        What was written since is compared with where the step led: entries that are still there
-        go on as if nothing had been written.
+        What was written since is compared with where the step led: entries that are still there go
+        on as if nothing had been written.
         """
         version = _version(p)
         version_left, method = self._versions.get(p, (version, None))
         if method is None or version_left == version or not (state := self.state[p]):
             return
         w, kept = state["iterate"], {name: state[key] for name, key in self.state_keys.items()}
-        stood = method.query(w, self.state_class(0, **kept))
+        expected = method.query(w, self.state_class(0, **kept))
         # The step may have rounded the last sum, and what it adds to w, the other way.
-        reach = stood.abs() + 4 * (stood - w).abs()
-        stays = (p - stood).abs() <= torch.finfo(p.dtype).eps * reach
+        size = expected.abs() + 4 * (expected - w).abs()
+        unchanged = (p - expected).abs() <= torch.finfo(p.dtype).eps * size
         initial = method.init(p)
         for name, tensor in kept.items():
-            state[self.state_keys[name]] = torch.where(stays, tensor, getattr(initial, name))
-        state["iterate"] = torch.where(stays, w, p)
+            state[self.state_keys[name]] = torch.where(unchanged, tensor, getattr(initial, name))
+        state["iterate"] = torch.where(unchanged, w, p)
 
     def _move_steps(self, group: Mapping[str, Any]) -> None:
         """Move counts of steps to where the parameters lie, where they began on the host."""
@@ -415,7 +415,7 @@ def _version(p: Tensor) -> Version:
     return p._version, p.data_ptr()
 
 
-def _no_steps(group: Mapping[str, Any], p: Tensor) -> Tensor:
+def _zero_steps(group: Mapping[str, Any], p: Tensor) -> Tensor:
     """A count of steps as torch keeps it: beside the parameter where the host must not wait."""
     on_device = group["fused"] or group.get("capturable", False)
     doubles = torch.get_default_dtype() == torch.float64 and not group["fused"]

@@ -29,8 +29,8 @@ Argument = tuple[tuple[Any, ...], dict[str, float]]
 """What an operation is given beside its operands."""
 Call = tuple[Any, bool, tuple[int, ...]]
 """What is called, whether it writes over its first operand, and the places of its operands."""
-Move = tuple[str | None, int]
-"""A result at a place, and the buffer into which it is copied."""
+Copy = tuple[str | None, int]
+"""The buffer into which a result is copied, and the place of the result."""
 
 
 @final
@@ -61,7 +61,7 @@ class Symbol(DeferredVector):
 
 
 class Place(NamedTuple):
-    """Where a vector of a program stands: an input, or the result of an operation."""
+    """Which vector of a program: an input, or the result of an operation."""
 
     program: Program
     position: int
@@ -82,7 +82,7 @@ class Program:
         self.operations: list[Operation] = []
         self.arguments: list[Argument] = []
         self.symbols = {name: Symbol(Place(self, i, dtype)) for i, name in enumerate(self.inputs)}
-        self._planned: tuple[list[Call], list[Move]] | None = None
+        self._planned: tuple[list[Call], list[Copy]] | None = None
 
     def run(self, outputs: Mapping[str, Symbol], buffers: Mapping[str, Columns]) -> None:
         """Carry the operations out, leaving every output in the buffers of its name.
@@ -94,7 +94,7 @@ class Program:
         if self._planned is None:
             results = tuple((name, symbol.values.position) for name, symbol in outputs.items())
             self._planned = _plan(self.inputs, self.constant, tuple(self.operations), results)
-        calls, moves = self._planned
+        calls, copies = self._planned
         arguments = self.arguments
         first = next(iter(buffers.values()))[0]
         if first.is_cpu and first.dtype in (torch.float32, torch.float64):
@@ -110,7 +110,7 @@ class Program:
                 operands = [at[place] for place in places]
                 made = call(*operands, *others, **numbers)
                 at.append(operands[0] if is_in_place else made)
-            for name, place in moves:
+            for name, place in copies:
                 if name is None:
                     at[place] = [value.clone() for value in at[place]]
                 else:
@@ -123,24 +123,26 @@ def _plan(
     constant: str,
     operations: tuple[Operation, ...],
     results: tuple[tuple[str, int], ...],
-) -> tuple[list[Call], list[Move]]:
+) -> tuple[list[Call], list[Copy]]:
     """Which operations write over their first operand, and what is left to copy."""
     last = {place: at for at, (_, *places) in enumerate(operations) for place in places}
     kept = {place for _, place in results}
-    home = {place: name for place, name in enumerate(inputs) if name != constant}
+    buffer_of = {place: name for place, name in enumerate(inputs) if name != constant}
     fresh: set[int] = set()
     calls: list[Call] = []
     for at, (name, first, *others) in enumerate(operations):
         result = len(inputs) + at
-        is_in_place = last[first] == at and first not in kept and (first in home or first in fresh)
+        is_in_place = (
+            last[first] == at and first not in kept and (first in buffer_of or first in fresh)
+        )
         is_in_place = is_in_place and name != "to"  # which makes numbers of another size
-        if is_in_place and first in home:
-            home[result] = home.pop(first)
+        if is_in_place and first in buffer_of:
+            buffer_of[result] = buffer_of.pop(first)
         else:
             fresh.add(result)
         call = multi_tensor(f"{name}_" if is_in_place else name)
         calls.append((call, is_in_place, (first, *others)))
-    return calls, _in_order(dict(results), home)
+    return calls, _copies(dict(results), buffer_of)
 
 
 def _wrapped(operation: Operation, given: Argument, dtype: torch.dtype) -> Argument:
@@ -152,23 +154,23 @@ def _wrapped(operation: Operation, given: Argument, dtype: torch.dtype) -> Argum
     return (number,), {"alpha": 1.0} if name == "add" else numbers
 
 
-def _in_order(results: Mapping[str, int], home: Mapping[int, str]) -> list[Move]:
-    """The copies that bring every result home, none over what another has still to read.
+def _copies(results: Mapping[str, int], buffer_of: Mapping[int, str]) -> list[Copy]:
+    """The copies that leave every result in its buffer, none over what another has still to read.
 
-    A copy to None takes its source out of the buffer in which it stands.
+    A copy to None takes its source out of the buffer in which it lies.
     """
-    waiting = {name: place for name, place in results.items() if home.get(place) != name}
-    standing = {place: home[place] for place in waiting.values() if place in home}
-    moves: list[Move] = []
+    waiting = {name: place for name, place in results.items() if buffer_of.get(place) != name}
+    source = {place: buffer_of[place] for place in waiting.values() if place in buffer_of}
+    copies: list[Copy] = []
     while waiting:
-        read = {standing[place] for place in waiting.values() if place in standing}
-        free = [name for name in waiting if name not in read]
-        moves += [(name, waiting.pop(name)) for name in free]
+        to_read = {source[place] for place in waiting.values() if place in source}
+        free = [name for name in waiting if name not in to_read]
+        copies += [(name, waiting.pop(name)) for name in free]
         if not free:
             place = next(iter(waiting.values()))
-            moves.append((None, place))
-            del standing[place]
-    return moves
+            copies.append((None, place))
+            del source[place]
+    return copies
 
 
 def _pieces(buffers: Mapping[str, Columns]) -> Iterator[Mapping[str, Columns]]:
