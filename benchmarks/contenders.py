@@ -160,7 +160,7 @@ def by_gradus(job: Job, engine: str, result: Path) -> list[str]:
     options: dict[str, Any] = {
         "method": job.method, "lr": LR, "batch-size": job.batch_size, "epochs": job.epochs,
         "sampling": "sequential", "seed": SEED, "engine": engine, "device": "cpu",
-        "log-every": LOG_EVERY,
+        "log-every": LOG_EVERY, "validation-fraction": 0,
     }  # fmt: skip
     if job.method == "sgd":
         options["momentum"] = MOMENTUM

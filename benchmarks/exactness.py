@@ -58,7 +58,8 @@ def by_gradus(data: str, folder: Path, method: str, batch_size: int, epochs: int
     spec = gradus.RunSpec.read(
         {
             "data": data, "method": method, "lr": LR, "batch_size": batch_size, "epochs": epochs,
-            "sampling": "sequential", "seed": SEED, "engine": "eager", "device": "cpu", **own,
+            "sampling": "sequential", "seed": SEED, "engine": "eager", "device": "cpu",
+            "validation_fraction": 0, **own,
         }
     )  # fmt: skip
     run = gradus.train(spec, data_dir=folder if data == "fashion-mnist" else None)

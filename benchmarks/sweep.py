@@ -261,11 +261,17 @@ def _fill(folder: Path) -> float:
     for rate, momentum in of_momentum:
         results = []
         for seed in range(10):
-            run = RunSpec(lr=rate, momentum=momentum, seed=seed)
+            run = RunSpec(
+                lr=rate,
+                momentum=momentum,
+                seed=seed,
+                validation_fraction=0.15,
+                measure="validation-loss",
+            )
             loss = 2.3 * np.exp(-steps * rate / 100) + 0.1 * random.random(POINTS)
             outcome = Outcome(step=POINTS, samples=16 * POINTS)
             outcome.evaluation.append(
-                Evaluation(1, 16 * POINTS, loss[-1], loss[-1], None, None, loss[-1], 0.5)
+                Evaluation(1, 16 * POINTS, loss[-1], loss[-1], loss[-1], 0.5, loss[-1], 0.5)
             )
             result = result_of(
                 run_id(run), run, outcome,

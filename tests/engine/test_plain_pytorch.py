@@ -130,6 +130,7 @@ def test_a_run_is_the_plain_script(slices, folder, options, optimizer, tolerance
     history, evaluation, model = plain_pytorch(slices, optimizer, options["batch_size"], dtype)
     spec = RunSpec(
         data=str(folder),
+        validation_fraction=0,
         hidden=(512, 512),
         sampling="sequential",
         seed=0,

@@ -1,4 +1,4 @@
-"""A sweep chooses on validation, unless another measure is named, and tests what was chosen once."""
+"""A sweep chooses on validation, unless it names another measure; what it chose, it tests once."""
 
 import numpy as np
 import pytest
@@ -36,11 +36,8 @@ def test_seeds_see_the_same_examples_of_which_some_are_held():
     assert [len(each) for each in (split.train, split.validation, split.test)] == [1221, 216, 360]
     own = runs_of(spec({"split_seed": "seed"}, seeds=3))
     assert {(run.seed, run.split_seed) for run in own} == {(0, 0), (1, 1), (2, 2)}
-    assert {
-        run.validation_fraction for run in runs_of(spec({"data": "own.csv", "target": "y"}))
-    } == {
-        None  # what a file of the user's holds anyway
-    }
+    of_the_user = runs_of(spec({"data": "own.csv", "target": "y"}))
+    assert {run.validation_fraction for run in of_the_user} == {None}  # which holds as many
 
 
 @pytest.mark.parametrize(
@@ -51,7 +48,7 @@ def test_seeds_see_the_same_examples_of_which_some_are_held():
         ({"base": {"measure": "loss"}}, "--measure loss: choose validation-loss"),
         (
             {"base": {"validation_fraction": 0}},
-            "--measure validation-loss: --validation-fraction 0",
+            "--measure validation-loss: --valid",
         ),
         ({"base": {"patience": 2, "epochs": 9}, "prune": "asha"}, "--patience ends runs by"),
     ],
