@@ -68,7 +68,7 @@ def scalar(value: Tensor) -> Tensor:
 
 
 def share(masses: Sequence[Mass], like: Tensor) -> Mass:
-    """What makes a sum over all chunks their mean; 1 for a loss that is a sum."""
+    """The factor that makes a sum over all chunks their mean; 1 for a loss that is a sum."""
     mass = sum(masses)
     one = like.new_ones((), dtype=sum_dtype(like.dtype), requires_grad=False)
     return 1.0 if isinstance(mass, float) and mass == 0 else mean(one, mass)

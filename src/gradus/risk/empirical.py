@@ -131,17 +131,17 @@ class EmpiricalRisk:
 
     @property
     def parameters(self) -> Tensors:
-        """Where the model stands now, as the list of its parameters (copies: w never changes)."""
+        """The present parameters of the model, as a list of copies."""
         own = dict(self.model.named_parameters())
         return Tensors([own[name].detach().clone() for name in self._names])
 
     @property
     def point(self) -> Tensor:
-        """Where the model stands now, as a flat vector ``[d]`` (a copy)."""
+        """The present parameters of the model, as a flat vector ``[d]`` (a copy)."""
         return self.parameters.flat()
 
     def assign(self, w: Tensor | Tensors) -> None:
-        """Put the model at w: its own parameters take these values."""
+        """Set the parameters of the model to w."""
         own = dict(self.model.named_parameters())
         with torch.no_grad():
             for name, value in self._named(_entries(w)).items():

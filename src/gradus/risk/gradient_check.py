@@ -174,7 +174,7 @@ def check_gradient(
 
 
 class _Look(NamedTuple):
-    """What differences tell at some coordinates, each a tensor with an entry for each of them."""
+    """Estimates by differences at some coordinates, each a tensor with one entry a coordinate."""
 
     error: Tensor  # relative, of the gradient
     numeric: Tensor

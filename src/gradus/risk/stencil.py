@@ -1,4 +1,4 @@
-"""Which values of f make a difference, and how far apart they are taken."""
+"""Finite-difference formulas: at which points f is evaluated, and at which step."""
 
 from __future__ import annotations
 

@@ -18,10 +18,10 @@ def substituted(
     """Within this the parameters of a module have other values, and its buffers may be copies.
 
     A parameter is replaced wherever it stands: under all names of a tied weight, and in a
-    submodule that is reached by several. On leaving, by an error too, every parameter of the
-    module is again the object that it was. With ``copy_buffers`` so is every buffer, with its
-    values, and every attribute of a submodule that was a tensor or a list of tensors; without, what
-    the evaluation makes of these stays.
+    submodule that is reached by several. On leaving, by an error too, every parameter is again the
+    object that it was. With ``copy_buffers`` so is every buffer, with its values, and every
+    attribute of a submodule that was a tensor or a list of tensors, and the given values are not
+    overwritten; without, what the evaluation makes of these stays, as in training.
 
     Args:
         module: the module.
@@ -50,6 +50,10 @@ def substituted(
         tables += [member._buffers for member in members]
         buffers = {id(b): b for b in module.buffers() if id(b) not in substitutes}
         substitutes |= _copies(buffers)
+        for member in members:
+            if isinstance(member, nn.Embedding | nn.EmbeddingBag) and member.max_norm is not None:
+                weight = member.weight  # which the forward pass shortens where it lies
+                substitutes[id(weight)] = substitutes.get(id(weight), weight).clone()
         attributes = [_tensors_in(member) | _flat_weights(member) for member in members]
     else:
         attributes = [_flat_weights(member) for member in members]

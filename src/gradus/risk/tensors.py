@@ -1,4 +1,4 @@
-"""How a module's parameters, left where they lie, are one vector w."""
+"""A list of tensors, such as the parameters of a module, with the arithmetic of one vector w."""
 
 from __future__ import annotations
 

@@ -33,13 +33,13 @@ Numbers = NDArray[np.float64]
 Directions = Literal["principal", "hessian", "random"]
 
 GRID: Final = 25
-"""So many values of the risk in each direction."""
+"""Values of the risk along each axis."""
 
 EXAMPLES: Final = 10_000
-"""The risk is taken over so many training examples, if there are more."""
+"""Training examples over which the risk is taken, at most."""
 
 MARGIN: Final = 0.25
-"""The picture reaches so much further than the paths, as a share of their extent."""
+"""Margin around the paths, as a share of their extent."""
 
 SAME: Final = (
     "data", "target", "categorical", "drop", "missing", "standardize", "test_fraction", "model",
@@ -48,7 +48,7 @@ SAME: Final = (
 """Options in which runs have to agree to move over one landscape."""
 
 Progress = Callable[[str, int, int], None]
-"""Told what is done, how much of it, and of how much."""
+"""Called with the name of what is being done, how much of it is done, and of how much."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ def facts(
         grid: values of the risk in each direction.
         examples: over how many.
         data_dir: where data sets that are not embedded are looked for first.
-        progress: told how far it is.
+        progress: called as the work goes on.
 
     Raises:
         InputError: no run, or runs that do not move over one landscape, or a path that cannot be
@@ -207,7 +207,7 @@ def _same_examples(one: Dataset, other: Dataset) -> bool:
 
 
 def _drawn(data: Dataset, examples: int) -> Dataset:
-    """So many examples, drawn without replacement, the same every time."""
+    """At most so many examples: a fixed draw without replacement where there are more."""
     if examples >= len(data):
         return data
     drawn = np.random.default_rng(0).choice(len(data), examples, replace=False)
@@ -222,12 +222,12 @@ def _hessian(path: RunPath, data: Dataset, origin: Tensor) -> Callable[[Tensor],
 
 
 def _counted(progress: Progress) -> Callable[[int], None]:
-    """Lanczos does not say how many products it needs."""
+    """Progress of unknown length: Lanczos does not say how many products it needs."""
     return lambda taken: progress("eigenvectors of the Hessian", taken, 0)
 
 
 def _styles(runs: Sequence[Run]) -> list[CurveStyle]:
-    """By the method where that tells runs apart, else by their order."""
+    """One style a run: that of its method where methods differ, else one by its order."""
     methods = [run.spec.method for run in runs]
     option = "method" if len(set(methods)) == len(methods) else None
     return [style_of(option, method, place) for place, method in enumerate(methods)]
@@ -251,7 +251,7 @@ def _trail(path: RunPath, line: CurveStyle, plane: Plane) -> Trail:
 
 
 def _axis(coordinates: Numbers, grid: int, reach: float) -> Numbers:
-    """Over the paths and a margin, and as far as ``reach`` from the origin."""
+    """Coordinates that cover the paths with a margin, and ``reach`` to both sides of the origin."""
     low, high = float(coordinates.min()), float(coordinates.max())
     margin = MARGIN * (high - low) or 1e-3
     return np.linspace(min(low - margin, -reach), max(high + margin, reach), grid)

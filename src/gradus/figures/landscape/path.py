@@ -1,4 +1,4 @@
-"""Where a recorded run went: it is trained again, and watched."""
+"""The path of a recorded run: it is trained again, and its points are kept."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from gradus.runs.record import Run
 from gradus.runs.train import load_for, prepare
 
 POINTS: Final = 61
-"""So many points of a path are kept, the first and the last among them."""
+"""Points kept of a path, the first and the last included."""
 
 MEMORY: Final = 2**30
-"""A path takes so many bytes at most: large models are seen at fewer points."""
+"""Largest memory of a path, in bytes: of large models fewer points are kept."""
 
 Progress = Callable[[int, int], None]
-"""Told how many steps are taken, of how many."""
+"""Called with the number of steps taken, and of how many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def _engine(run: Run, job: Job) -> choose.Chosen:
 
 
 class _LastPointError(Exception):
-    """The last point that is wanted was seen."""
+    """Ends the training once the last point is kept."""
 
 
 def path_of(
@@ -79,7 +79,7 @@ def path_of(
             native one is not to be had. Opened with ``model=`` or ``trust=`` where its model is
             code.
         data_dir: where data sets that are not embedded are looked for first.
-        progress: told how far it is.
+        progress: called as the work goes on.
 
     Raises:
         InputError: the run took no step, is too large to be kept at three points, or its data

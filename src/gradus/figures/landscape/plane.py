@@ -16,7 +16,7 @@ from gradus.errors import InputError
 Numbers = NDArray[np.float64]
 
 BLOCK: Final = 2**18
-"""So many coordinates are taken to float64 at once."""
+"""Coordinates that are converted to float64 at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ def hessian_plane(
     Args:
         product: a vector ``[d]`` to the Hessian at o times it.
         origin: o, ``[d]``.
-        progress: told how many products were taken.
+        progress: called with the number of products taken.
 
     Raises:
         InputError: they cannot be found: the Hessian is 0 there, or not finite.

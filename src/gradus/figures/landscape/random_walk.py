@@ -14,7 +14,7 @@ from torch import Tensor
 Numbers = NDArray[np.float64]
 
 DRAWS: Final = 10
-"""The share is a mean over so many walks."""
+"""Walks over which the shares are averaged."""
 
 
 def random_walk_shares(paths: Sequence[Tensor]) -> tuple[float, float]:

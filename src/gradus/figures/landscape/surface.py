@@ -20,7 +20,7 @@ from gradus.risk.empirical import EmpiricalRisk
 Numbers = NDArray[np.float64]
 
 CHUNK: Final = 2000
-"""Examples that go through the network at once."""
+"""Examples that are evaluated at once."""
 
 ACTIVATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
     "identity": lambda z: z,
@@ -32,7 +32,7 @@ ACTIVATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
 Parts = Sequence[tuple[Tensor, Tensor]]
 
 Progress = Callable[[int, int], None]
-"""Told how much is done, of how much."""
+"""Called with how much is done, and of how much."""
 
 
 def risks(
@@ -50,7 +50,7 @@ def risks(
         plane: o, u, v.
         a: along u.
         b: along v.
-        progress: told how far it is.
+        progress: called as the work goes on.
     """
     job.model.to(device="cpu", dtype=job.dtype).eval()
     try:
@@ -140,7 +140,7 @@ class _LayerBuffers:
         self.out = weight.new_empty(n, len(weight))
 
     def go_along(self, a: float) -> None:
-        """Go to a along the first direction."""
+        """Set the coordinate along the first direction."""
         for origin, move, along in zip(self.parts[0], self.parts[1], self.along, strict=True):
             torch.add(origin, move, alpha=a, out=along)
 
@@ -153,7 +153,7 @@ class _LayerBuffers:
 
 
 def _layers(network: Network, job: Job, plane: Plane) -> list[Parts]:
-    """Of every layer the weight and the bias in the origin and in both directions."""
+    """Weight and bias of every layer, in the origin and in both directions."""
     places, at = {}, 0
     for parameter in job.model.parameters():
         places[id(parameter)] = slice(at, at + parameter.numel())

@@ -1,4 +1,4 @@
-"""A figure that moves: its facts, of which more and more is shown."""
+"""Animations: a picture drawn again and again with a growing share of its facts."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ MOVING: Final = ("gif", "mp4")
 FRAMES: Final = 40
 PER_SECOND: Final = 10
 PAUSE: Final = 15
-"""So many frames the end stays."""
+"""For how many frames the last picture is held."""
 
 DOTS: Final = 70
-"""Per inch: an animation is smaller than a still picture."""
+"""Dots per inch; an animation is smaller than a still picture."""
 
 
 def require(kind: str) -> None:

@@ -41,7 +41,7 @@ class Subject:
         return draw(facts)
 
     def draw_until(self, facts: Any) -> Callable[[float], Figure]:
-        """What gives the picture of a share of the facts; for pictures that move."""
+        """A function that draws the picture of a share of the facts, for animations."""
         return lambda share: self.draw(facts.until(share))
 
     @property

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 Numbers = NDArray[np.float64]
 
 GRID = 101
-"""So many values of f in each direction."""
+"""Values of f along each axis of the grid."""
 
 LEVELS = 14
-"""So many contours."""
+"""Number of contour levels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ class Path:
 
     @property
     def steps(self) -> int:
-        """How many steps it took."""
+        """The number of steps."""
         return len(self.points) - 1
 
     def until(self, share: float) -> Path:
@@ -124,7 +124,7 @@ class Path:
 
 
 def draw_path(axes: Axes, path: Path, line: CurveStyle, **given: Any) -> None:
-    """A path with a marker a step, or fewer where steps are many; it stays within the axes."""
+    """A path with a marker at every step, or at fewer where steps are many; clipped to the axes."""
     many = max(1, path.steps // 40)
     axes.plot(
         *path.points.T,
@@ -142,7 +142,7 @@ def draw_path(axes: Axes, path: Path, line: CurveStyle, **given: Any) -> None:
 
 
 def mark(axes: Axes, point: Any, text: str, **given: Any) -> None:
-    """A point that the eye is to find, with its name, which paths do not cross out."""
+    """A labelled point, drawn above the paths."""
     from matplotlib.patheffects import withStroke
 
     axes.plot(*point, marker="*" if text == "minimum" else "o", markersize=13,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Numbers = NDArray[np.float64]
 
 ROUNDING: Final = float(np.finfo(np.float64).eps) / 2
-"""u: a float64 is right to this share of its size."""
+"""u: the unit roundoff of float64."""
 
 SECANTS: Final = (2.0, 1.0, 0.5, 0.2)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EPOCHS: Final = 12
-"""Every sampling sees each example about so many times."""
+"""Passes over the data that every sampling makes, about."""
 
 START: Final = (-0.95, -0.35)
 BOX: Final = (-1.25, 1.1, -0.6, 1.75)
@@ -55,7 +55,7 @@ class Descent:
     share: float = 1.0
 
     def until(self, share: float) -> Descent:
-        """The same, when this share of the samples is consumed."""
+        """The same up to this share of the samples."""
         return replace(
             self,
             paths=tuple(path.until(share) for path in self.paths),

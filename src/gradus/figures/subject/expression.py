@@ -33,7 +33,7 @@ Read = Callable[[Tensor], Tensor]
 
 
 def function_of(text: str) -> Read:
-    """The function of two variables that a text says.
+    """The function of two variables that an expression defines.
 
     It may use x and y, numbers, ``+ - * / **`` (or ``^``), parentheses, pi, e, and the functions
     abs, cos, cosh, exp, log, sin, sinh, sqrt, tan, tanh.
@@ -64,7 +64,7 @@ def function_of(text: str) -> Read:
 
 
 def _read(node: ast.expr, text: str) -> Read:
-    """The function that a part of the text says."""
+    """The function that a node of the syntax tree stands for."""
     match node:
         case ast.Constant(value=int() | float()) if (found := _number(node, text)) is not None:
             value = found

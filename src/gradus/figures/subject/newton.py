@@ -59,7 +59,7 @@ class Race:
 
     @property
     def digits(self) -> Numbers:
-        """Of Newton's method: how many decimal digits of the minimum are right, a step."""
+        """Correct decimal digits of the minimum after each step of Newton's method."""
         with np.errstate(divide="ignore"):
             return np.asarray(-np.log10(self.errors[1]))
 

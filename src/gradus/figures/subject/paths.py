@@ -37,7 +37,7 @@ CONTENDERS: Final[Mapping[str, tuple[str, Callable[[float], FirstOrder]]]] = {
 """The methods by their names in ``METHOD_STYLES``: in words, and as functions of the rate."""
 
 RATES: Final = tuple(float(f"{d}e{p}") for p in range(-5, 1) for d in (1, 2, 5))
-"""Learning rates that are tried."""
+"""The grid of learning rates."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,10 +27,10 @@ STRENGTHS: Final = np.geomspace(30, 1e-3, 37)
 """λ, from strong to weak: each solution starts where the last one ended."""
 
 TOLERANCE: Final = 1e-7
-"""A solution is found when steps move no coordinate further than this,"""
+"""A step that moves no coordinate further than this counts as small."""
 
 STILL: Final = 20
-"""so many of them in a row: an accelerated path stands still where it turns, too."""
+"""Small steps in a row after which a solution is accepted: one also occurs where a path turns."""
 
 PENALTIES: Final[dict[str, tuple[str, Callable[[float], penalties.Penalty]]]] = {
     "l1": (r"L1:  $\lambda\, \Sigma\, |w_i|$", penalties.L1),
@@ -112,7 +112,7 @@ class _Penalised:
         return self
 
     def gradient(self, w: Tensor, batch: None = None) -> Tensor:
-        """Of the least squares alone."""
+        """The gradient of the least squares, without the penalty."""
         return self.matrix @ w - self.vector
 
 
@@ -152,7 +152,7 @@ def draw(found: Regularization) -> Figure:
 
 
 def _limits(found: Regularization) -> tuple[float, float]:
-    """What holds the coordinates of all solutions."""
+    """Limits of an axis that holds the coordinates of all solutions."""
     every = np.concatenate([path.solutions.ravel() for path in found.paths])
     room = 0.06 * (every.max() - every.min())
     return float(every.min() - room), float(every.max() + room)

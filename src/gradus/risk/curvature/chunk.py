@@ -1,4 +1,4 @@
-"""What does one chunk of the data add to a matrix of second derivatives of a risk."""
+"""What one chunk of the data adds to a matrix of second derivatives of a risk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of any f: an oracle of this package, or any callable of a tensor."""
+"""Hessians and other matrices of any f: an oracle of this package, or any callable of a tensor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is one matrix of second derivatives: known by its products, and formed where it fits."""
+"""A matrix of second derivatives, known by its products, and formed where it fits in memory."""
 
 from __future__ import annotations
 

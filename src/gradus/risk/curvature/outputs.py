@@ -1,4 +1,4 @@
-"""What matrices stand in the output of the model, between the Jacobian and its transpose."""
+"""The matrix B in the output of the model, of Gauss-Newton and Fisher matrices $J^T B J$."""
 
 from __future__ import annotations
 

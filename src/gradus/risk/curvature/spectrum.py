@@ -1,4 +1,4 @@
-"""What can be told of a matrix by its products alone: eigenvalues at its ends, and the trace."""
+"""Eigenvalues at the ends of the spectrum, and the trace, of a matrix known by its products."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gradus.risk.tensors import Tensors
 Array = NDArray[np.float64]
 
 ALL = 2000
-"""Up to this dimension all eigenvalues are found at once where a few are slow to come: 32 MB."""
+"""Up to this dimension the matrix itself (32 MB) is decomposed where Lanczos converges slowly."""
 
 
 @final
@@ -167,7 +167,7 @@ class _Lanczos:
         return product
 
     def _norm(self) -> float:
-        """The order of the norm of the matrix, by a few steps of the power method; 1 if it is 0."""
+        """The norm of the matrix, estimated by a few steps of the power method; 1 if it is 0."""
         v, norm = self.start, 0.0
         for _ in range(5):
             v = self.product(v / np.linalg.norm(v))
@@ -210,7 +210,7 @@ class _Lanczos:
         return values.numpy(), columns.numpy()
 
     def _restarted(self, k: int, end: str, vectors: int, restarts: int) -> tuple[Array, Array]:
-        """By a basis of so many vectors, restarted so many times at most."""
+        """Implicitly restarted Lanczos with a basis of ``vectors``, at most ``restarts`` times."""
         from scipy.sparse.linalg import LinearOperator, eigsh
 
         # ARPACK's tolerance is relative to each eigenvalue, which may be 0. Moved away from 0 by
