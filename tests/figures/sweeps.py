@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -123,6 +124,7 @@ def adam(lr, batch_size, seed=0):
     return {"method": "adam", "lr": lr, "batch_size": batch_size, "seed": seed}
 
 
+@cache
 def lecture(**changes):
     """The 16 runs around SGD (0.001, 0.5, 16) and Adam (0.001, 16), in five panels."""
     axes = {
@@ -147,6 +149,7 @@ def lecture(**changes):
     return made("lecture", options, panels=panels, **changes)
 
 
+@cache
 def grid(*, seeds=2, **changes):
     """Learning rate × momentum × batch size, some diverged and some pruned."""
     options = [
@@ -156,6 +159,7 @@ def grid(*, seeds=2, **changes):
     return made("grid", options, pruning=True, **changes)
 
 
+@cache
 def thousand(points=500):
     """1,000 runs of as many points."""
     options = [
