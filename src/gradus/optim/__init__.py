@@ -28,6 +28,10 @@ and ``capturable`` say how a step is carried out:
     for it and can be captured in a CUDA graph. Each parameter then takes its step by itself,
     except under ``fused``.
 
+A checkpoint of another class, or whose state has other shapes than the parameters, is refused by
+``load_state_dict``; what is loaded is copied. Where ``eps`` is 0 in the type of the parameters, as
+1e-8 is in float16, a step is computed in float32 and rounded, in every form.
+
 Complex parameters move as pairs of real ones. A tensor as ``lr`` is read at every step. Numbers
 that are NaN, infinite, bool or text, and flags that are not bool, are refused when they are given
 and, where they are changed in ``param_groups``, at the next step; but under ``capturable`` a tensor

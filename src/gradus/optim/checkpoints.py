@@ -91,5 +91,7 @@ def copied(state: State) -> defaultdict[Any, Any]:
     """The state in memory of its own, so that no step writes into where it came from."""
     own: defaultdict[Any, Any] = defaultdict(dict)
     for p, entry in state.items():
-        own[p] = {k: v.clone() if isinstance(v, Tensor) else v for k, v in entry.items()}
+        if isinstance(entry, Mapping):  # what belongs to no parameter may be anything
+            entry = {k: v.clone() if isinstance(v, Tensor) else v for k, v in entry.items()}
+        own[p] = entry
     return own
