@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-crash lint types unit variants sanitize figures docs kernels setup clean
+.PHONY: demo test test-long lint types unit variants sanitize figures docs kernels setup clean
 
 setup: .venv/installed kernels
 
@@ -47,27 +47,20 @@ types: setup
 unit: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-# The longer form of tests/sweep/test_crash.py: hundreds of kills, truncated files, a full disk.
-test-crash: setup
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m crash tests/sweep/test_crash.py
-
-# The kernels' tests under the variants that `unit` has not run, being not the fastest here; before them, that no variant has
-# compiled a function that the linker may share with code for an older processor.
-KERNEL_TESTS := tests/kernels tests/optim/test_kernels.py
-ENGINE_TESTS := tests/engine/test_conformance.py tests/engine/test_pairs.py
+# No variant has compiled a function that the linker may share with code for an older processor.
+# Tests of the kernels take all variants in turn; the others run with the fastest one here.
 variants: setup
 	@! nm --print-file-name build/kernels/CMakeFiles/kernels_*.dir/src/cpp/*.o 2>/dev/null \
 	    | grep ' [WVu] ' | grep -vE '6gradus(4avx2|6avx512|8portable)'
-	@runnable="$$($(BIN)/python -c 'from gradus import kernels; print(*kernels.runnable())')"; \
-	for variant in avx512 avx2 portable; do \
-	    case "$$runnable " in \
-	    "$$variant "*) echo "GRADUS_KERNELS=$$variant is what all tests ran with";; \
-	    *" $$variant "*) \
-	        echo "GRADUS_KERNELS=$$variant"; \
-	        GRADUS_KERNELS=$$variant OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 \
-	            $(KERNEL_TESTS) $(ENGINE_TESTS) || exit 1;; \
-	    *) echo "GRADUS_KERNELS=$$variant is skipped: it was not built, or does not run here";; \
-	    esac; \
+
+# What takes minutes: hundreds of kills, damaged files by the thousand, simulations; and all tests
+# of engines and optimizers under every other variant of the kernels that runs here.
+test-long: setup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m long
+	@for variant in $$($(BIN)/python -c 'from gradus import kernels; print(*kernels.runnable()[1:])'); do \
+	    echo "GRADUS_KERNELS=$$variant"; \
+	    GRADUS_KERNELS=$$variant OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m 'long or not long' \
+	        tests/engine tests/optim || exit 1; \
 	done
 
 # The kernels' tests on a core that checks every address and every operation. It stands in a copy of
@@ -84,7 +77,7 @@ sanitize: setup
 	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" \
 	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	    PYTHONPATH=build/sanitize/site OMP_NUM_THREADS=1 \
-	    $(BIN)/pytest -q $(KERNEL_TESTS)
+	    $(BIN)/pytest -q tests/kernels tests/optim/test_kernels.py
 
 # The pictures that the documentation shows: those of the subject, and those of three runs.
 PICTURED := --hidden 64 --epochs 8 --batch-size 32 --log-every 1 --quiet --overwrite

@@ -1,7 +1,7 @@
 """The native engine against the eager one, over every pair of choices that a job is made of.
 
 Float64 kernels and the pure equation are two forms of one computation, which differ by rounding:
-1e-10 of the scale after 200 steps, at rates at which the path itself does not amplify differences.
+1e-10 of the scale after all steps, at rates at which the path itself does not amplify differences.
 At a kink (of ReLU, of an absolute value) the two would part if one stood left of it and the other
 right; random numbers come that close, 1e-14, about once in 1e14 times, and what is exactly 0 (a
 weight after a proximal step, a unit without inputs) is so in both.
@@ -27,7 +27,8 @@ from gradus.risk.penalties import L1, L2, ElasticNet, SquaredL2
 
 pytestmark = pytest.mark.skipif(kernels.core() is None, reason=str(kernels.absence()))
 
-STEPS = 200
+STEPS = (30, pytest.param(200, marks=pytest.mark.long))
+"""As many as a schedule needs to pass through all that it does."""
 
 
 @pytest.fixture(autouse=True)
@@ -72,10 +73,10 @@ METHODS = {
 }
 SCHEDULES = {
     "constant": lambda lr: lr,
-    "step": lambda lr: methods.StepDecay(lr, 50, 0.5),
+    "step": lambda lr: methods.StepDecay(lr, 10, 0.5),
     "inverse-time": lambda lr: methods.InverseTime(lr, 0.01),
     "inverse-sqrt": lambda lr: methods.InverseSqrt(lr, 0.1),
-    "warm cosine": lambda lr: methods.Warmup(methods.Cosine(lr, 150), 30),
+    "warm cosine": lambda lr: methods.Warmup(methods.Cosine(lr, 25), 5),
 }
 CLASSES = {  # losses whose targets are classes
     "cross-entropy": lambda w, r: gradus.CrossEntropyLoss(reduction=r),
@@ -263,47 +264,59 @@ def record(outcome, model):
     return (list(history), list(tests)), {**kept, "parameters": parameters(model)}
 
 
-@pytest.fixture
-def threads(case, monkeypatch):
-    """The threads of the kernels alone: torch's would wait for each other, spinning."""
-    monkeypatch.setattr(torch, "get_num_threads", lambda: case["threads"])
-
-
 def told(case):
     return "-".join(str(value).replace(" ", "") for value in case.values())
 
 
-@pytest.mark.usefixtures("threads")
+def executed(case, given, monkeypatch):
+    """The variants of the kernels that run here, and the job as the native engine runs it by each.
+
+    With the threads of the case for the kernels alone: torch's would wait for each other, spinning.
+    """
+    monkeypatch.setattr(torch, "get_num_threads", lambda: case["threads"])
+    for variant in kernels.runnable():
+        monkeypatch.setenv("GRADUS_KERNELS", variant)
+        ours = dataclasses.replace(given, model=copy.deepcopy(given.model))
+        yield variant, native.execute(ours), ours.model
+
+
+def it_agrees(variant, found, expected, tolerance):
+    for name, values in found.items():
+        torch.testing.assert_close(
+            values,
+            expected[name],
+            rtol=0,
+            atol=tolerance * float(expected[name].abs().max()),
+            msg=lambda why, name=name: f"{name} by the kernels for {variant}: {why}",
+        )
+
+
+@pytest.mark.parametrize("steps", STEPS)
 @pytest.mark.parametrize("case", CASES, ids=told)
-def test_float64_kernels_agree_with_the_eager_engine_over_200_steps(case):
-    ours = job_of(case, STEPS)
-    theirs = dataclasses.replace(ours, model=copy.deepcopy(ours.model))
-    start = parameters(ours.model)
+def test_float64_kernels_agree_with_the_eager_engine(case, steps, monkeypatch):
+    given = job_of(case, steps)
+    theirs = dataclasses.replace(given, model=copy.deepcopy(given.model))
+    start = parameters(given.model)
     expected_rows, expected = record(eager.execute(theirs), theirs.model)
-    outcome = native.execute(ours)
-    rows, got = record(outcome, ours.model)
-    assert outcome.status == "finished"
-    assert outcome.step == ours.steps >= STEPS
-    assert rows == expected_rows
-    for name, values in got.items():
-        torch.testing.assert_close(
-            values, expected[name], rtol=0, atol=1e-10 * float(expected[name].abs().max())
-        )
-    assert not torch.allclose(got["parameters"], start, rtol=1e-6, atol=1e-6)
+    for variant, outcome, model in executed(case, given, monkeypatch):
+        assert outcome.status == "finished"
+        assert outcome.step == given.steps >= steps
+        rows, found = record(outcome, model)
+        assert rows == expected_rows
+        it_agrees(variant, found, expected, 1e-10)
+        assert not torch.allclose(found["parameters"], start, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("case", CASES, ids=told)
-def test_float32_kernels_agree_with_float64_to_rounding(case):
+def test_float32_kernels_agree_with_float64_to_rounding(case, monkeypatch):
     steps = 5
-    ours, exact = job_of(case, steps, torch.float32), job_of(case, steps)
+    exact = job_of(case, steps)
     expected_rows, expected = record(eager.execute(exact), exact.model)
-    rows, got = record(native.execute(ours), ours.model)
-    assert rows == expected_rows
-    for name, values in got.items():
-        torch.testing.assert_close(
-            values, expected[name], rtol=0, atol=1e-5 * float(expected[name].abs().max())
-        )
+    given = job_of(case, steps, torch.float32)
+    for variant, outcome, model in executed(case, given, monkeypatch):
+        rows, found = record(outcome, model)
+        assert rows == expected_rows
+        it_agrees(variant, found, expected, 1e-5)
 
 
 def test_the_kernels_run_every_case():

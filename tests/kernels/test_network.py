@@ -58,8 +58,8 @@ def _pure(monkeypatch):
     monkeypatch.setattr(eager, "iteration_of", PureIteration)
 
 
-@pytest.fixture(params=kernels.runnable(), autouse=True)
-def variant(request, monkeypatch):
+@pytest.fixture(params=kernels.runnable())
+def _variant(request, monkeypatch):
     monkeypatch.setenv("GRADUS_KERNELS", request.param)
 
 
@@ -98,52 +98,55 @@ def where(model):
     return torch.cat([p.detach().flatten() for p in model.parameters()]).double()
 
 
+TOLERANCES = {torch.float64: 1e-11, torch.float32: 2e-5}
+
+
 def it_agrees(given, threads, monkeypatch):
-    """With the eager engine; and any number of threads gives the same, to the bit."""
-    exact = dataclasses.replace(given, model=copy.deepcopy(given.model), dtype=torch.float64)
-    expected, start = eager.execute(exact), copy.deepcopy(given.model)
-    tolerance = 1e-11 if given.dtype == torch.float64 else 2e-5
-    ends = []
-    for members in range(1, threads + 1):
-        monkeypatch.setattr(torch, "get_num_threads", lambda members=members: members)
-        again = dataclasses.replace(given, model=copy.deepcopy(start))
-        execution = native._Execution(again, lambda progress: None)
-        assert execution.network.threads == members
-        outcome = execution.run()
-        ends.append((outcome.history, outcome.evaluation, where(again.model).tolist()))
-        if members == 1:
-            got = torch.tensor([row.loss for row in outcome.history])
-            losses = torch.tensor([row.loss for row in expected.history])
-            torch.testing.assert_close(got, losses, rtol=tolerance, atol=tolerance)
-            w = where(exact.model)
-            bound = tolerance * float(w.abs().max())
-            torch.testing.assert_close(where(again.model), w, rtol=0, atol=bound)
-    assert all(end == ends[0] for end in ends)
+    """With the eager engine, in every variant and precision.
+
+    And any number of threads gives the same, to the bit.
+    """
+    exact = dataclasses.replace(given, model=copy.deepcopy(given.model))
+    expected = eager.execute(exact)
+    losses, w = torch.tensor([row.loss for row in expected.history]), where(exact.model)
+    for name, (dtype, tolerance) in itertools.product(kernels.runnable(), TOLERANCES.items()):
+        monkeypatch.setenv("GRADUS_KERNELS", name)
+        ends = []
+        for members in range(1, threads + 1):
+            monkeypatch.setattr(torch, "get_num_threads", lambda members=members: members)
+            again = dataclasses.replace(given, model=copy.deepcopy(given.model), dtype=dtype)
+            execution = native._Execution(again, lambda progress: None)
+            assert execution.network.threads == members
+            outcome = execution.run()
+            ends.append((outcome.history, outcome.evaluation, where(again.model).tolist()))
+            if members == 1:
+                says = f"by the kernels for {name} in {dtype}: {{}}".format
+                got = torch.tensor([row.loss for row in outcome.history])
+                torch.testing.assert_close(got, losses, rtol=tolerance, atol=tolerance, msg=says)
+                bound = tolerance * float(w.abs().max())
+                torch.testing.assert_close(where(again.model), w, rtol=0, atol=bound, msg=says)
+        assert all(end == ends[0] for end in ends), (name, dtype)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize(
     ("penalty", "proximal"),
     [(name, False) for name in PENALTIES] + [(name, True) for name in PENALTIES if name != "none"],
 )
 @pytest.mark.parametrize("rule", RULES)
-def test_every_rule_with_every_penalty(rule, penalty, proximal, dtype, monkeypatch):
+def test_every_rule_with_every_penalty(rule, penalty, proximal, monkeypatch):
     method = RULES[rule](0.01)
     # Every rule meets every size with one of its penalties.
     index = list(RULES).index(rule) + 2 * list(PENALTIES).index(penalty) + proximal
     size = list(SIZES)[index % len(SIZES)]
-    given = job(
-        size, methods.Proximal(method) if proximal else method, PENALTIES[penalty], dtype=dtype
-    )
+    given = job(size, methods.Proximal(method) if proximal else method, PENALTIES[penalty])
     it_agrees(given, SIZES[size][3], monkeypatch)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("hidden", LAYERS)
-def test_every_activation_at_every_size(hidden, size, dtype, monkeypatch):
+def test_every_activation_at_every_size(hidden, size, monkeypatch):
     method = methods.Nesterov(0.01, 0.5)
-    given = job(size, method, SquaredL2(0.1), hidden=LAYERS[hidden], dtype=dtype)
+    given = job(size, method, SquaredL2(0.1), hidden=LAYERS[hidden])
     it_agrees(given, SIZES[size][3], monkeypatch)
 
 
@@ -157,15 +160,15 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("size", ["ragged", "members share layers", "members take blocks"])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss(loss, size, dtype, monkeypatch):
+def test_every_loss(loss, size, monkeypatch):
     loss, last = LOSSES[loss]
-    given = job(size, methods.SGD(1e-4, 0.5), loss=loss, last=last, dtype=dtype)
+    given = job(size, methods.SGD(1e-4, 0.5), loss=loss, last=last)
     it_agrees(given, SIZES[size][3], monkeypatch)
 
 
+@pytest.mark.usefixtures("_variant")
 def test_a_target_that_is_impossible_counts_nothing():
     """The logarithm of a probability of 0 is -inf, and 0 times it is 0."""
     given = job("small", methods.SGD(0.1), last=lambda: nn.LogSoftmax(dim=1))
@@ -184,6 +187,7 @@ def test_a_target_that_is_impossible_counts_nothing():
         torch.testing.assert_close(where(kl.model), where(exact.model))
 
 
+@pytest.mark.usefixtures("_variant")
 def test_a_batch_whose_targets_are_all_ignored_moves_nothing():
     given = job("small", methods.SGD(0.1), loss=gradus.CrossEntropyLoss(ignore_index=7))
     data = dataclasses.replace(given.train, y=torch.full_like(given.train.y, 7))
@@ -195,6 +199,7 @@ def test_a_batch_whose_targets_are_all_ignored_moves_nothing():
     assert torch.equal(where(given.model), start)
 
 
+@pytest.mark.usefixtures("_variant")
 @pytest.mark.parametrize(
     ("method", "kept"),
     [(methods.SGD(0.1, 0.9), 0.0), (methods.Adam(0.1), 0.0), (methods.Adam(0.1, eps=1e-30), 1e-40)],

@@ -54,6 +54,11 @@ def walk(optimizer, params, steps=STEPS):
         optimizer.step()
 
 
+@pytest.fixture(params=kernels.runnable(), autouse=True)
+def _variant(request, monkeypatch):
+    monkeypatch.setenv(kernels.VARIABLE, request.param)
+
+
 @pytest.fixture
 def taken(monkeypatch):
     """Whether the kernels took the step, call by call."""
@@ -229,10 +234,8 @@ def test_gradients_that_are_not_written_out_move_as_their_values(name, kind, siz
     torch.testing.assert_close(ours, loop, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("variant", kernels.runnable())
-def test_a_variant_that_is_chosen_later_is_followed(variant, monkeypatch):
-    monkeypatch.setenv(kernels.VARIABLE, variant)
-    chosen = in_place_update_of(methods.SGD(0.1))
+def test_a_variant_that_is_chosen_later_is_followed(monkeypatch):
+    variant, chosen = kernels.variant(), in_place_update_of(methods.SGD(0.1))
     monkeypatch.delenv(kernels.VARIABLE)
     assert (in_place_update_of(methods.SGD(0.1)) is chosen) == (variant == kernels.variant())
 
