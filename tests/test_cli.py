@@ -261,7 +261,7 @@ def test_ctrl_c_keeps_the_record_and_is_exit_code_130(tmp_path):
     [
         pytest.param(["--engine", "eager", "--hidden", "64", "--epochs", "60"], id="eager"),
         pytest.param(
-            ["--engine", "native", "--hidden", "256,256", "--epochs", "150"],
+            ["--engine", "native", "--hidden", "256,256", "--epochs", "50"],
             id="native",
             marks=pytest.mark.skipif(kernels.core() is None, reason=str(kernels.absence())),
         ),
@@ -297,14 +297,11 @@ def test_on_a_terminal_the_progress_is_one_live_line(tmp_path, options):
 def test_runs_started_at_once_take_a_folder_each(tmp_path):
     command = [sys.executable, "-m", "gradus", "train", "--model", "linear", "--epochs", "1"]
     processes = [
-        subprocess.Popen([*command, "--quiet"], cwd=tmp_path, env=ENVIRONMENT) for _ in range(3)
+        subprocess.Popen([*command, "--quiet"], cwd=tmp_path, env=ENVIRONMENT) for _ in range(2)
     ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
-    assert {path.parent.name for path in tmp_path.glob("runs/*/run.json")} == {
-        "digits-sgd-1",
-        "digits-sgd-2",
-        "digits-sgd-3",
-    }
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    folders = {path.parent.name for path in tmp_path.glob("runs/*/run.json")}
+    assert folders == {"digits-sgd-1", "digits-sgd-2"}
 
 
 def test_the_help_tells_the_default_of_each_choice_where_they_differ():
