@@ -7,9 +7,10 @@ VOLATILE = ("part", "train_seconds")
 
 
 def record(folder):
-    """The rows of all tables, to the bit, in an order of their own."""
+    """The rows of all tables, to the bit, in an order of their own; NaN by its name."""
     sweep = open_sweep(folder)
-    runs = sweep.runs.drop_columns([*VOLATILE]).sort_by("run").to_pylist()
+    rows = sweep.runs.drop_columns([*VOLATILE]).sort_by("run").to_pylist()
+    runs = [{name: "NaN" if x != x else x for name, x in row.items()} for row in rows]
     history, evaluation = (
         table.set_column(0, "run", table["run"].cast("string"))
         .sort_by([("run", "ascending"), ("epoch", "ascending"), ("samples", "ascending")])

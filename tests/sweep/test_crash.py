@@ -38,6 +38,11 @@ SPECS = {
         vary={"lr": "0.1,0.01,1e38"},
         seeds=2,
     ),
+    "both engines": gradus.SweepSpec(
+        base={"model": "linear", "epochs": 3, "log_every": 10},
+        vary={"engine": "native,eager", "lr": "0.1,1e38"},
+        seeds=2,
+    ),
     "pruned": gradus.SweepSpec(
         base={"model": "linear", "epochs": 9, "log_every": 30},
         vary={"lr": "1e-4,1e-3,0.01,0.1"},
@@ -88,19 +93,19 @@ def kill_at_random(spec, folder, moments, choose, between=lambda: None):
     return killed
 
 
-@pytest.mark.parametrize(("name", "moments"), [("native", 8), ("eager", 6), ("pruned", 6)])
+@pytest.mark.parametrize(("name", "moments"), [("both engines", 3), ("pruned", 2)])
 def test_a_sweep_that_is_killed_ends_as_if_it_had_not_been(tmp_path, name, moments):
     choose = random.Random(moments)
     assert kill_at_random(SPECS[name], tmp_path, moments, choose, lambda folder: None) >= moments
 
 
-@pytest.mark.crash
+@pytest.mark.long
 @pytest.mark.parametrize("name", SPECS)
 def test_at_many_moments(tmp_path, name):
     assert kill_at_random(SPECS[name], tmp_path, 70, random.Random(1), lambda folder: None) >= 70
 
 
-@pytest.mark.crash
+@pytest.mark.long
 @pytest.mark.parametrize("name", SPECS)
 def test_and_with_files_truncated_in_between(tmp_path, name):
     choose = random.Random(2)
@@ -118,7 +123,7 @@ def test_and_with_files_truncated_in_between(tmp_path, name):
     assert kill_at_random(SPECS[name], tmp_path, 20, choose, truncate) >= 20
 
 
-@pytest.mark.crash
+@pytest.mark.long
 def test_with_a_disk_that_fills_up(tmp_path, monkeypatch):
     """Every file is refused once, wherever that leaves the sweep."""
     spec = SPECS["native"]

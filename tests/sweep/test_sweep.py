@@ -6,11 +6,13 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 import gradus
 from gradus import InputError, RunSpec, SweepSpec
+from gradus.cli import main
 from gradus.runs.spec import run_id
 from gradus.sweep import runs_of, schedule, worker_process
 from gradus.sweep.sweep import resume_sweep, train_sweep
@@ -22,6 +24,20 @@ SMALL = {"model": "linear", "epochs": 2, "log_every": 20}
 def spec(**changes):
     base = {**SMALL, **changes.pop("base", {})}
     return SweepSpec(**{"base": base, "vary": {"lr": "0.1,0.01"}, **changes})
+
+
+@pytest.fixture
+def call(capsys, tmp_path, monkeypatch):
+    """Run ``gradus sweep`` in an empty folder: its exit code, and what it wrote."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main(["sweep", *arguments])
+        written = capsys.readouterr()
+        return ended.value.code or 0, written.out, written.err
+
+    return run
 
 
 @pytest.fixture
@@ -37,10 +53,16 @@ def started(monkeypatch):
     return processes
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The record of the small sweep, which is only read."""
+    return train_sweep(spec(), name="x", out=tmp_path_factory.mktemp("small"), workers=1).folder
+
+
 def test_every_run_is_that_of_train(tmp_path):
     """Side by side, on data that are shared, of every kind of ending."""
     made = spec(vary={"lr": "0.1,1e38", "method": "sgd,adam"}, seeds=2)
-    sweep = train_sweep(made, name="all", out=tmp_path)
+    sweep = train_sweep(made, name="all", out=tmp_path, workers=2)
     assert sweep.status == "finished"
     assert sweep.runs.num_rows == len(runs_of(made)) == 8
     rows = {row["run"]: row for row in sweep.runs.to_pylist()}
@@ -130,12 +152,11 @@ def test_the_same_sweep_again_trains_nothing_and_more_values_what_is_new(tmp_pat
         ({"search": "random", "trials": 1}, "holds another sweep, whose --search is grid"),
     ],
 )
-def test_a_folder_of_another_specification_is_left_alone(tmp_path, other, message):
-    train_sweep(spec(), name="x", out=tmp_path)
-    before = record(tmp_path / "x")
+def test_a_folder_of_another_specification_is_left_alone(small, other, message):
+    before = record(small)
     with pytest.raises(InputError, match=message):
-        train_sweep(spec(**other), name="x", out=tmp_path)
-    assert record(tmp_path / "x") == before
+        train_sweep(spec(**other), name="x", out=small.parent)
+    assert record(small) == before
 
 
 def test_a_name_is_found_where_none_is_given(tmp_path):
@@ -172,7 +193,7 @@ def test_it_is_readable_while_it_runs(tmp_path, monkeypatch):
         )
         counts.append(sweep.runs.num_rows)
 
-    train_sweep(spec(seeds=10), name="x", out=tmp_path, observe=observe)
+    train_sweep(spec(seeds=10), name="x", out=tmp_path, workers=2, observe=observe)
     assert counts == sorted(counts)
     assert len(set(counts)) > 2
     assert counts[-1] == 20
@@ -345,39 +366,24 @@ def test_a_damaged_checkpoint_is_told_and_its_run_trained_again(tmp_path, monkey
         (["--lr", "0.1,0.2", "--trials", "3"], "--trials needs --search random or optuna"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(tmp_path, arguments, message):
-    (tmp_path / "wrong.toml").write_text("[vary]\nlr = [0.1, 0.2]\nmomentun = [0.1]\n")
-    ended = subprocess.run(
-        [sys.executable, "-m", "gradus", "sweep", *arguments],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert len(ended.stderr.splitlines()) == 1
-    assert message in ended.stderr
-    assert not (tmp_path / "sweeps").exists()
+def test_wrong_input_is_one_line_and_exit_code_2(call, arguments, message):
+    Path("wrong.toml").write_text("[vary]\nlr = [0.1, 0.2]\nmomentun = [0.1]\n")
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert message in err
+    assert not Path("sweeps").exists()
 
 
-def test_the_command_tells_what_happens_and_where_the_record_is(tmp_path):
-    (tmp_path / "small.toml").write_text(
-        "[base]\nmodel = 'linear'\nepochs = 1\n[vary]\nlr = [1, 2]\n"
-    )
-    command = [
-        *(sys.executable, "-m", "gradus", "sweep", "small.toml"),
-        *("--lr", "0.1,0.01,1e38", "--momentum", "0"),
-    ]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert "3: 2 finished, 1 diverged" in ended.stdout
-    assert "gradus compare sweeps/digits-sgd-1" in ended.stdout
-    quiet = subprocess.run(
-        [*command, "--quiet"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert (quiet.returncode, quiet.stdout) == (0, "sweeps/digits-sgd-1\n")
-    again = subprocess.run(
-        [sys.executable, "-m", "gradus", "sweep", "--resume", "digits-sgd-1", "--quiet"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (again.returncode, again.stdout) == (0, "sweeps/digits-sgd-1\n")
+def test_the_command_tells_what_happens_and_where_the_record_is(call):
+    Path("small.toml").write_text("[base]\nmodel = 'linear'\nepochs = 1\n[vary]\nlr = [1, 2]\n")
+    command = ["small.toml", "--lr", "0.1,0.01,1e38", "--momentum", "0"]
+    code, out, err = call(*command)
+    assert code == 0, err
+    assert "3: 2 finished, 1 diverged" in out
+    assert "gradus compare sweeps/digits-sgd-1" in out
+    assert call(*command, "--quiet") == (0, "sweeps/digits-sgd-1\n", "")
+    assert call("--resume", "digits-sgd-1", "--quiet") == (0, "sweeps/digits-sgd-1\n", "")
 
 
 def test_ctrl_c_on_the_command_is_exit_code_130(tmp_path):
