@@ -44,8 +44,9 @@ types: setup
 	$(BIN)/mypy
 
 # Two workers with a thread each: threads of several processes that wait for each other are slow.
+# Each begins with one half of the tests, so that what tests of a file share is made once.
 unit: setup
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 # No variant has compiled a function that the linker may share with code for an older processor.
 # Tests of the kernels take all variants in turn; the others run with the fastest one here.

@@ -1,9 +1,16 @@
 """What all tests share."""
 
+import gc
 import signal
 
 import pytest
 import torch
+
+
+def pytest_collection_finish():
+    """What is imported and collected stays to the end: the collector need not search it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
