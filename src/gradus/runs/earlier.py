@@ -7,9 +7,10 @@ to choose on, and ``train_loss`` was the mean of the losses that the method saw 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 UNKNOWN_THEN = ("train_loss", "validation_loss", "validation_accuracy")
 """Columns of an evaluation that did not exist, or meant something else."""
@@ -53,6 +54,8 @@ def summary_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
 
 def evaluation_of(recorded: pa.Table, schema: pa.Schema) -> pa.Table:
     """The table of evaluations; figures that were not taken are missing."""
+    import pyarrow as pa
+
     if "running_train_loss" not in recorded.column_names:
         recorded = recorded.rename_columns([_now(name) for name in recorded.column_names])
     for field in schema:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -170,8 +169,9 @@ class Run:
 
     def _evaluated(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Where a figure was taken, and what it was."""
-        rows = self.evaluation.filter(pc.is_valid(self.evaluation[name]))
-        return rows["samples"].to_numpy(), rows[name].to_numpy()
+        samples, values = (self.evaluation[column].to_numpy() for column in ("samples", name))
+        there = ~np.isnan(values)
+        return samples[there], values[there]
 
     def plot(self) -> Figure:
         """The loss curve as a matplotlib figure."""
