@@ -398,7 +398,7 @@ class TestFacts:
         (tmp_path / "t.csv").write_text("a,b,c\n" + rows)
         given = {"data": str(tmp_path / "t.csv"), "target": "c", "batch_size": 10, "hidden": (3,)}
         runs = [gradus.train(RunSpec(**given, epochs=1, split_seed=seed)) for seed in (0, 1)]
-        with pytest.raises(InputError, match="other examples"):
+        with pytest.raises(InputError, match=r"other examples than .*: split_seed 1 against 0$"):
             landscape.facts(runs, grid=3)
 
     def test_the_picture_says_what_it_shows(self):

@@ -42,10 +42,13 @@ MARGIN: Final = 0.25
 """Margin around the paths, as a share of their extent."""
 
 SAME: Final = (
-    "data", "target", "categorical", "drop", "missing", "standardize", "test_fraction", "model",
-    "hidden", "loss", "penalty", "strength", "l1_ratio", "dtype",
+    "data", "target", "categorical", "drop", "missing", "standardize", "model", "hidden", "loss",
+    "penalty", "strength", "l1_ratio", "dtype",
 )  # fmt: skip
 """Options in which runs have to agree to move over one landscape."""
+
+SPLIT: Final = ("validation_fraction", "test_fraction", "split_seed", "split", "group")
+"""Options by which the training examples of runs differ."""
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of what is being done, how much of it is done, and of how much."""
@@ -158,10 +161,15 @@ def facts(
     first = paths[0]
     for path in paths[1:]:
         if not _same_examples(first.split.train, path.split.train):
+            here, there = first.run, path.run
+            differ = [
+                f"{option} {getattr(there.spec, option)} against {getattr(here.spec, option)}"
+                for option in SPLIT
+                if getattr(there.spec, option) != getattr(here.spec, option)
+            ]
             raise InputError(
-                f"{path.run.folder or path.run.spec.title}: was trained on other examples than "
-                f"{first.run.folder or first.run.spec.title}: another --split-seed cuts the data "
-                "otherwise"
+                f"{there.folder or there.spec.title}: was trained on other examples than "
+                f"{here.folder or here.spec.title}: {', '.join(differ) or 'the data changed'}"
             )
     data = _drawn(first.split.train.to(device="cpu", dtype=first.job.dtype), examples)
     origin = first.points[-1]
