@@ -1,17 +1,19 @@
 """Comparison against its definitions, worked by hand and by an independent implementation."""
 
-import math
 from itertools import groupby
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import stats
 
 from gradus import InputError
+from gradus.figures.choice_notes import choice, notes
 from gradus.sweep.compare import cells, places, ranking, sensitivity
 from gradus.sweep.groups import varied
 from gradus.sweep.importance import importance
+from gradus.sweep.measures import STATUSES
 from tests.figures.sweeps import adam, grid, lecture, made, sgd
 
 
@@ -21,7 +23,7 @@ def table(**columns):
     return SimpleNamespace(name="x", runs=pa.table(given))
 
 
-def test_a_configuration_has_the_mean_and_its_standard_error():
+def test_a_configuration_has_the_mean_and_its_interval():
     sweep = grid(seeds=4)
     rows = ranking(sweep).to_pylist()
     options = ("lr", "momentum", "batch_size")
@@ -32,15 +34,16 @@ def test_a_configuration_has_the_mean_and_its_standard_error():
         (row,) = (row for row in rows if key(row) == of)
         losses = [run["test_loss"] for run in members if run["status"] == "finished"]
         assert row["runs"] == len(members)
-        for status in ("finished", "pruned", "diverged", "stopped"):
+        for status in STATUSES:
             assert row[status] == sum(run["status"] == status for run in members)
         if not losses:
             assert row["test_loss"] is None
             continue
         assert row["test_loss"] == pytest.approx(np.mean(losses), rel=1e-12)
         if len(losses) > 1:
-            error = np.std(losses, ddof=1) / math.sqrt(len(losses))
-            assert row["test_loss_error"] == pytest.approx(error, rel=1e-9)
+            covers = stats.ttest_1samp(losses, 0).confidence_interval(0.95)
+            assert row["test_loss_low"] == pytest.approx(covers.low, rel=1e-9)
+            assert row["test_loss_high"] == pytest.approx(covers.high, rel=1e-9)
     assert sum(row["runs"] for row in rows) == sweep.runs.num_rows
 
 
@@ -68,47 +71,88 @@ def test_more_accuracy_is_better():
     assert ranking(sweep)["lr"].to_pylist() == [1.0, 0.1, 0.01]
 
 
-def test_the_shares_of_a_grid_without_interactions_add_up_to_one():
-    effects = {"lr": [0.0, 1.0, 5.0], "momentum": [0.0, 0.5], "batch_size": [0.0, 0.25, 0.1, 0.7]}
-    values = [(a, b, c) for a in range(3) for b in range(2) for c in range(4)]
-    loss = [
-        effects["lr"][a] + effects["momentum"][b] + effects["batch_size"][c] for a, b, c in values
-    ]
+def test_equal_configurations_share_a_rank():
     sweep = table(
-        status=["finished"] * len(values),
-        lr=[10.0**-a for a, _, _ in values],
-        momentum=[0.1 * b for _, b, _ in values],
-        batch_size=[16 * (c + 1) for _, _, c in values],
-        test_loss=loss,
+        status=["finished"] * 5,
+        lr=[1.0, 0.1, 0.01, 0.001, 0.0001],
+        test_loss=[0.5, 0.25, 0.5, 0.25, 1.0],
     )
-    rows = importance(sweep).to_pylist()
-    total = np.var(loss)
-    for row in rows:
-        assert row["explained"] == pytest.approx(np.var(effects[row["option"]]) / total)
-    assert sum(row["explained"] for row in rows) == pytest.approx(1.0)
-    assert rows[0]["option"] == "lr"
-    assert {row["option"]: row["best"] for row in rows} == {
-        "lr": "1", "momentum": "0", "batch_size": "16",
-    }  # fmt: skip
+    assert ranking(sweep)["rank"].to_pylist() == [1, 1, 3, 3, 5]
 
 
-def test_the_share_of_the_seed_is_what_stays_within_configurations():
-    sweep = table(
-        status=["finished"] * 4,
-        lr=[1.0, 1.0, 0.1, 0.1],
-        seed=[0, 1, 0, 1],
-        test_loss=[1.0, 3.0, 5.0, 7.0],
+def test_a_run_that_failed_is_compared_and_counted():
+    sweep = table(status=["failed", "finished"], lr=[1.0, 0.1], test_loss=[2.5, 0.5])
+    rows = ranking(sweep).to_pylist()
+    assert [(row["rank"], row["lr"], row["failed"]) for row in rows] == [(1, 0.1, 0), (2, 1.0, 1)]
+
+
+def test_differences_are_taken_within_seeds():
+    random = np.random.default_rng(0)
+    of_seed = random.standard_normal(16)
+    lr, seed = np.repeat([0.05, 0.07], 16), np.tile(np.arange(16), 2)
+    loss = 2 + of_seed[seed] + np.where(lr == 0.07, 0.2, 0) + 0.05 * random.standard_normal(32)
+    sweep = table(status=["finished"] * 32, lr=lr, seed=seed, test_loss=loss)
+    best, other = ranking(sweep).to_pylist()
+    test = stats.ttest_rel(loss[16:], loss[:16])
+    assert other["difference"] == pytest.approx((loss[16:] - loss[:16]).mean())
+    assert other["difference_low"] == pytest.approx(test.confidence_interval(0.95).low)
+    assert test.statistic > 8 * stats.ttest_ind(loss[16:], loss[:16]).statistic
+    assert (best["may_be_best"], other["may_be_best"]) == (True, False)
+    assert best["test_loss_high"] > other["test_loss_low"]  # apart from pairs they overlap
+
+
+def test_with_one_seed_nothing_is_told():
+    sweep = table(status=["finished"] * 3, lr=[1.0, 0.1, 0.01], test_loss=[0.1, 0.2, 0.3])
+    ranked = ranking(sweep)
+    assert ranked["may_be_best"].to_pylist() == [None] * 3
+    assert ranked["test_loss_low"].to_pylist() == [None] * 3
+    assert any("--seeds 4" in note for note in notes(sweep))
+
+
+def test_the_choice_says_on_what_it_was_made():
+    given = {"status": ["finished"] * 3, "lr": [1.0, 0.1, 0.01], "test_loss": [0.3, 0.1, 0.2]}
+    on_test = table(**given)
+    assert choice(on_test).on_test
+    assert any("chosen on the test part, as asked for" in note for note in notes(on_test))
+    held = table(
+        **given,
+        measure=["validation-loss"] * 3,
+        validation_loss=[0.1, 0.2, 0.3],
+        test_accuracy=[0.9, 0.95, 0.8],
+        test_standard_error=[0.02] * 3,
+        test_examples=[100] * 3,
     )
-    shares = {row["option"]: row["explained"] for row in importance(sweep).to_pylist()}
-    assert shares == {"lr": pytest.approx(0.8), "seed": pytest.approx(0.2)}
+    found = choice(held)
+    assert (found.configuration, found.value, found.test_loss) == ("lr 1", 0.1, 0.3)
+    assert found.test_interval == pytest.approx(stats.binomtest(90, 100).proportion_ci(
+        method="wilson"))  # fmt: skip
+    said = notes(held)
+    assert said[0] == (
+        "chosen: lr 1, by validation loss 0.1000, of 3 configurations; "
+        "test loss 0.3000 ± 0.0200; test accuracy 90.00 % (82.56 to 94.48) on 100 examples"
+    )
+    assert not any("as asked for" in note for note in said)
+
+
+def test_thirty_draws_of_noise_name_no_option():
+    random = np.random.default_rng(0)
+    sweep = table(
+        status=["finished"] * 30,
+        lr=10 ** random.uniform(-5, 0, 30),
+        momentum=random.uniform(0, 1, 30),
+        test_loss=random.standard_normal(30),
+    )
+    for row in importance(sweep).to_pylist():
+        assert (row["explained"], row["best"]) == (None, None)
+        assert row["p"] > 0.05
 
 
 def test_an_option_that_a_method_does_not_take_is_judged_where_it_is_taken():
     sweep = lecture()
     rows = {row["option"]: row for row in importance(sweep).to_pylist()}
     taken = sum(row["method"] == "sgd" for row in sweep.runs.to_pylist())
-    assert rows["momentum"]["runs"] == taken
-    assert rows["lr"]["runs"] == sweep.runs.num_rows
+    assert rows["momentum"]["configurations"] == taken
+    assert rows["lr"]["configurations"] == sweep.runs.num_rows
     mixed = made("mixed", [sgd(0.1, 0.5, 16), sgd(0.01, 0.5, 16), adam(0.001, 16)])
     assert varied(mixed.runs) == ["method", "lr"]
 
@@ -130,7 +174,7 @@ def test_sensitivity_is_best_mean_and_worst_over_what_is_free():
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda s: ranking(s, "loss"), r"choose test_loss .*did you mean test_loss\?"),
+        (lambda s: ranking(s, "loss"), r"choose validation_loss .*did you mean test_loss\?"),
         (lambda s: sensitivity(s, "lrr"), r"lrr: does not vary .* choose lr \| .*mean lr\?"),
         (lambda s: sensitivity(s, "seed"), "seed: does not vary in this sweep"),
         (lambda s: ranking(made("x", [sgd(0.1, 0, 16)], accuracies=False), "test_accuracy"),

@@ -12,6 +12,7 @@ from gradus.figures.style import save
 from gradus.figures.sweep_figures import pictures
 from gradus.figures.thinning import curves_of
 from gradus.runs.thinning import thin
+from gradus.sweep.measures import accuracy_of
 from tests.figures.sweeps import grid, lecture, made, sgd, thousand
 
 SWEEPS = {
@@ -127,7 +128,7 @@ def test_a_heat_map_has_a_cell_a_pair():
 
 def test_what_is_not_shown_is_counted():
     sweep = thousand()
-    facts = final_measures(sweep)
+    facts = final_measures(sweep, accuracy_of(sweep.runs, "test_loss"))
     assert facts.measure == "test_accuracy"
     assert len(facts.labels) == SHOWN
     assert facts.hidden["configurations"] == 200 - SHOWN
@@ -136,8 +137,12 @@ def test_what_is_not_shown_is_counted():
 
 def test_importance_is_drawn_for_every_option():
     facts = importances(grid())
-    assert set(facts.options) == {"lr", "momentum", "batch_size", "seed"}
-    assert len(draw_importance(facts).axes[0].get_yticklabels()) == 4
+    assert set(facts.options) == {"lr", "momentum", "batch_size"}
+    axes = draw_importance(facts).axes[0]
+    assert len(axes.get_yticklabels()) == 3
+    said = [text.get_text() for text in axes.texts]
+    for share, text in zip(facts.explained, said, strict=True):
+        assert text.startswith("not told from noise") == np.isnan(share)
 
 
 def test_what_does_not_vary_cannot_tell_curves_apart():

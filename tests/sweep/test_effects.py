@@ -91,6 +91,17 @@ def test_seeds_tell_what_three_configurations_cannot():
     assert alone.share is None
 
 
+def test_an_option_that_acts_only_together_with_another_is_told_where_seeds_are_repeated():
+    lr, momentum = (a.ravel().astype(float) for a in np.meshgrid(np.arange(4), np.arange(2)))
+    random = np.random.default_rng(0)
+    crossing = np.where(momentum == 1, lr, 3 - lr)
+    worth = crossing[:, None] + 0.3 * random.standard_normal((8, 4))
+    seed, configuration = np.tile(np.arange(4), 8), np.repeat(np.arange(8), 4)
+    factors = [Factor("lr", lr, True), Factor("momentum", momentum, True)]
+    for effect in effects(factors, scores(seed, configuration, worth.ravel())):
+        assert effect.share > 0.8
+
+
 def test_places_are_shared_by_equals_and_taken_within_seeds():
     worth = np.array([1.0, 11.0, 2.0, 12.0, np.inf, np.inf, np.inf, np.inf])
     table = scores(np.tile([0, 1], 4), np.repeat(np.arange(4), 2), worth)

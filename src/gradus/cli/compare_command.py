@@ -16,7 +16,7 @@ COMPARE_EXAMPLES = """\b
 Examples:
   gradus compare digits-sgd-1
   gradus compare digits-sgd-1 --by lr --facet momentum
-  gradus compare sweeps/lecture --measure test_accuracy
+  gradus compare sweeps/lecture --measure test-accuracy
 """
 
 
@@ -24,11 +24,11 @@ Examples:
 @click.argument("name")
 @click.option("--by", metavar="OPTION", help="tells curves apart  [default: lr, if it varies]")
 @click.option("--facet", metavar="OPTION", help="tells panes apart  [default: method]")
-@click.option("--measure", default="test_loss", help="what is compared  [default: test_loss]")
+@click.option("--measure", metavar="MEASURE", help="what is compared  [default: the sweep's]")
 @click.option("--out", type=click.Path(path_type=Path), help="folder of the pictures: NAME/figures")
 @click.option("--top", type=click.IntRange(min=1), default=20, help="configurations shown  [20]")
 def compare(
-    name: str, by: str | None, facet: str | None, measure: str, out: Path | None, top: int
+    name: str, by: str | None, facet: str | None, measure: str | None, out: Path | None, top: int
 ) -> int:
     """Rank the configurations of a sweep, say which option mattered, and draw pictures of both.
 
@@ -38,11 +38,12 @@ def compare(
     from gradus.figures import style
     from gradus.figures.sweep_figures import pictures
     from gradus.runs.files import own_folder
+    from gradus.sweep.measures import measure_of
 
     sweep = _opened(name)
-    measure = measure.replace("-", "_")
-    chosen = pictures(sweep, _option(by), _option(facet), measure)
-    compare_report.show(sweep, measure, top)
+    compared = _option(measure) or measure_of(sweep.runs)
+    chosen = pictures(sweep, _option(by), _option(facet), compared)
+    compare_report.show(sweep, compared, top)
     if out is None:
         folder = own_folder(sweep.folder / "figures")
     else:
@@ -60,9 +61,11 @@ def compare(
 @click.argument("name")
 @click.option("--by", metavar="OPTION", help="as in gradus compare")
 @click.option("--facet", metavar="OPTION", help="as in gradus compare")
-@click.option("--measure", default="test_loss", help="what is compared  [default: test_loss]")
+@click.option("--measure", metavar="MEASURE", help="what is compared  [default: the sweep's]")
 @click.option("--out", type=click.Path(path_type=Path), help="the file: NAME/report.html")
-def report(name: str, by: str | None, facet: str | None, measure: str, out: Path | None) -> int:
+def report(
+    name: str, by: str | None, facet: str | None, measure: str | None, out: Path | None
+) -> int:
     """Write the ranking, the pictures and all runs of a sweep into one HTML file.
 
     It needs no network and no other file. NAME is that of a sweep in ./sweeps, or its folder.
@@ -72,7 +75,7 @@ def report(name: str, by: str | None, facet: str | None, measure: str, out: Path
 
     sweep = _opened(name)
     options = {"by": _option(by), "facet": _option(facet)}
-    content = page(sweep, **options, measure=measure.replace("-", "_")).encode()
+    content = page(sweep, **options, measure=_option(measure)).encode()
     path = sweep.folder / "report.html" if out is None else out
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, content)

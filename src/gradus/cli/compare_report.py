@@ -7,52 +7,64 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from gradus.figures.style import counts_of, figure_of, lost, word
+from gradus.cli.sweep_report import WIDE
+from gradus.figures.choice_notes import interval_note, notes
+from gradus.figures.style import counts_of, figure_of, lost, noise, word
 from gradus.sweep.compare import ranking
 from gradus.sweep.groups import cell, shown, varied
 from gradus.sweep.importance import importance
+from gradus.sweep.measures import accuracy_of
 from gradus.sweep.sweep import Sweep
 
 
 def show(sweep: Sweep, measure: str, top: int) -> None:
-    """The ranking, and which option mattered."""
+    """The ranking, what was chosen on what, and which option mattered."""
     console = Console(highlight=False, markup=False, emoji=False)
+    console.width = max(console.width, WIDE)  # no column is dropped; a terminal wraps its lines
     options = varied(sweep.runs)
     ranked = ranking(sweep, measure)
     rows = ranked.slice(0, top).to_pylist()
     several = any(row["runs"] > 1 for row in rows)
-    accuracy = "test_accuracy" in ranked.column_names and measure != "test_accuracy"
+    accuracy = accuracy_of(sweep.runs, measure)
+    measures = list(dict.fromkeys((measure, accuracy)))
     names = [name.replace("_", " ") for name in options]
-    table = _table("", *names, word(measure), *(["accuracy"] if accuracy else []))
+    table = _table("", *names, *map(word, measures))
     if several:
+        table.add_column("to the best", justify="right")
         table.add_column("runs", justify="right")
     table.add_column("", no_wrap=True)
     for row in rows:
         cells = [shown(row["rank"]) if row["rank"] else "–"]
         cells += [cell(name, row[name]) for name in options]
-        cells += [_figure(measure, row)]
-        cells += [_figure("test_accuracy", row)] if accuracy else []
-        cells += [f"{row['runs']:,}"] if several else []
-        table.add_row(*cells, lost(counts_of(row)))
+        cells += [_figure(name, row) for name in measures]
+        cells += [_figure(measure, row, "difference"), f"{row['runs']:,}"] if several else []
+        untold = "not told from the best" if row["may_be_best"] and row["difference"] else ""
+        table.add_row(*cells, ", ".join(filter(None, (untold, lost(counts_of(row))))))
     console.print(table)
     if ranked.num_rows > top:
         console.print(f"and {ranked.num_rows - top:,} more: --top {ranked.num_rows}", style="dim")
+    console.print(interval_note(rows, measure), style="dim", soft_wrap=True)
+    console.print()
+    for note in notes(sweep, measure):
+        console.print(note, soft_wrap=True)
     if options:
         _show_importance(console, sweep, measure)
 
 
 def _show_importance(console: Console, sweep: Sweep, measure: str) -> None:
-    table = _table("variance explained", "of all places", f"of {word(measure)}", "best")
+    table = _table("option", "share of the differences", "best")
     for row in importance(sweep, measure).to_pylist():
-        shares = [row["explained_ranks"], row["explained"]]
-        told = ["–" if share is None else f"{100 * share:.1f} %" for share in shares]
-        table.add_row(row["option"].replace("_", " "), *told, row["best"] or "")
+        share = row["explained"]
+        told = noise(row["p"]) if share is None else f"{100 * share:.1f} %"
+        table.add_row(row["option"].replace("_", " "), told, row["best"] or "")
     console.print()
     console.print(table)
 
 
-def _figure(measure: str, row: dict[str, Any]) -> str:
-    return figure_of(measure, row[measure], row[f"{measure}_error"])
+def _figure(measure: str, row: dict[str, Any], column: str | None = None) -> str:
+    name = column or measure
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return figure_of(measure, row[name], None if low is None else (high - low) / 2)
 
 
 def _table(first: str, *names: str) -> Table:

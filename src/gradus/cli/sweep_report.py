@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from rich import live
@@ -14,9 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from gradus.cli.formatting import duration, number
+from gradus.figures.choice_notes import notes
 from gradus.figures.style import figure_of
 from gradus.runs.choices import flag
+from gradus.sweep.configurations import SEEDS
 from gradus.sweep.groups import cell, varied
+from gradus.sweep.measures import accuracy_of, complete, measure_of, rises
 from gradus.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -25,10 +28,13 @@ if TYPE_CHECKING:
 LINE_EVERY = 2.0
 """Seconds between two plain lines off a terminal."""
 
+WIDE = 160
+"""Characters that tables may take at least."""
+
 SHOWN = 10
 """How many of the best runs the closing table shows."""
 
-ENDED = ("finished", "diverged", "stopped", "pruned")
+ENDED = ("finished", "failed", "diverged", "stopped", "pruned")
 
 
 class Live:
@@ -108,14 +114,20 @@ def figures_of(progress: SweepProgress) -> list[str]:
 def close(sweep: Sweep) -> None:
     """The closing words: how many runs ended how, the best of them, and where the record stands."""
     console = Console(highlight=False, markup=False, emoji=False)
+    console.width = max(console.width, WIDE)  # no column is dropped; a terminal wraps its lines
     runs = sweep.runs
     statuses = runs["status"].to_pylist()
     counted = [f"{statuses.count(status):,} {status}" for status in ENDED if status in statuses]
-    best = _best(runs)
+    measure = measure_of(runs)
+    best = _best(runs, measure)
     if best.num_rows:
-        console.print(_table(best, varied(runs)))
+        seeds = [name for name in SEEDS if pa.compute.count_distinct(runs[name]).as_py() > 1]
+        console.print(_table(best, [*varied(runs), *seeds], measure))
         if (more := runs.num_rows - best.num_rows) > 0:
             console.print(f"and {more:,} more", style="dim")
+    if best.num_rows:
+        for note in notes(sweep, measure):
+            console.print(note, soft_wrap=True)
     words = {
         "runs": f"{runs.num_rows:,}: " + ", ".join(counted) if counted else "0",
         "record": str(sweep.folder),
@@ -125,24 +137,21 @@ def close(sweep: Sweep) -> None:
         console.print(f"{name:8} {said}", soft_wrap=True)
 
 
-def _best(runs: pa.Table) -> pa.Table:
-    finished = runs.filter(pa.compute.field("status") == "finished")
-    return finished.sort_by("test_loss").slice(0, SHOWN)
+def _best(runs: pa.Table, measure: str) -> pa.Table:
+    """The best of the complete runs by their measure."""
+    kept = runs.filter(pa.array(complete(runs, measure)))
+    return kept.sort_by([(measure, "descending" if rises(measure) else "ascending")]).slice(
+        0, SHOWN
+    )
 
 
-def _table(runs: pa.Table, options: Sequence[str]) -> Table:
+def _table(runs: pa.Table, options: Sequence[str], measure: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    names = [*options, "test_loss"]
-    if runs["test_accuracy"].null_count < runs.num_rows:
-        names.append("test_accuracy")
+    measures = list(dict.fromkeys((measure, accuracy_of(runs, measure))))
+    names = [*options, *measures]
     for name in names:
         table.add_column(flag(name)[2:].replace("-", " "), justify="right", no_wrap=True)
     for row in runs.select(names).to_pylist():
-        table.add_row(*(_cell(name, row[name]) for name in names))
+        cells = [cell(name, row[name]) for name in options]
+        table.add_row(*cells, *(figure_of(name, row[name]) for name in measures))
     return table
-
-
-def _cell(name: str, value: Any) -> str:
-    if name in ("test_loss", "test_accuracy"):
-        return figure_of(name, value)
-    return cell(name, value)

@@ -17,7 +17,15 @@ from gradus.figures.thinning import Curves, curves_of
 from gradus.runs.curve import TrainingCurve
 from gradus.sweep.compare import places
 from gradus.sweep.groups import Compared, Grouped, check_varied, levels, varied
-from gradus.sweep.measures import FINISHED, PRUNED, STATUSES, numbers, statuses
+from gradus.sweep.measures import (
+    COMPLETE,
+    PRUNED,
+    STATUSES,
+    measure_of,
+    measured,
+    numbers,
+    statuses,
+)
 from gradus.sweep.store import listed
 
 if TYPE_CHECKING:
@@ -182,8 +190,9 @@ def _pane(title: str, by: str | None, runs: pa.Table, curves: Curves, thinned: C
     bold_of = np.unique(np.linspace(0, len(named) - 1, NAMED).round().astype(int))
     lines = {int(level): style_of(by, named[level], place) for place, level in enumerate(bold_of)}
     whole = Grouped(runs, tuple(varied(runs)))
-    measure = "test_loss" if np.isfinite(numbers(runs, "test_loss")).any() else "train_loss"
-    place = places(runs, measure)
+    measure = measure_of(runs)
+    known = measure in measured(runs)
+    place = places(runs, measure if known else "running_train_loss")
     bold = []
     for level, line in lines.items():
         here = np.flatnonzero(codes == level)
@@ -216,7 +225,7 @@ def _mean_curve(
     ids: Sequence[str], status: NDArray[np.str_], curves: Curves
 ) -> tuple[Samples, Numbers, int]:
     """The running mean, over the seeds that finished; else of the run that came furthest."""
-    finished = [run for run, how in zip(ids, status, strict=True) if how == FINISHED]
+    finished = [run for run, how in zip(ids, status, strict=True) if how in COMPLETE]
     if not finished:
         finished = [max(ids, key=lambda run: len(curves[run][0]))]
     smooth = []
@@ -233,7 +242,7 @@ def _ends(
 ) -> list[End]:
     ends = []
     diverged_at, samples_of = numbers(runs, "diverged_samples"), numbers(runs, "samples")
-    for i in np.flatnonzero(status != FINISHED).tolist():
+    for i in np.flatnonzero(~np.isin(status, COMPLETE)).tolist():
         samples, loss = curves[ids[i]]
         at = diverged_at[i] if np.isfinite(diverged_at[i]) else samples_of[i]
         if not np.isfinite(at):

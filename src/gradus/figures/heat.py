@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gradus.figures import style
 from gradus.sweep.compare import cells
 from gradus.sweep.groups import Compared, shown
-from gradus.sweep.measures import rises
+from gradus.sweep.measures import measure_of, rises
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ class HeatMap:
 
 
 def heat_map(
-    sweep: Compared, row: str, column: str, facet: str | None = None, measure: str = "test_loss"
+    sweep: Compared, row: str, column: str, facet: str | None = None, measure: str | None = None
 ) -> HeatMap:
     """The facts of a heat map.
 
@@ -69,6 +69,7 @@ def heat_map(
         InputError: an option does not vary in this sweep, or no run has the measure.
     """
     options = (row, column) if facet is None else (facet, row, column)
+    measure = measure_of(sweep.runs) if measure is None else measure
     found = cells(sweep, options, measure).to_pylist()
     found = [cell for cell in found if cell[row] is not None and cell[column] is not None]
     facets: list[Any] = list(dict.fromkeys(cell[facet] for cell in found)) if facet else [None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradus.figures import style
+from gradus.figures.choice_notes import interval_note, notes
 from gradus.figures.sweep_figures import pictures
 from gradus.figures.thinning import Curves, curves_of
 from gradus.sweep.compare import ranking
 from gradus.sweep.groups import Grouped, cell, varied
-from gradus.sweep.measures import check_measure, rises
+from gradus.sweep.measures import accuracy_of, check_measure, measure_of, measured, rises
 from gradus.sweep.store import listed
 from gradus.sweep.toml_file import to_toml
 
@@ -31,12 +32,17 @@ POINTS = 70_000
 FEWEST, MOST = 16, 500
 """Points of one curve, at least and at most."""
 
+FIGURES = (
+    "train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy",
+)  # fmt: skip
+"""Of every run, in the table of runs, where it has them."""
+
 RANKED = 200
 """Configurations in the ranking; the table of runs has all."""
 
 
 def page(
-    sweep: Sweep, *, by: str | None = None, facet: str | None = None, measure: str = "test_loss"
+    sweep: Sweep, *, by: str | None = None, facet: str | None = None, measure: str | None = None
 ) -> str:
     """The ranking, the figures and the curves of all runs of a sweep, as one HTML document.
 
@@ -62,6 +68,7 @@ def page(
         (True, False)
         >>> folder.cleanup()
     """
+    measure = measure_of(sweep.runs) if measure is None else measure
     check_measure(sweep.runs, measure)
     curves = curves_of(sweep.history)
     points = max(FEWEST, min(MOST, POINTS // max(1, len(curves.runs))))
@@ -70,10 +77,7 @@ def page(
     parts = {
         "title": escape(sweep.name),
         "counts": escape(style.counted(counts)),
-        "ranking_note": escape(
-            f"by {style.word(measure)}, over the runs that finished; ± is the standard error over "
-            "seeds"
-        ),
+        "ranking_note": "<br>".join(map(escape, _ranking_notes(sweep, measure))),
         "ranking": _ranking(sweep, measure),
         "figures": "\n".join(_figures(sweep, by, facet, measure)),
         "thinned": _thinned(curves, thinned),
@@ -100,20 +104,31 @@ def _figures(sweep: Sweep, by: str | None, facet: str | None, measure: str) -> I
 def _ranking(sweep: Sweep, measure: str) -> str:
     options = varied(sweep.runs)
     ranked = ranking(sweep, measure)
-    measures = [measure]
-    if "test_accuracy" in ranked.column_names and measure != "test_accuracy":
-        measures.append("test_accuracy")
+    measures = list(dict.fromkeys((measure, accuracy_of(sweep.runs, measure))))
     rows = []
     for row in ranked.slice(0, RANKED).to_pylist():
         cells = ["–" if row["rank"] is None else str(row["rank"])]
         cells += [cell(name, row[name]) for name in options]
-        cells += [style.figure_of(name, row[name], row[f"{name}_error"]) for name in measures]
-        cells.append(str(row["runs"]))
-        rows.append((*cells, style.lost(style.counts_of(row))))
-    head = ["", *map(style.word, options), *map(style.word, measures), "runs", ""]
+        cells += [_figure(name, row, name) for name in measures]
+        cells += [_figure(measure, row, "difference"), str(row["runs"])]
+        untold = "not told from the best" if row["may_be_best"] and row["difference"] else ""
+        rows.append((*cells, ", ".join(filter(None, (untold, style.lost(style.counts_of(row)))))))
+    head = ["", *map(style.word, (*options, *measures)), "to the best", "runs", ""]
     more = ranked.num_rows - len(rows)
     note = f"<p class='note'>and {more:,} that rank lower</p>" if more > 0 else ""
     return _table(head, rows) + note
+
+
+def _ranking_notes(sweep: Sweep, measure: str) -> list[str]:
+    """What was chosen on what, and what the figures of the ranking mean."""
+    rows = ranking(sweep, measure).to_pylist()
+    told = f"by {style.word(measure)}, over complete runs; {interval_note(rows, measure)}"
+    return [*notes(sweep, measure), told]
+
+
+def _figure(measure: str, row: Mapping[str, Any], name: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return style.figure_of(measure, row[name], None if low is None else (high - low) / 2)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -134,7 +149,8 @@ def _thinned(curves: Curves, thinned: Curves) -> str:
 
 def _data(sweep: Sweep, curves: Curves, measure: str) -> dict[str, Any]:
     """What the script reads: a row a run, and the curves one behind the other in that order."""
-    figures = ["epochs_trained", "train_loss", "test_loss", "test_accuracy"]
+    known = measured(sweep.runs)
+    figures = ["epochs_trained", *(name for name in FIGURES if name in known)]
     columns = ["status", *varied(sweep.runs), "seed", *figures, "engine", "run"]
     if measure not in columns:
         columns.insert(1, measure)

@@ -14,7 +14,7 @@ from gradus.figures import style
 from gradus.figures.curve_styles import STYLES
 from gradus.sweep.compare import sensitivity
 from gradus.sweep.groups import Compared, shown
-from gradus.sweep.measures import rises
+from gradus.sweep.measures import measure_of, rises
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ class Response:
         title: for which value of the facet.
         values: of the option, in order.
         best: ``[values]``, the best configuration at each, NaN where no run finished.
-        error: ``[values]``, its standard error, NaN where there is one seed.
+        half_width: ``[values]``, half of its 95 % interval, NaN where there is one seed.
         mean: ``[values]``, over all configurations there.
         worst: ``[values]``.
         configurations: ``[values]``, how many there are.
@@ -42,7 +42,7 @@ class Response:
     title: str
     values: tuple[Any, ...]
     best: Numbers
-    error: Numbers
+    half_width: Numbers
     mean: Numbers
     worst: Numbers
     configurations: tuple[int, ...]
@@ -63,13 +63,14 @@ class Sensitivity:
 
 
 def response(
-    sweep: Compared, by: str = "lr", facet: str | None = None, measure: str = "test_loss"
+    sweep: Compared, by: str = "lr", facet: str | None = None, measure: str | None = None
 ) -> Sensitivity:
     """The facts of a sensitivity figure.
 
     Raises:
         InputError: as `gradus.sweep.compare.sensitivity`.
     """
+    measure = measure_of(sweep.runs) if measure is None else measure
     rows = sensitivity(sweep, by, facet, measure).to_pylist()
     facets: list[Any] = list(dict.fromkeys(row[facet] for row in rows)) if facet else [None]
     responses = []
@@ -83,7 +84,7 @@ def response(
                 title="" if facet is None else style.told(facet, value),
                 values=tuple(row[by] for row in taken),
                 best=_column(taken, "best"),
-                error=_column(taken, "error"),
+                half_width=0.5 * (_column(taken, "high") - _column(taken, "low")),
                 mean=_column(taken, "mean"),
                 worst=_column(taken, "worst"),
                 configurations=tuple(row["configurations"] for row in taken),
@@ -140,7 +141,7 @@ def scale_of(values: Sequence[Any]) -> Scale:
 
 
 def draw_sensitivity(facts: Sensitivity) -> Figure:
-    """The best configuration at each value with its standard error, the others as a band."""
+    """The best configuration at each value with its interval, the others as a band."""
     columns = min(3, len(facts.responses))
     rows = math.ceil(len(facts.responses) / max(1, columns))
     with style.lecture():
@@ -180,7 +181,7 @@ def _draw_response(axes: Axes, one: Response, facts: Sensitivity) -> None:
     axes.errorbar(
         scale.at,
         best,
-        yerr=None if np.isnan(one.error).all() else np.nan_to_num(factor * one.error),
+        yerr=None if np.isnan(one.half_width).all() else np.nan_to_num(factor * one.half_width),
         color=line.color,
         linewidth=2.8,
         marker=line.marker,
@@ -251,7 +252,7 @@ def _caption(facts: Sensitivity) -> list[str]:
     told = []
     lost = {
         name: sum(counts[name] for one in facts.responses for counts in one.counts)
-        for name in ("diverged", "stopped", "pruned")
+        for name in ("diverged", "stopped", "failed", "pruned")
     }
     told += [f"{n:,} {name}" for name, n in lost.items() if n]
     if facts.clipped:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gradus.runs.files import write_whole
 from gradus.sweep.groups import shown
-from gradus.sweep.measures import FINISHED, PRUNED, rises
+from gradus.sweep.measures import FINISHED, STATUSES, rises
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,8 +68,8 @@ def titled(row: Mapping[str, Any], options: tuple[str, ...]) -> str:
     return ", ".join(parts) or "the one configuration"
 
 
-def figure_of(measure: str, value: float | None, error: float | None = None) -> str:
-    """A figure with its standard error, digits according to it; accuracies in percent.
+def figure_of(measure: str, value: float | None, half: float | None = None) -> str:
+    """A figure with half of its interval, digits according to it; accuracies in percent.
 
     Example:
         >>> figure_of("test_accuracy", 0.84512, 0.0021), figure_of("test_loss", 0.43789)
@@ -79,11 +79,11 @@ def figure_of(measure: str, value: float | None, error: float | None = None) -> 
     """
     if value is None or not np.isfinite(value):
         return "–"
-    sure = "" if error is None or not np.isfinite(error) else " ± {}"
+    sure = "" if half is None or not np.isfinite(half) else " ± {}"
     if rises(measure):
-        return f"{100 * value:.2f}{sure.format(f'{100 * (error or 0):.2f}')} %"
+        return f"{100 * value:.2f}{sure.format(f'{100 * (half or 0):.2f}')} %"
     small = ".4f" if 1e-2 <= abs(value) < 100 else ".3g"
-    return f"{value:{small}}" + sure.format(f"{error or 0:{'.1g' if small == '.3g' else small}}")
+    return f"{value:{small}}" + sure.format(f"{half or 0:{'.1g' if small == '.3g' else small}}")
 
 
 def counted(counts: Mapping[str, int]) -> str:
@@ -120,7 +120,19 @@ def lost(counts: Mapping[str, int]) -> str:
 
 def counts_of(row: Mapping[str, Any]) -> dict[str, int]:
     """The counts by status in a row of `ranking` or `cells`."""
-    return {name: int(row[name]) for name in ("runs", FINISHED, PRUNED, "stopped", "diverged")}
+    return {name: int(row[name]) for name in ("runs", *STATUSES)}
+
+
+def noise(p: float | None) -> str:
+    """That an option cannot be told from noise, and why.
+
+    Example:
+        >>> noise(0.4), noise(None)
+        ('not told from noise (p = 0.40)', 'too few configurations to tell')
+    """
+    if p is None or not np.isfinite(p):
+        return "too few configurations to tell"
+    return f"not told from noise (p = {p:.2f})"
 
 
 def ceiling(values: NDArray[np.float64], reference: float) -> float | None:

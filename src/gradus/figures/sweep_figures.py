@@ -12,6 +12,7 @@ from gradus.figures.heat import draw_heat_map, heat_map
 from gradus.figures.sensitivity import draw_sensitivity, response
 from gradus.sweep.groups import Compared, check_varied, levels, varied
 from gradus.sweep.importance import importance
+from gradus.sweep.measures import accuracy_of, measure_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +43,7 @@ def pictures(
     sweep: Compared,
     by: str | None = None,
     facet: str | None = None,
-    measure: str = "test_loss",
+    measure: str | None = None,
 ) -> list[Picture]:
     """The figures of a sweep, the most telling first.
 
@@ -51,7 +52,7 @@ def pictures(
         by: the option that tells curves apart and that sensitivity is drawn against; None: the
             learning rate where it varies, else the option that explains most.
         facet: the option that tells panes apart; None: the method where it varies.
-        measure: what configurations are compared by.
+        measure: what configurations are compared by; None: the measure of the sweep.
 
     Raises:
         InputError: an option does not vary in this sweep, or no run has the measure.
@@ -66,6 +67,7 @@ def pictures(
         ['final', 'importance', 'curves', 'sensitivity-lr']
         >>> folder.cleanup()
     """
+    measure = measure_of(sweep.runs) if measure is None else measure
     options = varied(sweep.runs)
     for option in filter(None, (by, facet)):
         check_varied(sweep.runs, option)
@@ -76,7 +78,13 @@ def pictures(
     if facet is not None and facet == by:
         facet = None
 
-    found = [Picture("final", "Final figures", lambda: draw_final(final_measures(sweep, None)))]
+    found = [
+        Picture(
+            "final",
+            "Final figures",
+            lambda: draw_final(final_measures(sweep, accuracy_of(sweep.runs, measure))),
+        )
+    ]
     if sweep.panels:
         found.insert(
             0,

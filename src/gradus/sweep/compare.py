@@ -1,4 +1,4 @@
-"""What a sweep says: which configuration is best, which option mattered, where runs diverge."""
+"""What a sweep says: which configuration is best, how one option acts, where runs diverge."""
 
 from __future__ import annotations
 
@@ -10,40 +10,46 @@ import pyarrow as pa
 
 from gradus.sweep.groups import Compared, Grouped, check_varied, mean_by, varied
 from gradus.sweep.measures import (
-    FINISHED,
+    COMPLETE,
     PRUNED,
+    Codes,
     Numbers,
     check_measure,
     epochs_trained,
     floats,
+    measure_of,
     measured,
     numbers,
     sign,
     statuses,
 )
+from gradus.sweep.paired import compare, interval
 
 
-def ranking(sweep: Compared, measure: str = "test_loss") -> pa.Table:
+def ranking(sweep: Compared, measure: str | None = None) -> pa.Table:
     r"""The configurations of a sweep, the best first, each over its seeds.
 
-    With figures m_1..m_n of the runs that finished, a configuration has their mean and its
-    standard error
+    With the figures $m_1 \dots m_n$ of its complete runs, a configuration has their mean and its
+    95 % confidence interval
 
-    $$\bar m = \frac1n \sum_i m_i, \qquad
-      s = \sqrt{\frac{1}{n (n - 1)} \sum_i (m_i - \bar m)^2},$$
+    $$\bar m \pm t_{n - 1} \sqrt{\frac{1}{n (n - 1)} \sum_i (m_i - \bar m)^2},$$
 
-    missing where n < 2. Configurations whose runs all finished come first, then those of which
-    some did, each by the mean; then the pruned, by how far they came; last those that diverged or
-    stopped. Only configurations with a mean have a rank.
+    missing where n < 2; and the mean and the interval of its differences to the best within
+    seeds, which see the same examples in the same order. Configurations all of whose runs are
+    complete come first, then those of which some are, each by the mean; then the pruned, by how
+    far they came; last those that diverged or stopped. Only configurations with a mean have a
+    rank, which equal ones share.
 
     Args:
         sweep: what is compared.
-        measure: ``test_loss``, ``test_accuracy``, ``train_loss``, ``best_test_loss`` or
-            ``best_test_accuracy``.
+        measure: one of ``gradus.sweep.measures.MEASURES``; None: that of the sweep.
 
     Returns:
-        The columns rank, the options that vary, runs, finished, pruned, stopped, diverged, and
-        each measure with its ``_error``.
+        The columns rank, the options that vary, runs, finished, failed, pruned, stopped, diverged,
+        each measure with its ``_low`` and ``_high``, and of ``measure`` ``difference``,
+        ``difference_low``, ``difference_high``, and ``may_be_best``: whether the configuration
+        cannot be told from the best (see `gradus.sweep.paired.compare`), missing where there is
+        one seed.
 
     Raises:
         InputError: no run has the measure.
@@ -59,40 +65,53 @@ def ranking(sweep: Compared, measure: str = "test_loss") -> pa.Table:
         >>> ranking(sweep).select(["rank", "lr", "runs", "diverged", "test_loss"]).to_pylist()[0]
         {'rank': 1, 'lr': 0.1, 'runs': 2, 'diverged': 0, 'test_loss': 0.5}
     """
+    measure = measure_of(sweep.runs) if measure is None else measure
     check_measure(sweep.runs, measure)
     grouped = Grouped(sweep.runs, tuple(varied(sweep.runs)))
-    counts = grouped.counts
+    counts, direction = grouped.counts, sign(measure)
     figures: dict[str, Numbers] = {}
     for name in dict.fromkeys((measure, *measured(sweep.runs))):
-        figures[name], figures[f"{name}_error"] = grouped.mean_and_error(name)
-    mean, finished = figures[measure], counts[FINISHED]
+        mean, low, high = interval(grouped.figures(name))
+        figures |= {name: mean, f"{name}_low": low, f"{name}_high": high}
+    whole = sum(counts[name] for name in COMPLETE) == counts["runs"]
+    found = compare(direction * grouped.figures(measure), np.asarray(whole))
+    figures["difference"] = direction * found.difference
+    ends = np.sort(direction * np.stack([found.difference_low, found.difference_high]), axis=0)
+    figures["difference_low"], figures["difference_high"] = ends
+    mean = figures[measure]
     tier = np.select(
-        [np.isnan(mean) & (counts[PRUNED] == 0), np.isnan(mean), finished < counts["runs"]],
-        [3, 2, 1],
-        0,
+        [np.isnan(mean) & (counts[PRUNED] == 0), np.isnan(mean), ~np.asarray(whole)], [3, 2, 1], 0
     )
     reached, at_cut = grouped.reached(measure)
     worth = np.where(np.isnan(mean), at_cut, mean)
-    worth = np.where(tier < 3, sign(measure) * worth, 0.0)
+    worth = np.where(tier < 3, direction * worth, 0.0)
     order = np.lexsort((grouped.first, worth, np.where(tier == 2, -reached, 0), tier))
-    ranked = int((tier < 2).sum())
-    places = [place if place <= ranked else None for place in range(1, len(order) + 1)]
-    columns: dict[str, Any] = {"rank": pa.array(places, pa.int32())}
+    columns: dict[str, Any] = {"rank": _ranks(tier[order], worth[order])}
     rows = grouped.first[order]
     columns |= {name: sweep.runs[name].take(rows) for name in grouped.options}
     columns |= {name: pa.array(count[order]) for name, count in counts.items()}
     columns |= {name: floats(values[order]) for name, values in figures.items()}
+    untold = np.full(len(order), not found.told)
+    columns["may_be_best"] = pa.array(found.may_be_best[order], pa.bool_(), mask=untold)
     return pa.table(columns)
 
 
+def _ranks(tier: Codes, worth: Numbers) -> Any:
+    """The ranks of configurations in their order, which equal ones share."""
+    new = np.append(True, (np.diff(tier) != 0) | (np.diff(worth) != 0))[: len(tier)]
+    first = np.maximum.accumulate(np.where(new, np.arange(len(tier)), 0))
+    return pa.array(first + 1, pa.int32(), mask=tier >= 2)
+
+
 def sensitivity(
-    sweep: Compared, by: str = "lr", facet: str | None = None, measure: str = "test_loss"
+    sweep: Compared, by: str = "lr", facet: str | None = None, measure: str | None = None
 ) -> pa.Table:
     """What becomes of a measure as one option changes, and where runs diverge.
 
     At each value of the option the other options are free: ``best`` is the best configuration
-    there (its mean over seeds, with its standard error), ``mean`` and ``worst`` are those over all
-    configurations there. Only runs that finished count for these; the others are counted.
+    there (its mean over seeds, from ``low`` to ``high`` with 95 % confidence), ``mean`` and
+    ``worst`` are those over all configurations there. Only complete runs count for these; the
+    others are counted.
 
     Args:
         sweep: what is compared.
@@ -102,7 +121,7 @@ def sensitivity(
 
     Returns:
         The columns facet (under its name), by (under its name), configurations, runs, finished,
-        pruned, stopped, diverged, best, error, mean, worst; in the order of the values.
+        failed, pruned, stopped, diverged, best, low, high, mean, worst; in the order of the values.
 
     Raises:
         InputError: an option does not vary in this sweep, or no run has the measure.
@@ -121,7 +140,7 @@ def sensitivity(
     return cells(sweep, (by,) if facet is None else (facet, by), measure)
 
 
-def cells(sweep: Compared, options: Sequence[str], measure: str = "test_loss") -> pa.Table:
+def cells(sweep: Compared, options: Sequence[str], measure: str | None = None) -> pa.Table:
     """The same as `sensitivity` for the values of any number of options taken together.
 
     Example:
@@ -136,24 +155,27 @@ def cells(sweep: Compared, options: Sequence[str], measure: str = "test_loss") -
         {'lr': 1.0, 'momentum': 0.9, 'best': 0.4}
     """
     runs = sweep.runs
+    measure = measure_of(runs) if measure is None else measure
     check_measure(runs, measure)
     for option in options:
         check_varied(runs, option)
     cell, whole = Grouped(runs, tuple(options)), Grouped(runs, tuple(varied(runs)))
-    mean, error = whole.mean_and_error(measure)
+    mean, low, high = interval(whole.figures(measure))
     of = cell.codes[whole.first]  # the cell of each configuration
     there = np.isfinite(mean)
     worth = sign(measure) * mean
     by_worth = np.lexsort((worth, of))
     by_worth = by_worth[there[by_worth]]
     where, at = np.unique(of[by_worth], return_index=True)
-    best, best_error, worst = (np.full(len(cell.first), np.nan) for _ in range(3))
-    best[where], best_error[where] = mean[by_worth[at]], error[by_worth[at]]
+    found = {name: np.full(len(cell.first), np.nan) for name in ("best", "low", "high")}
+    for name, values in zip(found, (mean, low, high), strict=True):
+        found[name][where] = values[by_worth[at]]
+    worst = np.full(len(cell.first), np.nan)
     worst[where] = mean[by_worth[np.append(at[1:], len(by_worth)) - 1]] if len(at) else np.nan
     columns: dict[str, Any] = {name: runs[name].take(cell.first) for name in cell.options}
     columns["configurations"] = pa.array(np.bincount(of, minlength=len(cell.first)))
     columns |= {name: pa.array(count) for name, count in cell.counts.items()}
-    columns["best"], columns["error"] = floats(best), floats(best_error)
+    columns |= {name: floats(values) for name, values in found.items()}
     columns["mean"] = floats(mean_by(of[there], mean[there], len(cell.first)))
     columns["worst"] = floats(worst)
     return pa.table(columns)
@@ -162,7 +184,7 @@ def cells(sweep: Compared, options: Sequence[str], measure: str = "test_loss") -
 def places(runs: pa.Table, measure: str) -> Numbers:
     """``[runs]``: the place of each run among all, from 1; equal runs share the mean of theirs.
 
-    Those that finished come first, by the measure; then the pruned, the later cut before the
+    Those that are complete come first, by the measure; then the pruned, the later cut before the
     earlier, then by the measure; those that diverged or stopped share the last place.
 
     Example:
@@ -173,7 +195,7 @@ def places(runs: pa.Table, measure: str) -> Numbers:
         [2.0, 3.5, 1.0, 3.5]
     """
     status, values = statuses(runs), numbers(runs, measure)
-    tier = np.select([status == FINISHED, status == PRUNED], [0, 1], 2)
+    tier = np.select([np.isin(status, COMPLETE), status == PRUNED], [0, 1], 2)
     tier = np.where(np.isfinite(values), tier, 2)
     worth = np.where(tier < 2, sign(measure) * values, 0.0)
     cut = np.where(tier == 1, -epochs_trained(runs), 0)

@@ -15,7 +15,6 @@ from typing import Final
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 Numbers = NDArray[np.float64]
 
@@ -23,6 +22,9 @@ LEVEL: Final = 0.02
 """The chance, at most, that pure noise gives any option of a sweep a share."""
 
 PERMUTATIONS: Final = 1999
+
+CROSSED: Final = 400
+"""Combinations, at most, among which options are judged together with others too."""
 
 CHUNK: Final = 4_000_000
 """How many numbers the permutations of one batch hold at most."""
@@ -81,8 +83,9 @@ def scores(seeds: NDArray[np.int64], configurations: NDArray[np.int64], worth: N
     table = np.full((int(configurations.max()) + 1, int(seeds.max()) + 1), np.nan)
     for seed in range(table.shape[1]):
         here = seeds == seed
-        places = (rankdata(worth[here]) - 0.5) / max(1, int(here.sum()))
-        table[configurations[here], seed] = places
+        _, of, many = np.unique(worth[here], return_inverse=True, return_counts=True)
+        middle = np.cumsum(many) - many / 2  # equals share the mean of their places
+        table[configurations[here], seed] = middle[of] / max(1, int(here.sum()))
     return table
 
 
@@ -109,7 +112,10 @@ def effects(
     - Where every combination of values was trained with the same seeds, two or more, runs are
       permuted within each seed, and $s^2$ is that between runs; else configurations are, by their
       mean over seeds. (Combinations drawn at random may differ by more than an additive model
-      says, which runs of the same configuration share.)
+      says, which runs of the same configuration share.) Then an option is also judged together
+      with its interactions, by a model in which every combination stands for itself: a momentum
+      that helps at one learning rate and harms at another matters. The smaller chance counts,
+      doubled; the share is that of the model which gave it.
     - An ordered option has a polynomial in the rank of its values, of degree 3, or less where few
       configurations are left to tell the noise. Where the method varies, each method has its own:
       the learning rates of two methods are not the same quantity.
@@ -139,25 +145,34 @@ def effects(
     paired = _crossed(factors) and places.shape[1] > 1 and not np.isnan(places).any()
     means = np.nanmean(places, axis=1)
     seeds = places.shape[1] if paired else 1
-    model = _Model.richest(factors, seeds)
-    if model is None or np.ptp(means) == 0:
+    additive = _Model.richest(factors, seeds)
+    if additive is None or np.ptp(means) == 0:
         return untold
-    random = np.random.default_rng(0)
-    drawn = max(1, min(permutations, CHUNK // (len(means) * seeds)))
+    models = [additive]
+    if paired and len(factors) > 1 and len(means) <= CROSSED and seeds > 1:
+        models.append(_Model.saturated(factors, seeds))
     y = places if paired else means[:, None]
-    observed, reduction, noise = model.fit(y[..., None])
-    above = np.ones(len(factors))
-    done = 0
-    while done < permutations:
+    random = np.random.default_rng(0)
+    observed = [model.fit(y[..., None]) for model in models]
+    above = np.ones((len(models), len(factors)))
+    drawn = max(1, min(permutations, CHUNK // y.size))
+    for done in range(0, permutations, drawn):
         some = min(drawn, permutations - done)
         permuted = random.permuted(np.broadcast_to(y[..., None], (*y.shape, some)), axis=0)
-        above += (model.fit(permuted)[0] >= observed * (1 - 1e-9)).sum(axis=1)
-        done += some
-    p = np.where(model.freedom > 0, above / (permutations + 1), np.nan)
-    corrected = _holm(p)
+        for k, model in enumerate(models):
+            reached = model.fit(permuted)[0] >= observed[k][0] * (1 - 1e-9)
+            above[k] += reached.sum(axis=1)
+    freedom = np.stack([model.freedom for model in models])
+    chances = np.where(freedom > 0, above / (permutations + 1), np.nan)
     total = ((means - means.mean()) ** 2).sum()
-    variance = noise[0] / seeds
-    share = (reduction[:, 0] / seeds - model.freedom * variance) / (total + variance)
+    variance = np.array([noise[0] for _, _, noise in observed])[:, None] / seeds
+    reduction = np.stack([reduction[:, 0] for _, reduction, _ in observed]) / seeds
+    shares = (reduction - freedom * variance) / (total + variance)
+    # Either question may answer: whether it matters by itself, or together with others too.
+    which = len(models) - 1 - np.argmin(chances[::-1], axis=0)
+    columns = np.arange(len(factors))
+    corrected = _holm(np.minimum(len(models) * chances[which, columns], 1.0))
+    share = shares[which, columns]
     found = [
         Effect(factor.name, None, None)
         if np.isnan(chance)
@@ -173,7 +188,7 @@ def effects(
 
 @dataclass(frozen=True, eq=False)
 class _Model:
-    """An additive model: orthonormal bases of all options, and of all but each.
+    """A linear model of options: orthonormal bases of all of them, and of all but each.
 
     Attributes:
         whole: ``[configurations, df]``; the constant is not in it.
@@ -208,6 +223,20 @@ class _Model:
                 freedom = np.array([whole.shape[1] - w.shape[1] for w in without])
                 return _Model(whole, without, freedom, residual, seeds)
         return None
+
+    @staticmethod
+    def saturated(factors: Sequence[Factor], seeds: int) -> _Model:
+        """Every combination for itself; without an option, every combination of the others."""
+        n = len(factors[0].values)
+        codes = [np.unique(factor.values, return_inverse=True)[1] for factor in factors]
+        bases = []
+        for j in range(len(factors)):
+            others = np.stack([c for k, c in enumerate(codes) if k != j])
+            groups = np.unique(others, axis=1, return_inverse=True)[1].reshape(-1)
+            indicators = np.eye(groups.max() + 1)[groups]
+            bases.append(indicators / np.sqrt(indicators.sum(axis=0)))
+        freedom = np.array([n - basis.shape[1] for basis in bases])
+        return _Model(np.eye(n), tuple(bases), freedom, (n - 1) * (seeds - 1), seeds)
 
     def fit(self, y: Numbers) -> tuple[Numbers, Numbers, Numbers]:
         """F and the reduction of the sum of squares, ``[options, sets]``; the variance of noise.

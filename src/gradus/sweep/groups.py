@@ -15,18 +15,19 @@ import pyarrow.compute as pc
 from gradus.errors import InputError
 from gradus.runs.choices import OPTIONS
 from gradus.runs.spec import RunSpec
+from gradus.sweep.configurations import SEEDS
 from gradus.sweep.measures import (
-    FINISHED,
     STATUSES,
     Codes,
     Numbers,
+    complete,
     epochs_trained,
     numbers,
     statuses,
 )
 from gradus.sweep.space import Panel
 
-NO_OPTIONS = ("seed", "split_seed", "epochs_trained")
+NO_OPTIONS = (*SEEDS, "epochs_trained")
 OWNED = {option for table in OPTIONS.values() for taken in table.values() for option in taken}
 """Options that some choice does not take: where one is missing, the run has no such option."""
 
@@ -145,16 +146,18 @@ class Grouped:
             counts[name] = np.bincount(self.codes[status == name], minlength=n)
         return counts
 
-    def mean_and_error(self, measure: str) -> tuple[Numbers, Numbers]:
-        """``[groups]`` each: the mean over finished runs and its standard error, else NaN."""
-        values = numbers(self.runs, measure)
-        kept = (statuses(self.runs) == FINISHED) & np.isfinite(values)
-        codes, values, n = self.codes[kept], values[kept], len(self.first)
-        mean, count = mean_by(codes, values, n), np.bincount(codes, minlength=n)
-        squares = np.bincount(codes, (values - mean[codes]) ** 2, minlength=n)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            error = np.sqrt(squares / (count * (count - 1)))
-        return mean, np.where(count > 1, error, np.nan)
+    def figures(self, measure: str) -> Numbers:
+        """``[groups, seeds]``: the measure of complete runs; NaN where there is none."""
+        kept = complete(self.runs, measure)
+        table = np.full((len(self.first), int(self.seeds.max(initial=-1)) + 1), np.nan)
+        table[self.codes[kept], self.seeds[kept]] = numbers(self.runs, measure)[kept]
+        return table
+
+    @cached_property
+    def seeds(self) -> Codes:
+        """``[runs]``: the seed of each, of the order and of the split, as codes from 0."""
+        known = tuple(name for name in SEEDS if name in self.runs.column_names)
+        return Grouped(self.runs, known).codes
 
     def reached(self, measure: str) -> tuple[Codes, Numbers]:
         """``[groups]`` each: epochs trained at most, and the mean of the last measures there."""

@@ -1,4 +1,4 @@
-"""Which options of a sweep mattered: how much of the variance between runs each explains."""
+"""Which options of a sweep mattered."""
 
 from __future__ import annotations
 
@@ -8,46 +8,32 @@ import numpy as np
 import pyarrow as pa
 
 from gradus.sweep.compare import places
-from gradus.sweep.groups import (
-    OWNED,
-    Compared,
-    Grouped,
-    levels,
-    mean_by,
-    shown,
-    varied,
-)
-from gradus.sweep.measures import FINISHED, Codes, Numbers, check_measure, numbers, statuses
+from gradus.sweep.effects import Factor, effects, scores
+from gradus.sweep.groups import OWNED, Compared, Grouped, levels, mean_by, shown, varied
+from gradus.sweep.measures import check_measure, measure_of
 
 
-def importance(sweep: Compared, measure: str = "test_loss") -> pa.Table:
-    r"""How much of the variance between runs each option explains by itself.
+def importance(sweep: Compared, measure: str | None = None) -> pa.Table:
+    r"""How much of what differs between configurations each option accounts for.
 
-    For an option with the levels l, n_l runs and the mean m_l at each, this is the main effect of
-    one-way analysis of variance, the correlation ratio
+    Runs are ranked within each seed: complete ones by the measure, then pruned ones, the later cut
+    before the earlier; those that diverged or stopped share the last place. What is explained is
+    the variance of the mean places of configurations, by $\omega^2$, which takes off what noise
+    would explain. An option that cannot be told from noise has no share: with noise alone, one
+    sweep in fifty names any. `gradus.sweep.effects.effects` says how.
 
-    $$\eta^2 = \frac{\sum_l n_l (\bar m_l - \bar m)^2}{\sum_i (m_i - \bar m)^2},$$
-
-    between 0 (knowing the option says nothing) and 1 (it says everything). In a full grid without
-    interactions the shares of all options, with that of the seed, add up to 1; where they add up
-    to less, the rest is interaction. In other sweeps, options that vary together share what they
-    explain. Two forms are given:
-
-    - ``explained``: of the measure, over the runs that finished;
-    - ``explained_ranks``: of the places of all runs, in which pruned runs come after those that
-      finished and the diverged share the last place. It counts divergence, and no single run can
-      outweigh the others (times n - 1 it is the statistic of Kruskal and Wallis).
-
-    Runs that do not take an option (the momentum of Adam) are left out where it is judged. The
-    row ``seed`` is what remains within configurations, where they have several runs.
+    Runs that do not take an option (the momentum of Adam) are left out where it is judged.
 
     Args:
         sweep: what is compared.
-        measure: as in `ranking`.
+        measure: as in `gradus.sweep.compare.ranking`.
 
     Returns:
-        The columns option, levels, runs, finished, explained, explained_ranks, best (the value
-        with the best mean place, as text), the most important option first.
+        The columns option, levels, configurations, explained (missing where the option cannot be
+        told from noise), p (the chance of so much without any effect, corrected for the number of
+        options; missing where there are too few configurations to say) and best (the value with
+        the best mean place, as text, where the option is told from noise); the most important
+        option first.
 
     Raises:
         InputError: no run has the measure.
@@ -55,53 +41,38 @@ def importance(sweep: Compared, measure: str = "test_loss") -> pa.Table:
     Example:
         >>> import pyarrow as pa
         >>> from types import SimpleNamespace
+        >>> rates, momenta = [0.001, 0.01, 0.1, 1.0] * 6, [0.0] * 12 + [0.9] * 12
+        >>> loss = [rate + 0.001 * (7 * i % 5) for i, rate in enumerate(rates)]
         >>> runs = pa.table({
-        ...     "run": ["a", "b", "c", "d"], "status": ["finished"] * 4,
-        ...     "lr": [0.1, 0.1, 1.0, 1.0], "momentum": [0.0, 0.9, 0.0, 0.9],
-        ...     "seed": [0, 0, 0, 0], "test_loss": [1.0, 2.0, 4.0, 5.0],
+        ...     "run": list(map(str, range(24))), "status": ["finished"] * 24, "lr": rates,
+        ...     "momentum": momenta, "seed": [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2] * 2,
+        ...     "test_loss": loss,
         ... })
-        >>> sweep = SimpleNamespace(name="rates", runs=runs)
-        >>> [(row["option"], round(row["explained"], 3)) for row in importance(sweep).to_pylist()]
-        [('lr', 0.9), ('momentum', 0.1)]
+        >>> told = importance(SimpleNamespace(name="rates", runs=runs)).to_pylist()
+        >>> [(row["option"], row["explained"] is not None, row["best"]) for row in told]
+        [('lr', True, '0.001'), ('momentum', False, None)]
     """
     runs = sweep.runs
+    measure = measure_of(runs) if measure is None else measure
     check_measure(runs, measure)
-    values, place = numbers(runs, measure), places(runs, measure)
-    finished = (statuses(runs) == FINISHED) & np.isfinite(values)
-    rows = []
-    for option in varied(runs):
-        named, codes = levels(runs, option)
-        takes = np.ones(len(codes), bool)
-        if option in OWNED and named[-1] is None:
-            takes = codes != len(named) - 1
-        mean_place = mean_by(codes[takes], place[takes], len(named))
+    options = varied(runs)
+    grouped, place = Grouped(runs, tuple(options)), places(runs, measure)
+    factors = {name: _factor(grouped, name) for name in options}
+    found = effects(list(factors.values()), scores(grouped.seeds, grouped.codes, place))
+    rows: list[dict[str, Any]] = []
+    for effect in found:
+        named, codes = levels(runs, effect.name)
+        mean = mean_by(codes, place, len(named))
+        if effect.name in OWNED and named[-1] is None:
+            mean[-1] = np.nan
         rows.append(
             {
-                "option": option,
-                "levels": len(np.unique(codes[takes])),
-                "runs": int(takes.sum()),
-                "finished": int((takes & finished).sum()),
-                "explained": _eta_squared(codes[takes & finished], values[takes & finished]),
-                "explained_ranks": _eta_squared(codes[takes], place[takes]),
-                "best": shown(named[int(np.nanargmin(mean_place))]),
-            }
-        )
-    rows.sort(key=lambda row: -_or_zero(row["explained_ranks"]))
-    grouped = Grouped(runs, tuple(varied(runs)))
-    if len(grouped.first) < runs.num_rows:
-        within = [
-            _eta_squared(grouped.codes[kept], figure[kept])
-            for kept, figure in ((finished, values), (np.ones_like(finished), place))
-        ]
-        rows.append(
-            {
-                "option": "seed",
-                "levels": len(levels(runs, "seed")[0]),
-                "runs": runs.num_rows,
-                "finished": int(finished.sum()),
-                "explained": None if within[0] is None else 1 - within[0],
-                "explained_ranks": None if within[1] is None else 1 - within[1],
-                "best": None,
+                "option": effect.name,
+                "levels": int(np.isfinite(mean).sum()),
+                "configurations": int((~np.isnan(factors[effect.name].values)).sum()),
+                "explained": effect.share,
+                "p": effect.p,
+                "best": None if effect.share is None else shown(named[int(np.nanargmin(mean))]),
             }
         )
     return pa.Table.from_pylist(rows, schema=pa.schema(list(IMPORTANCE.items())))
@@ -110,27 +81,21 @@ def importance(sweep: Compared, measure: str = "test_loss") -> pa.Table:
 IMPORTANCE: dict[str, pa.DataType] = {
     "option": pa.string(),
     "levels": pa.int64(),
-    "runs": pa.int64(),
-    "finished": pa.int64(),
+    "configurations": pa.int64(),
     "explained": pa.float64(),
-    "explained_ranks": pa.float64(),
+    "p": pa.float64(),
     "best": pa.string(),
 }
 
 
-def _eta_squared(codes: Codes, values: Numbers) -> float | None:
-    """None where there is nothing to explain."""
-    if len(values) == 0:
-        return None
-    centred = values - values.mean()
-    total = float(centred @ centred)
-    # Values that are equal but for rounding have no variance to explain.
-    if total <= len(values) * (1e-14 * float(np.abs(values).max())) ** 2:
-        return None
-    sums, counts = np.bincount(codes, centred), np.bincount(codes)
-    present = counts > 0
-    return min(1.0, float((sums[present] ** 2 / counts[present]).sum()) / total)
-
-
-def _or_zero(value: Any) -> float:
-    return 0.0 if value is None else float(value)
+def _factor(grouped: Grouped, option: str) -> Factor:
+    """An option as it varies over configurations."""
+    named, codes = levels(grouped.runs, option)
+    codes = codes[grouped.first]
+    values = codes.astype(float)
+    if option in OWNED and named[-1] is None:
+        values[codes == len(named) - 1] = np.nan
+    known = [value for value in named if value is not None]
+    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in known)
+    ordered = numeric and (None not in named or option in OWNED)
+    return Factor(option, values, ordered)

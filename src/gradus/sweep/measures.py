@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from gradus.errors import InputError
 
-FINISHED, PRUNED, STOPPED, DIVERGED = STATUSES = ("finished", "pruned", "stopped", "diverged")
+FINISHED, FAILED, PRUNED, STOPPED, DIVERGED = STATUSES = (
+    "finished",
+    "failed",
+    "pruned",
+    "stopped",
+    "diverged",
+)
+
+COMPLETE = (FINISHED, FAILED)
+"""Statuses of runs that were trained to their end, and whose figures are compared."""
 
 MEASURES = (
     "validation_loss",
@@ -32,6 +41,31 @@ Codes = NDArray[np.int64]
 Numbers = NDArray[np.float64]
 
 
+def measure_of(runs: pa.Table) -> str:
+    """The measure that the runs of a sweep were asked to be compared by.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> measure_of(pa.table({"measure": ["validation-loss"]})), measure_of(pa.table({}))
+        ('validation_loss', 'test_loss')
+    """
+    asked = runs["measure"].to_pylist() if "measure" in runs.column_names else []
+    known = next((measure for measure in asked if measure is not None), "test-loss")
+    return str(known).replace("-", "_")
+
+
+def accuracy_of(runs: pa.Table, measure: str) -> str:
+    """The accuracy on the part of a measure, where runs have one; else the measure itself.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> accuracy_of(pa.table({"test_accuracy": [0.9]}), "test_loss")
+        'test_accuracy'
+    """
+    named = measure.replace("_loss", "_accuracy")
+    return named if named in measured(runs) else measure
+
+
 def check_measure(runs: pa.Table, measure: str) -> None:
     """Refuse a measure that no run has.
 
@@ -43,9 +77,9 @@ def check_measure(runs: pa.Table, measure: str) -> None:
         meant = f" (did you mean {near[0]}?)" if near else ""
         raise InputError(f"measure {measure}: choose {' | '.join(MEASURES)}{meant}")
     found = measured(runs)
-    if measure not in found and not (measure == "test_loss" and not found):
+    if found and measure not in found:
         raise InputError(f"measure {measure}: no run of this sweep has one; choose "
-                         f"{' | '.join(found) or 'another'}")  # fmt: skip
+                         f"{' | '.join(found)}")  # fmt: skip
 
 
 def rises(measure: str) -> bool:
@@ -91,6 +125,18 @@ def statuses(runs: pa.Table) -> NDArray[np.str_]:
         array([False,  True])
     """
     return np.asarray(runs["status"].to_pylist(), dtype=np.str_)
+
+
+def complete(runs: pa.Table, measure: str) -> NDArray[np.bool_]:
+    """``[runs]``: whether a run was trained to its end, and has a finite measure.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> complete(pa.table({"status": ["finished", "diverged"], "test_loss": [0.5, 0.1]}),
+        ...          "test_loss")
+        array([ True, False])
+    """
+    return np.isin(statuses(runs), COMPLETE) & np.isfinite(numbers(runs, measure))
 
 
 def epochs_trained(runs: pa.Table) -> Codes:

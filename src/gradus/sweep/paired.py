@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 Numbers = NDArray[np.float64]
 
@@ -74,7 +74,7 @@ def interval(values: Numbers, confidence: float = CONFIDENCE) -> tuple[Numbers, 
     """
     mean, error, n = _mean_and_error(values)
     with np.errstate(invalid="ignore"):
-        half = student.ppf((1 + confidence) / 2, np.maximum(n - 1, 1)) * error
+        half = stdtrit(np.maximum(n - 1, 1), (1 + confidence) / 2) * error
     return mean, mean - half, mean + half
 
 
@@ -119,7 +119,7 @@ def compare(figures: Numbers, whole: NDArray[np.bool_] | None = None) -> Compari
     if told and len(candidates) > 1:
         rivals = candidates[np.argsort(mean[candidates], kind="stable")][:RIVALS]
         alpha = (1 - CONFIDENCE) / (len(candidates) - 1)
-        critical = student.ppf(1 - alpha, figures.shape[1] - 1)
+        critical = stdtrit(figures.shape[1] - 1, 1 - alpha)
         for rival in rivals:
             d, error, _ = _mean_and_error(figures[candidates] - figures[rival])
             may_be_best[candidates] &= ~(d > critical * error)
@@ -138,7 +138,7 @@ def seeds_to_tell(configurations: int) -> int:
     """
     alpha = (1 - CONFIDENCE) / max(1, configurations - 1)
     seeds = 2
-    while student.ppf(1 - alpha, seeds - 1) > 2 * math.sqrt(seeds):
+    while stdtrit(seeds - 1, 1 - alpha) > 2 * math.sqrt(seeds):
         seeds += 1
     return seeds
 

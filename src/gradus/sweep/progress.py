@@ -11,6 +11,7 @@ from typing import Any, final
 
 from gradus.runs.selection import column_of
 from gradus.runs.spec import RunSpec
+from gradus.sweep.measures import COMPLETE
 from gradus.sweep.messages import Heartbeat
 from gradus.sweep.result import Result, worths
 from gradus.sweep.store import Store, best_row, listed
@@ -53,7 +54,12 @@ class Throughput:
     def __init__(self, store: Store) -> None:
         self.counts = Counter(listed(store.runs, "status"))
         self.best = _best_of(store)
-        known = [worth for worth in worths(store.runs) if worth is not None]
+        statuses = listed(store.runs, "status")
+        known = [
+            worth
+            for worth, status in zip(worths(store.runs), statuses, strict=True)
+            if worth is not None and status in COMPLETE
+        ]
         self.worth = min(known, default=math.inf)
         self.began = time.monotonic()
         self.cost = self.seconds = 0.0
@@ -75,7 +81,7 @@ class Throughput:
         self.cost += cost
         self.seconds += result.train_seconds
         self.samples[result.run] = result.samples
-        if result.status in ("finished", "paused", "stopped") and result.epochs_trained:
+        if result.status in (*COMPLETE, "paused") and result.epochs_trained:
             worth = result.worth
             if worth is not None and worth < self.worth:
                 self.worth = worth

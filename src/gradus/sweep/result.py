@@ -17,7 +17,7 @@ from gradus.runs.spec import RunSpec, canonical
 if TYPE_CHECKING:
     from gradus.engine.job import Divergence, Outcome
 
-Status = Literal["finished", "diverged", "stopped", "pruned", "paused"]
+Status = Literal["finished", "failed", "diverged", "stopped", "pruned", "paused"]
 Columns = Mapping[str, NDArray[Any]]
 """Columns of equal length, by name."""
 

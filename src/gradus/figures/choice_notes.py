@@ -1,0 +1,173 @@
+"""What was chosen in a sweep, on what, and how far its figures carry: in sentences."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradus.figures.style import figure_of, titled, word
+from gradus.metrics.uncertainty import wilson_interval
+from gradus.sweep.compare import ranking
+from gradus.sweep.groups import Compared, Grouped, varied
+from gradus.sweep.measures import complete, measure_of, numbers, rises
+from gradus.sweep.paired import seeds_to_tell
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best configuration of a sweep, and what is known of it.
+
+    Attributes:
+        configuration: in words.
+        measure: that it was chosen by.
+        value: the mean of the measure over seeds.
+        half_width: half of its 95 % interval over seeds; None with one seed.
+        seeds: how many.
+        compared: how many configurations are complete, and so could have been chosen.
+        may_be_best: how many of those cannot be told from it; None with one seed.
+        test_loss: the mean over seeds; None where nothing was held for testing.
+        test_error: its standard error over test examples.
+        test_accuracy: the mean over seeds.
+        test_interval: Wilson's interval of the accuracy over test examples.
+        examples: of the test part.
+    """
+
+    configuration: str
+    measure: str
+    value: float
+    half_width: float | None
+    seeds: int
+    compared: int
+    may_be_best: int | None
+    test_loss: float | None
+    test_error: float | None
+    test_accuracy: float | None
+    test_interval: tuple[float, float] | None
+    examples: int | None
+
+    @property
+    def on_test(self) -> bool:
+        """Whether the choice was made on the test part."""
+        return "test" in self.measure
+
+
+def choice(sweep: Compared, measure: str | None = None) -> Choice | None:
+    """The best configuration of a sweep; None where none is complete.
+
+    Raises:
+        InputError: no run has the measure.
+    """
+    runs = sweep.runs
+    measure = measure_of(runs) if measure is None else measure
+    options = tuple(varied(runs))
+    ranked = ranking(sweep, measure)
+    (best,) = ranked.slice(0, 1).to_pylist()
+    if best["rank"] is None:
+        return None
+    own = np.ones(runs.num_rows, bool)
+    if options:
+        grouped = Grouped(runs, options)
+        firsts = runs.take(grouped.first).select(list(options)).to_pylist()
+        own = grouped.codes == firsts.index({name: best[name] for name in options})
+    own &= complete(runs, measure)
+
+    def mean(name: str) -> float | None:
+        values = numbers(runs, name)[own]
+        known = values[np.isfinite(values)]
+        return float(known.mean()) if len(known) else None
+
+    examples, accuracy = mean("test_examples"), mean("test_accuracy")
+    interval = None
+    if examples and accuracy is not None:
+        n = round(examples)
+        interval = wilson_interval(round(accuracy * n), n)
+    low, high = best[f"{measure}_low"], best[f"{measure}_high"]
+    rows = ranked.to_pylist()
+    told = best["may_be_best"] is not None
+    return Choice(
+        configuration=titled(best, options),
+        measure=measure,
+        value=best[measure],
+        half_width=None if low is None else (high - low) / 2,
+        seeds=int(own.sum()),
+        compared=sum(row["rank"] is not None for row in rows),
+        may_be_best=sum(bool(row["may_be_best"]) for row in rows) - 1 if told else None,
+        test_loss=mean("test_loss"),
+        test_error=mean("test_standard_error"),
+        test_accuracy=accuracy,
+        test_interval=interval,
+        examples=None if examples is None else round(examples),
+    )
+
+
+def notes(sweep: Compared, measure: str | None = None) -> list[str]:
+    """What is to be said beside a ranking: what was chosen on what, and what cannot be told.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> from types import SimpleNamespace
+        >>> runs = pa.table({
+        ...     "run": ["a", "b"], "status": ["finished"] * 2, "lr": [0.1, 1.0], "seed": [0, 0],
+        ...     "test_loss": [0.6, 0.4],
+        ... })
+        >>> for note in notes(SimpleNamespace(name="rates", runs=runs)):
+        ...     print(note)
+        chosen: lr 1, by test loss 0.4000, of 2 configurations
+        chosen on the test part, as asked for: on other examples its figures will be worse
+        with one seed, configurations cannot be told apart; from --seeds 3 on, those can be whose difference is twice what it varies by between seeds
+    """  # noqa: E501
+    found = choice(sweep, measure)
+    if found is None:
+        return ["no configuration was trained to its end: none is chosen"]
+    said = [_chosen(found)]
+    if found.on_test:
+        said.append(
+            "chosen on the test part, as asked for: on other examples its figures will be worse"
+        )
+    if found.compared < 2:
+        return said
+    if found.may_be_best is None:
+        said.append(
+            "with one seed, configurations cannot be told apart; from --seeds "
+            f"{seeds_to_tell(found.compared)} on, those can be whose difference is twice what it "
+            "varies by between seeds"
+        )
+    elif found.may_be_best:
+        said.append(
+            f"{found.may_be_best:,} of the other {found.compared - 1:,} cannot be told from it "
+            "(differences within seeds, 95 %, Holm)"
+        )
+    else:
+        said.append("every other is worse than it (differences within seeds, 95 %, Holm)")
+    return said
+
+
+def _chosen(found: Choice) -> str:
+    over = f" over {found.seeds} seeds" if found.seeds > 1 else ""
+    told = [
+        f"chosen: {found.configuration}, by {word(found.measure)} "
+        f"{figure_of(found.measure, found.value, found.half_width)}{over}, "
+        f"of {found.compared:,} configuration{'' if found.compared == 1 else 's'}"
+    ]
+    if found.on_test or found.test_loss is None:
+        return told[0]
+    told.append(f"test loss {figure_of('test_loss', found.test_loss, found.test_error)}")
+    if found.test_accuracy is not None:
+        told.append(f"test accuracy {figure_of('test_accuracy', found.test_accuracy)}")
+        if found.test_interval is not None:
+            low, high = found.test_interval
+            told[-1] += f" ({100 * low:.2f} to {100 * high:.2f})"
+    if found.examples is not None and math.isfinite(found.examples):
+        told[-1] += f" on {found.examples:,} examples"
+    return "; ".join(told)
+
+
+def interval_note(rows: list[dict[str, Any]], measure: str) -> str:
+    """What ± means in a ranking."""
+    unit = "accuracy" if rises(measure) else "loss"
+    if any(row["runs"] > 1 for row in rows):
+        return f"± is half the 95 % confidence interval of the mean {unit} over seeds"
+    return f"each {unit} is of one seed"
