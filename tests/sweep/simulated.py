@@ -1,11 +1,19 @@
 """Simulated sweeps: designs of every kind, with noise alone or with a planted effect."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+Codes = NDArray[Any]
 
 KINDS = ("grid", "grid with seeds", "random", "random with seeds", "diverged", "two methods")
 
 
-def simulated(kind, random, *, planted):
+def simulated(
+    kind: str, random: np.random.Generator, *, planted: bool
+) -> tuple[list[Numbers], Codes, Codes, Numbers]:
     """The options, seeds, configurations and worth (less is better) of the runs of one sweep.
 
     ``planted`` gives the first option a curved effect of twice the deviation of the noise, and the
@@ -36,5 +44,5 @@ def simulated(kind, random, *, planted):
     return options, seed, configuration, worth
 
 
-def _standard(values):
-    return (values - values.mean()) / values.std()
+def _standard(values: Numbers) -> Numbers:
+    return np.asarray((values - values.mean()) / values.std())
