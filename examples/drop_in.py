@@ -33,7 +33,8 @@ def main() -> None:
         loss = train(model, optimizer, x, y)
         checkpoint = io.BytesIO()
         torch.save(optimizer.state_dict(), checkpoint)
-        print(f"{kind.__module__:24s} loss {loss:.4f}")
+        library = kind.__module__.partition(".")[0]
+        print(f"{library:8s} loss {loss:.4f}")
 
 
 if __name__ == "__main__":

@@ -88,6 +88,8 @@ class Adam(AdaptiveMoments):
     gradient BEFORE weight decay is added, and AMSGrad takes the running maximum of v BEFORE the
     bias correction.
 
+    Where $\epsilon$ is 0 in the type of w, as 1e-8 is in float16, the step is computed in float32.
+
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule.
         betas: $(\beta_1, \beta_2)$, the weights of the past in m and v, each in [0, 1).
@@ -136,6 +138,8 @@ class AdamW(AdaptiveMoments):
 
     In Adam the decay $\lambda w$ is divided by $\sqrt v$ with the rest of the gradient, so that
     coordinates with large gradients decay less; here all decay by the same factor.
+
+    Where $\epsilon$ is 0 in the type of w, as 1e-8 is in float16, the step is computed in float32.
 
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule.

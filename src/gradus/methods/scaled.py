@@ -21,6 +21,8 @@ class Adagrad(GradientAtIterate):
     w &\leftarrow w - \frac{\alpha_t}{1 + (t - 1)\,\eta} \cdot \frac{g}{\sqrt s + \epsilon}
     \end{aligned}$$
 
+    Where $\epsilon$ is 0 in the type of w, as 1e-8 is in float16, the step is computed in float32.
+
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule.
         lr_decay: $\eta \ge 0$, how fast the learning rate falls with the step t = 1, 2, ...
@@ -96,6 +98,8 @@ class RMSprop(GradientAtIterate):
 
     The mean $\bar g$ is kept only if centered. Where gradients do not vary, $\hat v$ is a
     difference of equal numbers; here as in PyTorch, one that rounding makes negative gives NaN.
+
+    Where $\epsilon$ is 0 in the type of w, as 1e-8 is in float16, the step is computed in float32.
 
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule.
