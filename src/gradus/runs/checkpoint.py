@@ -207,7 +207,7 @@ def _read(tensors_path: Path, facts_path: Path) -> Snapshot:
     described: dict[str, Any] = dict(read_json(facts_path))
     check_version(described["format"], facts_path, VERSION)
     content, facts = read_whole(tensors_path), described["facts"]
-    of = described.get("of", "")  # not known to earlier versions
+    of = str(described.get("of", ""))  # not known to earlier versions
     if _sha256(content, facts, of) != described["sha256"]:
         raise ValueError("its content is not what was written")
     if of and of != _checksum_of_beginning(facts_path.parent):
