@@ -1,7 +1,8 @@
 """Whatever happens to a file that Gradus reads: it opens, or is refused in one line.
 
-Ten thousand mutations with a fixed seed are the long form; the short one takes the first of each
-kind. Each is opened in a process of bounded memory and time (``child.py``).
+Ten thousand mutations with a fixed seed are the long form (``GRADUS_MUTATIONS`` for another
+number); the short one takes the first of each reader. Each is opened in a process of bounded memory
+and time (``child.py``).
 """
 
 import json
@@ -63,11 +64,12 @@ def faults(folder, counts):
     return found
 
 
-@pytest.mark.parametrize("names", [["csv", "parquet", "npz", "npz-images", "idx"]], ids=["data"])
-def test_damaged_files_open_or_are_refused_in_one_line(whole, names):
-    for name in names:
+def test_damaged_files_open_or_are_refused_in_one_line(whole):
+    # A new sweep takes longest to make; the one that was kept is read by the same code.
+    names = READERS.keys() - {"sweep", "store"}
+    for name in sorted(names):
         folder = whole(name)
-    assert faults(folder, {name: 2 * READERS[name].share for name in names}) == []
+    assert faults(folder, {name: READERS[name].share // 2 for name in sorted(names)}) == []
 
 
 @pytest.mark.long
