@@ -208,8 +208,6 @@ def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
         figures["kept"] = f"epoch {kept['epoch']} of {last} ({told})"
     if run.status == "finished" and last < run.spec.epochs:
         figures["ended early"] = f"{run.spec.patience} epochs without a better one"
-    if kept is not None and kept["note"] is not None:
-        figures["note"] = kept["note"]
     return figures
 
 
@@ -229,6 +227,9 @@ def ending(run: Run) -> None:
             style="red",
             soft_wrap=True,
         )
+    kept = run.summary["kept"]
+    if kept is not None and kept["note"] is not None:
+        _stderr().print(f"gradus: {kept['note']}", soft_wrap=True)
     if run.status == "stopped":
         why = run.summary["stopped"]
         _stderr().print(f"gradus: stopped at {why}", style="red", soft_wrap=True)

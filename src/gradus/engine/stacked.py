@@ -33,8 +33,8 @@ METHODS = (*dense.METHODS, methods.RMSprop, methods.Adagrad)
 FIRST_STEPS = 3
 """Steps taken one by one before one is captured: libraries and states are then set up."""
 
-VECTORS = 10
-"""How many vectors [d] a run needs, with what an update makes on its way."""
+VECTORS = 11
+"""How many vectors [d] a run needs, with its best epoch and what an update makes on its way."""
 
 
 def obstacle(jobs: Sequence[Job]) -> str | None:

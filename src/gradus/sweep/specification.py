@@ -177,8 +177,10 @@ class SweepSpec(BaseModel):
         simultaneous = "halving compares all runs at once: take --prune asha with --search optuna"
         own = [point.base.keys() | point.vary.keys() for point in self.around]
         measured = "measure" in varied or any("measure" in options for options in own)
-        held = {point.base.get("validation_fraction") for point in self.points}
-        unheld = 0 in held and "validation_fraction" not in varied
+        unheld = any(
+            0 in point.vary.get("validation_fraction", (point.base.get("validation_fraction"),))
+            for point in self.points
+        )
         patient = any("patience" in {**point.base, **point.vary} for point in self.points)
         return [
             (measured, "measure", "is what all runs are compared by: give it one value, in base"),
