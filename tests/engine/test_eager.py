@@ -115,7 +115,8 @@ def test_the_test_pass_is_in_eval_mode_and_training_in_train_mode():
     model = fresh(Watch, lambda: nn.Linear(FEATURES, CLASSES))
     model.eval()
     eager.execute(job(model=model, sampling="sequential", epochs=2))
-    assert modes == 2 * [(True, 6), (True, 6), (True, 6), (True, 2), (False, 7)]
+    an_epoch = [(True, 6), (True, 6), (True, 6), (True, 2), (False, 20), (False, 7)]
+    assert modes == [*an_epoch, *an_epoch, (False, 7)]
 
 
 SECOND_ORDER = [

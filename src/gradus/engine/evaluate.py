@@ -63,9 +63,10 @@ def judge(outputs: Outputs, loss: Loss, data: Dataset) -> Judged:
 
 def test(outputs: Outputs, loss: Loss, data: Dataset) -> Tested:
     """The same, with what every example adds to the mean loss."""
-    found = [terms(loss, outputs(data, at), data.targets(at)) for at in _slices(data)]
+    given = {at.start: outputs(data, at) for at in _slices(data)}
+    found = [terms(loss, given[at.start], data.targets(at)) for at in _slices(data)]
     losses, masses = (torch.cat(parts).double().cpu() for parts in zip(*found, strict=True))
-    return Tested(*judge(outputs, loss, data), losses, masses)
+    return Tested(*judge(lambda data, at: given[at.start], loss, data), losses, masses)
 
 
 def terms(loss: Loss, output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
