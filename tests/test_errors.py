@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gradus import InputError, RunSpec
+from gradus import InputError, RunSpec, SweepSpec
+from gradus.cli.exit_codes import warn
 from gradus.errors import LONGEST_MESSAGE, MOST_QUOTED, quoted
 
 
@@ -67,3 +68,16 @@ def test_an_option_of_any_content_is_one_short_line(name, given):
         RunSpec.read({name: given}, where="here: ")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 3 * MOST_QUOTED
+
+
+@pytest.mark.parametrize("data", ["a\0b", "a\ud800"])
+def test_data_that_no_path_can_name_are_refused_as_they_are_read(data):
+    with pytest.raises(InputError, match=r"^--data a.*: holds a character that no path has$"):
+        RunSpec.read({"data": data})
+    with pytest.raises(InputError, match=r"--data a.*: holds a character that no path has$"):
+        SweepSpec.read({"base": {"data": data}, "vary": {"lr": (1, 2)}})
+
+
+def test_a_terminal_obeys_nothing_that_a_message_quotes(capsys):
+    warn("\x1b[2Jgone\x07 größe\n")
+    assert capsys.readouterr().err == "gradus: \\x1b[2Jgone\\x07 größe\n"

@@ -14,5 +14,8 @@ EXIT_CODES = {
 
 
 def warn(message: str) -> None:
-    """One line on stderr."""
-    click.echo("gradus: " + " ".join(message.split()), err=True)
+    """One line on stderr; what a terminal would obey and not show is written out."""
+    line = " ".join(message.split())
+    click.echo(
+        "gradus: " + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), err=True
+    )

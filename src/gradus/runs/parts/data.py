@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import os
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from gradus.errors import quoted
 from gradus.runs.parts.part import Names, Part
 
 KNOWN_BY_NAME = ("digits", "fashion-mnist", "mnist")
@@ -18,12 +20,27 @@ OWN_PARTS = "seed"
 """What ``split_seed`` may be, so that each seed draws parts of its own."""
 
 
+def _possible_path(value: str) -> str:
+    """Refuse what no path holds: it would be an error of the operating system wherever it is used.
+
+    Raises:
+        ValueError: there is something of the kind.
+    """
+    try:
+        possible = b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise ValueError(f"data {quoted(value)}: holds a character that no path has")
+    return value
+
+
 class DataPart(Part):
     """The data."""
 
     heading: ClassVar[str] = "Data"
 
-    data: str = Field(
+    data: Annotated[str, AfterValidator(_possible_path)] = Field(
         default="digits", description="digits, fashion-mnist, mnist, a file or a folder"
     )
     target: str | None = Field(default=None, description="column to predict (CSV, Parquet)")
