@@ -399,3 +399,22 @@ def test_ctrl_c_on_the_command_is_exit_code_130(tmp_path):
         said = process.stderr.read()
         assert process.wait(timeout=30) == 130
     assert "interrupted; go on with: gradus sweep --resume sweeps/x" in said
+
+
+def test_the_closing_table_shows_seeds_and_what_was_chosen_on_what(call):
+    code, out, err = call("--model", "linear", "--epochs", "1", "--lr", "1,0.1", "--seeds", "2")
+    assert code == 0, err
+    head, *rows = out.splitlines()
+    assert head.split()[:2] == ["lr", "seed"]
+    assert {tuple(row.split()[:2]) for row in rows[:4]} == {
+        (lr, seed) for lr in ("1", "0.1") for seed in ("0", "1")
+    }
+    (chosen,) = (row for row in rows if row.startswith("chosen: "))
+    assert "by validation loss" in chosen
+    assert "over 2 seeds, of 2 configurations; test loss" in chosen
+    assert "as asked for" not in out
+    given = ("--validation-fraction", "0", "--measure", "test-loss", "--name", "on-test")
+    code, out, err = call("--model", "linear", "--epochs", "1", "--lr", "1,0.1", *given)
+    assert code == 0, err
+    assert "chosen on the test part, as asked for" in out
+    assert "with one seed, configurations cannot be told apart; from --seeds 3 on" in out
