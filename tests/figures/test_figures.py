@@ -148,3 +148,16 @@ def test_importance_is_drawn_for_every_option():
 def test_what_does_not_vary_cannot_tell_curves_apart():
     with pytest.raises(InputError, match="batch_size: does not vary"):
         pictures(SWEEPS["one option"](), by="batch_size")
+
+
+def test_figures_say_by_what_their_best_was_chosen():
+    sweep = grid()
+    said = "by test loss"
+    for drawn in (
+        draw_overlay(overlay(sweep, "lr")),
+        draw_sensitivity(response(sweep, "lr")),
+        draw_heat_map(heat_map(sweep, "momentum", "lr")),
+    ):
+        assert said in drawn.get_supxlabel()
+    one = SWEEPS["one option"]()
+    assert said not in draw_overlay(overlay(one, "lr")).get_supxlabel()

@@ -98,6 +98,7 @@ class Pane:
         counts: runs by status.
         values: how many values the option has here.
         without: runs that recorded nothing.
+        chosen: whether a bold curve is that of the best of several configurations.
     """
 
     title: str
@@ -107,6 +108,7 @@ class Pane:
     counts: Mapping[str, int]
     values: int
     without: int
+    chosen: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +121,8 @@ class Overlay:
         ceiling: the loss above which curves are clipped, or None.
         clipped: how many recorded losses lie above it, and of how many runs.
         logarithmic: whether the loss is drawn on a logarithmic scale.
+        chosen_by: the measure by which bold curves were chosen, of several configurations of one
+            value; None where each value has one.
     """
 
     title: str
@@ -126,6 +130,7 @@ class Overlay:
     ceiling: float | None
     clipped: tuple[int, int]
     logarithmic: bool
+    chosen_by: str | None
 
 
 def overlay(sweep: Compared, by: str | None = None, facet: str | None = None) -> Overlay:
@@ -181,6 +186,7 @@ def _overlay(
         ceiling,
         (int(over.sum()), int(hit.sum())),
         bool(0 < lowest < reference / 50 and (curves.loss > 0).all()),
+        measure_of(runs) if any(pane.chosen for pane in panes) else None,
     )
 
 
@@ -214,6 +220,7 @@ def _pane(title: str, by: str | None, runs: pa.Table, curves: Curves, thinned: C
         _counts(status),
         len(named),
         sum(len(curve.loss) == 0 for curve in thin),
+        any(len(np.unique(whole.codes[codes == level])) > 1 for level in lines),
     )
 
 
@@ -364,6 +371,8 @@ def _caption(facts: Overlay) -> list[str]:
     """What the marks mean and what is not drawn to scale, with counts."""
     ends = [end for pane in facts.panes for end in pane.ends]
     told = []
+    if facts.chosen_by is not None:
+        told.append(f"bold: of each value the best, by {style.word(facts.chosen_by)}")
     for status, sign in SIGNS.items():
         runs = len({end.run for end in ends if end.status == status})
         if runs:

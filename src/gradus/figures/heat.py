@@ -38,6 +38,7 @@ class Grid:
         columns: values of the second option.
         best: ``[rows, columns]``, the best configuration in each cell, NaN where no run finished.
         counts: runs by status of the cells that have any, by row and column.
+        configurations: how many there are in a cell, at most.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Grid:
     columns: tuple[Any, ...]
     best: Numbers
     counts: Mapping[tuple[int, int], Mapping[str, int]]
+    configurations: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,8 @@ def heat_map(
             counts[at] = style.counts_of(cell)
         title = "" if facet is None else style.told(facet, value)
         if len(rows) > 1 or len(columns) > 1:
-            grids.append(Grid(title, tuple(rows), tuple(columns), best, counts))
+            most = max(cell["configurations"] for cell in part)
+            grids.append(Grid(title, tuple(rows), tuple(columns), best, counts, most))
     every = np.concatenate([np.zeros(0), *(grid.best.ravel() for grid in grids)])
     finite = every[np.isfinite(every)]
     ceiling = None
@@ -186,11 +189,14 @@ def _short(counts: Mapping[str, int]) -> str:
 
 def _caption(facts: HeatMap) -> list[str]:
     told = []
-    for name in ("diverged", "stopped", "pruned"):
+    if any(grid.configurations > 1 for grid in facts.grids):
+        told.append(f"each cell: its best configuration, by {style.word(facts.measure)}")
+    ended = len(told)
+    for name in ("diverged", "stopped", "failed", "pruned"):
         n = sum(counts[name] for grid in facts.grids for counts in grid.counts.values())
         if n:
             told.append(f"{n:,} {name}")
-    if told:
+    if len(told) > ended:
         told[-1] += " (hatched: no run finished; framed: some did not)"
     absent = sum(grid.best.size - len(grid.counts) for grid in facts.grids)
     if absent:

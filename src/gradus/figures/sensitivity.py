@@ -250,6 +250,8 @@ def _shade(axes: Axes, one: Response, scale: Scale) -> None:
 
 def _caption(facts: Sensitivity) -> list[str]:
     told = []
+    if any(n > 1 for one in facts.responses for n in one.configurations):
+        told.append(f"best: chosen at each value, by {style.word(facts.measure)}")
     lost = {
         name: sum(counts[name] for one in facts.responses for counts in one.counts)
         for name in ("diverged", "stopped", "failed", "pruned")
