@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,18 +13,21 @@ Point = TypeVar("Point", Tensor, Tensors)
 AnyPoint = TypeVar("AnyPoint", Tensor, Tensors, Tensor | Tensors)
 
 
-def sum_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The dtype of a sum: float32 for float16 and bfloat16, else that of the terms.
+NARROW: Final = frozenset({torch.float16, torch.bfloat16})
+
+
+def is_narrow(dtype: torch.dtype) -> bool:
+    """Whether sums are taken in float32 instead of this dtype.
 
     Sums over many examples leave the range of float16, which ends at 65,504, and in bfloat16 a term
     below a 256th of the sum so far adds nothing.
     """
-    return torch.promote_types(dtype, torch.float32)
+    return dtype in NARROW
 
 
-def is_narrow(dtype: torch.dtype) -> bool:
-    """Whether sums are taken in a wider dtype than this one."""
-    return sum_dtype(dtype) != dtype
+def sum_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of a sum: float32 for float16 and bfloat16, else that of the terms."""
+    return torch.float32 if dtype in NARROW else dtype
 
 
 def total(values: Tensor) -> Tensor:
@@ -34,13 +37,13 @@ def total(values: Tensor) -> Tensor:
 
 def wide(w: AnyPoint) -> AnyPoint:
     """A point in float32 at least: float16 has no numbers for squares of what is above 256."""
-    if not isinstance(w, Tensors):
-        return w.to(sum_dtype(w.dtype))
+    if isinstance(w, Tensor):
+        return w.float() if is_narrow(w.dtype) else w
     return Tensors([part.to(sum_dtype(part.dtype)) for part in w.values])
 
 
 def narrow(w: Point, form: Point) -> Point:
     """A point in the dtype of another of its form, tensor by tensor."""
-    if not isinstance(w, Tensors):
+    if isinstance(w, Tensor):
         return w.to(form.dtype)
     return Tensors([a.to(b.dtype) for a, b in zip(w.values, form.values, strict=True)])

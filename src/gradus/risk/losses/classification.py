@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gradus.risk.losses.loss import Loss, Terms, require_equal_shapes
-from gradus.risk.precision import sum_dtype, total
+from gradus.risk.precision import total, wide
 
 
 @final
@@ -150,14 +150,14 @@ class CrossEntropyLoss(Loss):
                     f"ignore_index={self.ignore_index} has no meaning for class probabilities; "
                     "leave it negative"
                 )
-            log_probabilities = input.log_softmax(axis, dtype=sum_dtype(input.dtype))
+            log_probabilities = wide(input).log_softmax(axis)
             if smoothing:
                 target = target * (1 - smoothing) + smoothing / input.shape[axis]
             values = -(_weighted(log_probabilities, weight) * target).sum(axis)
             return Terms(values, values.numel())
 
         index, ignored = _class_index(input, target, self.ignore_index)
-        log_probabilities = input.log_softmax(axis, dtype=sum_dtype(input.dtype))
+        log_probabilities = wide(input).log_softmax(axis)
         values, mass = _negative_log_likelihood(log_probabilities, index, ignored, weight)
         if smoothing:
             evenly = -_weighted(log_probabilities, weight).mean(axis)

@@ -68,12 +68,11 @@ class Loss(torch.nn.Module, ABC):
 
         Added up in float32 at least, and returned in the type of ``input`` and ``target``.
         """
-        dtype = input.dtype
-        if target.is_floating_point():
-            dtype = torch.promote_types(dtype, target.dtype)
-        values, mass = self.terms(input, target)
-        reduced = self._reduced(values, mass)
-        return reduced.to(dtype) if is_narrow(dtype) else reduced
+        reduced = self._reduced(*self.terms(input, target))
+        if not is_narrow(input.dtype):
+            return reduced
+        is_wider = target.is_floating_point() and not is_narrow(target.dtype)
+        return reduced.to(target.dtype if is_wider else input.dtype)
 
     def _reduced(self, values: Tensor, mass: float | Tensor) -> Tensor:
         if self.reduction == "none":
