@@ -61,7 +61,7 @@ def execute(engine: Chosen, job: Job, report: Report, course: Course = WHOLE_RUN
     if engine == "stacked":
         from gradus.engine import stacked
 
-        return stacked.execute([job], [report])[0]
+        return stacked.execute([job], [report], [course.observe])[0]
     if engine == "native":
         from gradus.engine import native
 

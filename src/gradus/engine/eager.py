@@ -86,7 +86,7 @@ class _Execution(Execution):
             with self.iteration.under_way():
                 for index, batch in enumerate(batches, start=begun):
                     size = int(sizes[index])
-                    self.oracle.first.point = None
+                    self.oracle.first.point, self.oracle.work.examples = None, 0
                     try:
                         self.iteration.evaluate(batch)
                     except NotPositiveDefiniteError as error:
@@ -106,18 +106,24 @@ class _Execution(Execution):
                                 return None
                             journal.last_loss = value
                         looked_at += values
+                    work = self.oracle.work.examples
                     if logged:
-                        journal.log(epoch, outcome.samples + size, self._loss_at_iterate(batch))
+                        loss = self._loss_at_iterate(batch)
+                        journal.log(epoch, outcome.samples + size, loss, outcome.work + work)
                     with in_one_piece():
                         self.iteration.update(outcome.step)
-                        journal.stepped(1, size)
+                        journal.stepped(1, size, work)
                     journal.tell(epoch)
                     self.show()
+                    if logged:
+                        journal.observed(epoch)
+                        if outcome.ended_by_observer:
+                            break
                     if not seen and index + 1 < job.sampling.steps:
                         self.keeper.offer(lambda: self.snapshot(time.perf_counter() - started))
         finally:
             outcome.train_seconds += time.perf_counter() - started
-        return float(np.average(looked_at, weights=sizes))
+        return float(np.average(looked_at, weights=sizes[: len(looked_at)]))
 
     def settle(self) -> None:
         """Bring the model to where the run stands."""

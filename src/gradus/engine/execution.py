@@ -65,7 +65,7 @@ class Execution(ABC):
 
     def __init__(self, job: Job, report: Report, course: Course) -> None:
         self.job, self.course = job, course
-        self.journal = Journal(job, report, course.since)
+        self.journal = Journal(job, report, course.since, course.observe)
         self.keeper = Keeper(course)
         self.now = Pass(1)
         self.best: dict[str, Tensor] = {}

@@ -78,6 +78,8 @@ class Row(NamedTuple):
     """The mean loss of the mini-batch at w_t, before the step; without the penalty."""
     lr: float
     """The learning rate of the step."""
+    work: int
+    """Examples whose gradient or Hessian product was evaluated so far, this step included."""
 
 
 class Evaluation(NamedTuple):
@@ -96,6 +98,8 @@ class Evaluation(NamedTuple):
     """None where the test part was not looked at after this epoch."""
     test_accuracy: float | None
     """The fraction of test examples whose largest output is their class; None for regression."""
+    work: int
+    """Examples whose gradient or Hessian product was evaluated so far."""
 
 
 class Judged(NamedTuple):
@@ -130,14 +134,16 @@ class Divergence(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Where a run stands, told after every step."""
+    """Where a run stands."""
 
     epoch: int
     step: int
     samples: int
     loss: float | None
+    row: Row | None = None
+    """The row of the history that was recorded with the latest step, if it was."""
     evaluation: Evaluation | None = None
-    """Set once an epoch, after its test pass."""
+    """Set once an epoch, after its parts were evaluated."""
     since: int = 0
     """The step at which this part of the run began."""
 
@@ -154,6 +160,8 @@ class Outcome:
     status: Status = "finished"
     step: int = 0
     samples: int = 0
+    work: int = 0
+    ended_by_observer: bool = False
     history: list[Row] = field(default_factory=list)
     evaluation: list[Evaluation] = field(default_factory=list)
     divergence: Divergence | None = None
@@ -172,4 +180,11 @@ class Outcome:
         return self.samples / self.train_seconds if self.train_seconds else math.nan
 
 
-Report = Callable[[Progress], None]
+Report = Callable[[Progress], object]
+"""Told from time to time how a run goes: what it says changes nothing."""
+
+Observe = Callable[[Progress], Literal["stop"] | None]
+"""Called after every recorded row, once its step is taken, and after every evaluation.
+
+The run ends in good order where it answers "stop": the epoch ends there, and is evaluated.
+"""

@@ -12,6 +12,7 @@ from gradus.engine.job import (
     Evaluation,
     Job,
     Judged,
+    Observe,
     Outcome,
     Part,
     Progress,
@@ -31,30 +32,48 @@ class Journal:
         job: what is run.
         report: told how the run goes.
         since: where it goes on, if it does not begin.
+        observe: called after every row and every evaluation; may end the run.
     """
 
-    def __init__(self, job: Job, report: Report, since: Snapshot | None = None) -> None:
-        self.job, self.report = job, report
+    def __init__(
+        self,
+        job: Job,
+        report: Report,
+        since: Snapshot | None = None,
+        observe: Observe | None = None,
+    ) -> None:
+        self.job, self.report, self.observe = job, report, observe
         self.outcome = Outcome() if since is None else copied(since.outcome)
         self.last_loss = None if since is None else since.last_loss
         self.since = self.outcome.step
         self.best = job.selection.best(self.outcome.evaluation)
         """The best epoch so far, where epochs are compared."""
 
-    def log(self, epoch: int, samples: int, loss: float) -> None:
+    def log(self, epoch: int, samples: int, loss: float, work: int) -> None:
         """A row of the history: the mini-batch of the step to come, which ends at ``samples``."""
         step = self.outcome.step
-        self.outcome.history.append(Row(step, samples, epoch, loss, self.lr(step)))
+        self.outcome.history.append(Row(step, samples, epoch, loss, self.lr(step), work))
 
-    def stepped(self, steps: int, samples: int) -> None:
-        """So many steps were taken, with so many examples."""
+    def stepped(self, steps: int, samples: int, work: int) -> None:
+        """So many steps were taken, with so many examples, of which so many were evaluated."""
         self.outcome.step += steps
         self.outcome.samples += samples
+        self.outcome.work += work
 
     def tell(self, epoch: int, evaluation: Evaluation | None = None) -> None:
         """Report where the run stands."""
+        self.report(self._progress(epoch, None, evaluation))
+
+    def observed(self, epoch: int, evaluation: Evaluation | None = None) -> None:
+        """Show the latest row, whose step is taken, or an evaluation to who may end the run."""
+        if self.observe is not None:
+            row = None if evaluation is not None else self.outcome.history[-1]
+            if self.observe(self._progress(epoch, row, evaluation)) == "stop":
+                self.outcome.ended_by_observer = True
+
+    def _progress(self, epoch: int, row: Row | None, evaluation: Evaluation | None) -> Progress:
         step, samples = self.outcome.step, self.outcome.samples
-        self.report(Progress(epoch, step, samples, self.last_loss, evaluation, self.since))
+        return Progress(epoch, step, samples, self.last_loss, row, evaluation, self.since)
 
     def evaluate(
         self, epoch: int, running_train_loss: float, judge: Callable[[Part], Judged]
@@ -70,10 +89,19 @@ class Journal:
             if loss is not None and not math.isfinite(loss):
                 self.diverged(outcome.step, epoch, loss)
                 return
-        row = Evaluation(epoch, outcome.samples, running_train_loss, train, *validation, *test)
+        row = Evaluation(
+            epoch,
+            outcome.samples,
+            running_train_loss,
+            train,
+            *(validation[0], validation[1]),
+            *(test[0], test[1]),
+            outcome.work,
+        )
         outcome.evaluation.append(row)
         self.best = self.job.selection.best([row] if self.best is None else [self.best, row])
         self.tell(epoch, row)
+        self.observed(epoch, row)
 
     @property
     def is_best(self) -> bool:
@@ -87,8 +115,10 @@ class Journal:
 
     @property
     def is_over(self) -> bool:
-        """Whether the run ends after this epoch: it was the last, or the patience is spent."""
+        """Whether the run ends here: by its last epoch, its patience, or who observes it."""
         latest = self.outcome.evaluation[-1]
+        if self.outcome.ended_by_observer:
+            return True
         return latest.epoch == self.job.epochs or self.job.selection.is_over(latest, self.best)
 
     @property

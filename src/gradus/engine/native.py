@@ -131,17 +131,24 @@ class _Execution(Execution):
                 if self.course.watch is not None:
                     due = self.course.watch.next_after(self.journal.outcome.step)
                     until = int(min(until, at + due - self.journal.outcome.step))
+                if self.course.observe is not None:  # it sees the run where a row is recorded
+                    until = min(until, at + -at % self.job.log_every + 1)
+                rows = len(self.journal.outcome.history)
                 if not self._call(now.epoch, order, losses, at, until):
                     return None
                 now.losses += losses[at:until].tolist()
                 self.journal.tell(now.epoch)
                 self.show()
                 at = until
+                if len(self.journal.outcome.history) > rows:
+                    self.journal.observed(now.epoch)
+                    if self.journal.outcome.ended_by_observer:
+                        break
                 if at < sampling.steps:
                     self.keeper.offer(lambda: self.snapshot(time.perf_counter() - started))
         finally:
             self.journal.outcome.train_seconds += time.perf_counter() - started
-        return float(np.average(losses, weights=sampling.sizes))
+        return float(np.average(losses[:at], weights=sampling.sizes[:at]))
 
     def _call(
         self, epoch: int, order: NDArray[np.int64], losses: NDArray[np.float64], at: int, until: int
@@ -180,13 +187,13 @@ class _Execution(Execution):
         for i in range(-call.at % self.job.log_every, steps, self.job.log_every):
             consumed = samples + min((i + 1) * self.size, call.examples)
             loss, lr = float(call.logged[i]), journal.lr(step + i)
-            rows.append(Row(step + i, consumed, call.epoch, loss, lr))
+            rows.append(Row(step + i, consumed, call.epoch, loss, lr, consumed))
         consumed = samples + min(steps * self.size, call.examples)
         last_loss = float(call.losses[steps - 1])
         # Nothing is called from here on: an interruption comes before all of it or after.
         outcome.history += rows
         outcome.step = step + steps
-        outcome.samples = consumed
+        outcome.samples = outcome.work = consumed  # one gradient an example: first-order methods
         journal.last_loss = last_loss
 
     def take_over(self) -> None:

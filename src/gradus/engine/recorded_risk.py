@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gradus.risk.curvature import Curvature
 from gradus.risk.empirical import EmpiricalRisk
-from gradus.risk.examples import Batch
+from gradus.risk.examples import Batch, size_of
 from gradus.risk.tensors import Tensors
 
 
@@ -25,6 +25,24 @@ class FirstEvaluation:
     loss: Tensor = field(default_factory=lambda: torch.tensor(math.nan))
     seed: int = 0
     """Of what is random in the model, the same for all evaluations of the step."""
+
+
+@dataclass
+class Work:
+    """How many examples were evaluated so far, each gradient and each Hessian product counted."""
+
+    examples: int = 0
+
+
+class _CountedCurvature:
+    """A curvature whose products are counted."""
+
+    def __init__(self, curvature: Curvature[Tensors], count: Callable[[], None]) -> None:
+        self.curvature, self.count = curvature, count
+
+    def __matmul__(self, v: Tensors) -> Tensors:
+        self.count()
+        return self.curvature @ v
 
 
 class RecordedRisk:
@@ -40,6 +58,8 @@ class RecordedRisk:
         repeats: whether the method evaluates f more than once a step. Dropout then draws the same
             units in all evaluations of a step, so that they are evaluations of one function.
         first: shared with the risk that this one is a part of.
+        work: likewise. A Hessian or Gauss-Newton matrix counts as its d products; values alone
+            count nothing.
     """
 
     def __init__(
@@ -49,9 +69,11 @@ class RecordedRisk:
         *,
         repeats: bool,
         first: FirstEvaluation | None = None,
+        work: Work | None = None,
     ) -> None:
         self.moving, self.resting, self.repeats = moving, resting, repeats
         self.first = FirstEvaluation() if first is None else first
+        self.work = Work() if work is None else work
         self.penalty = moving.penalty
 
     @cached_property
@@ -60,7 +82,7 @@ class RecordedRisk:
         if self.penalty is None:
             return self
         parts = self.moving.smooth, self.resting.smooth
-        return RecordedRisk(*parts, repeats=self.repeats, first=self.first)
+        return RecordedRisk(*parts, repeats=self.repeats, first=self.first, work=self.work)
 
     def gradient(self, w: Tensors, batch: Batch | None = None) -> Tensors:
         """The gradient of f at w."""
@@ -78,25 +100,30 @@ class RecordedRisk:
 
     def hvp(self, w: Tensors, v: Tensors, batch: Batch | None = None) -> Tensors:
         """The Hessian of f at w, times v."""
+        self._count(batch)
         with self._random():
             return self.resting.hvp(w, v, batch)
 
-    def curvature_at(self, w: Tensors, batch: Batch | None = None) -> Curvature[Tensors]:
+    def curvature_at(self, w: Tensors, batch: Batch | None = None) -> _CountedCurvature:
         """The Hessian of f at w, for many products."""
         with self._random():
-            return self.resting.curvature_at(w, batch)
+            curvature = self.resting.curvature_at(w, batch)
+        return _CountedCurvature(curvature, lambda: self._count(batch))
 
     def hessian(self, w: Tensors, batch: Batch | None = None) -> Tensor:
         """The Hessian of f at w."""
+        self._count(batch, products=self.moving.dimension)
         with self._random():
             return self.resting.hessian(w, batch)
 
     def gauss_newton(self, w: Tensors, batch: Batch | None = None) -> Tensor:
         """The Gauss-Newton matrix of f at w."""
+        self._count(batch, products=self.moving.dimension)
         with self._random():
             return self.resting.gauss_newton(w, batch)
 
     def _loss_and_gradient(self, w: Tensors, batch: Batch | None = None) -> tuple[Tensor, Tensors]:
+        self._count(batch)
         if self.first.point is not None:
             with self._random():
                 return self.resting.loss_and_gradient(w, batch)
@@ -106,6 +133,9 @@ class RecordedRisk:
             loss, g = self.moving.loss_and_gradient(w, batch)
         self.first.point, self.first.loss = w, loss
         return loss, g
+
+    def _count(self, batch: Batch | None, *, products: int = 1) -> None:
+        self.work.examples += products * size_of(batch, len(self.moving.data))
 
     @contextmanager
     def _random(self) -> Iterator[None]:

@@ -54,7 +54,7 @@ class Selection:
             >>> from gradus.engine.job import Evaluation
             >>> losses = (0.9, 0.5, 0.7, 0.5)
             >>> rows = [
-            ...     Evaluation(epoch, 0, 1.0, 1.0, loss, None, None, None)
+            ...     Evaluation(epoch, 0, 1.0, 1.0, loss, None, None, None, 0)
             ...     for epoch, loss in enumerate(losses, start=1)
             ... ]
             >>> selection = Selection("validation_loss", patience=2)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor
 
-from gradus.engine.job import Evaluation, Outcome, Row
+from gradus.engine.job import Evaluation, Observe, Outcome, Row
 
 CHECKPOINT_SECONDS_EPOCH = 2.0
 """A run is kept at the end of an epoch where it has not been for so long."""
@@ -76,12 +76,14 @@ class Course:
         until: after how many epochs it pauses; None for all of them.
         keep: given a snapshot at the end of an epoch, within long ones, and where the run pauses.
         watch: shown where the run stands after certain steps.
+        observe: called after every row and every evaluation; may end the run.
     """
 
     since: Snapshot | None = None
     until: int | None = None
     keep: Callable[[Snapshot], None] | None = None
     watch: Watch | None = None
+    observe: Observe | None = None
 
 
 WHOLE_RUN = Course()
@@ -136,6 +138,7 @@ def parts_of(snapshot: Snapshot) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "index": snapshot.index,
         "step": outcome.step,
         "samples": outcome.samples,
+        "work": outcome.work,
         "train_seconds": outcome.train_seconds,
         "test_seconds": outcome.test_seconds,
         "last_loss": snapshot.last_loss,
@@ -155,6 +158,7 @@ def snapshot_of(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Snap
     outcome = Outcome(
         step=facts["step"],
         samples=facts["samples"],
+        work=facts.get("work", facts["samples"]),
         train_seconds=facts["train_seconds"],
         test_seconds=facts["test_seconds"],
         history=_rows("history", tensors, Row),
@@ -166,18 +170,23 @@ def snapshot_of(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Snap
 
 
 def _of_earlier_version(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Until there was a validation part, ``train_loss`` was what the running mean is now."""
+    """Until there was a validation part, ``train_loss`` was what the running mean is now.
+
+    Work was not counted: it is taken to be one gradient an example, as first-order methods take.
+    """
     running = tensors["evaluation.train_loss"]
     unknown = torch.full_like(running, math.nan)
     return {
         **{f"evaluation.{name}": unknown for name in Evaluation._fields},
         **tensors,
+        "history.work": tensors["history.samples"],
+        "evaluation.work": tensors["evaluation.samples"],
         "evaluation.running_train_loss": running,
         "evaluation.train_loss": unknown,
     }
 
 
-INTEGERS = ("step", "samples", "epoch")
+INTEGERS = ("step", "samples", "epoch", "work")
 """Columns of whole numbers; the others are float64, where NaN is what there is not."""
 
 

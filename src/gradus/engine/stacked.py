@@ -22,7 +22,7 @@ from gradus import methods
 from gradus.data.dataset import Dataset
 from gradus.engine import dense
 from gradus.engine.columns import is_scheduled, structure, together
-from gradus.engine.job import Job, Judged, Outcome, Part, Report
+from gradus.engine.job import Job, Judged, Observe, Outcome, Part, Report
 from gradus.engine.journal import Journal
 from gradus.engine.stacked_risk import Examples, StackedNetwork, StackedRisk
 from gradus.engine.stacked_step import Place, Replay, replays, stepped
@@ -80,7 +80,11 @@ def memory(jobs: Sequence[Job]) -> int:
 
 
 def execute(
-    jobs: Sequence[Job], reports: Sequence[Report] | None = None, *, graphs: bool = True
+    jobs: Sequence[Job],
+    reports: Sequence[Report] | None = None,
+    observers: Sequence[Observe | None] | None = None,
+    *,
+    graphs: bool = True,
 ) -> list[Outcome]:
     """Take the steps of all jobs, leaving the parameters where they end in their models.
 
@@ -96,13 +100,18 @@ def execute(
     Args:
         jobs: what is run.
         reports: told how each job goes.
+        observers: called after every row and every evaluation of each; may end it.
         graphs: on a GPU, capture steps as CUDA graphs.
 
     Raises:
         Obstacle: the engine does not run them; ask ``obstacle`` first.
     """
     told = [lambda progress: None] * len(jobs) if reports is None else reports
-    journals = [Journal(job, report) for job, report in zip(jobs, told, strict=True)]
+    observing = [None] * len(jobs) if observers is None else observers
+    journals = [
+        Journal(job, report, observe=observe)
+        for job, report, observe in zip(jobs, told, observing, strict=True)
+    ]
     moved: dict[Hashable, Dataset] = {}
     stacks = [_Stack([journals[i] for i in block], moved, graphs) for block in blocks(jobs)]
     try:
@@ -228,11 +237,22 @@ class _Stack:
         self.index, self.samples = index + 1, self.samples + batch.shape[1]
         if any(logs) or is_last:
             self._look(logs, at_iterate)
+            self._observe(runs, logs)
         seconds = (time.perf_counter() - started) / len(runs)
         for run in runs:
             run.outcome.train_seconds += seconds
         if is_last and self.runs:
             self._end()
+
+    def _observe(self, runs: Sequence[Journal], logs: Sequence[bool]) -> None:
+        """Show rows to who may end their runs; those that end are evaluated, and leave."""
+        for run, logged in zip(runs, logs, strict=True):
+            if logged and not run.outcome.divergence:
+                run.observed(self.epoch)
+        ending = [k for k, run in enumerate(self.runs) if run.outcome.ended_by_observer]
+        if ending and self.index < self.steps:
+            self._evaluate(ending)
+            self._leave(ending)
 
     def _begin(self) -> None:
         """Lay out the order of an epoch, and its learning rates."""
@@ -300,7 +320,7 @@ class _Stack:
         if logged is not None and not diverged:
             self._advance(run, steps - 1)
             samples = run.job.sampling.samples_before(run.outcome.step + 1)
-            run.log(self.epoch, samples, logged)
+            run.log(self.epoch, samples, logged, samples)
             steps = 1
         self._advance(run, steps)
         if diverged:
@@ -311,26 +331,34 @@ class _Stack:
     @staticmethod
     def _advance(run: Journal, steps: int) -> None:
         samples = run.job.sampling.samples_before(run.outcome.step + steps)
-        run.stepped(steps, samples - run.outcome.samples)
+        consumed = samples - run.outcome.samples
+        run.stepped(steps, consumed, consumed)  # one gradient an example: first-order methods
 
     def _end(self) -> None:
-        """Judge the runs after an epoch; those that are through leave."""
+        """Evaluate the runs after an epoch; those that are through leave."""
+        runs = self.runs
+        self._evaluate(range(len(runs)))
+        self.epoch, self.index, self.seen = self.epoch + 1, 0, []
+        self._leave([k for k, run in enumerate(runs) if run.outcome.divergence or run.is_over])
+
+    def _evaluate(self, which: Collection[int]) -> None:
+        """Evaluate some of the runs on every part that is looked at after an epoch."""
         started, epoch, runs = time.perf_counter(), self.epoch, self.runs
-        sizes = runs[0].job.sampling.sizes
-        train_losses = np.average(np.concatenate(self.seen), axis=0, weights=sizes)
+        seen = np.concatenate(self.seen)
+        sizes = runs[0].job.sampling.sizes[: len(seen)]
+        train_losses = np.average(seen, axis=0, weights=sizes)
         judged: dict[Part, list[Judged]] = {
             part: self.risk.judge(self.at.w, data)
             for part, data in self.parts.items()
             if part != "test" or runs[0].job.tests_every_epoch
         }
-        seconds = (time.perf_counter() - started) / len(runs)
-        self.epoch, self.index, self.seen = epoch + 1, 0, []
-        for k, (run, train_loss) in enumerate(zip(runs, train_losses, strict=True)):
+        seconds = (time.perf_counter() - started) / len(which)
+        for k in which:
+            run, train_loss = runs[k], float(train_losses[k])
             run.outcome.test_seconds += seconds
-            run.evaluate(epoch, float(train_loss), lambda part, k=k: judged[part][k])  # type: ignore[misc]
+            run.evaluate(epoch, train_loss, lambda part, k=k: judged[part][k])  # type: ignore[misc]
             if self.best is not None and not run.outcome.divergence and run.is_best:
                 self.best[k] = self.at.w[k]
-        self._leave([k for k, run in enumerate(runs) if run.outcome.divergence or run.is_over])
 
     def _leave(self, leaving: Collection[int]) -> None:
         """Bring the models of some runs to where these stand, and close the ranks."""

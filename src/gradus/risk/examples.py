@@ -45,6 +45,15 @@ def examples_of(data: Examples, batch: Batch) -> tuple[Tensor, Tensor]:
     return batch if isinstance(batch, tuple) else data.batch(batch)
 
 
+def size_of(batch: Batch | None, examples: int) -> int:
+    """How many examples a batch holds, of data that hold so many."""
+    if batch is None:
+        return examples
+    if isinstance(batch, slice):
+        return len(range(*batch.indices(examples)))
+    return len(batch[0]) if isinstance(batch, tuple) else len(batch)
+
+
 def in_chunks(batch: Batch | None, examples: int, size: int) -> Sequence[Batch]:
     """A batch, or the whole data, in batches of at most ``size`` examples.
 
