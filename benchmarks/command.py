@@ -23,10 +23,10 @@ def main() -> None:
     from gradus.data.dataset import Split
     from gradus.engine.job import Job, Progress
 
-    observe = report.Live.observe
+    progress = report.Live.progress
 
     def observed(live: report.Live, job: Job, split: Split) -> Callable[[Progress], None]:
-        tell = observe(live, job, split)
+        tell = progress(live, job, split)
         last_told = time.time()
         began.append(last_told)
 
@@ -43,7 +43,7 @@ def main() -> None:
 
         return told
 
-    with mock.patch.object(report.Live, "observe", observed):
+    with mock.patch.object(report.Live, "progress", observed):
         try:
             cli.main([*arguments, "--out", out])
         except SystemExit as ended_with:

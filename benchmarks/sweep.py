@@ -269,9 +269,10 @@ def _fill(folder: Path) -> float:
                 measure="validation-loss",
             )
             loss = 2.3 * np.exp(-steps * rate / 100) + 0.1 * random.random(POINTS)
-            outcome = Outcome(step=POINTS, samples=16 * POINTS)
+            samples = 16 * POINTS
+            outcome = Outcome(step=POINTS, samples=samples)
             outcome.evaluation.append(
-                Evaluation(1, 16 * POINTS, loss[-1], loss[-1], loss[-1], 0.5, loss[-1], 0.5)
+                Evaluation(1, samples, loss[-1], loss[-1], loss[-1], 0.5, loss[-1], 0.5, samples)
             )
             result = result_of(
                 run_id(run), run, outcome,
@@ -279,7 +280,7 @@ def _fill(folder: Path) -> float:
             )  # fmt: skip
             history: dict[str, Any] = {
                 "step": steps, "samples": 16 * (steps + 1), "epoch": np.ones(POINTS, np.int32),
-                "loss": loss, "lr": np.full(POINTS, rate),
+                "loss": loss, "lr": np.full(POINTS, rate), "work": 16 * (steps + 1),
             }  # fmt: skip
             results.append(replace(result, history=history))
         began = time.perf_counter()

@@ -181,7 +181,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(call, arguments, message):
 def test_a_repeated_list_option_adds_to_the_list(call):
     Path("table.csv").write_text("a,b,c,y\n" + "".join(f"{i},{i},{i},{i}.5\n" for i in range(40)))
     options = ["--target", "y", "--drop", "a", "--drop", "b", "--model", "linear", "--quiet"]
-    code, _, _ = call("train", "table.csv", *options, "--standardize", "--lr", "1e-6", "--out", "o")
+    code, _, _ = call("train", "table.csv", *options, "--standardize", "--lr", "0.01", "--out", "o")
     assert code == 0
     run = gradus.open_run("o")
     assert run.spec.drop == ("a", "b")

@@ -183,8 +183,10 @@ def test_seconds_add_up(every_step):
 
 
 def test_a_regression_has_no_accuracy():
-    kept = Outcome(history=[Row(0, 6, 1, 0.1, 0.3)])
-    kept.evaluation.append(gradus.engine.job.Evaluation(1, 20, 0.5, 0.4, 0.3, None, math.pi, None))
+    kept = Outcome(history=[Row(0, 6, 1, 0.1, 0.3, 6)])
+    kept.evaluation.append(
+        gradus.engine.job.Evaluation(1, 20, 0.5, 0.4, 0.3, None, math.pi, None, 20)
+    )
     found = through_files(snapshot.Snapshot("eager", 2, 0, kept, 0.1, {}, {}))
     assert found.outcome.evaluation == kept.evaluation
     assert found.outcome.history == kept.history

@@ -14,7 +14,7 @@ from gradus.figures.landscape.path import path_of
 from gradus.figures.landscape.plane import Plane, hessian_plane, principal_plane, random_plane
 from gradus.figures.landscape.random_walk import random_walk_shares
 from gradus.risk.empirical import EmpiricalRisk
-from gradus.runs.train import load_for, prepare, with_loss
+from gradus.runs.job import load_for, prepare, with_loss
 
 SMALL = {"data": "digits", "hidden": (8,), "epochs": 3, "batch_size": 50, "lr": 0.1}
 

@@ -145,7 +145,7 @@ class EndsError(Exception):
 def _broken_off(folder):
     _table(folder)
 
-    def observe(job, split):
+    def progress(job, split):
         def step(progress):
             if progress.epoch == 3:
                 raise EndsError
@@ -156,7 +156,7 @@ def _broken_off(folder):
     with pytest.MonkeyPatch.context() as patched, contextlib.suppress(EndsError):
         patched.setattr(snapshot, "CHECKPOINT_SECONDS_EPOCH", 0.0)
         patched.setattr(snapshot, "CHECKPOINT_SHARE", float("inf"))
-        gradus.train(spec, out=folder / "run", observe=observe)
+        gradus.train(spec, out=folder / "run", progress=progress)
     assert len(list((folder / "run" / "checkpoint").glob("*.safetensors"))) == 1
 
 

@@ -9,8 +9,8 @@ import torch
 import gradus
 from gradus.data.dataset import Dataset, Split
 from gradus.runs.advice import advice, largest_curvature, rounded_down, stability_limit
+from gradus.runs.job import prepare
 from gradus.runs.spec import RunSpec
-from gradus.runs.train import prepare
 
 
 def table(*, target=1.0, inputs=1.0, n=40):

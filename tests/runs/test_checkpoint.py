@@ -24,8 +24,8 @@ SPEC = RunSpec(model="linear", epochs=40, method="adam", log_every=3)
 
 
 def standing(step):
-    outcome = Outcome(step=step, samples=6 * step, history=[Row(0, 6, 1, 0.1 + step, 0.3)])
-    outcome.evaluation.append(Evaluation(1, 6, 1 / 3, 0.3, None, None, 0.2, 0.5))
+    outcome = Outcome(step=step, samples=6 * step, history=[Row(0, 6, 1, 0.1 + step, 0.3, 6)])
+    outcome.evaluation.append(Evaluation(1, 6, 1 / 3, 0.3, None, None, 0.2, 0.5, 6))
     tensors = {"w": torch.rand(3), "losses": torch.empty(0, dtype=torch.float64)}
     return Snapshot("eager", 2, 0, outcome, 0.1, tensors, {"walk": [1, None]})
 
@@ -217,14 +217,14 @@ def broken_off(tmp_path, monkeypatch):
     monkeypatch.setattr(snapshot, "CHECKPOINT_SECONDS_EPOCH", 0.0)
     monkeypatch.setattr(snapshot, "CHECKPOINT_SHARE", float("inf"))
 
-    def observe(job, split):
+    def progress(job, split):
         def report(progress):
             if progress.epoch == 20:
                 raise KeyboardInterrupt
 
         return report
 
-    run = gradus.train(SPEC, out=tmp_path / "run", observe=observe)
+    run = gradus.train(SPEC, out=tmp_path / "run", progress=progress)
     assert run.status == "interrupted"
     return tmp_path / "run"
 
@@ -232,10 +232,10 @@ def broken_off(tmp_path, monkeypatch):
 def test_an_interrupted_run_goes_on(broken_off):
     begun = []
 
-    def observe(job, split):
+    def progress(job, split):
         return lambda progress: begun.append(progress.since)
 
-    run = gradus.resume(broken_off, observe=observe)
+    run = gradus.resume(broken_off, progress=progress)
     steps = load("digits").train
     assert set(begun) == {19 * -(-len(steps) // SPEC.batch_size)}
     assert record(run) == record(gradus.train(SPEC))

@@ -12,7 +12,7 @@ from gradus.runs.curve import POINTS, TrainingCurve, draw, in_terminal
 def curve_of(n, **changes):
     samples = 16 * (1 + np.arange(n))
     loss = 2.0 * np.exp(-np.arange(n) / n) + 0.1 * np.random.default_rng(0).normal(size=n)
-    facts = {"test_samples": samples[-1:], "test_loss": loss[-1:]}
+    facts = {"test_x": samples[-1:], "test_loss": loss[-1:]}
     return TrainingCurve("Optimizer-SGD lr-0.001 mt-0.5 bs-16", samples, loss, **facts, **changes)
 
 
@@ -35,7 +35,7 @@ def test_the_picture_has_its_labels_and_is_not_blank(n, diverged_at):
     assert axes.get_xlabel() == "number of samples"
     assert axes.get_ylabel() == "training loss"
     drawn = axes.lines[0]
-    assert np.array_equal(drawn.get_xdata(), curve.samples)
+    assert np.array_equal(drawn.get_xdata(), curve.x)
     assert np.array_equal(drawn.get_ydata(), curve.loss)
     assert any(text.get_text() == "diverged" for text in axes.texts) == (diverged_at is not None)
     sink = io.BytesIO()
@@ -48,7 +48,7 @@ def test_a_picture_of_many_epochs_keeps_the_extremes_and_is_small():
     n = 100_000
     noise = np.random.default_rng(1).normal(size=n)
     samples = 16 * (1 + np.arange(n))
-    parts = {"validation_samples": samples, "validation_loss": noise + 1}
+    parts = {"validation_x": samples, "validation_loss": noise + 1}
     curve = TrainingCurve("", samples, noise, samples, noise + 2, **parts)
     figure = draw(curve)
     loss, smooth, validation, test = figure.axes[0].lines
@@ -79,7 +79,7 @@ def test_the_small_curve_falls_from_the_upper_left_to_the_lower_right():
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e9])
 def test_the_small_curve_names_its_highest_and_lowest_loss(scale):
     curve = curve_of(400)
-    scaled = TrainingCurve("", curve.samples, scale * curve.loss, *(curve.samples[:0],) * 2)
+    scaled = TrainingCurve("", curve.x, scale * curve.loss, *(curve.x[:0],) * 2)
     rows = [line for line in in_terminal(scaled, width=40).splitlines() if line.startswith("│")]
     assert rows[0].endswith(f"│ {scaled.smooth.max():.3g}")
     assert rows[-1].endswith(f"│ {scaled.smooth.min():.3g}")

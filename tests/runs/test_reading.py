@@ -203,8 +203,8 @@ def test_numbers_that_json_does_not_know_are_numbers_again(record, value):
 def test_what_a_later_version_adds_is_kept(record):
     changed(record, "kept", to={"which": "best"})
     table = pq.read_table(record / "history.parquet")
-    work = pa.array(range(len(table)))
-    pq.write_table(table.append_column("work", work), record / "history.parquet")
+    later = pa.array(range(len(table)))
+    pq.write_table(table.append_column("later", later), record / "history.parquet")
     run = open_run(record)
     assert run.summary["kept"] == {"which": "best"}
-    assert run.history["work"].to_pylist() == list(range(len(table)))
+    assert run.history["later"].to_pylist() == list(range(len(table)))

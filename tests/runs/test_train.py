@@ -42,6 +42,7 @@ def test_the_record_is_as_the_design_says(run):
         ("epoch", "int32"),
         ("loss", "double"),
         ("lr", "double"),
+        ("work", "int64"),
     ]
     evaluation = pq.read_table(folder / "evaluation.parquet")
     assert [(f.name, str(f.type)) for f in evaluation.schema] == [
@@ -53,6 +54,7 @@ def test_the_record_is_as_the_design_says(run):
         ("validation_accuracy", "double"),
         ("test_loss", "double"),
         ("test_accuracy", "double"),
+        ("work", "int64"),
     ]
     # 1,437 digits at batch 16 are 90 batches an epoch, the last of 13.
     assert history["step"].to_pylist() == [*range(0, 90, 10), *range(90, 180, 10)]
@@ -162,7 +164,7 @@ def test_an_interrupted_run_keeps_its_record(tmp_path):
 
         return report
 
-    run = train(RunSpec(**QUICK), out=tmp_path, observe=interrupt_at_step_25)
+    run = train(RunSpec(**QUICK), out=tmp_path, progress=interrupt_at_step_25)
     assert run.status == "interrupted"
     opened = open_run(tmp_path)
     assert opened.status == "interrupted"
@@ -224,12 +226,14 @@ def test_regression_on_a_table_of_ones_own_reaches_least_squares(tmp_path):
     assert layer.bias.item() == pytest.approx(3.0, abs=0.05)
 
 
-def test_a_regression_that_diverges_is_told_to_standardize(tmp_path):
+def test_a_regression_that_diverges_is_told_of_the_scales_that_make_it_steep(tmp_path):
     rows = "\n".join(f"{1000 * i},{2000 * i}.5" for i in range(1, 60))
     (tmp_path / "steep.csv").write_text("x,y\n" + rows + "\n")
     run = train(RunSpec(data=str(tmp_path / "steep.csv"), target="y", lr=0.1, model="linear"))
     assert run.status == "diverged"
-    assert "--standardize" in run.summary["divergence"]["hint"]
+    hint = run.summary["divergence"]["hint"]
+    assert "the target has a deviation of" in hint
+    assert "try --standardize" in hint
 
 
 @pytest.fixture
@@ -414,7 +418,7 @@ def test_a_second_ctrl_c_does_not_cost_the_record(tmp_path, monkeypatch):
         return report
 
     monkeypatch.setattr(record, "write_whole", impatient)
-    run = train(RunSpec(**QUICK), out=tmp_path, observe=interrupt_at_step_25)
+    run = train(RunSpec(**QUICK), out=tmp_path, progress=interrupt_at_step_25)
     assert run.status == "interrupted"
     assert open_run(tmp_path).history["step"].to_pylist() == [0, 10, 20]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -448,7 +452,7 @@ def test_a_late_divergence_counts_its_samples_exactly(sampling):
     found = run.summary["divergence"]
     assert found["step"] >= 90 or sampling == "full"  # after an epoch, whose last batch is short
     assert found["samples"] == run.summary["samples"]
-    assert f"try --lr {1e36:g}" in found["hint"]
+    assert "where momentum of 0.5 needs less than 3: try --lr 0." in found["hint"]
 
 
 @pytest.mark.usefixtures("own_models")
@@ -479,3 +483,68 @@ def test_opening_a_record_leaves_the_random_state(run):
 def test_a_spec_is_a_run_spec():
     with pytest.raises(TypeError, match="spec must be a RunSpec"):
         gradus.train({"data": "digits"})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lr": 3.0},
+        {"lr": 10.0},
+        {"lr": 5.0, "momentum": 0.9},
+        {"method": "adam", "lr": 1.0},
+        {"method": "adam", "lr": 10.0},
+        {"lr": 1e-7},
+    ],
+    ids=lambda options: "-".join(map(str, options.values())),
+)
+def test_a_run_that_learned_nothing_has_failed(options):
+    run = train(RunSpec(hidden=(16,), epochs=2, **options))
+    assert run.status == "failed"
+    found, constant = run.summary["failure"], run.summary["constant"]
+    least = min(found["constant_train_loss"], found["train_loss_at_the_beginning"])
+    assert found["train_loss"] == run.summary["final"]["train_loss"] >= least
+    assert found["constant_train_loss"] == constant["train_loss"] == pytest.approx(2.3026, abs=1e-3)
+    assert "try --lr" in found["hint"]
+    assert run.curve.constant == constant["train_loss"]
+
+
+def test_a_run_that_climbs_has_no_line_to_beat():
+    run = train(RunSpec(model="linear", lr=0.1, maximize=True, epochs=1, momentum=0.0))
+    assert run.status == "finished"
+    assert run.summary["failure"] is None
+
+
+def test_an_observer_sees_every_row_and_ends_the_run():
+    seen = []
+
+    def observe(job, split):
+        def see(progress):
+            seen.append(progress)
+            return "stop" if progress.row is not None and progress.step == 31 else None
+
+        return see
+
+    run = train(RunSpec(**QUICK), observe=observe)
+    assert run.status == "finished"
+    assert run.summary["ended_by_observer"]
+    assert run.summary["steps"] == 31
+    assert [each.row.step for each in seen if each.row] == run.history["step"].to_pylist()
+    assert run.evaluation["samples"].to_pylist() == [31 * 16]
+
+
+@pytest.mark.parametrize("against", ["samples", "work", "seconds"])
+def test_a_curve_is_drawn_against_what_is_asked(against):
+    spec = RunSpec(model="linear", method="lbfgs", epochs=3)
+    run = train(spec)
+    curve = run.curve_against(against)
+    columns = {name: run.history[name].to_numpy() for name in ("samples", "work")}
+    seconds = run.summary["timings"]["train_seconds"]
+    expected = columns | {"seconds": columns["work"] / run.summary["work"] * seconds}
+    assert curve.x == pytest.approx(expected[against])
+    assert curve.test_x[-1] == pytest.approx(
+        {"samples": run.summary["samples"], "work": run.summary["work"], "seconds": seconds}[
+            against
+        ]
+    )
+    label = run.plot(against).axes[0].get_xlabel()
+    assert label.startswith({"samples": "number of samples"}.get(against, against))

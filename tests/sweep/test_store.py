@@ -24,7 +24,8 @@ def result(seed, epochs=3, status="finished", **changes):
     outcome = Outcome(step=10 * epochs, samples=100 * epochs, train_seconds=0.5)
     for epoch in range(1, epochs + 1):
         outcome.history += [
-            Row(10 * epoch + i, 100 * epoch, epoch, seed + epoch / 3, 0.1) for i in range(2)
+            Row(10 * epoch + i, 100 * epoch, epoch, seed + epoch / 3, 0.1, 100 * epoch)
+            for i in range(2)
         ]
         outcome.evaluation.append(
             Evaluation(
@@ -36,6 +37,7 @@ def result(seed, epochs=3, status="finished", **changes):
                 1 / epoch,
                 seed + 1 / epoch,
                 epoch / 10,
+                100 * epoch,
             )
         )
     if status == "diverged":
@@ -77,6 +79,7 @@ def test_a_row_tells_how_a_run_went(tmp_path):
     history = read_parts(tmp_path, "history", read_runs(tmp_path)).to_pylist()
     assert history[0] == {
         "run": found.run, "step": 10, "samples": 100, "epoch": 1, "loss": 3 + 1 / 3, "lr": 0.1,
+        "work": 100,
     }  # fmt: skip
     assert len(history) == 6
 
@@ -209,7 +212,7 @@ def test_a_full_disk_costs_nothing_that_was_kept(tmp_path, monkeypatch):
 def test_the_files_are_ordinary_parquet(tmp_path):
     Store(tmp_path).add([result(0)])
     table = pq.read_table(tmp_path / "history")
-    assert table.column_names == ["run", "step", "samples", "epoch", "loss", "lr"]
+    assert table.column_names == ["run", "step", "samples", "epoch", "loss", "lr", "work"]
     assert table.num_rows == 6
 
 

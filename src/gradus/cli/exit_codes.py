@@ -8,6 +8,7 @@ DONE, WRONG, ENDED_EARLY, INTERRUPTED = 0, 2, 3, 130
 EXIT_CODES = {
     "finished": DONE,
     "diverged": ENDED_EARLY,
+    "failed": ENDED_EARLY,
     "stopped": ENDED_EARLY,
     "interrupted": INTERRUPTED,
 }

@@ -42,7 +42,7 @@ class Live:
     ) -> None:
         self.shown.close()
 
-    def observe(self, job: Job, split: Split) -> Callable[[Progress], None]:
+    def progress(self, job: Job, split: Split) -> Callable[[Progress], None]:
         """Say what is about to run, and return what is told of every step."""
         parameters = sum(p.numel() for p in job.model.parameters())
         self.console.print(split.description, style="bold")
@@ -201,13 +201,23 @@ def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
         figures[part] = f"loss {number(final[f'{part}_loss'])}{share}"
     running = f"{number(final['running_train_loss'])} on the way, as a mean over the epoch"
     figures["training loss"] = f"{number(final['train_loss'])}; {running}"
+    if (constant := run.summary["constant"]) is not None:
+        part = "test" if test is not None else "train"
+        accuracy = constant[f"{part}_accuracy"]
+        share = "" if accuracy is None else f", {part} accuracy {100 * accuracy:.2f} %"
+        beaten = f"{part} loss {number(constant[f'{part}_loss'])}{share}"
+        figures["to beat"] = f"{beaten}: the best constant prediction"
     last = run.evaluation["epoch"][-1].as_py()
     if kept is not None and kept["which"] == "best":
         measure = kept["measure"].replace("_", " ")
         told = f"{measure} {number(kept['best'])}; after the last {number(kept['last'])}"
         figures["kept"] = f"epoch {kept['epoch']} of {last} ({told})"
-    if run.status == "finished" and last < run.spec.epochs:
-        figures["ended early"] = f"{run.spec.patience} epochs without a better one"
+    if run.status in ("finished", "failed") and last < run.spec.epochs:
+        figures["ended early"] = (
+            "as its observer asked"
+            if run.summary["ended_by_observer"]
+            else f"{run.spec.patience} epochs without a better one"
+        )
     return figures
 
 
@@ -230,6 +240,21 @@ def ending(run: Run) -> None:
     kept = run.summary["kept"]
     if kept is not None and kept["note"] is not None:
         _stderr().print(f"gradus: {kept['note']}", soft_wrap=True)
+    if run.status == "failed":
+        found = run.summary["failure"]
+        constant = found["constant_train_loss"]
+        beside = (
+            ""
+            if constant is None
+            else (f"the best constant prediction has {number(constant)} and ")
+        )
+        _stderr().print(
+            f"gradus: failed: the training loss is {number(found['train_loss'])} at the end, where "
+            f"{beside}the run began at {number(found['train_loss_at_the_beginning'])}; "
+            f"{found['hint']}",
+            style="red",
+            soft_wrap=True,
+        )
     if run.status == "stopped":
         why = run.summary["stopped"]
         _stderr().print(f"gradus: stopped at {why}", style="red", soft_wrap=True)

@@ -93,7 +93,7 @@ def train(
                     out=folder,
                     overwrite=overwrite,
                     data_dir=data_dir,
-                    observe=live.observe,
+                    progress=live.progress,
                 )
             report.close(run)
     return EXIT_CODES[run.status]
@@ -122,9 +122,9 @@ def _resume(
 
     started = time.time()
     with nullcontext() if quiet else report.Live() as live:
-        observe = None if live is None else live.observe
+        progress = None if live is None else live.progress
         run = resume(
-            folder, model=model, trust=trust, data_dir=data_dir, observe=observe, tell=warn
+            folder, model=model, trust=trust, data_dir=data_dir, progress=progress, tell=warn
         )
     if (folder / "run.json").stat().st_mtime < started:
         warn(f"{folder}: this run has ended already, as {run.status}")

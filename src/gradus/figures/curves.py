@@ -239,7 +239,7 @@ def _mean_curve(
     for run in finished:
         samples, loss = curves[run]
         none = np.zeros(0)
-        smooth.append(TrainingCurve("", samples, loss, samples[:0], none).smooth)
+        smooth.append(TrainingCurve("", samples, loss, none, none).smooth)
     rows = min(map(len, smooth))
     return curves[finished[0]][0][:rows], np.mean([s[:rows] for s in smooth], axis=0), len(smooth)
 
@@ -357,8 +357,8 @@ def _draw_pane(axes: Axes, pane: Pane, facts: Overlay) -> None:
     axes.legend(frameon=False, loc="best", handlelength=3.4)
 
 
-MARKS = {"diverged": "x", "stopped": "+", PRUNED: "s"}
-SIGNS = {"diverged": "✕", "stopped": "+", PRUNED: "□"}
+MARKS = {"diverged": "x", "failed": "1", "stopped": "+", PRUNED: "s"}
+SIGNS = {"diverged": "✕", "failed": "Y", "stopped": "+", PRUNED: "□"}
 
 
 def _few_ticks() -> Any:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gradus.data.dataset import Dataset
 from gradus.engine.evaluate import judge
+from gradus.engine.job import Judged
 from gradus.risk.losses import CrossEntropyLoss, KLDivLoss, L1Loss, Loss, MSELoss, NLLLoss
 
 
@@ -29,7 +30,7 @@ class ConstantPrediction:
     output: Tensor
     loss: Loss
 
-    def judge(self, data: Dataset) -> tuple[float, float | None]:
+    def judge(self, data: Dataset) -> Judged:
         """Its mean loss over these examples, and its accuracy (None where there are no classes)."""
         return judge(lambda data, at: self.output.expand(at.stop - at.start, -1), self.loss, data)
 

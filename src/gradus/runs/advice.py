@@ -9,6 +9,7 @@ momentum :math:`\beta` shrinks the error along the steepest direction only while
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -54,8 +55,8 @@ class Stability:
         return self.product / self.limit
 
     def lr(self, now: float) -> str:
-        """Half of what is allowed, rounded down to one digit."""
-        return rounded_down(now / self.share / 2)
+        """A tenth of what is allowed at the start, since the curvature grows, as one digit."""
+        return rounded_down(now / self.share / 10)
 
     def __str__(self) -> str:
         return (
@@ -73,8 +74,8 @@ def advice(spec: RunSpec, split: Split, start: Job, *, fell: bool) -> str:
         start: its job before the first step, the model as the seed draws it.
         fell: whether the loss is lower at the end than at the beginning.
     """
-    if (cause := _scale_of_target(split)) or (cause := _scale_of_inputs(spec, split.train)):
-        return cause
+    if causes := [*_scale_of_target(split), *_scale_of_inputs(spec, split.train)]:
+        return "; ".join(causes)
     entry = entries()[spec.method]
     if entry.second_order:
         return (
@@ -139,27 +140,25 @@ def rounded_down(number: float) -> str:
     return f"{math.floor(number / unit + 1e-9) * unit:g}"
 
 
-def _scale_of_target(split: Split) -> str | None:
+def _scale_of_target(split: Split) -> Iterator[str]:
     if split.task != "regression":
-        return None
+        return
     deviation = float(split.train.y.double().std(dim=0).max()) if len(split.train) > 1 else 0.0
-    if deviation < LARGE_TARGET:
-        return None
-    return (
-        f"the target has a deviation of {deviation:.3g}: divide it by that, so that the loss and "
-        "its gradients are near 1"
-    )
+    if deviation >= LARGE_TARGET:
+        yield (
+            f"the target has a deviation of {deviation:.3g}: divide it by that, so that the loss "
+            "and its gradients are near 1"
+        )
 
 
-def _scale_of_inputs(spec: RunSpec, train: Dataset) -> str | None:
+def _scale_of_inputs(spec: RunSpec, train: Dataset) -> Iterator[str]:
     if spec.standardize or len(train) < 2:
-        return None
+        return
     x, _ = train.subset(slice(0, 10 * EXAMPLES)).batch()
     deviations = x.double().flatten(1).std(dim=0)
     largest = float(deviations.max())
-    if largest < LARGE_INPUT:
-        return None
-    return f"the inputs have deviations up to {largest:.3g}: try --standardize"
+    if largest >= LARGE_INPUT:
+        yield f"the inputs have deviations up to {largest:.3g}: try --standardize"
 
 
 def _adaptive(spec: RunSpec, model: nn.Module) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MINI_BATCH, SMOOTH, TEST, ENDED = "#9ecae1", "#08519c", "#d94801", "#a50f15"
-VALIDATION = "#238b45"
+VALIDATION, CONSTANT = "#238b45", "#525252"
+
+Numbers = NDArray[np.float64] | NDArray[np.int64]
+
+Against = Literal["samples", "work", "seconds"]
+"""What a curve is drawn against: examples consumed, examples evaluated, or seconds of training."""
+
+AXES: dict[Against, str] = {
+    "samples": "number of samples",
+    "work": "work (examples whose gradient or Hessian product was evaluated)",
+    "seconds": "seconds of training, at the run's mean pace",
+}
+"""What is written below the x axis."""
 
 POINTS = 2_000
 """About so many points of a line are drawn: more cannot be seen, and make an SVG of megabytes."""
@@ -29,24 +41,28 @@ class TrainingCurve:
 
     Attributes:
         title: of the figure.
-        samples: ``[n]``, training examples consumed, the x axis.
+        x: ``[n]``, what the curve is drawn against.
         loss: ``[n]``, the mini-batch loss there.
         window: over how many rows ``smooth`` averages.
-        test_samples: ``[m]``, where the test loss was taken.
+        test_x: ``[m]``, where the test loss was taken.
         test_loss: ``[m]``.
-        validation_samples: ``[k]``, where the validation loss was taken.
+        validation_x: ``[k]``, where the validation loss was taken.
         validation_loss: ``[k]``.
-        diverged_at: samples at which the run diverged, or None.
+        diverged_at: the x at which the run diverged, or None.
+        constant: the training loss of the best constant prediction, the line to beat, or None.
+        against: what x counts.
     """
 
     title: str
-    samples: NDArray[np.int64]
+    x: Numbers
     loss: NDArray[np.float64]
-    test_samples: NDArray[np.int64]
+    test_x: Numbers
     test_loss: NDArray[np.float64]
-    validation_samples: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    validation_x: Numbers = field(default_factory=lambda: np.empty(0))
     validation_loss: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    diverged_at: int | None = None
+    diverged_at: float | None = None
+    constant: float | None = None
+    against: Against = "samples"
 
     @property
     def window(self) -> int:
@@ -73,27 +89,27 @@ def draw(curve: TrainingCurve) -> Figure:
         axes = figure.subplots()
         smoothed = curve.window > 1
         axes.plot(
-            *_thinned(curve.samples, curve.loss),
+            *_thinned(curve.x, curve.loss),
             color=MINI_BATCH if smoothed else SMOOTH,
             linewidth=0.8 if smoothed else 1.8,
-            marker=None if len(curve.samples) > 50 else "o",
+            marker=None if len(curve.x) > 50 else "o",
             markersize=4,
             label="mini-batch loss",
         )
         if smoothed:
             axes.plot(
-                *_thinned(curve.samples, curve.smooth),
+                *_thinned(curve.x, curve.smooth),
                 color=SMOOTH,
                 linewidth=2.2,
                 label=f"running mean of {curve.window}",
             )
-        for samples, loss, color, marker, label in (
-            (curve.validation_samples, curve.validation_loss, VALIDATION, "s", "validation loss"),
-            (curve.test_samples, curve.test_loss, TEST, "D", "test loss"),
+        for x, loss, color, marker, label in (
+            (curve.validation_x, curve.validation_loss, VALIDATION, "s", "validation loss"),
+            (curve.test_x, curve.test_loss, TEST, "D", "test loss"),
         ):
             if len(loss):
                 axes.plot(
-                    *_thinned(samples, loss),
+                    *_thinned(x, loss),
                     color=color,
                     linestyle="--",
                     linewidth=1.4,
@@ -113,22 +129,23 @@ def draw(curve: TrainingCurve) -> Figure:
                 va="top",
                 color=ENDED,
             )
+        if curve.constant is not None:
+            axes.axhline(curve.constant, color=CONSTANT, linestyle=(0, (1, 2)), linewidth=1.4,
+                         label="best constant prediction")  # fmt: skip
         axes.set_title(curve.title)
-        axes.set_xlabel("number of samples")
+        axes.set_xlabel(AXES[curve.against])
         axes.set_ylabel("training loss")
-        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.xaxis.set_major_formatter("{x:,.3g}" if curve.against == "seconds" else "{x:,.0f}")
         axes.grid(color="0.92")
         axes.set_axisbelow(True)
         axes.legend(frameon=False)
     return figure
 
 
-def _thinned(
-    samples: NDArray[np.int64], loss: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _thinned(x: Numbers, loss: NDArray[np.float64]) -> tuple[Numbers, NDArray[np.float64]]:
     """The points of a line that are drawn, its ends and extremes among them."""
     rows = thin(np.zeros(1, np.int64), loss, POINTS)
-    return samples[rows], loss[rows]
+    return x[rows], loss[rows]
 
 
 def in_terminal(curve: TrainingCurve, *, width: int, height: int = 10) -> str:
@@ -137,14 +154,14 @@ def in_terminal(curve: TrainingCurve, *, width: int, height: int = 10) -> str:
 
     loss = curve.smooth
     drawn = plot_to_string(
-        xs=[curve.samples],
+        xs=[curve.x],
         ys=[loss],
         lines=True,
         width=width,
         height=height,
         x_gridlines=[],
         y_gridlines=[],
-        title="training loss against number of samples",
+        title=f"training loss against {AXES[curve.against]}",
     )
     # The library's labels have a fixed width and few digits: losses are small, or very large.
     frame = [

@@ -49,19 +49,35 @@ def summary_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """The content of run.json but for its spec."""
     final = recorded["final"]
     found = {**recorded, "final": final and figures_of(final)}
-    return found | {name: recorded.get(name) for name in ("kept", "test")}
+    return (
+        found
+        | {name: recorded.get(name) for name in ("kept", "test", "constant", "failure")}
+        | {
+            "ended_by_observer": recorded.get("ended_by_observer", False),
+            "work": recorded.get("work"),
+        }
+    )
 
 
 def evaluation_of(recorded: pa.Table, schema: pa.Schema) -> pa.Table:
     """The table of evaluations; figures that were not taken are missing."""
-    import pyarrow as pa
-
     if "running_train_loss" not in recorded.column_names:
         recorded = recorded.rename_columns([_now(name) for name in recorded.column_names])
+    return history_of(recorded, schema)
+
+
+def history_of(recorded: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table with all columns of a schema; what was not recorded then is missing."""
+    import pyarrow as pa
+
     for field in schema:
         if field.name not in recorded.column_names:
             recorded = recorded.append_column(field, pa.nulls(recorded.num_rows, field.type))
-    return recorded.select(schema.names).cast(schema)
+    known = recorded.select(schema.names).cast(schema)
+    for name in recorded.column_names:
+        if name not in schema.names:  # what a later version adds
+            known = known.append_column(name, recorded[name])
+    return known
 
 
 def _now(name: str) -> str:

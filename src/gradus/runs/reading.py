@@ -71,6 +71,8 @@ class _Summary(_Strict):
     zeros: Count
     final: _Final | None
     divergence: _Divergence | None
+    constant: dict[str, Number] | None = None
+    work: Count | None = None
     data: _Data
     timings: _Timings
 
@@ -134,14 +136,16 @@ def read_table(path: Path, columns: Sequence[str], known: Sequence[str] = ()) ->
     try:
         with open(open_plain(path), "rb") as file:
             table = pq.ParquetFile(file).read()
-        for name in dict.fromkeys((*columns, *known)):
+        for name in dict.fromkeys((*columns, *known, *table.column_names)):
             held = table.column_names.count(name)
             if held == 0 and name not in columns:
                 continue
             if held != 1:
                 raise ValueError(f"{held} columns {name}")
             kind = table[name].type
-            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            if name in (*columns, *known) and not (
+                pa.types.is_integer(kind) or pa.types.is_floating(kind)
+            ):
                 raise ValueError(f"its column {name} holds {kind}, not numbers")
     except FileNotFoundError:
         raise

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from gradus.errors import InputError, quoted
 from gradus.importing import without_collection
 from gradus.models.own import check_named, is_own
 from gradus.runs import earlier
-from gradus.runs.curve import TrainingCurve, draw
+from gradus.runs.curve import Against, Numbers, TrainingCurve, draw
 from gradus.runs.files import sync_folder, write_whole
 from gradus.runs.reading import check_size, load_parameters, read_summary, read_table
 from gradus.runs.spec import RunSpec
@@ -44,7 +44,9 @@ def _schema(**columns: str) -> pa.Schema:
     )
 
 
-HISTORY = _schema(step="int64", samples="int64", epoch="int32", loss="float64", lr="float64")
+HISTORY = _schema(
+    step="int64", samples="int64", epoch="int32", loss="float64", lr="float64", work="int64?"
+)
 EVALUATION = _schema(
     epoch="int32",
     samples="int64",
@@ -54,6 +56,7 @@ EVALUATION = _schema(
     validation_accuracy="float64?",
     test_loss="float64?",
     test_accuracy="float64?",
+    work="int64?",
 )
 
 
@@ -69,7 +72,8 @@ class Run:
     Attributes:
         spec: what determined it.
         summary: status, final figures, versions, machine, timings: the content of run.json.
-        history: a pyarrow table: step, samples, epoch, loss, lr; a row every ``log_every`` batches.
+        history: a pyarrow table: step, samples, epoch, loss, lr, work; a row every ``log_every``
+            batches.
             ``loss`` is that of the mini-batch before its step.
         evaluation: a pyarrow table: epoch, samples, running_train_loss (the mean of the losses that
             the method saw during the epoch), train_loss (of the training part at its end, over at
@@ -104,7 +108,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """``finished``, ``diverged``, ``stopped`` or ``interrupted``."""
+        """``finished``, ``diverged``, ``failed``, ``stopped`` or ``interrupted``."""
         return str(self.summary["status"])
 
     def check_code(self) -> None:
@@ -153,29 +157,62 @@ class Run:
 
     @property
     def curve(self) -> TrainingCurve:
-        """The facts of the loss curve."""
-        divergence = self.summary["divergence"]
-        validated, tested = (self._evaluated(name) for name in ("validation_loss", "test_loss"))
+        """The facts of the loss curve against samples."""
+        return self.curve_against("samples")
+
+    def curve_against(self, against: Against) -> TrainingCurve:
+        """The facts of the loss curve against samples, work or seconds.
+
+        Raises:
+            InputError: work was not counted yet when this run was recorded.
+        """
+        divergence, constant = self.summary["divergence"], self.summary["constant"]
+        validated, tested = (
+            self._evaluated(name, against) for name in ("validation_loss", "test_loss")
+        )
+        x = self._placed(self.history, against)
+        diverged_at = None
+        if divergence is not None:
+            diverged_at = float(divergence["samples"])
+            if len(x) and against != "samples":
+                diverged_at = float(np.interp(diverged_at, self.history["samples"].to_numpy(), x))
         return TrainingCurve(
             title=self.spec.title,
-            samples=self.history["samples"].to_numpy(),
+            x=x,
             loss=self.history["loss"].to_numpy(),
-            validation_samples=validated[0],
+            validation_x=validated[0],
             validation_loss=validated[1],
-            test_samples=tested[0],
+            test_x=tested[0],
             test_loss=tested[1],
-            diverged_at=divergence and divergence["samples"],
+            diverged_at=diverged_at,
+            constant=constant and constant.get("train_loss"),
+            against=against,
         )
 
-    def _evaluated(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _evaluated(self, name: str, against: Against) -> tuple[Numbers, NDArray[np.float64]]:
         """Where a figure was taken, and what it was."""
-        samples, values = (self.evaluation[column].to_numpy() for column in ("samples", name))
+        values = self.evaluation[name].to_numpy()
         there = ~np.isnan(values)
-        return samples[there], values[there]
+        return self._placed(self.evaluation, against)[there], values[there]
 
-    def plot(self) -> Figure:
-        """The loss curve as a matplotlib figure."""
-        return draw(self.curve)
+    def _placed(self, rows: pa.Table, against: Against) -> Numbers:
+        """Where rows stand on the x axis."""
+        if against == "samples":
+            return np.asarray(rows["samples"].to_numpy())
+        if rows["work"].null_count:
+            raise InputError(
+                f"--against {against}: {self.folder or 'this run'} was recorded before work was "
+                "counted; use --against samples"
+            )
+        work = rows["work"].to_numpy()
+        if against == "work":
+            return np.asarray(work)
+        pace = self.summary["timings"]["train_seconds"] / max(1, self.summary["work"])
+        return np.asarray(work * pace)
+
+    def plot(self, against: Against = "samples") -> Figure:
+        """The loss curve as a matplotlib figure, against samples, work or seconds."""
+        return draw(self.curve_against(against))
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the record: run.json last, so that a folder with run.json holds a whole record.
@@ -258,19 +295,33 @@ def open_run(
         content = read_summary(folder / "run.json")
         recorded = earlier.spec_of(content.pop("spec"))
         spec = RunSpec.read(recorded, where=f"{folder / 'run.json'}: ")
-        history = read_table(folder / "history.parquet", HISTORY_READ)
-        evaluation = read_table(folder / "evaluation.parquet", EVALUATION_READ, EVALUATION.names)
+        history, evaluation = (
+            _read(folder / f"{name}.parquet", read, complete, schema)
+            for name, read, complete, schema in (
+                ("history", HISTORY_READ, earlier.history_of, HISTORY),
+                ("evaluation", EVALUATION_READ, earlier.evaluation_of, EVALUATION),
+            )
+        )
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{folder} holds no record of a run: {error.filename} is missing"
         ) from None
     content = earlier.summary_of(content)
-    try:
-        evaluation = earlier.evaluation_of(evaluation, EVALUATION)
-    except (pa.ArrowException, ValueError) as error:
-        path = folder / "evaluation.parquet"
-        raise InputError(f"{path}: the record cannot be read: {quoted(error)}") from None
     return Run(spec, content, history, evaluation, folder, trusted=trust or spec.model == model)
+
+
+def _read(
+    path: Path,
+    columns: Sequence[str],
+    complete: Callable[[pa.Table, pa.Schema], pa.Table],
+    schema: pa.Schema,
+) -> pa.Table:
+    """A table of a record, whichever version wrote it, with all columns of the schema."""
+    table = read_table(path, columns, schema.names)
+    try:
+        return complete(table, schema)
+    except (pa.ArrowException, ValueError) as error:
+        raise InputError(f"{path}: the record cannot be read: {quoted(error)}") from None
 
 
 def finite(value: Any) -> Any:

@@ -17,7 +17,7 @@ from gradus.sweep.result import Result, worths
 from gradus.sweep.search import Listed, Search
 from gradus.sweep.store import listed
 
-KEPT = ("finished", "pruned")
+KEPT = ("finished", "failed", "pruned")
 """Statuses of runs whose figures count; those of others are worse than any."""
 
 

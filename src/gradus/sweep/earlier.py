@@ -72,7 +72,6 @@ def part_of(recorded: pa.Table, before: pa.Table, now: pa.Table, schema: pa.Sche
     names = pa.array([called[name] for name in runs.dictionary.to_pylist()], pa.string())
     named = pa.DictionaryArray.from_arrays(runs.indices, names)
     own = pa.schema(list(schema)[1:])
-    columns = recorded.drop_columns(["run"])
-    if "train_loss" in own.names:
-        columns = earlier.evaluation_of(columns, own)
+    complete = earlier.evaluation_of if "train_loss" in own.names else earlier.history_of
+    columns = complete(recorded.drop_columns(["run"]), own).select(own.names)
     return pa.Table.from_arrays([named, *columns.columns], schema=schema)

@@ -9,8 +9,8 @@ from collections.abc import Hashable
 import torch
 
 from gradus.engine import choose
+from gradus.runs.job import prepare
 from gradus.runs.spec import RunSpec
-from gradus.runs.train import prepare
 from gradus.sweep.split_cache import CachedSplit, SplitCache
 
 

@@ -32,9 +32,11 @@ class Result:
         loss: the loss, also where it followed from the data.
         engine: the one that executed it.
         kernels: the variant of the kernels, where there are any.
-        history: step, samples, epoch, loss, lr.
+        work: examples whose gradient or Hessian product was evaluated.
+        history: step, samples, epoch, loss, lr, work.
         evaluation: epoch, samples, running_train_loss, train_loss, and loss and accuracy on the
             validation and on the test part (NaN where there is none, or it was not evaluated).
+        constant_train_loss: what the best constant prediction reaches on the training part.
         kept_epoch: the epoch whose parameters the run left.
         test: of those, the figures on the test part, with their uncertainty.
         pruned_epoch: after which epoch it was cut.
@@ -48,9 +50,11 @@ class Result:
     kernels: str | None
     steps: int
     samples: int
+    work: int
     train_seconds: float
     history: Columns
     evaluation: Columns
+    constant_train_loss: float | None = None
     kept_epoch: int | None = None
     test: Mapping[str, Any] | None = None
     divergence: Divergence | None = None
@@ -90,6 +94,7 @@ def result_of(
     loss: str | None,
     engine: str,
     kernels: str | None,
+    constant_train_loss: float | None = None,
 ) -> Result:
     """The result of a run, its rows as columns."""
     return Result(
@@ -101,9 +106,11 @@ def result_of(
         kernels=kernels,
         steps=outcome.step,
         samples=outcome.samples,
+        work=outcome.work,
         train_seconds=outcome.train_seconds,
         history=columns(outcome.history, HISTORY),
         evaluation=columns(outcome.evaluation, EVALUATION),
+        constant_train_loss=constant_train_loss,
         kept_epoch=outcome.kept_epoch,
         test=outcome.tested and tested(outcome.tested),
         divergence=outcome.divergence,
@@ -133,6 +140,8 @@ FIGURES: dict[str, pa.DataType] = {
     "epochs_trained": pa.int32(),
     "steps": pa.int64(),
     "samples": pa.int64(),
+    "work": pa.int64(),
+    "constant_train_loss": pa.float64(),
     "running_train_loss": pa.float64(),
     "train_loss": pa.float64(),
     "validation_loss": pa.float64(),
@@ -182,7 +191,7 @@ def _figures(result: Result) -> dict[str, Any]:
     at = len(epochs) - 1 if result.kept_epoch is None else list(epochs).index(result.kept_epoch)
     found: dict[str, Any] = {"kept_epoch": result.kept_epoch}
     for name, values in evaluation.items():
-        if name not in FIGURES or name == "samples" or np.isnan(values).all():
+        if name not in FIGURES or name in ("samples", "work") or np.isnan(values).all():
             continue
         found[name] = None if np.isnan(values[at]) else float(values[at])
         if f"best_{name}" in FIGURES:
@@ -238,6 +247,8 @@ def row(result: Result, part: int) -> dict[str, Any]:
         "epochs_trained": result.epochs_trained,
         "steps": result.steps,
         "samples": result.samples,
+        "work": result.work,
+        "constant_train_loss": result.constant_train_loss,
         **figures,
         "pruned_epoch": result.pruned_epoch,
         "stopped": result.stopped,

@@ -17,7 +17,7 @@ import torch
 from gradus.engine import choose
 from gradus.errors import InputError
 from gradus.runs.interrupt import OneInterrupt
-from gradus.runs.train import prepare
+from gradus.runs.job import prepare
 from gradus.sweep.backlog import Backlog, WorkItem
 from gradus.sweep.messages import (
     Alive,

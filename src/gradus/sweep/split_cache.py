@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, final
 
 from gradus.data.dataset import Split
+from gradus.runs.job import load_for
 from gradus.runs.spec import RunSpec
-from gradus.runs.train import load_for
 from gradus.sweep.shared_memory import SharedSplit, share
 
 CAPACITY = 16

@@ -60,7 +60,7 @@ class Sweep:
         >>> sweep.runs.num_rows, sweep.best()["lr"]
         (2, 1.0)
         >>> gradus.open_sweep(sweep.folder).history.column_names
-        ['run', 'step', 'samples', 'epoch', 'loss', 'lr']
+        ['run', 'step', 'samples', 'epoch', 'loss', 'lr', 'work']
         >>> folder.cleanup()
     """
 

@@ -16,7 +16,8 @@ from gradus.engine.job import Job, Outcome, Progress, Report
 from gradus.engine.snapshot import Course, Snapshot
 from gradus.errors import InputError, NotPositiveDefiniteError
 from gradus.runs import checkpoint
-from gradus.runs.train import prepare, with_loss
+from gradus.runs.job import prepare, with_loss
+from gradus.runs.status import LineToBeat, line_to_beat
 from gradus.sweep.messages import CheckpointDamaged, Heartbeat, ShareSplit, Task, WorkerMessage
 from gradus.sweep.result import Result, Status, result_of
 from gradus.sweep.shared_memory import attach
@@ -60,6 +61,7 @@ class Trainer:
         split, folder = self._splits[task.split], self.checkpoints / task.run
         with torch.random.fork_rng(devices=[]):
             job = prepare(task.spec, split)
+            line = line_to_beat(job)
             engine, _ = choose.chosen(task.spec.engine, job)
             since = self._since(folder, engine) if folder.exists() else None
 
@@ -73,7 +75,7 @@ class Trainer:
                 outcome = Outcome(status="stopped", stopped=str(error))
             except InputError as error:
                 raise InputError(f"--method {task.spec.method}: {error}") from None
-        return self._result(task, split, outcome, engine)
+        return self._result(task, job, outcome, line, engine)
 
     def train_batch(self, tasks: Sequence[Task]) -> list[Result]:
         """Train runs stacked, as many at once as the memory of their device holds."""
@@ -81,14 +83,15 @@ class Trainer:
         for task in tasks:
             with torch.random.fork_rng(devices=[]):
                 jobs.append(prepare(task.spec, self._splits[task.split]))
+        lines = [line_to_beat(job) for job in jobs]
         outcomes: list[Outcome] = []
         for batch in _batches(jobs):
             first = len(outcomes)
             reports = [self._report(task) for task in tasks[first : first + len(batch)]]
             outcomes += stacked.execute(batch, reports)
         return [
-            self._result(task, self._splits[task.split], outcome, "stacked")
-            for task, outcome in zip(tasks, outcomes, strict=True)
+            self._result(task, job, outcome, line, "stacked")
+            for task, job, outcome, line in zip(tasks, jobs, outcomes, lines, strict=True)
         ]
 
     def _report(self, task: Task) -> Report:
@@ -101,16 +104,22 @@ class Trainer:
 
         return report
 
-    def _result(self, task: Task, split: Split, outcome: Outcome, engine: str) -> Result:
+    def _result(
+        self, task: Task, job: Job, outcome: Outcome, line: LineToBeat, engine: str
+    ) -> Result:
         status: Status = "stopped" if outcome.status == "interrupted" else outcome.status
+        if line.failure(job, outcome):
+            status = "failed"
+        constant = line.constant.get("train")
         return result_of(
             task.run,
             task.spec,
             outcome,
             status=status,
-            loss=with_loss(task.spec, split).loss,
+            loss=with_loss(task.spec, self._splits[task.split]).loss,
             engine=engine,
             kernels=self._variant if engine == "native" else None,
+            constant_train_loss=None if constant is None else constant.loss,
         )
 
     def _since(self, folder: Path, engine: str) -> Snapshot | None:

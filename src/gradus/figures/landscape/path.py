@@ -18,8 +18,8 @@ from gradus.engine import choose
 from gradus.engine.job import Job
 from gradus.engine.snapshot import Course, Watch
 from gradus.errors import InputError
+from gradus.runs.job import load_for, prepare
 from gradus.runs.record import Run
-from gradus.runs.train import load_for, prepare
 
 POINTS: Final = 61
 """Points kept of a path, the first and the last included."""

@@ -1,0 +1,122 @@
+"""What a spec stands for, as objects: its data, and the job that an engine is given."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from gradus.data.dataset import Split
+from gradus.data.load import load
+from gradus.data.sampling import Sampling
+from gradus.engine.job import Job
+from gradus.errors import InputError, reason
+from gradus.models.networks import build
+from gradus.runs.selection import selection_of
+from gradus.runs.spec import RunSpec
+
+
+def load_for(spec: RunSpec, data_dir: str | os.PathLike[str] | None) -> Split:
+    """The data of a run.
+
+    Raises:
+        InputError: they cannot be had as the spec says.
+    """
+    return load(
+        spec.data,
+        target=spec.target,
+        loss=spec.loss,
+        missing=spec.missing,
+        standardize=spec.standardize,
+        validation_fraction=spec.validation_fraction,
+        test_fraction=spec.test_fraction,
+        split=spec.split,
+        split_seed=spec.split_seed,
+        group=spec.group,
+        categorical=spec.categorical,
+        drop=spec.drop,
+        data_dir=None if data_dir is None else Path(data_dir),
+    )
+
+
+def with_loss(spec: RunSpec, split: Split) -> RunSpec:
+    """The same spec with its loss, which may follow from the data."""
+    usual = {"classification": "cross-entropy", "regression": "mse"}[split.task]
+    return spec if spec.loss is not None else spec.model_copy(update={"loss": usual})
+
+
+def prepare(spec: RunSpec, split: Split) -> Job:
+    """The job of a run on these data, its model as the seed draws it.
+
+    The global random state is that of the seed afterwards.
+
+    Raises:
+        InputError: the model cannot be built, or does not take the data.
+    """
+    torch.manual_seed(spec.seed)
+    return _job(with_loss(spec, split), split)
+
+
+def _job(spec: RunSpec, split: Split) -> Job:
+    sampling = Sampling(spec.sampling, len(split.train), spec.batch_size or 1, spec.seed)
+    if spec.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: no CUDA device is available here; use --device cpu")
+    steps = spec.epochs * sampling.steps
+    device = spec.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        model = build(
+            spec.model,
+            split.train.input_shape,
+            split.train.outputs,
+            hidden=spec.hidden or (),
+            log_probabilities=spec.takes_log_probabilities,
+        ).to(dtype=getattr(torch, spec.dtype))
+    except RuntimeError as error:
+        raise InputError(f"--model {spec.model}: cannot be built: {reason(error)}") from error
+    _check_outputs(spec, model, split)
+    return Job(
+        model=model,
+        loss=spec.build_loss(),
+        penalty=spec.build_penalty(),
+        method=spec.build_method(steps=steps),
+        train=split.train,
+        test=split.test,
+        validation=split.validation,
+        selection=selection_of(spec, split),
+        sampling=sampling,
+        epochs=spec.epochs,
+        log_every=spec.batches_between_rows(spec.data, steps),
+        seed=spec.seed,
+        device=torch.device(device),
+        dtype=getattr(torch, spec.dtype),
+    )
+
+
+def _check_outputs(spec: RunSpec, model: nn.Module, split: Split) -> None:
+    """The user's own model has to take the data, and to give what the loss expects."""
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError(
+            f"--model {spec.model}: has no parameter with requires_grad=True: nothing to train"
+        )
+    x, _ = split.train.subset(slice(0, 2)).to(dtype=getattr(torch, spec.dtype)).batch()
+    model.eval()
+    try:
+        with torch.random.fork_rng(), torch.no_grad():
+            output = model(x)
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"--model {spec.model}: fails on a batch of shape {tuple(x.shape)}: {reason(error)}"
+        ) from error
+    model.train()
+    expected = (len(x), split.train.outputs)
+    given = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    if given != expected:
+        wanted = "class" if split.task == "classification" else "number to predict"
+        raise InputError(
+            f"--model {spec.model}: gives {given} for a batch of shape {tuple(x.shape)}, "
+            f"but must give {expected}: one output for each {wanted}"
+        )

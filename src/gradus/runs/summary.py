@@ -1,0 +1,122 @@
+"""What run.json says of a run beside its spec: how it ended, its figures, and where it ran."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from gradus._version import __version__
+from gradus.data.dataset import Split
+from gradus.engine.job import Job, Outcome
+from gradus.runs.job import prepare
+from gradus.runs.selection import figures
+from gradus.runs.spec import RunSpec
+from gradus.runs.status import LineToBeat
+
+IN_OPTIONS = {
+    "give damping": "give --damping",
+    "saddle_free=True": "--saddle-free",
+    "take NewtonCG": "take --method newton-cg",
+    "take ProximalGradient": "take --method proximal-gradient",
+}
+"""What methods advise, and the options that say it."""
+
+
+def summary_of(
+    spec: RunSpec,
+    split: Split,
+    job: Job,
+    outcome: Outcome,
+    line: LineToBeat,
+    executed: Mapping[str, str | None],
+    *,
+    load_seconds: float,
+    started: datetime,
+) -> dict[str, Any]:
+    """The content of run.json but for the spec.
+
+    Args:
+        spec: of the run.
+        split: its data.
+        job: what was run, its model as the run left it.
+        outcome: what the engine recorded.
+        line: what the run is held against.
+        executed: the engine, why it was not the native one, and the variant of the kernels.
+        load_seconds: how long it took until the first step.
+        started: when.
+    """
+    failure, hint = line.failure(job, outcome), None
+    if failure or outcome.divergence:
+        from gradus.runs.advice import advice
+
+        with torch.random.fork_rng():
+            start = prepare(spec, split)
+            fell = failure is not None and failure["train_loss"] < line.beginning
+            hint = advice(spec, split, start, fell=fell)
+    return {
+        "status": "failed" if failure else outcome.status,
+        **executed,
+        "device": _device_name(job.device),
+        "log_every": job.log_every,
+        "steps": outcome.step,
+        "samples": outcome.samples,
+        "work": outcome.work,
+        "ended_by_observer": outcome.ended_by_observer,
+        "constant": line.figures,
+        **figures(job, outcome),
+        "stopped": outcome.stopped and as_options(outcome.stopped),
+        "divergence": outcome.divergence and {**outcome.divergence._asdict(), "hint": hint},
+        "failure": failure and {**failure, "hint": hint},
+        "data": {
+            "description": split.description,
+            "task": split.task,
+            "train": len(split.train),
+            "validation": 0 if split.validation is None else len(split.validation),
+            "test": len(split.test),
+            "input_shape": split.train.input_shape,
+            "outputs": split.train.outputs,
+            "classes": split.train.classes,
+            "features": split.features,
+        },
+        "parameters": sum(p.numel() for p in job.model.parameters()),
+        "zeros": sum(int((p == 0).sum()) for p in job.model.parameters()),
+        "timings": _timings(outcome, load_seconds=load_seconds),
+        "started": started.isoformat(timespec="seconds"),
+        "versions": {
+            "gradus": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": version("numpy"),
+        },
+        "machine": {
+            "platform": platform.platform(),
+            "processors": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+        },
+    }
+
+
+def as_options(advised: str) -> str:
+    """What a method advises, in the words of the command line."""
+    for said, option in IN_OPTIONS.items():
+        advised = advised.replace(said, option)
+    return advised
+
+
+def _timings(outcome: Outcome, *, load_seconds: float) -> Mapping[str, float]:
+    return {
+        "load_seconds": load_seconds,
+        "train_seconds": outcome.train_seconds,
+        "test_seconds": outcome.test_seconds,
+        "samples_per_second": outcome.samples_per_second,
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
