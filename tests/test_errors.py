@@ -55,7 +55,18 @@ def test_of_what_is_long_or_deep_the_beginning_is_quoted(given):
 
 
 def test_no_message_is_endless():
-    assert len(str(InputError("x" * 10**6))) == LONGEST_MESSAGE
+    assert len(str(InputError("x " * 10**6))) == LONGEST_MESSAGE
+    assert len(str(InputError("x" * 10**6))) == MOST_QUOTED
+
+
+@pytest.mark.parametrize("length", [1, 199, 200, 201, 202, 203, 5000])
+def test_a_long_path_is_cut_in_its_middle(length):
+    path = "/" + "a" * (length - 1)
+    said = str(InputError(f"{path} is no file, nor {path}"))
+    first, second = said.split(" is no file, nor ")
+    assert first == second
+    assert len(first) <= MOST_QUOTED
+    assert (first == path) == (length <= MOST_QUOTED)
 
 
 NAMES = ["loss", "method", "lr", "hidden", "betas", "schedule", "seed", "epochs", "x" * 10_000]

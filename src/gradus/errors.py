@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import reprlib
 
 MOST_QUOTED = 200
@@ -23,9 +24,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(
-            message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 2] + ".."
-        )
+        super().__init__(shortened(message))
 
 
 class NotPositiveDefiniteError(InputError):
@@ -33,6 +32,20 @@ class NotPositiveDefiniteError(InputError):
 
     The message names the step, the smallest eigenvalue of the matrix, and the remedies.
     """
+
+
+def shortened(message: str) -> str:
+    """A message in which no word, as a path, has more than ``MOST_QUOTED`` characters.
+
+    What is in the middle of it is left out. The whole is cut at ``LONGEST_MESSAGE``.
+
+    Example:
+        >>> shortened(f"/tmp/{'x' * 500}/run.json: no such file")[-27:]
+        'xxxx/run.json: no such file'
+    """
+    half = (MOST_QUOTED - 2) // 2
+    message = re.sub(rf"(\S{{{half}}})\S{{3,}}(\S{{{half}}})", r"\1..\2", message)
+    return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 2] + ".."
 
 
 def quoted(given: object, most: int = MOST_QUOTED) -> str:

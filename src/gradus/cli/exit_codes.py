@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from gradus.errors import shortened
+
 DONE, WRONG, ENDED_EARLY, INTERRUPTED = 0, 2, 3, 130
 EXIT_CODES = {
     "finished": DONE,
@@ -16,7 +18,7 @@ EXIT_CODES = {
 
 def warn(message: str) -> None:
     """One line on stderr; what a terminal would obey and not show is written out."""
-    line = " ".join(message.split())
+    line = shortened(" ".join(message.split()))
     click.echo(
         "gradus: " + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), err=True
     )

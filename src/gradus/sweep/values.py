@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from gradus.errors import quoted
 from gradus.runs.choices import OPTIONS, flag
 from gradus.runs.parts.data import OWN_PARTS
 from gradus.runs.spec import RunSpec, first_line
@@ -115,7 +116,7 @@ def _expanded(option: str, part: Any) -> tuple[Any, ...]:
     try:
         written = open_range(option, part)
     except ValueError as error:
-        raise OptionError(option, f"{flag(option)} {part}: {error}") from None
+        raise OptionError(option, f"{flag(option)} {quoted(part)}: {error}") from None
     if written is None:
         return (value_of(option, part),)
     for bound in (written.low, written.high):
