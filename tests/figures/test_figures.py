@@ -68,7 +68,7 @@ def test_the_lecture_has_five_panels_with_a_curve_a_value():
     assert labels == ["lr 0.001", "lr 0.1", "lr 10"]
     (end,) = facts.panes[1].ends
     (run,) = (row for row in sweep.runs.to_pylist() if row["status"] == "diverged")
-    assert (end.run, end.status, end.samples) == (run["run"], "diverged", run["diverged_samples"])
+    assert (end.run, end.status, end.x) == (run["run"], "diverged", run["diverged_samples"])
     axes = draw_overlay(facts).axes[:5]
     assert axes[1].get_legend_handles_labels()[1][2] == "lr 10 (1 of 1 diverged)"
 

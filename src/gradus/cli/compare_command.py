@@ -10,6 +10,7 @@ import click
 from gradus.cli.exit_codes import DONE
 
 if TYPE_CHECKING:
+    from gradus.runs.curve import Against
     from gradus.sweep.sweep import Sweep
 
 COMPARE_EXAMPLES = """\b
@@ -20,15 +21,30 @@ Examples:
 """
 
 
+AGAINST = click.option(
+    "--against",
+    type=click.Choice(["samples", "work", "seconds"]),
+    default="samples",
+    help="what loss curves are drawn against  [samples]",
+)
+
+
 @click.command(epilog=COMPARE_EXAMPLES, short_help="Rank the runs of a sweep, and draw them.")
 @click.argument("name")
 @click.option("--by", metavar="OPTION", help="tells curves apart  [default: lr, if it varies]")
 @click.option("--facet", metavar="OPTION", help="tells panes apart  [default: method]")
 @click.option("--measure", metavar="MEASURE", help="what is compared  [default: the sweep's]")
+@AGAINST
 @click.option("--out", type=click.Path(path_type=Path), help="folder of the pictures: NAME/figures")
 @click.option("--top", type=click.IntRange(min=1), default=20, help="configurations shown  [20]")
 def compare(
-    name: str, by: str | None, facet: str | None, measure: str | None, out: Path | None, top: int
+    name: str,
+    by: str | None,
+    facet: str | None,
+    measure: str | None,
+    against: Against,
+    out: Path | None,
+    top: int,
 ) -> int:
     """Rank the configurations of a sweep, say which option mattered, and draw pictures of both.
 
@@ -42,7 +58,7 @@ def compare(
 
     sweep = _opened(name)
     compared = _option(measure) or measure_of(sweep.runs)
-    chosen = pictures(sweep, _option(by), _option(facet), compared)
+    chosen = pictures(sweep, _option(by), _option(facet), compared, against)
     compare_report.show(sweep, compared, top)
     if out is None:
         folder = own_folder(sweep.folder / "figures")
@@ -62,9 +78,15 @@ def compare(
 @click.option("--by", metavar="OPTION", help="as in gradus compare")
 @click.option("--facet", metavar="OPTION", help="as in gradus compare")
 @click.option("--measure", metavar="MEASURE", help="what is compared  [default: the sweep's]")
+@AGAINST
 @click.option("--out", type=click.Path(path_type=Path), help="the file: NAME/report.html")
 def report(
-    name: str, by: str | None, facet: str | None, measure: str | None, out: Path | None
+    name: str,
+    by: str | None,
+    facet: str | None,
+    measure: str | None,
+    against: Against,
+    out: Path | None,
 ) -> int:
     """Write the ranking, the pictures and all runs of a sweep into one HTML file.
 
@@ -75,7 +97,7 @@ def report(
 
     sweep = _opened(name)
     options = {"by": _option(by), "facet": _option(facet)}
-    content = page(sweep, **options, measure=_option(measure)).encode()
+    content = page(sweep, **options, measure=_option(measure), against=against).encode()
     path = sweep.folder / "report.html" if out is None else out
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, content)

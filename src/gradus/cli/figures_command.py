@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gradus.cli.compare_command import AGAINST
 from gradus.cli.exit_codes import DONE
 from gradus.errors import InputError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from gradus.figures.subject.landscapes import Landscape
+    from gradus.runs.curve import Against
 
 FIGURES_EXAMPLES = """\b
 Examples:
@@ -28,6 +30,7 @@ Examples:
   gradus figures paths --function "x**2 + 10*y**2"
   gradus figures paths --function mine:f --box -2,2,-1,3
   gradus figures runs/digits-sgd-1                 the loss curve of a run
+  gradus figures runs/digits-lbfgs-1 --against work
 """
 
 STILL = ("png", "svg", "pdf")
@@ -55,6 +58,7 @@ class Drawing:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--out", type=click.Path(path_type=Path), default="figures", help="folder  [figures]")
 @click.option("--format", "formats", default="png", help="png, svg, pdf, gif, mp4, or several: A,B")
+@AGAINST
 @click.option("--landscape", help="of adaptive and paths: ravine, saddle, beale, rosenbrock, ...")
 @click.option("--function", help='of paths: "x**2 + 10*y**2" or module:function, of a tensor [2]')
 @click.option("--box", metavar="X0,X1,Y0,Y1", help="of paths: what is drawn  [-5,5,-5,5]")
@@ -64,6 +68,7 @@ def figures(
     names: tuple[str, ...],
     out: Path,
     formats: str,
+    against: Against,
     landscape: str | None,
     function: str | None,
     box: str | None,
@@ -86,7 +91,7 @@ def figures(
     chosen = names or tuple(CATALOGUE)
     view = _view(chosen, landscape, function, box, start, lr)
     still, moving = [k for k in kinds if k in STILL], [k for k in kinds if k in MOVING]
-    drawings = [drawing for name in chosen for drawing in _drawings(name, view, lr)]
+    drawings = [drawing for name in chosen for drawing in _drawings(name, view, lr, against)]
     if moving and not still:
         drawings = [d for d in drawings if d.draw_until is not None or names]
     if moving and names and (rigid := [d.name for d in drawings if d.draw_until is None]):
@@ -120,7 +125,9 @@ def _animate(drawing: Drawing, paths: list[Path]) -> Iterator[Path]:
         yield save_moving(images, path)
 
 
-def _drawings(name: str, view: Landscape | None, lr: float | None) -> Iterator[Drawing]:
+def _drawings(
+    name: str, view: Landscape | None, lr: float | None, against: Against
+) -> Iterator[Drawing]:
     """The pictures of this name."""
     from functools import cache
 
@@ -138,10 +145,10 @@ def _drawings(name: str, view: Landscape | None, lr: float | None) -> Iterator[D
         until = (lambda share: subject.draw_until(found())(share)) if subject.moves else None
         yield Drawing(name, lambda: subject.draw(found()), until)
     else:
-        yield from _recorded(name)
+        yield from _recorded(name, against)
 
 
-def _recorded(name: str) -> Iterator[Drawing]:
+def _recorded(name: str, against: Against) -> Iterator[Drawing]:
     """The curve of a run, or the pictures of a sweep, whose folder this is."""
     from gradus.figures.subject.catalogue import CATALOGUE
     from gradus.figures.sweep_figures import pictures
@@ -150,12 +157,12 @@ def _recorded(name: str) -> Iterator[Drawing]:
 
     if (Path(name) / "run.json").exists():
         run = open_run(name)
-        yield Drawing(Path(name).resolve().name, run.plot)
+        yield Drawing(Path(name).resolve().name, lambda: run.plot(against))
     elif (folder_of(name) / SPECIFICATION).exists():
         sweep = open_sweep(folder_of(name))
         if sweep.runs.num_rows == 0:
             raise InputError(f"{sweep.folder}: no run has ended yet; train it by gradus sweep")
-        for picture in pictures(sweep):
+        for picture in pictures(sweep, against=against):
             yield Drawing(f"{sweep.folder.resolve().name}-{picture.name}", picture.draw)
     else:
         near = difflib.get_close_matches(name, [*CATALOGUE, OWN], n=1)

@@ -1,4 +1,4 @@
-"""How the loss fell: the curves of many runs against samples, overlaid or in panels."""
+"""How the loss fell: the curves of many runs side by side, overlaid or in panels."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gradus.errors import InputError
 from gradus.figures import style
 from gradus.figures.curve_styles import STYLES, CurveStyle, style_of
 from gradus.figures.thinning import Curves, curves_of
-from gradus.runs.curve import TrainingCurve
+from gradus.runs.curve import AXES, CONSTANT, Against, TrainingCurve
 from gradus.sweep.compare import places
 from gradus.sweep.groups import Compared, Grouped, check_varied, levels, varied
 from gradus.sweep.measures import (
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Numbers = NDArray[np.float64]
-Samples = NDArray[np.int64]
 
 NAMED = len(STYLES)
 """So many values of an option get a bold curve in one panel; more cannot be told apart."""
@@ -52,7 +52,7 @@ class Bold:
     Attributes:
         label: the value in words.
         line: how it is told apart.
-        samples: ``[n]``.
+        x: ``[n]``.
         loss: ``[n]``, the running mean of the best configuration with this value, over its seeds.
         averaged: over how many runs.
         counts: the runs with this value by status.
@@ -60,7 +60,7 @@ class Bold:
 
     label: str
     line: CurveStyle
-    samples: Samples
+    x: Numbers
     loss: Numbers
     averaged: int
     counts: Mapping[str, int]
@@ -72,16 +72,16 @@ class Thin:
 
     run: str
     line: CurveStyle | None
-    samples: Samples
+    x: Numbers
     loss: Numbers
 
 
 @dataclass(frozen=True)
 class End:
-    """Where a run ended that did not finish: samples, the last loss, and how."""
+    """Where a run ended that did not finish: x, the last loss, and how."""
 
     run: str
-    samples: int
+    x: float
     loss: float
     status: str
 
@@ -123,6 +123,9 @@ class Overlay:
         logarithmic: whether the loss is drawn on a logarithmic scale.
         chosen_by: the measure by which bold curves were chosen, of several configurations of one
             value; None where each value has one.
+        against: what x counts.
+        constant: the training loss of the best constant prediction, the line to beat, where it is
+            the same for all runs.
     """
 
     title: str
@@ -131,9 +134,16 @@ class Overlay:
     clipped: tuple[int, int]
     logarithmic: bool
     chosen_by: str | None
+    against: Against = "samples"
+    constant: float | None = None
 
 
-def overlay(sweep: Compared, by: str | None = None, facet: str | None = None) -> Overlay:
+def overlay(
+    sweep: Compared,
+    by: str | None = None,
+    facet: str | None = None,
+    against: Against = "samples",
+) -> Overlay:
     """The facts of all loss curves of a sweep, told apart by one option, in panes by another.
 
     Raises:
@@ -149,10 +159,10 @@ def overlay(sweep: Compared, by: str | None = None, facet: str | None = None) ->
         named, codes = levels(runs, facet)
         parts = [(style.told(facet, value), codes == at) for at, value in enumerate(named)]
     title = f"{sweep.name}: {style.counted(_counts(statuses(runs)))}"
-    return _overlay(title, runs, sweep.history, [(name, by, kept) for name, kept in parts])
+    return _overlay(title, runs, sweep.history, [(name, by, kept) for name, kept in parts], against)
 
 
-def panels(sweep: Compared) -> Overlay:
+def panels(sweep: Compared, against: Against = "samples") -> Overlay:
     """The facts of the panels of a one-at-a-time sweep: in each, one option varies."""
     runs, ids = sweep.runs, sweep.runs["run"].to_numpy()
     parts = [
@@ -160,7 +170,7 @@ def panels(sweep: Compared) -> Overlay:
         for p in sweep.panels
     ]
     title = f"{sweep.name}: {style.counted(_counts(statuses(runs)))}"
-    return _overlay(title, runs, sweep.history, parts)
+    return _overlay(title, runs, sweep.history, parts, against)
 
 
 def _overlay(
@@ -168,8 +178,9 @@ def _overlay(
     runs: pa.Table,
     history: pa.Table,
     parts: Sequence[tuple[str, str | None, NDArray[np.bool_]]],
+    against: Against,
 ) -> Overlay:
-    curves = curves_of(history)
+    curves = curves_of(history, _x_of(history, runs, against))
     reference = float(np.median(curves.loss[curves.starts])) if curves.runs else math.nan
     ceiling = style.ceiling(curves.loss, reference)
     over = np.zeros(len(curves.loss), bool) if ceiling is None else curves.loss > ceiling
@@ -177,7 +188,8 @@ def _overlay(
     finest = max(16, min(400, POINTS // max(1, len(curves.runs))))
     thinned = curves.thinned(finest)
     panes = [
-        _pane(name, by, runs.filter(pa.array(kept)), curves, thinned) for name, by, kept in parts
+        _pane(name, by, runs.filter(pa.array(kept)), curves, thinned, against)
+        for name, by, kept in parts
     ]
     lowest = min((b.loss.min() for p in panes for b in p.bold if len(b.loss)), default=math.nan)
     return Overlay(
@@ -187,10 +199,42 @@ def _overlay(
         (int(over.sum()), int(hit.sum())),
         bool(0 < lowest < reference / 50 and (curves.loss > 0).all()),
         measure_of(runs) if any(pane.chosen for pane in panes) else None,
+        against,
+        _constant(runs),
     )
 
 
-def _pane(title: str, by: str | None, runs: pa.Table, curves: Curves, thinned: Curves) -> Pane:
+def _constant(runs: pa.Table) -> float | None:
+    """The training loss of the best constant prediction, where all runs have the same."""
+    found = set(numbers(runs, "constant_train_loss").tolist())
+    (constant,) = found if len(found) == 1 else (math.nan,)
+    return constant if math.isfinite(constant) else None
+
+
+def _x_of(history: pa.Table, runs: pa.Table, against: Against) -> Numbers:
+    """``[rows]``: where the rows of a history stand on the x axis.
+
+    Raises:
+        InputError: work was not counted yet when the sweep was recorded.
+    """
+    if against == "samples":
+        return np.asarray(history["samples"].to_numpy())
+    if history["work"].null_count:
+        raise InputError(
+            f"--against {against}: runs were recorded before work was counted; use --against "
+            "samples"
+        )
+    work = history["work"].to_numpy()
+    if against == "work":
+        return np.asarray(work)
+    paces = numbers(runs, "train_seconds") / np.maximum(numbers(runs, "work"), 1)
+    pace_of = dict(zip(listed(runs, "run"), paces.tolist(), strict=True))
+    return np.asarray(work * np.array([pace_of[run] for run in listed(history, "run")]))
+
+
+def _pane(
+    title: str, by: str | None, runs: pa.Table, curves: Curves, thinned: Curves, against: Against
+) -> Pane:
     ids, status = listed(runs, "run"), statuses(runs)
     named, codes = levels(runs, by) if by else ([None], np.zeros(len(ids), np.int64))
     bold_of = np.unique(np.linspace(0, len(named) - 1, NAMED).round().astype(int))
@@ -207,8 +251,8 @@ def _pane(title: str, by: str | None, runs: pa.Table, curves: Curves, thinned: C
         best = here[np.argmin(_mean_places(whole, place)[whole.codes[here]])]
         chosen = np.flatnonzero(whole.codes == whole.codes[best])
         label = style.told(by, named[level]) if by else "all runs"
-        samples, loss, averaged = _mean_curve([ids[i] for i in chosen], status[chosen], curves)
-        bold.append(Bold(label, line, samples, loss, averaged, _counts(status[here])))
+        x, loss, averaged = _mean_curve([ids[i] for i in chosen], status[chosen], curves)
+        bold.append(Bold(label, line, x, loss, averaged, _counts(status[here])))
     thin = [
         Thin(run, lines.get(int(code)), *thinned[run]) for run, code in zip(ids, codes, strict=True)
     ]
@@ -216,7 +260,7 @@ def _pane(title: str, by: str | None, runs: pa.Table, curves: Curves, thinned: C
         title,
         tuple(bold),
         tuple(thin),
-        tuple(_ends(runs, ids, status, curves)),
+        tuple(_ends(runs, ids, status, curves, against)),
         _counts(status),
         len(named),
         sum(len(curve.loss) == 0 for curve in thin),
@@ -230,31 +274,35 @@ def _mean_places(whole: Grouped, place: Numbers) -> Numbers:
 
 def _mean_curve(
     ids: Sequence[str], status: NDArray[np.str_], curves: Curves
-) -> tuple[Samples, Numbers, int]:
+) -> tuple[Numbers, Numbers, int]:
     """The running mean, over the seeds that finished; else of the run that came furthest."""
     finished = [run for run, how in zip(ids, status, strict=True) if how in COMPLETE]
     if not finished:
         finished = [max(ids, key=lambda run: len(curves[run][0]))]
     smooth = []
     for run in finished:
-        samples, loss = curves[run]
+        x, loss = curves[run]
         none = np.zeros(0)
-        smooth.append(TrainingCurve("", samples, loss, none, none).smooth)
+        smooth.append(TrainingCurve("", x, loss, none, none).smooth)
     rows = min(map(len, smooth))
     return curves[finished[0]][0][:rows], np.mean([s[:rows] for s in smooth], axis=0), len(smooth)
 
 
 def _ends(
-    runs: pa.Table, ids: Sequence[str], status: NDArray[np.str_], curves: Curves
+    runs: pa.Table,
+    ids: Sequence[str],
+    status: NDArray[np.str_],
+    curves: Curves,
+    against: Against,
 ) -> list[End]:
     ends = []
     diverged_at, samples_of = numbers(runs, "diverged_samples"), numbers(runs, "samples")
     for i in np.flatnonzero(~np.isin(status, COMPLETE)).tolist():
-        samples, loss = curves[ids[i]]
+        x, loss = curves[ids[i]]
         at = diverged_at[i] if np.isfinite(diverged_at[i]) else samples_of[i]
-        if not np.isfinite(at):
-            at = samples[-1] if len(samples) else 0
-        ends.append(End(ids[i], int(at), float(loss[-1]) if len(loss) else math.nan, status[i]))
+        if not np.isfinite(at) or against != "samples":
+            at = x[-1] if len(x) else 0
+        ends.append(End(ids[i], float(at), float(loss[-1]) if len(loss) else math.nan, status[i]))
     return ends
 
 
@@ -263,7 +311,7 @@ def _counts(status: NDArray[np.str_]) -> dict[str, int]:
 
 
 def draw_overlay(facts: Overlay) -> Figure:
-    """Training loss against number of samples: a bold curve a value, a thin one a run."""
+    """Training loss: a bold curve a value, a thin one a run."""
     columns = min(3, len(facts.panes))
     rows = math.ceil(len(facts.panes) / max(1, columns))
     width = {1: 9.5, 2: 14.0}.get(columns, 18.0)
@@ -283,7 +331,7 @@ def _draw_pane(axes: Axes, pane: Pane, facts: Overlay) -> None:
     from matplotlib.collections import LineCollection
 
     many = len(pane.thin)
-    lines = [np.column_stack([curve.samples, curve.loss]) for curve in pane.thin if len(curve.loss)]
+    lines = [np.column_stack([curve.x, curve.loss]) for curve in pane.thin if len(curve.loss)]
     colors = [
         style.PALE if curve.line is None else curve.line.color
         for curve in pane.thin
@@ -298,7 +346,7 @@ def _draw_pane(axes: Axes, pane: Pane, facts: Overlay) -> None:
         line = curve.line
         note = style.lost(curve.counts)
         axes.plot(
-            curve.samples,
+            curve.x,
             curve.loss,
             color=line.color,
             linestyle=line.dashes,
@@ -322,7 +370,7 @@ def _draw_pane(axes: Axes, pane: Pane, facts: Overlay) -> None:
             if not len(leaves):
                 continue
             axes.plot(
-                curve.samples[leaves],
+                curve.x[leaves],
                 np.full(len(leaves), facts.ceiling),
                 linestyle="none",
                 marker="^",
@@ -338,7 +386,7 @@ def _draw_pane(axes: Axes, pane: Pane, facts: Overlay) -> None:
             continue
         height = [min(top, end.loss) if math.isfinite(end.loss) else top for end in ends]
         axes.plot(
-            [end.samples for end in ends],
+            [end.x for end in ends],
             height,
             linestyle="none",
             marker=mark,
@@ -349,8 +397,11 @@ def _draw_pane(axes: Axes, pane: Pane, facts: Overlay) -> None:
             clip_on=False,
             zorder=6,
         )
-    style.dress(axes, x="number of samples", y="training loss", title=pane.title)
-    axes.xaxis.set_major_formatter("{x:,.0f}")
+    if facts.constant is not None:
+        axes.axhline(facts.constant, color=CONSTANT, linestyle=(0, (1, 2)), linewidth=1.4,
+                     label="best constant prediction")  # fmt: skip
+    style.dress(axes, x=AXES[facts.against], y="training loss", title=pane.title)
+    axes.xaxis.set_major_formatter("{x:,.3g}" if facts.against == "seconds" else "{x:,.0f}")
     axes.xaxis.set_major_locator(_few_ticks())
     axes.set_xlim(left=0)
     axes.tick_params(labelleft=True)

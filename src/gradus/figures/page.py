@@ -17,6 +17,7 @@ from gradus.figures import style
 from gradus.figures.choice_notes import interval_note, notes
 from gradus.figures.sweep_figures import pictures
 from gradus.figures.thinning import Curves, curves_of
+from gradus.runs.curve import Against
 from gradus.sweep.compare import ranking
 from gradus.sweep.groups import Grouped, cell, varied
 from gradus.sweep.measures import accuracy_of, check_measure, measure_of, measured, rises
@@ -42,7 +43,12 @@ RANKED = 200
 
 
 def page(
-    sweep: Sweep, *, by: str | None = None, facet: str | None = None, measure: str | None = None
+    sweep: Sweep,
+    *,
+    by: str | None = None,
+    facet: str | None = None,
+    measure: str | None = None,
+    against: Against = "samples",
 ) -> str:
     """The ranking, the figures and the curves of all runs of a sweep, as one HTML document.
 
@@ -54,6 +60,7 @@ def page(
         by: as in ``gradus.figures.sweep_figures.pictures``.
         facet: as there.
         measure: as there.
+        against: as there; the curves that can be pointed at are against samples.
 
     Raises:
         InputError: an option does not vary in this sweep, or no run has the measure.
@@ -79,7 +86,7 @@ def page(
         "counts": escape(style.counted(counts)),
         "ranking_note": "<br>".join(map(escape, _ranking_notes(sweep, measure))),
         "ranking": _ranking(sweep, measure),
-        "figures": "\n".join(_figures(sweep, by, facet, measure)),
+        "figures": "\n".join(_figures(sweep, by, facet, measure, against)),
         "thinned": _thinned(curves, thinned),
         "specification_name": "sweep.toml",
         "specification": escape(to_toml(sweep.spec)),
@@ -95,8 +102,10 @@ def page(
     return "".join(filled)
 
 
-def _figures(sweep: Sweep, by: str | None, facet: str | None, measure: str) -> Iterable[str]:
-    for picture in pictures(sweep, by, facet, measure):
+def _figures(
+    sweep: Sweep, by: str | None, facet: str | None, measure: str, against: Against
+) -> Iterable[str]:
+    for picture in pictures(sweep, by, facet, measure, against):
         drawing = style.in_page(picture.draw(), picture.name)
         yield f"<h2>{escape(picture.title)}</h2>\n<figure>{drawing}</figure>"
 

@@ -10,6 +10,7 @@ from gradus.figures.bars import draw_final, draw_importance, final_measures, imp
 from gradus.figures.curves import draw_overlay, overlay, panels
 from gradus.figures.heat import draw_heat_map, heat_map
 from gradus.figures.sensitivity import draw_sensitivity, response
+from gradus.runs.curve import Against
 from gradus.sweep.groups import Compared, check_varied, levels, varied
 from gradus.sweep.importance import importance
 from gradus.sweep.measures import accuracy_of, measure_of
@@ -44,6 +45,7 @@ def pictures(
     by: str | None = None,
     facet: str | None = None,
     measure: str | None = None,
+    against: Against = "samples",
 ) -> list[Picture]:
     """The figures of a sweep, the most telling first.
 
@@ -53,6 +55,7 @@ def pictures(
             learning rate where it varies, else the option that explains most.
         facet: the option that tells panes apart; None: the method where it varies.
         measure: what configurations are compared by; None: the measure of the sweep.
+        against: what loss curves are drawn against: samples, work or seconds of training.
 
     Raises:
         InputError: an option does not vary in this sweep, or no run has the measure.
@@ -88,7 +91,7 @@ def pictures(
     if sweep.panels:
         found.insert(
             0,
-            Picture("panels", "One option at a time", lambda: draw_overlay(panels(sweep))),
+            Picture("panels", "One option at a time", lambda: draw_overlay(panels(sweep, against))),
         )
     if options:
         found.append(
@@ -100,7 +103,9 @@ def pictures(
         )
     few = facet is None or len(levels(sweep.runs, facet)[0]) <= FACETS
     panes = facet if few else None
-    found.append(Picture("curves", "Loss curves", lambda: draw_overlay(overlay(sweep, by, panes))))
+    found.append(
+        Picture("curves", "Loss curves", lambda: draw_overlay(overlay(sweep, by, panes, against)))
+    )
     if by is not None:
         found.append(
             Picture(

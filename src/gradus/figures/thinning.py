@@ -19,22 +19,22 @@ class Curves:
     Attributes:
         runs: ``[curves]``, the id of each run.
         starts: ``[curves]``, its first row.
-        samples: ``[rows]``, training examples consumed.
+        x: ``[rows]``, what the curves are drawn against: training examples consumed.
         loss: ``[rows]``, mini-batch loss.
     """
 
     runs: list[str]
     starts: Indices
-    samples: Indices
+    x: Numbers
     loss: Numbers
 
-    def __getitem__(self, run: str) -> tuple[Indices, Numbers]:
-        """Samples and loss of one run; empty where nothing was recorded."""
+    def __getitem__(self, run: str) -> tuple[Numbers, Numbers]:
+        """X and loss of one run; empty where nothing was recorded."""
         at = self._place.get(run)
         if at is None:
-            return np.zeros(0, np.int64), np.zeros(0)
+            return np.zeros(0), np.zeros(0)
         rows = slice(self.starts[at], self.ends[at])
-        return self.samples[rows], self.loss[rows]
+        return self.x[rows], self.loss[rows]
 
     @cached_property
     def _place(self) -> dict[str, int]:
@@ -48,13 +48,15 @@ class Curves:
     def thinned(self, points: int) -> Curves:
         """With about so many rows each."""
         rows = thin(self.starts, self.loss, points)
-        return Curves(
-            self.runs, np.searchsorted(rows, self.starts), self.samples[rows], self.loss[rows]
-        )
+        return Curves(self.runs, np.searchsorted(rows, self.starts), self.x[rows], self.loss[rows])
 
 
-def curves_of(history: pa.Table) -> Curves:
+def curves_of(history: pa.Table, x: Numbers | None = None) -> Curves:
     """The curves in a sweep's history, whatever the order of its parts; rows of a run keep theirs.
+
+    Args:
+        history: with the columns run, samples and loss.
+        x: ``[rows]``, what is drawn against; None: the samples.
 
     Example:
         >>> import pyarrow as pa
@@ -68,12 +70,13 @@ def curves_of(history: pa.Table) -> Curves:
         column = column.dictionary_encode()
     column = column.unify_dictionaries().combine_chunks()
     codes = column.indices.to_numpy(zero_copy_only=False)
-    samples = history["samples"].to_numpy().astype(np.int64, copy=False)
+    if x is None:
+        x = history["samples"].to_numpy()
     loss = history["loss"].to_numpy()
     starts = np.flatnonzero(np.append(True, np.diff(codes) != 0)[: len(codes)])
     if len(np.unique(codes[starts])) < len(starts):  # a run does not stand in one piece
         order = np.argsort(codes, kind="stable")
-        codes, samples, loss = codes[order], samples[order], loss[order]
+        codes, x, loss = codes[order], x[order], loss[order]
         starts = np.flatnonzero(np.append(True, np.diff(codes) != 0))
     named = column.dictionary.to_pylist()
-    return Curves([named[code] for code in codes[starts]], starts, samples, loss)
+    return Curves([named[code] for code in codes[starts]], starts, x, loss)
