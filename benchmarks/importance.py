@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ def of_optuna(evaluator: str) -> Judge:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
     def judge(factors: list[Factor], places: Numbers) -> dict[str, float]:
-        distributions: dict[str, optuna.distributions.BaseDistribution] = {
+        distributions: dict[str, Any] = {
             f.name: optuna.distributions.FloatDistribution(
                 float(np.nanmin(f.values)), float(np.nanmax(f.values))
             )
@@ -58,7 +59,10 @@ def of_optuna(evaluator: str) -> Judge:
         }
         study = optuna.create_study()
         for at, value in enumerate(np.nanmean(places, axis=1)):
-            given = {f.name: float(np.nan_to_num(f.values[at])) for f in factors}
+            given = {  # an option that is not taken stands at its least value
+                f.name: float(np.nan_to_num(f.values[at], nan=distributions[f.name].low))
+                for f in factors
+            }
             study.add_trial(
                 optuna.trial.create_trial(
                     params=given, distributions=distributions, value=float(value)

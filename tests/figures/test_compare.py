@@ -109,6 +109,17 @@ def test_with_one_seed_nothing_is_told():
     assert any("--seeds 4" in note for note in notes(sweep))
 
 
+def test_few_seeds_say_that_they_are_few():
+    random = np.random.default_rng(0)
+    for seeds, few in ((2, True), (6, False)):
+        lr, seed = np.repeat(np.geomspace(0.01, 1, 12), seeds), np.tile(np.arange(seeds), 12)
+        loss = random.standard_normal(12 * seeds)
+        sweep = table(status=["finished"] * len(lr), lr=lr, seed=seed, test_loss=loss)
+        said = " ".join(notes(sweep))
+        assert "cannot be told from it" in said
+        assert ("2 seeds are few for so many: from --seeds 6 on" in said) == few
+
+
 def test_the_choice_says_on_what_it_was_made():
     given = {"status": ["finished"] * 3, "lr": [1.0, 0.1, 0.01], "test_loss": [0.3, 0.1, 0.2]}
     on_test = table(**given)

@@ -129,17 +129,20 @@ def notes(sweep: Compared, measure: str | None = None) -> list[str]:
         )
     if found.compared < 2:
         return said
+    enough = seeds_to_tell(found.compared)
+    later = (
+        f"from --seeds {enough} on, those can be whose difference is twice what it varies by "
+        "between seeds"
+    )
     if found.may_be_best is None:
-        said.append(
-            "with one seed, configurations cannot be told apart; from --seeds "
-            f"{seeds_to_tell(found.compared)} on, those can be whose difference is twice what it "
-            "varies by between seeds"
-        )
+        said.append(f"with one seed, configurations cannot be told apart; {later}")
     elif found.may_be_best:
         said.append(
             f"{found.may_be_best:,} of the other {found.compared - 1:,} cannot be told from it "
             "(differences within seeds, 95 %, Holm)"
         )
+        if found.seeds < enough:
+            said[-1] += f"; {found.seeds} seeds are few for so many: {later}"
     else:
         said.append("every other is worse than it (differences within seeds, 95 %, Holm)")
     return said
