@@ -252,3 +252,23 @@ def test_a_whole_file_in_the_place_of_another_is_damaged(tmp_path, change):
     opened = Store(tmp_path)  # made again from the parts
     assert opened.finished() == store.finished()
     assert len(opened.damage) == 1
+
+
+def test_what_was_written_beside_is_removed_and_nothing_else(tmp_path):
+    """Not through a link either, which a folder from elsewhere may hold."""
+    folder, elsewhere = tmp_path / "sweep", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    precious = [elsewhere / ".runs.parquet.123", elsewhere / ".profile.old"]
+    for path in precious:
+        path.write_text("mine")
+    Store(folder).add([result(0)])
+    (folder / "linked").symlink_to(elsewhere)
+    left = [folder / ".runs.parquet.123", folder / "history/.000002.parquet.123"]
+    others = [folder / "history/000001 (copy).parquet", folder / "notes.txt"]
+    for path in (*left, *others):
+        path.write_text("cut o")
+    store = Store(folder)
+    assert len(store.finished()) == 1
+    assert store.damage == []
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in (*precious, *others))

@@ -142,7 +142,10 @@ class Store:
         indexed = self._indexed()
         referred: set[int] = set() if indexed is None else set(listed(indexed, "part"))
         numbers = {
-            int(path.stem) for kind in PARTS for path in (self.folder / kind).glob("[0-9]*.parquet")
+            int(path.stem)
+            for kind in PARTS
+            for path in (self.folder / kind).glob("[0-9]*.parquet")
+            if path.stem.isdecimal()
         } | referred
         self._next = 1 + max(numbers, default=0)
         seen: set[str] = set()
@@ -162,9 +165,11 @@ class Store:
             self.runs = pa.concat_tables(tables[::-1])
         if indexed is None or not _same_rows(indexed, self.runs):
             self._write(self.folder / "runs.parquet", self.runs.combine_chunks())
-        for stray in (*self.folder.glob(".*.*"), *self.folder.glob("*/.*.*")):
-            if stray.is_file():
-                stray.unlink()
+        # What a killed process was writing beside; by name, in folders that are no links.
+        for folder in (self.folder, *(self.folder / kind for kind in PARTS)):
+            for stray in folder.glob(".*.*.[0-9]*"):
+                if stray.is_file():
+                    stray.unlink()
 
     def _indexed(self) -> pa.Table | None:
         """The rows of runs.parquet, or None where it is absent or damaged."""
