@@ -200,7 +200,7 @@ def test_it_is_readable_while_it_runs(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_keeps_what_has_ended_and_it_goes_on(tmp_path):
-    made = spec(seeds=8, base={"epochs": 300})
+    made = spec(seeds=4, base={"epochs": 200})
 
     def observe(standing):
         if standing.counts["finished"] >= 2:
@@ -208,7 +208,7 @@ def test_ctrl_c_keeps_what_has_ended_and_it_goes_on(tmp_path):
 
     broken = train_sweep(made, name="x", out=tmp_path, workers=2, observe=observe)
     assert broken.status == "interrupted"
-    assert 2 <= broken.runs.num_rows < 16
+    assert 2 <= broken.runs.num_rows < 8
     kept = broken.runs["run"].to_pylist()
     done = resume_sweep(tmp_path / "x")
     assert done.status == "finished"
