@@ -84,6 +84,13 @@ def test_a_run_that_failed_is_compared_and_counted():
     sweep = table(status=["failed", "finished"], lr=[1.0, 0.1], test_loss=[2.5, 0.5])
     rows = ranking(sweep).to_pylist()
     assert [(row["rank"], row["lr"], row["failed"]) for row in rows] == [(1, 0.1, 0), (2, 1.0, 1)]
+    spread = table(
+        status=["finished", "finished", "failed", "failed"],
+        lr=[0.1, 0.1, 10.0, 10.0],
+        seed=[0, 1, 0, 1],
+        test_loss=[0.3, 0.4, 4.0, 4000.0],
+    )
+    assert ranking(spread)["may_be_best"].to_pylist() == [True, False]
 
 
 def test_differences_are_taken_within_seeds():
@@ -117,7 +124,7 @@ def test_few_seeds_say_that_they_are_few():
         sweep = table(status=["finished"] * len(lr), lr=lr, seed=seed, test_loss=loss)
         said = " ".join(notes(sweep))
         assert "cannot be told from it" in said
-        assert ("2 seeds are few for so many: from --seeds 6 on" in said) == few
+        assert ("2 seeds are few: from --seeds 6 on" in said) == few
 
 
 def test_the_choice_says_on_what_it_was_made():

@@ -26,7 +26,8 @@ class Choice:
         value: the mean of the measure over seeds.
         half_width: half of its 95 % interval over seeds; None with one seed.
         seeds: how many.
-        compared: how many configurations are complete, and so could have been chosen.
+        ranked: how many configurations have the measure.
+        compared: of how many all runs finished, so that they are held against each other.
         may_be_best: how many of those cannot be told from it; None with one seed.
         test_loss: the mean over seeds; None where nothing was held for testing.
         test_error: its standard error over test examples.
@@ -40,6 +41,7 @@ class Choice:
     value: float
     half_width: float | None
     seeds: int
+    ranked: int
     compared: int
     may_be_best: int | None
     test_loss: float | None
@@ -93,8 +95,9 @@ def choice(sweep: Compared, measure: str | None = None) -> Choice | None:
         value=best[measure],
         half_width=None if low is None else (high - low) / 2,
         seeds=int(own.sum()),
-        compared=sum(row["rank"] is not None for row in rows),
-        may_be_best=sum(bool(row["may_be_best"]) for row in rows) - 1 if told else None,
+        ranked=sum(row["rank"] is not None for row in rows),
+        compared=sum(row["finished"] == row["runs"] for row in rows),
+        may_be_best=max(0, sum(bool(row["may_be_best"]) for row in rows) - 1) if told else None,
         test_loss=mean("test_loss"),
         test_error=mean("test_standard_error"),
         test_accuracy=accuracy,
@@ -137,12 +140,11 @@ def notes(sweep: Compared, measure: str | None = None) -> list[str]:
     if found.may_be_best is None:
         said.append(f"with one seed, configurations cannot be told apart; {later}")
     elif found.may_be_best:
-        said.append(
-            f"{found.may_be_best:,} of the other {found.compared - 1:,} cannot be told from it "
-            "(differences within seeds, 95 %, Holm)"
-        )
+        others = found.compared - 1
+        of = f"{found.may_be_best:,} of the other {others:,}" if others > 1 else "the other"
+        said.append(f"{of} cannot be told from it (differences within seeds, 95 %, Holm)")
         if found.seeds < enough:
-            said[-1] += f"; {found.seeds} seeds are few for so many: {later}"
+            said[-1] += f"; {found.seeds} seeds are few: {later}"
     else:
         said.append("every other is worse than it (differences within seeds, 95 %, Holm)")
     return said
@@ -153,7 +155,7 @@ def _chosen(found: Choice) -> str:
     told = [
         f"chosen: {found.configuration}, by {word(found.measure)} "
         f"{figure_of(found.measure, found.value, found.half_width)}{over}, "
-        f"of {found.compared:,} configuration{'' if found.compared == 1 else 's'}"
+        f"of {found.ranked:,} configuration{'' if found.ranked == 1 else 's'}"
     ]
     if found.on_test or found.test_loss is None:
         return told[0]

@@ -11,6 +11,7 @@ import pyarrow as pa
 from gradus.sweep.groups import Compared, Grouped, check_varied, mean_by, varied
 from gradus.sweep.measures import (
     COMPLETE,
+    FINISHED,
     PRUNED,
     Codes,
     Numbers,
@@ -49,7 +50,7 @@ def ranking(sweep: Compared, measure: str | None = None) -> pa.Table:
         each measure with its ``_low`` and ``_high``, and of ``measure`` ``difference``,
         ``difference_low``, ``difference_high``, and ``may_be_best``: whether the configuration
         cannot be told from the best (see `gradus.sweep.paired.compare`), missing where there is
-        one seed.
+        one seed; never so where a run failed, was cut or was lost.
 
     Raises:
         InputError: no run has the measure.
@@ -74,7 +75,9 @@ def ranking(sweep: Compared, measure: str | None = None) -> pa.Table:
         mean, low, high = interval(grouped.figures(name))
         figures |= {name: mean, f"{name}_low": low, f"{name}_high": high}
     whole = sum(counts[name] for name in COMPLETE) == counts["runs"]
-    found = compare(direction * grouped.figures(measure), np.asarray(whole))
+    # What is no better than a constant is no candidate, however widely its seeds are spread.
+    learned = counts[FINISHED] == counts["runs"]
+    found = compare(direction * grouped.figures(measure), np.asarray(learned))
     figures["difference"] = direction * found.difference
     ends = np.sort(direction * np.stack([found.difference_low, found.difference_high]), axis=0)
     figures["difference_low"], figures["difference_high"] = ends
