@@ -37,7 +37,7 @@ def structure(value: Any) -> Hashable:
     return tuple(map(structure, value)) if isinstance(value, tuple | list) else value
 
 
-def together(
+def stacked_value(
     values: Sequence[Any], column: Callable[[Sequence[float]], Tensor], rates: Tensor | None
 ) -> Any:
     """Values of one structure as one value.
@@ -53,7 +53,7 @@ def together(
         >>> import torch
         >>> from gradus.methods import SGD
         >>> column = lambda numbers: torch.tensor(numbers)[:, None]
-        >>> method = together([SGD(0.5, momentum=0.5), SGD(0.5)], column, None)
+        >>> method = stacked_value([SGD(0.5, momentum=0.5), SGD(0.5)], column, None)
         >>> method.lr, method.momentum.tolist()
         (0.5, [[0.5], [0.0]])
     """
@@ -64,10 +64,10 @@ def together(
         return first if all(value == first for value in values) else column(values)
     if dataclasses.is_dataclass(first):
         fields = zip(*(_parts(value).values() for value in values), strict=True)
-        made = [together(field, column, rates) for field in fields]
+        made = [stacked_value(field, column, rates) for field in fields]
         return dataclasses.replace(first, **dict(zip(_parts(first), made, strict=True)))  # type: ignore[type-var]
     if isinstance(first, tuple | list):
-        return tuple(together(part, column, rates) for part in zip(*values, strict=True))
+        return tuple(stacked_value(part, column, rates) for part in zip(*values, strict=True))
     return first
 
 

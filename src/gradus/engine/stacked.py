@@ -21,7 +21,7 @@ from torch import Tensor
 from gradus import methods
 from gradus.data.dataset import Dataset
 from gradus.engine import dense
-from gradus.engine.columns import is_scheduled, structure, together
+from gradus.engine.columns import is_scheduled, stacked_value, structure
 from gradus.engine.job import Job, Judged, Observe, Outcome, Part, Report
 from gradus.engine.journal import Journal
 from gradus.engine.stacked_risk import Examples, StackedNetwork, StackedRisk
@@ -198,8 +198,8 @@ class _Stack:
         self.rates: Tensor | None = None
         if any(is_scheduled(job.method) for job in jobs):
             self.rates = torch.empty(len(jobs), 1, dtype=self.dtype, device=self.device)
-        self.method: Any = together([job.method for job in jobs], self._column, self.rates)
-        penalty = together([job.penalty for job in jobs], self._column, None)
+        self.method: Any = stacked_value([job.method for job in jobs], self._column, self.rates)
+        penalty = stacked_value([job.penalty for job in jobs], self._column, None)
         data = Examples([self._placed(job.train) for job in jobs])
         self.parts: dict[Part, Examples] = {
             "train": Examples([self._placed(job.train).fixed_sample for job in jobs]),
