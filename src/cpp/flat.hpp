@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels.hpp"
+#include "root.hpp"
 
 namespace gradus {
 
@@ -22,7 +23,10 @@ struct Flat {
     Step<T> step;
 };
 
+// Square roots are torch's, or where there is no `root` the processor's, all in one pass. Whether it
+// was done: torch may fail to take a root.
 template <class T>
-void move_flat(const Kernels<T>&, Rule, Regularization, const std::vector<Flat<T>>&, int threads);
+bool move_flat(const Kernels<T>&, Rule, Rounding, bool regularized, const Root* root,
+               const std::vector<Flat<T>>& list, int threads);
 
 }  // namespace gradus

@@ -5,6 +5,7 @@
 #include "move.hpp"
 #include "product.hpp"
 #include "transpose.hpp"
+#include "update.hpp"
 #include "vector.hpp"
 
 namespace gradus::GRADUS_VARIANT {
@@ -347,7 +348,7 @@ void move_all(const Step<T>& numbers, int64_t size, const T* g, T* w, T* s, T* s
     const Step<Vector<T>> step = in_every_lane(numbers);
     int64_t i = 0;
     for (; i + LANES<T> <= size; i += LANES<T>) {
-        move<T, rule, regularization>(load(g + i), w + i, s + i, s2 + i, s3 + i, step);
+        move<T, rule, regularization, Rounding::CHEAPEST>(load(g + i), w + i, s + i, s2 + i, s3 + i, step);
     }
     if (i == size) return;
     T rest[5][LANES<T>] = {};  // g, w, and what is remembered
@@ -355,7 +356,7 @@ void move_all(const Step<T>& numbers, int64_t size, const T* g, T* w, T* s, T* s
     for (int k = 0; k < 2 + KEPT; ++k) {
         for (int64_t j = i; j < size; ++j) rest[k][j - i] = all[k][j];
     }
-    move<T, rule, regularization>(load(rest[0]), rest[1], rest[2], rest[3], rest[4], step);
+    move<T, rule, regularization, Rounding::CHEAPEST>(load(rest[0]), rest[1], rest[2], rest[3], rest[4], step);
     for (int k = 1; k < 2 + KEPT; ++k) {
         for (int64_t j = i; j < size; ++j) all[k][j] = rest[k][j - i];
     }
@@ -422,8 +423,8 @@ void update(const Gradients<T>& gradients, int64_t at, int64_t first, int64_t la
         for (int v = 0; v < P * VECTORS_IN_PANEL<T>; ++v) {
             for (int r = 0; r < R; ++r) {
                 const int64_t i = (row + r) * PANEL + tile.place(v, apart);
-                move<T, rule, regularization>(tile.at[r][v], w + i, s[0] + i, s[1] + i, s[2] + i,
-                                              step);
+                move<T, rule, regularization, Rounding::CHEAPEST>(tile.at[r][v], w + i, s[0] + i, s[1] + i,
+                                                       s[2] + i, step);
             }
         }
     }
@@ -442,9 +443,6 @@ void update(const Gradients<T>& gradients, int64_t at, int64_t first, int64_t la
 
 template <class T>
 using Update = void (*)(const Gradients<T>&, int64_t, int64_t, int64_t, const Step<T>&);
-template <class T>
-using MoveAll = void (*)(const Step<T>&, int64_t, const T*, T*, T*, T*, T*);
-
 template <class T, int P, Rule rule>
 constexpr Update<T> UPDATES[3] = {
     update<T, rule, Regularization::NONE, P>,
@@ -452,24 +450,11 @@ constexpr Update<T> UPDATES[3] = {
     update<T, rule, Regularization::PROXIMAL, P>,
 };
 
-template <class T, Rule rule>
-constexpr MoveAll<T> MOVES[3] = {
-    move_all<T, rule, Regularization::NONE>,
-    move_all<T, rule, Regularization::GRADIENT>,
-    move_all<T, rule, Regularization::PROXIMAL>,
-};
-
 template <class T, int P>
 constexpr const Update<T>* UPDATES_BY_RULE[] = {
     UPDATES<T, P, Rule::DESCENT>, UPDATES<T, P, Rule::POLYAK>, UPDATES<T, P, Rule::NESTEROV>,
     UPDATES<T, P, Rule::SGD>, UPDATES<T, P, Rule::SGD_NESTEROV>, UPDATES<T, P, Rule::ADAM>,
     UPDATES<T, P, Rule::AMSGRAD>,
-};
-
-template <class T>
-constexpr const MoveAll<T>* MOVES_BY_RULE[] = {
-    MOVES<T, Rule::DESCENT>, MOVES<T, Rule::POLYAK>, MOVES<T, Rule::NESTEROV>, MOVES<T, Rule::SGD>,
-    MOVES<T, Rule::SGD_NESTEROV>, MOVES<T, Rule::ADAM>, MOVES<T, Rule::AMSGRAD>,
 };
 
 // From so many examples on, the product takes longer than the weights.
@@ -501,15 +486,9 @@ void update_by(const Layer<T>& layer, const Side<T>& in, const T* delta, int64_t
 }
 
 template <class T>
-void move_by(Rule rule, Regularization regularization, const Step<T>& step, int64_t size,
-             const T* g, T* w, T* s, T* s2, T* s3) {
-    MOVES_BY_RULE<T>[int(rule)][int(regularization)](step, size, g, w, s, s2, s3);
-}
-
-template <class T>
 constexpr Kernels<T> TABLE = {
     gather<T>, gather_targets<T>, forward<T>, loss<T>, input_gradient<T>, slope<T>, update_by<T>,
-    move_by<T>, map<T>,
+    move_arrays<T>, map<T>,
 };
 
 }  // namespace

@@ -30,27 +30,40 @@ enum class Activation { IDENTITY, RELU, TANH, SIGMOID, GELU, GELU_TANH };
 enum class Loss { CROSS_ENTROPY, NLL, MSE, L1, KL, KL_LOG };
 
 // How w moves, given the gradient g; s, s2, s3 are what the method remembers.
-enum class Rule { DESCENT, POLYAK, NESTEROV, SGD, SGD_NESTEROV, ADAM, AMSGRAD };
+// ADAGRAD moves lists of arrays only, no network.
+enum class Rule { DESCENT, POLYAK, NESTEROV, SGD, SGD_NESTEROV, ADAM, AMSGRAD, ADAGRAD };
 
-constexpr int REMEMBERED[] = {0, 1, 1, 1, 1, 2, 3};  // vectors, by rule
+constexpr int REMEMBERED[] = {0, 1, 1, 1, 1, 2, 3, 1};  // vectors, by rule
+
+// Whether the rule divides by a square root.
+constexpr bool takes_root(Rule rule) { return rule >= Rule::ADAM; }
+
+// Whether a product and the sum that it enters are rounded once, together, or one after the other;
+// or whatever costs least, which is a quotient less too.
+enum class Rounding { ONCE, TWICE, CHEAPEST };
+
+// An update whose square root is taken elsewhere comes in two parts, before the root and after it.
+enum class Stage { WHOLE, BEFORE_ROOT, AFTER_ROOT };
 
 // What enters the update beside the gradient of the loss: nothing; the gradient of the penalty,
-// weight decay, a direction; or these two and the proximal step of the penalty.
-enum class Regularization { NONE, GRADIENT, PROXIMAL };
+// weight decay, a direction; the last two and the proximal step of the penalty; or the last two.
+enum class Regularization { NONE, GRADIENT, PROXIMAL, DECAY };
 
 // The numbers of one step; those that a rule does not use are not looked at.
 template <class T>
 struct Step {
-    T rate;        // alpha_t; for Adam divided by 1 - beta_1^t
+    T rate;        // alpha_t; for Adam divided by 1 - beta_1^t, for Adagrad decayed
     T direction;   // 1, or -1 to maximise
     T decay;       // lambda of weight decay in the gradient
     T keep;        // what w is multiplied by first: 1 - alpha lambda of AdamW
     T momentum;    // mu or beta
     T fresh;       // what the new counts: 1 - dampening (1 at the first step), 1 - beta_2
     T ahead;       // beta of the next query
-    T first;       // 1 - beta_1
+    T first;       // how far m goes from where it begins: 1 - beta_1, or -beta_1
+    T at_mean;     // 1 where it begins at m, 0 where it begins at g
     T second;      // beta_2
-    T correction;  // 1 / sqrt(1 - beta_2^t)
+    T correction;  // sqrt(1 - beta_2^t)
+    T inverse;     // 1 / sqrt(1 - beta_2^t)
     T eps;
     T slope;       // of the penalty: slope * w + kink * sign(w)
     T kink;
@@ -136,9 +149,11 @@ struct Kernels {
                    int64_t stride, int64_t first, int64_t last, bool begun, bool finished,
                    Rule, Regularization, const Step<T>&);
 
-    // The same update where the gradient is there already. What a rule does not remember is w.
-    void (*move)(Rule, Regularization, const Step<T>&, int64_t size, const T* g, T* w, T* s, T* s2,
-                 T* s3);
+    // The update of arrays whose gradient is there already, every operation rounded as torch rounds
+    // it. What a rule does not remember is w. `roots` holds, between the stages of a rule that takes
+    // a root, what the root is taken of, and then the root.
+    void (*move)(Rule, Stage, Rounding, bool regularized, const Step<T>&, int64_t size, const T* g,
+                 T* w, T* s, T* s2, T* s3, T* roots);
 
     // An elementary function of every number.
     void (*map)(int function, int64_t count, const T* in, T* out);

@@ -13,6 +13,7 @@ struct Method {
     bool decoupled = false;  // weight decay apart from the gradient, as in AdamW
     bool maximize = false;
     double beta1 = 0, beta2 = 0, eps = 0;
+    double lr_decay = 0;
 };
 
 // lambda_1 sum |w| + lambda_2 / 2 sum w^2 + lambda |w|, by its gradient or by its proximal step.
@@ -37,15 +38,23 @@ Step<T> numbers(const Method& method, const Penalty& penalty, double alpha, doub
     const bool adapts = method.rule == Rule::ADAM || method.rule == Rule::AMSGRAD;
     const double seen = double(t + 1);
     Step<T> step{};
-    step.rate = T(adapts ? alpha / (1 - std::pow(method.beta1, seen)) : alpha);
+    // In double and in this order, as Python computes them for torch.optim.
+    step.rate = T(adapts ? alpha / (1 - std::pow(method.beta1, seen))
+                         : alpha / (1 + double(t) * method.lr_decay));
     step.direction = T(method.maximize ? -1 : 1);
     step.decay = T(method.decoupled ? 0 : method.weight_decay);
     step.keep = T(method.decoupled ? 1 - alpha * method.weight_decay : 1);
     step.momentum = T(method.momentum);
     step.ahead = T(ahead);
-    step.first = T(1 - method.beta1);
+    // As torch.lerp: from the nearer end.
+    const T first = T(1 - method.beta1);
+    const bool is_nearer = first < T(0.5);
+    step.first = is_nearer ? first : first - 1;
+    step.at_mean = T(is_nearer);
     step.second = T(method.beta2);
-    step.correction = T(1 / std::sqrt(1 - std::pow(method.beta2, seen)));
+    const double correction = std::pow(1 - std::pow(method.beta2, seen), 0.5);
+    step.correction = T(correction);
+    step.inverse = T(1 / correction);
     step.eps = T(method.eps);
     // The buffer of SGD begins with the whole gradient.
     step.fresh = T(adapts ? 1 - method.beta2 : t == 0 ? 1 : 1 - method.dampening);

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "mover.hpp"
+#include "inplace.hpp"
 #include "network.hpp"
 #include "stream.hpp"
 #include "variants.hpp"
@@ -78,11 +78,12 @@ const std::map<std::string, Mass> MASSES = {
 const std::map<std::string, Rule> RULES = {
     {"descent", Rule::DESCENT}, {"polyak", Rule::POLYAK}, {"nesterov", Rule::NESTEROV},
     {"sgd", Rule::SGD}, {"sgd-nesterov", Rule::SGD_NESTEROV}, {"adam", Rule::ADAM},
-    {"amsgrad", Rule::AMSGRAD},
+    {"amsgrad", Rule::AMSGRAD}, {"adagrad", Rule::ADAGRAD},
 };
 
 Method method(const std::string& rule, double momentum, double dampening, double weight_decay,
-              bool decoupled, bool maximize, double beta1, double beta2, double eps) {
+              bool decoupled, bool maximize, double beta1, double beta2, double eps,
+              double lr_decay) {
     Method made;
     made.rule = named(RULES, rule);
     made.momentum = momentum;
@@ -93,6 +94,7 @@ Method method(const std::string& rule, double momentum, double dampening, double
     made.beta1 = beta1;
     made.beta2 = beta2;
     made.eps = eps;
+    made.lr_decay = lr_decay;
     return made;
 }
 
@@ -278,20 +280,20 @@ NB_MODULE(_core, module) {
         .def("__init__",
              [](Method* self, const std::string& rule, double momentum, double dampening,
                 double weight_decay, bool decoupled, bool maximize, double beta1, double beta2,
-                double eps) {
+                double eps, double lr_decay) {
                  new (self) Method(method(rule, momentum, dampening, weight_decay, decoupled,
-                                          maximize, beta1, beta2, eps));
+                                          maximize, beta1, beta2, eps, lr_decay));
              },
              "rule"_a, "momentum"_a = 0.0, "dampening"_a = 0.0, "weight_decay"_a = 0.0,
              "decoupled"_a = false, "maximize"_a = false, "beta1"_a = 0.0, "beta2"_a = 0.0,
-             "eps"_a = 0.0);
+             "eps"_a = 0.0, "lr_decay"_a = 0.0);
     nb::class_<Penalty>(module, "Penalty")
         .def("__init__",
              [](Penalty* self, double absolute, double square, double norm, bool proximal) {
                  new (self) Penalty(penalty(absolute, square, norm, proximal));
              },
              "absolute"_a = 0.0, "square"_a = 0.0, "norm"_a = 0.0, "proximal"_a = false);
-    bind_mover(module);
+    bind_in_place_update(module);
     bind<float>(module, "Network32", "Data32", "Risk32");
     bind<double>(module, "Network64", "Data64", "Risk64");
 }

@@ -1,7 +1,8 @@
 // How w moves: the equations of the methods, for a vector of entries at a time.
 //
 // The same equations, in the same order of operations, as gradus.methods, against which they are
-// tested.
+// tested. Every operation is rounded by itself, but for a product that enters a sum, of which
+// Rounding says whether the two are rounded together.
 #pragma once
 
 #include "kernels.hpp"
@@ -13,20 +14,29 @@ namespace gradus::GRADUS_VARIANT {
 // be read again and again, since the compiler cannot know that they are not written too.
 template <class T>
 GRADUS_INLINE Step<Vector<T>> in_every_lane(const Step<T>& step) {
-    return {every(step.rate),   every(step.direction), every(step.decay),      every(step.keep),
-            every(step.momentum), every(step.fresh),   every(step.ahead),      every(step.first),
-            every(step.second), every(step.correction), every(step.eps),       every(step.slope),
-            every(step.kink),   every(step.threshold), every(step.scale)};
+    return {every(step.rate),    every(step.direction), every(step.decay),   every(step.keep),
+            every(step.momentum), every(step.fresh),    every(step.ahead),   every(step.first),
+            every(step.at_mean), every(step.second),    every(step.correction),
+            every(step.inverse), every(step.eps),       every(step.slope),   every(step.kink),
+            every(step.threshold), every(step.scale)};
+}
+
+// w + a * b: torch.add with alpha, and the last operation of torch.lerp and torch.addcmul.
+template <class T, Rounding rounding>
+GRADUS_INLINE Vector<T> plus_product(Vector<T> w, Vector<T> a, Vector<T> b) {
+    constexpr bool once = rounding == Rounding::CHEAPEST ? HAS_FMA : rounding == Rounding::ONCE;
+    if constexpr (once) return multiply_add<T>(a, b, w);
+    else return w + a * b;
 }
 
 // The gradient with what the penalty, the direction and weight decay make of it.
-template <class T, Regularization regularization>
+template <class T, Regularization regularization, Rounding rounding>
 GRADUS_INLINE Vector<T> whole_gradient(Vector<T> g, Vector<T> w, const Step<Vector<T>>& step) {
     if constexpr (regularization == Regularization::GRADIENT) {
         g += step.slope * w + step.kink * sign<T>(w);
     }
     if constexpr (regularization != Regularization::NONE) {
-        g = step.direction * g + step.decay * w;
+        g = plus_product<T, rounding>(step.direction * g, step.decay, w);
     }
     return g;
 }
@@ -41,42 +51,74 @@ GRADUS_INLINE Vector<T> proximal(Vector<T> w, const Step<Vector<T>>& step) {
     return w;
 }
 
-// Entries of w, of the gradient, and of what the method remembers: all move by one step.
-template <class T, Rule rule, Regularization regularization>
-GRADUS_INLINE void move(Vector<T> g, T* w_at, T* s_at, T* s2_at, T* s3_at,
-                       const Step<Vector<T>>& step) {
-    constexpr Regularization R = regularization;
-    Vector<T> w = load(w_at);
-    g = whole_gradient<T, R>(g, w, step);
-    if constexpr (rule == Rule::DESCENT) {
-        w = proximal<T, R>(w - step.rate * g, step);
-    } else if constexpr (rule == Rule::POLYAK) {
-        const Vector<T> previous = load(s_at);
-        store(s_at, w);
-        w = proximal<T, R>(w - step.rate * g + step.momentum * (w - previous), step);
-    } else if constexpr (rule == Rule::NESTEROV) {
-        // The weights stand at the query, where the gradient is taken; s is the iterate.
-        const Vector<T> previous = load(s_at);
-        const Vector<T> after = proximal<T, R>(w - step.rate * g, step);
-        store(s_at, after);
-        w = after + step.ahead * (after - previous);
-    } else if constexpr (rule == Rule::SGD || rule == Rule::SGD_NESTEROV) {
-        const Vector<T> buffer = step.momentum * load(s_at) + step.fresh * g;
-        store(s_at, buffer);
-        g = rule == Rule::SGD ? buffer : g + step.momentum * buffer;
-        w = proximal<T, R>(w - step.rate * g, step);
+// What a rule that takes a root remembers moves by the whole gradient; returned is that of which the
+// root is taken.
+template <class T, Rule rule, Rounding rounding>
+GRADUS_INLINE Vector<T> accumulate(Vector<T> g, T* s_at, T* s2_at, T* s3_at,
+                                   const Step<Vector<T>>& step) {
+    if constexpr (rule == Rule::ADAGRAD) {
+        const Vector<T> sum = plus_product<T, rounding>(load(s_at), g, g);
+        store(s_at, sum);
+        return sum;
     } else {
-        w = step.keep * w;
-        Vector<T> m = load(s_at), v = load(s2_at);
-        m += step.first * (g - m);
-        v = step.second * v + step.fresh * (g * g);
-        store(s_at, m);
+        const Vector<T> m = load(s_at), begin = step.at_mean > Vector<T>{} ? m : g;
+        store(s_at, plus_product<T, rounding>(begin, step.first, g - m));
+        Vector<T> v = plus_product<T, rounding>(step.second * load(s2_at), step.fresh * g, g);
         store(s2_at, v);
         if constexpr (rule == Rule::AMSGRAD) {
             v = larger<T>(load(s3_at), v);
             store(s3_at, v);
         }
-        w = proximal<T, R>(w - step.rate * m / (root<T>(v) * step.correction + step.eps), step);
+        return v;
+    }
+}
+
+// Of what the root was taken.
+template <Rule rule, class T>
+GRADUS_INLINE const T* square_at(const T* s_at, const T* s2_at, const T* s3_at) {
+    return rule == Rule::ADAGRAD ? s_at : rule == Rule::AMSGRAD ? s3_at : s2_at;
+}
+
+// w after the step of a rule that takes a root, given the root and the whole gradient.
+template <class T, Rule rule, Rounding rounding>
+GRADUS_INLINE Vector<T> divided_step(Vector<T> w, Vector<T> g, const T* s_at, Vector<T> root,
+                                     const Step<Vector<T>>& step) {
+    if constexpr (rule == Rule::ADAGRAD) return w - step.rate * g / (root + step.eps);
+    if constexpr (rounding == Rounding::CHEAPEST) root = root * step.inverse;
+    else root = root / step.correction;
+    return step.keep * w - step.rate * load(s_at) / (root + step.eps);
+}
+
+// Entries of w, of the gradient, and of what the method remembers: all move by one step.
+template <class T, Rule rule, Regularization regularization, Rounding rounding>
+GRADUS_INLINE void move(Vector<T> g, T* w_at, T* s_at, T* s2_at, T* s3_at,
+                        const Step<Vector<T>>& step) {
+    constexpr Regularization R = regularization;
+    Vector<T> w = load(w_at);
+    g = whole_gradient<T, R, rounding>(g, w, step);
+    const auto plus = [](Vector<T> to, Vector<T> a, Vector<T> b) GRADUS_INLINE_LAMBDA {
+        return plus_product<T, rounding>(to, a, b);
+    };
+    if constexpr (rule == Rule::DESCENT) {
+        w = proximal<T, R>(plus(w, -step.rate, g), step);
+    } else if constexpr (rule == Rule::POLYAK) {
+        const Vector<T> previous = load(s_at);
+        store(s_at, w);
+        w = proximal<T, R>(plus(plus(w, -step.rate, g), step.momentum, w - previous), step);
+    } else if constexpr (rule == Rule::NESTEROV) {
+        // The weights stand at the query, where the gradient is taken; s is the iterate.
+        const Vector<T> previous = load(s_at);
+        const Vector<T> after = proximal<T, R>(plus(w, -step.rate, g), step);
+        store(s_at, after);
+        w = plus(after, step.ahead, after - previous);
+    } else if constexpr (rule == Rule::SGD || rule == Rule::SGD_NESTEROV) {
+        const Vector<T> buffer = plus(step.momentum * load(s_at), step.fresh, g);
+        store(s_at, buffer);
+        g = rule == Rule::SGD ? buffer : plus(g, step.momentum, buffer);
+        w = proximal<T, R>(plus(w, -step.rate, g), step);
+    } else {
+        const Vector<T> square = accumulate<T, rule, rounding>(g, s_at, s2_at, s3_at, step);
+        w = proximal<T, R>(divided_step<T, rule, rounding>(w, g, s_at, root<T>(square), step), step);
     }
     store(w_at, w);
 }

@@ -30,8 +30,8 @@ inline double stream(const Kernels<float>& kernels, int64_t bytes, int members, 
         while (!over) {
             barrier.wait();
             const auto from = Clock::now();
-            kernels.move(Rule::DESCENT, Regularization::NONE, step, each, g[size_t(member)].data(),
-                         mine, mine, mine, mine);
+            kernels.move(Rule::DESCENT, Stage::WHOLE, Rounding::TWICE, false, step, each,
+                         g[size_t(member)].data(), mine, mine, mine, mine, nullptr);
             barrier.wait();
             const auto to = Clock::now();
             if (member == 0) {

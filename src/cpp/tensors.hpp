@@ -35,6 +35,9 @@ public:
         return false;
     }
 
+    // A function of torch's, or null.
+    const void* function() const { return reinterpret_cast<const void*>(read_); }
+
 private:
     struct Exchange {
         uint32_t major, minor;

@@ -95,6 +95,32 @@ GRADUS_INLINE Vector<T> every(T value) {
     return value - Vector<T>{};
 }
 
+// Whether the processor multiplies and adds with one rounding.
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+constexpr bool HAS_FMA = true;
+#else
+constexpr bool HAS_FMA = false;
+#endif
+
+// a * b + c with one rounding, whatever the processor has.
+template <class T>
+GRADUS_INLINE Vector<T> multiply_add(Vector<T> a, Vector<T> b, Vector<T> c) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) return (Vector<T>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+    else return (Vector<T>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__AVX__) && defined(__FMA__)
+    if constexpr (sizeof(T) == 4) return (Vector<T>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+    else return (Vector<T>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
+    Vector<T> result;
+    for (int lane = 0; lane < LANES<T>; ++lane) {
+        result[lane] = sizeof(T) == 4 ? __builtin_fmaf(float(a[lane]), float(b[lane]), float(c[lane]))
+                                      : __builtin_fma(a[lane], b[lane], c[lane]);
+    }
+    return result;
+#endif
+}
+
 template <class T>
 GRADUS_INLINE Vector<T> larger(Vector<T> a, Vector<T> b) {
     return a > b ? a : b;

@@ -112,10 +112,9 @@ without_kernels = pytest.mark.skipif(kernels.core() is None, reason=str(kernels.
         pytest.param(
             {**SGD, "engine": "native"}, sgd, 10 * 2.0**-23, id="sgd-native", marks=without_kernels
         ),
-        # Where a gradient is nearly 0 its sign decides: dividing by sqrt(v) lets the same
-        # differences grow up to a thousandfold in so few steps; and where products are summed in
-        # another order too, further: in float64 they stay small.
-        pytest.param({**ADAM, "engine": "eager"}, adam, 1000 * 2.0**-23, id="adam-eager"),
+        pytest.param({**ADAM, "engine": "eager"}, adam, 10 * 2.0**-23, id="adam-eager"),
+        # Where a gradient is nearly 0 its sign decides, and dividing by sqrt(v) lets the roundings
+        # of products that are summed in another order grow: in float64 they stay small.
         pytest.param(
             {**ADAM, "engine": "native", "dtype": "float64"},
             adam,
@@ -152,4 +151,7 @@ def test_a_run_is_the_plain_script(slices, folder, options, optimizer, tolerance
     assert [row["test_accuracy"] for row in tests] == [accuracy for _, accuracy in evaluation]
     assert evaluation[-1][1] > 0.2  # it learned something: one class alone would give 0.1
     for ours, theirs in zip(run.model.parameters(), model.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
+        if options["engine"] == "eager":  # the same operations, to the last bit
+            assert torch.equal(ours, theirs)
+        else:
+            torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)

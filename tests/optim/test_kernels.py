@@ -1,5 +1,7 @@
 """A fused step by the C++ kernels against the for-loop, and what is left to torch's kernels."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -25,10 +27,12 @@ OPTIONS = {
     "Polyak-maximize": {"lr": 0.1, "beta": 0.8, "maximize": True},
     "Nesterov": {"lr": 0.1, "beta": 0.8},
     "Nesterov-maximize": {"lr": 0.1, "beta": 0.8, "maximize": True},
+    "Adagrad": {"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.1},
 }
 STEPS = 5
 ULPS = 64
-"""Roundings that differ in five steps: about ten operations each, on numbers of order 1."""
+"""Roundings that differ in five steps where torch's fused kernels take them: about ten operations
+each, on numbers of order 1."""
 
 
 def made(name, params, **form):
@@ -85,16 +89,73 @@ def test_the_kernels_walk_the_path_of_the_for_loop(name, dtype, channels_last, t
     assert taken == [True] * STEPS
     by_loop = made(name, loop, foreach=False)
     walk(by_loop, loop)
-    tolerance = ULPS * torch.finfo(dtype).eps
-    torch.testing.assert_close(ours, loop, rtol=tolerance, atol=tolerance)
+    same = {"rtol": 0, "atol": 0, "check_stride": True}
+    torch.testing.assert_close(ours, loop, **same)
     kept, expected = fused.state_dict()["state"], by_loop.state_dict()["state"]
     assert kept.keys() == expected.keys()
     for index, state in kept.items():
         assert state.keys() == expected[index].keys()
         for key, tensor in state.items():
-            torch.testing.assert_close(
-                tensor, expected[index][key], rtol=tolerance, atol=tolerance, check_stride=True
-            )
+            torch.testing.assert_close(tensor, expected[index][key], **same)
+
+
+OF_TORCH = {
+    **{n: o for n, o in OPTIONS.items() if hasattr(torch.optim, n.partition("-")[0])},
+    "Adam-nearer-end": {"lr": 0.01, "betas": (0.3, 0.9)},
+    "Adam-no-memory": {"lr": 0.01, "betas": (0.0, 0.9), "eps": 1e-3},
+    "Adagrad-begun": {"lr": 0.1, "initial_accumulator_value": 0.1, "maximize": True},
+}
+
+
+def given_gradients(optimizer, params, steps):
+    """Steps with gradients from a table, some of them 0, the same for whoever takes them."""
+    random = torch.Generator().manual_seed(1)
+    for _ in range(steps):
+        for p in params:
+            gradient = torch.randn(p.shape, generator=random, dtype=torch.float64)
+            p.grad = torch.where(gradient.abs() < 0.1, 0, gradient).to(p.dtype)
+        optimizer.step()
+
+
+@pytest.mark.parametrize(("entries", "steps"), [(100_000, 1), (101, 1000)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", OF_TORCH)
+def test_no_entry_differs_from_foreach_of_torch(name, dtype, entries, steps, monkeypatch):
+    """In no variant, after one step and after a thousand."""
+    theirs = parameters(dtype, [(entries,), (3,)])
+    options = OF_TORCH[name]
+    optimizer = getattr(torch.optim, name.partition("-")[0])
+    given_gradients(optimizer(theirs, foreach=True, **options), theirs, steps)
+    assert all(p.isfinite().all() for p in theirs)
+    for variant in kernels.runnable():
+        monkeypatch.setenv(kernels.VARIABLE, variant)
+        ours = parameters(dtype, [(entries,), (3,)])
+        fused = getattr(gradus.optim, name.partition("-")[0])(ours, fused=True, **options)
+        given_gradients(fused, ours, steps)
+        differing = sum(int((p != q).sum()) for p, q in zip(ours, theirs, strict=True))
+        assert differing == 0, variant
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW-amsgrad", "Adagrad"])
+def test_with_the_roots_of_the_processor_only_roots_are_rounded_otherwise(name, monkeypatch):
+    monkeypatch.setenv(kernels.ROOTS_VARIABLE, "processor")
+    ours, loop = (parameters(torch.float64, SHAPES) for _ in range(2))
+    walk(made(name, ours, fused=True), ours)
+    # Where torch's root is the correctly rounded one, both are the same.
+    monkeypatch.setattr(torch, "_foreach_sqrt", lambda tensors: list(map(_correct, tensors)))
+    walk(made(name, loop, foreach=False), loop)
+    torch.testing.assert_close(ours, loop, rtol=0, atol=0)
+
+
+def _correct(tensor):
+    roots = [math.sqrt(x) for x in tensor.flatten().tolist()]
+    return torch.tensor(roots, dtype=tensor.dtype).reshape(tensor.shape)
+
+
+def test_roots_of_another_name_are_refused(monkeypatch):
+    monkeypatch.setenv(kernels.ROOTS_VARIABLE, "mine")
+    with pytest.raises(gradus.InputError, match=r"GRADUS_ROOTS=mine: .* torch, processor"):
+        in_place_update_of(methods.Adam())
 
 
 @pytest.mark.parametrize("name", OPTIONS)

@@ -91,12 +91,11 @@ class InPlaceIteration(Iteration):
     ) -> None:
         self.method, self.kernels, self.oracle = method, kernels, oracle
         self.query = w
-        # What begins as w itself, and what begins as 0.
+        begun = method.init(w)
         self.state = [
-            [
-                value.clone() if name in ("previous", "iterate") else torch.zeros_like(value)
-                for value in w.values
-            ]
+            list(map(torch.clone, begun_of.values))
+            if (begun_of := w if name == "iterate" else getattr(begun, name)) is not None
+            else list(map(torch.zeros_like, w.values))  # the buffer of SGD, before its first step
             for name in kernels.state_names
         ]
         self.w = Tensors(self.state[0]) if "iterate" in kernels.state_names else w

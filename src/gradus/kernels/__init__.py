@@ -10,6 +10,8 @@ from gradus.errors import InputError
 
 VARIABLE = "GRADUS_KERNELS"
 """The environment variable that forces a variant."""
+ROOTS_VARIABLE = "GRADUS_ROOTS"
+"""The environment variable that says whose square roots an update in place takes."""
 
 
 def core() -> ModuleType | None:
@@ -62,6 +64,21 @@ def variant() -> str:
         else "no such kernels were built"
     )
     raise InputError(f"{VARIABLE}={forced}: {why}; possible here: {', '.join(possible)}")
+
+
+def takes_roots_of_torch() -> bool:
+    """Return whether an update in place takes torch's square roots, and so its bits.
+
+    The environment variable `GRADUS_ROOTS` says `torch`, as it is without it, or `processor`: those
+    take less time, and differ by a unit in the last place where torch does not round correctly.
+
+    Raises:
+        InputError: The variable says something else.
+    """
+    given = os.environ.get(ROOTS_VARIABLE, "").strip().lower()
+    if given not in ("", "torch", "processor"):
+        raise InputError(f"{ROOTS_VARIABLE}={given}: no such roots; possible: torch, processor")
+    return given != "processor"
 
 
 @functools.cache

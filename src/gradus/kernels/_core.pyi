@@ -22,7 +22,9 @@ class Method:
 
     def __init__(
         self,
-        rule: Literal["descent", "polyak", "nesterov", "sgd", "sgd-nesterov", "adam", "amsgrad"],
+        rule: Literal[
+            "descent", "polyak", "nesterov", "sgd", "sgd-nesterov", "adam", "amsgrad", "adagrad"
+        ],
         momentum: float = 0.0,
         dampening: float = 0.0,
         weight_decay: float = 0.0,
@@ -31,6 +33,7 @@ class Method:
         beta1: float = 0.0,
         beta2: float = 0.0,
         eps: float = 0.0,
+        lr_decay: float = 0.0,
     ) -> None: ...
 
 class Penalty:
@@ -44,18 +47,19 @@ class Penalty:
         proximal: bool = False,
     ) -> None: ...
 
-class Mover:
-    """Moves lists of torch's tensors by a method."""
+class InPlaceUpdate:
+    """The update of lists of torch's tensors by a method, rounded as torch rounds it."""
 
     def __init__(
         self,
         variant: str,
         method: Method,
-        penalty: Penalty,
+        rounds_once: bool,
+        asks_for_roots: bool,
         exchange: object,
         types: Sequence[object],
     ) -> None: ...
-    def move(
+    def apply(
         self,
         rate: float,
         ahead: float,
@@ -64,7 +68,7 @@ class Mover:
         columns: Sequence[list[Tensor]],
         steps: list[Tensor] | None = None,
     ) -> bool:
-        """False, and nothing has moved, where the kernels do not take these tensors."""
+        """False, and nothing has changed, where the kernels do not take these tensors."""
 
 class Risk32:
     """A loss, and what its mean over a batch divides by."""

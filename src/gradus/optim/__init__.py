@@ -12,10 +12,14 @@ and ``capturable`` say how a step is carried out:
     against.
 ``fused``
     One pass over memory. On the CPU the C++ kernels of the native engine move float32 and float64
-    parameters under SGD, Adam, AdamW, Polyak and Nesterov, a whole list in one call, with torch's
-    own threads. They multiply and add in one operation, so that a step differs from the for-loop's
-    by roundings. What they do not take is moved by torch's own fused kernel for SGD, Adam, AdamW
-    and Adagrad, and otherwise, on the CPU, by the pieces of ``foreach``: other dtypes and devices,
+    parameters under SGD, Adam, AdamW, Adagrad, Polyak and Nesterov, a whole list in one call, with
+    torch's own threads. They round every operation as torch's kernels do on the same processor, so
+    that a step is the for-loop's to the bit. For that they take torch's square roots where these
+    are not the correctly rounded ones, which costs time; ``GRADUS_ROOTS=processor`` in the
+    environment takes the processor's, which may differ in the last place. What the kernels do not
+    take is moved by torch's own fused kernel for SGD, Adam, AdamW and Adagrad, which differs from
+    the for-loop by roundings, and otherwise, on the CPU, by the pieces of ``foreach``: other dtypes
+    and devices,
     tensors with gaps or in another order in memory than their gradients, gradients that a
     GradScaler has scaled; and everything where the kernels are absent
     (:func:`gradus.kernels.absence` says why) or torch is older than 2.10. One parameter that is

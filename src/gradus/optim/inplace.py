@@ -1,4 +1,8 @@
-"""An optimizer's step in place: the C++ kernels on whole lists of tensors, in one pass."""
+"""An optimizer's step in place: the C++ kernels on whole lists of tensors, in one pass.
+
+Every operation is rounded as torch's own kernels round it, so that the result is that of the
+equation on tensors, to the bit.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from torch import Tensor, nn
 
 from gradus import kernels
 from gradus.methods.method import Method
-from gradus.optim.rules import Obstacle, method_of
+from gradus.optim.rounding import rounds_once, rounds_roots
+from gradus.optim.rules import KNOWN_IN_PLACE, Obstacle, method_of
 
 STATE_NAMES = {
     "descent": (),
@@ -20,17 +25,24 @@ STATE_NAMES = {
     "sgd-nesterov": ("buffer",),
     "adam": ("m", "v"),
     "amsgrad": ("m", "v", "v_max"),
+    "adagrad": ("sum",),
 }
 """The vectors that each rule keeps from step to step, in the order in which kernels take them."""
+TAKE_ROOTS = ("adam", "amsgrad", "adagrad")
+"""The rules that divide by a square root."""
 
 
 class InPlaceUpdate:
     """The update of one method, its hyper-parameters fixed but for the learning rate."""
 
-    def __init__(self, core: Any, variant: str, rule: dict[str, Any]) -> None:
+    def __init__(
+        self, core: Any, variant: str, rule: dict[str, Any], *, once: bool, asks_for_roots: bool
+    ) -> None:
         types = [Tensor, nn.Parameter]  # what derives from them may keep its numbers elsewhere
         exchange = Tensor.__dlpack_c_exchange_api__
-        self._core = core.Mover(variant, core.Method(**rule), core.Penalty(), exchange, types)
+        self._core = core.InPlaceUpdate(
+            variant, core.Method(**rule), once, asks_for_roots, exchange, types
+        )
         self.state_names: tuple[str, ...] = STATE_NAMES[rule["rule"]]
 
     def apply(
@@ -59,7 +71,7 @@ class InPlaceUpdate:
         if any(map(Tensor.is_neg, columns[0])) or any(map(Tensor.is_neg, columns[1])):
             return False
         threads = torch.get_num_threads()
-        if not self._core.move(rate, ahead, step, threads, columns, steps):
+        if not self._core.apply(rate, ahead, step, threads, columns, steps):
             return False
         torch.autograd.graph.increment_version(columns[0])
         return True
@@ -71,12 +83,24 @@ def in_place_update_of(method: Method) -> InPlaceUpdate | None:
     if core is None or not hasattr(Tensor, "__dlpack_c_exchange_api__"):  # torch < 2.10
         return None
     try:
-        rule = method_of(method)
+        rule = method_of(method, KNOWN_IN_PLACE)
     except Obstacle:
         return None
-    return _cached(core, kernels.variant(), tuple(rule.items()))
+    once = rounds_once()
+    if once is None:
+        return None
+    asks_for_roots = (
+        rule["rule"] in TAKE_ROOTS and kernels.takes_roots_of_torch() and not rounds_roots()
+    )
+    return _cached(core, kernels.variant(), once, asks_for_roots, tuple(rule.items()))
 
 
 @lru_cache
-def _cached(core: Any, variant: str, rule: tuple[tuple[str, Any], ...]) -> InPlaceUpdate:
-    return InPlaceUpdate(core, variant, dict(rule))
+def _cached(
+    core: Any,
+    variant: str,
+    once: bool,
+    asks_for_roots: bool,
+    rule: tuple[tuple[str, Any], ...],
+) -> InPlaceUpdate:
+    return InPlaceUpdate(core, variant, dict(rule), once=once, asks_for_roots=asks_for_roots)

@@ -33,7 +33,7 @@ def updated_in_place(
         -method.lr if maximize and not has_direction else method.lr,
         ahead=getattr(method, "beta", 0.0),
         step=0 if fresh else 1,
-        steps=lists.steps if "m" in update.state_names else None,
+        steps=lists.steps or None,
     )
     if taken:
         for name, tensors in fresh.items():

@@ -18,13 +18,16 @@ KNOWN = (
     methods.Adam,
     methods.AdamW,
 )
+"""The methods by which the kernels move the weights of a network."""
+KNOWN_IN_PLACE = (*KNOWN, methods.Adagrad)
+"""Those by which they update tensors in place."""
 
 
 class Obstacle(Exception):  # noqa: N818  (not an error: what needs no kernels does the work)
     """What the kernels do not know, as words that follow "the native engine does not run"."""
 
 
-def method_of(method: Method) -> dict[str, Any]:
+def method_of(method: Method, known: tuple[type[Method], ...] = KNOWN) -> dict[str, Any]:
     """The rule by which w moves and its numbers, as keywords of the kernels' Method.
 
     Raises:
@@ -33,7 +36,7 @@ def method_of(method: Method) -> dict[str, Any]:
     if isinstance(method, methods.Proximal):
         method = method.method
     numbers: dict[str, Any]
-    if type(method) not in KNOWN:  # what derives from them may have an equation of its own
+    if type(method) not in known:  # what derives from them may have an equation of its own
         raise Obstacle(f"the method {type(method).__name__}")
     match method:
         case methods.GradientDescent():
@@ -61,6 +64,14 @@ def method_of(method: Method) -> dict[str, Any]:
                 "eps": method.eps,
                 "weight_decay": method.weight_decay,
                 "decoupled": isinstance(method, methods.AdamW),
+                "maximize": method.maximize,
+            }
+        case methods.Adagrad():
+            numbers = {
+                "rule": "adagrad",
+                "eps": method.eps,
+                "weight_decay": method.weight_decay,
+                "lr_decay": method.lr_decay,
                 "maximize": method.maximize,
             }
     for name, value in [*numbers.items(), ("lr", method.lr)]:

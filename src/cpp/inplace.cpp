@@ -1,39 +1,46 @@
-#include "mover.hpp"
+#include "inplace.hpp"
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "flat.hpp"
 #include "method.hpp"
+#include "root.hpp"
 #include "tensors.hpp"
 #include "variants.hpp"
 
 namespace gradus {
 namespace {
 
-// Moves lists of torch's tensors by a method. The columns are w, the gradients, what the rule
-// remembers, and for Nesterov's the iterate before, where it is kept.
-class Mover {
+// Moves lists of torch's tensors by a method, each operation rounded as torch rounds it. The columns
+// are w, the gradients, what the rule remembers, and for Nesterov's the iterate before, where it is
+// kept.
+class InPlaceUpdate {
 public:
-    Mover(const std::string& variant, const Method& method, const Penalty& penalty,
-          const Reader& reader)
-        : variant_(variant_of(variant)), method_(method), penalty_(penalty), reader_(reader) {}
+    InPlaceUpdate(const std::string& variant, const Method& method, bool rounds_once,
+                  bool asks_for_roots, const Reader& reader)
+        : variant_(variant_of(variant)), method_(method),
+          rounding_(rounds_once ? Rounding::ONCE : Rounding::TWICE),
+          asks_for_roots_(asks_for_roots && takes_root(method.rule)), reader_(reader),
+          root_(reader.function()) {}
 
     // False, and nothing has moved, where they are not what the kernels take. The number of a step
     // is `step`, or that in the tensor of each parameter in `steps`, which then counts on.
-    bool move(double rate, double ahead, int64_t step, int threads,
+    bool apply(double rate, double ahead, int64_t step, int threads,
               const std::vector<nb::list>& columns, std::optional<nb::list> steps) const {
         if (columns[0].size() == 0) return true;
+        if (asks_for_roots_ && !root_.is_known()) return false;
         nb::dlpack::dltensor first;
         if (!reader_(columns[0][0].ptr(), first)) return false;
-        const auto& by = holds<float>(first) ? &Mover::move_numbers<float>
-                                             : &Mover::move_numbers<double>;
+        const auto& by = holds<float>(first) ? &InPlaceUpdate::apply_to<float>
+                                             : &InPlaceUpdate::apply_to<double>;
         return (this->*by)(rate, ahead, step, threads, columns, steps);
     }
 
@@ -45,14 +52,14 @@ private:
     }
 
     template <class T>
-    bool move_numbers(double rate, double ahead, int64_t step, int threads,
-                      const std::vector<nb::list>& columns,
-                      const std::optional<nb::list>& steps) const {
+    bool apply_to(double rate, double ahead, int64_t step, int threads,
+                  const std::vector<nb::list>& columns,
+                  const std::optional<nb::list>& steps) const {
         const size_t kept = size_t(REMEMBERED[int(method_.rule)]);
         const size_t count = columns[0].size();
         std::vector<Flat<T>> list(count);
         std::vector<Count> counts(steps ? count : 0);
-        Step<T> at = numbers<T>(method_, penalty_, rate, ahead, step, 0);
+        Step<T> at = numbers<T>(method_, Penalty(), rate, ahead, step, 0);
         int64_t known = step;
         for (size_t i = 0; i < count; ++i) {
             nb::dlpack::dltensor w, other;
@@ -68,7 +75,7 @@ private:
                 if (!reader_((*steps)[i].ptr(), other) || !counts[i].read(other)) return false;
                 if (counts[i].value() != known) {
                     known = counts[i].value();
-                    at = numbers<T>(method_, penalty_, rate, ahead, known, 0);
+                    at = numbers<T>(method_, Penalty(), rate, ahead, known, 0);
                 }
             }
             Flat<T>& flat = list[i];
@@ -77,7 +84,11 @@ private:
             if (columns.size() > 2 + kept) flat.previous = found[2 + kept];
         }
         nb::gil_scoped_release released;
-        move_flat(kernels<T>(), method_.rule, regularization(method_, penalty_), list, threads);
+        const bool regularized = regularization(method_, Penalty()) != Regularization::NONE;
+        const Root* const root = asks_for_roots_ ? &root_ : nullptr;
+        if (!move_flat(kernels<T>(), method_.rule, rounding_, regularized, root, list, threads)) {
+            throw std::runtime_error("torch took no square root: the parameters are damaged");
+        }
         for (const Count& each : counts) each.advance();
         return true;
     }
@@ -102,22 +113,26 @@ private:
 
     Variant variant_;
     Method method_;
-    Penalty penalty_;
+    Rounding rounding_;
+    bool asks_for_roots_;
     Reader reader_;
+    Root root_;
 };
 
 }  // namespace
 
-void bind_mover(nb::module_& module) {
+void bind_in_place_update(nb::module_& module) {
     using namespace nb::literals;
-    nb::class_<Mover>(module, "Mover")
+    nb::class_<InPlaceUpdate>(module, "InPlaceUpdate")
         .def("__init__",
-             [](Mover* self, const std::string& variant, const Method& method,
-                const Penalty& penalty, nb::capsule exchange, std::vector<nb::object> types) {
-                 new (self) Mover(variant, method, penalty, Reader(exchange, std::move(types)));
+             [](InPlaceUpdate* self, const std::string& variant, const Method& method,
+                bool rounds_once, bool asks_for_roots, nb::capsule exchange,
+                std::vector<nb::object> types) {
+                 new (self) InPlaceUpdate(variant, method, rounds_once, asks_for_roots,
+                                          Reader(exchange, std::move(types)));
              },
-             "variant"_a, "method"_a, "penalty"_a, "exchange"_a, "types"_a)
-        .def("move", &Mover::move, "rate"_a, "ahead"_a, "step"_a, "threads"_a, "columns"_a,
+             "variant"_a, "method"_a, "rounds_once"_a, "asks_for_roots"_a, "exchange"_a, "types"_a)
+        .def("apply", &InPlaceUpdate::apply, "rate"_a, "ahead"_a, "step"_a, "threads"_a, "columns"_a,
              "steps"_a = nb::none());
 }
 
