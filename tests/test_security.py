@@ -189,8 +189,9 @@ def test_a_model_that_ends_the_process_in_training_is_one_line(tmp_path, monkeyp
         "        return sys.exit(0) if self.training else super().forward(x.flatten(1))\n"
         "def make():\n    return Quits(64, 10)\n"
     )
-    assert gradus_("train", "--model", "quits:make") == 2
-    assert "--model quits:make: failed in training" in capsys.readouterr().err
+    for command in (["train"], ["sweep", "--lr", "1,0.1", *ONE]):
+        assert gradus_(*command, "--model", "quits:make") == 2
+        assert "--model quits:make: failed in training: SystemExit: 0" in capsys.readouterr().err
     sys.modules.pop("quits", None)
 
 

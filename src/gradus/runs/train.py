@@ -18,8 +18,8 @@ from gradus.data.dataset import Split
 from gradus.engine import choose
 from gradus.engine.job import Job, Observe, Outcome, Report
 from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
-from gradus.errors import InputError, reason
-from gradus.models.own import check_named, is_own
+from gradus.errors import InputError
+from gradus.models.own import check_named, is_own, told
 from gradus.runs import checkpoint
 from gradus.runs.interrupt import OneInterrupt
 from gradus.runs.job import load_for, prepare, with_loss
@@ -270,7 +270,7 @@ def _execute(
     except (Exception, SystemExit) as error:
         if not is_own(spec.model):
             raise
-        raise InputError(f"--model {spec.model}: failed in training: {reason(error)}") from error
+        raise InputError(f"--model {spec.model}: failed in training: {told(error)}") from error
 
 
 def _check_writable(folder: Path) -> None:

@@ -74,21 +74,26 @@ def main(descriptor: int, folder: str) -> None:
                     results = trainer.train_batch(command.tasks)
                 else:
                     results = [trainer.train(command)]
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 mailbox.flush()
-                mailbox.send(_error_of(tasks[0].run, error))
+                mailbox.send(_error_of(tasks[0], error))
             else:
                 mailbox.keep(results)
 
 
-def _error_of(run: str, error: Exception) -> TaskError:
+def _error_of(task: Task, error: BaseException) -> TaskError:
     from gradus.errors import InputError
+    from gradus.models.own import is_own, told
 
+    run = task.run
     if isinstance(error, InputError):
         return TaskError(run, str(error), wrong=True)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return TaskError(run, f"{where}{error.strerror or error}", wrong=True)
+    if is_own(task.spec.model):
+        said = f"--model {task.spec.model}: failed in training: {told(error)}"
+        return TaskError(run, said, wrong=True)
     return TaskError(run, "".join(traceback.format_exception(error)), wrong=False)
 
 
