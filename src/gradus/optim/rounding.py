@@ -3,7 +3,7 @@
 Two operations depend on the processor and on how torch was built. A product and the sum that it
 enters (``add`` with ``alpha``, ``addcmul``, ``lerp``) are one operation with one rounding where
 torch's kernels use fused multiply-add, and two elsewhere. And ``sqrt`` is that of a mathematical
-library: of MKL, it is off by up to 0.75 units in the last place on processors of AMD.
+library: MKL's is not always the correctly rounded one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 SAMPLE = 2**13
-"""Roots that are looked at: MKL's are wrong in 1 of 6 (float32) and 1 of 80 (float64)."""
+"""Roots that are looked at: those of MKL on an AMD EPYC are wrong in more than 1 of 100."""
 
 
 @lru_cache
