@@ -37,13 +37,13 @@ def total(values: Tensor) -> Tensor:
 
 def wide(w: AnyPoint) -> AnyPoint:
     """A point in float32 at least: float16 has no numbers for squares of what is above 256."""
-    if isinstance(w, Tensor):
-        return w.float() if is_narrow(w.dtype) else w
+    if not isinstance(w, Tensors):  # a tensor, or what stands for one where steps are recorded
+        return w.to(sum_dtype(w.dtype))
     return Tensors([part.to(sum_dtype(part.dtype)) for part in w.values])
 
 
 def narrow(w: Point, form: Point) -> Point:
     """A point in the dtype of another of its form, tensor by tensor."""
-    if isinstance(w, Tensor):
+    if not isinstance(w, Tensors):
         return w.to(form.dtype)
     return Tensors([a.to(b.dtype) for a, b in zip(w.values, form.values, strict=True)])
