@@ -57,10 +57,12 @@ class LineToBeat:
 
 
 def line_to_beat(job: Job) -> LineToBeat:
-    """What the job has to be better than; its model stands at the beginning."""
+    """What the job has to be better than; its model stands at the beginning, on the CPU."""
     train = job.train.to(dtype=job.dtype)
     sample = train.fixed_sample
-    beginning = evaluate(job.model, job.loss, sample.to(device=job.device)).loss
+    model = job.model.to(device=job.device)
+    beginning = evaluate(model, job.loss, sample.to(device=job.device)).loss
+    model.cpu()  # engines bring it to the device again; many jobs may wait for theirs
     constant = best_constant(train, job.loss)
     if constant is None:
         return LineToBeat(beginning, {})
