@@ -69,6 +69,8 @@ def test_the_curvature_of_least_squares_is_that_of_the_matrix_of_its_inputs():
         ({}, {"lr": 100.0}, "where momentum of 0.5 needs less than 3: try --lr 0."),
         ({}, {"lr": 1e-9}, "the learning rate is not the cause"),
         ({}, {"lr": 1e-9, "fell": True}, "far more than it is: try --lr 0."),
+        ({}, {"lr": 100.0, "dampening": 1.0}, "try --dampening 0"),
+        ({}, {"lr": 0.1, "momentum": 0.0, "weight_decay": 1e6}, "lr · λ_max is 1e+05 at the start"),
         ({}, {"method": "adam", "lr": 10.0}, "moves every parameter by about lr = 10"),
         ({}, {"method": "lbfgs"}, "another start by --seed"),
         ({}, {"method": "newton"}, "try --damping"),
@@ -88,14 +90,19 @@ def test_where_the_curvature_is_not_finite_none_is_named():
     assert advice(spec, split, job, fell=False) == "try --lr 0.02, or --method adam"
 
 
-def test_whoever_follows_the_advice_comes_to_its_end():
-    split, lr, heard = table(), 1e9, []
-    while (found := re.search(r"--lr (\S+)", line := told(split, lr=lr))) is not None:
+@pytest.mark.parametrize(
+    ("lr", "fell", "last"),
+    [(1e9, False, "not the cause"), (1e-9, True, "the loss fell: try more --epochs")],
+    ids=["far too large", "far too small"],
+)
+def test_whoever_follows_the_advice_comes_to_its_end(lr, fell, last):
+    split, heard = table(), []
+    while found := re.search(r"--lr ([\d.e+-]+)", line := told(split, lr=lr, fell=fell)):
         assert line not in heard
         heard.append(line)
-        assert float(found[1]) < lr
+        assert (float(found[1]) < lr) is not fell
         lr = float(found[1])
-    assert "not the cause" in line
+    assert last in line
     assert len(heard) <= 4
 
 

@@ -34,6 +34,10 @@ LARGE_INPUT = 10.0
 BARELY = 0.01
 """A share of the limit below which a smaller learning rate is no remedy."""
 
+LITTLE = 0.05
+"""A share of it below which a larger one is: what is advised is a tenth, halved at most by rounding
+it down to one digit."""
+
 
 @dataclass(frozen=True)
 class Stability:
@@ -83,6 +87,11 @@ def advice(spec: RunSpec, split: Split, start: Job, *, fell: bool) -> str:
             if "damping" in {field.name for field in entry.hyperparameters}
             else "try another start by --seed, or a first-order method as --method adam"
         )
+    if (spec.dampening or 0.0) >= 1:
+        return (
+            f"a dampening of {spec.dampening:g} lets no gradient after the first lower the risk: "
+            "try --dampening 0"
+        )
     limit = stability_limit(spec)
     if limit is None:
         return _adaptive(spec, start.model)
@@ -90,20 +99,24 @@ def advice(spec: RunSpec, split: Split, start: Job, *, fell: bool) -> str:
     if sharpness is None or sharpness <= 0:
         return f"try --lr {rounded_down(spec.lr / 10)}, or --method adam"
     bound, method = limit
-    found = Stability(spec.lr * sharpness, bound, method)
+    # Its weight decay bends what SGD descends, and is no part of the risk.
+    found = Stability(spec.lr * (sharpness + (spec.weight_decay or 0.0)), bound, method)
     if found.share >= 1:
         return f"{found}: try --lr {found.lr(spec.lr)}"
-    if fell and found.share < 0.1:
+    if fell and found.share < LITTLE:
         return f"{found}, far more than it is: try --lr {found.lr(spec.lr)}, or more --epochs"
+    if fell:
+        return f"{found}, and the loss fell: try more --epochs"
     if found.share < BARELY:
         return f"{found}: the learning rate is not the cause; look for extreme values in the data"
-    return f"{found}, and the curvature has grown on the way: try --lr {rounded_down(spec.lr / 10)}"
+    smaller = rounded_down(spec.lr / 10)
+    return f"{found}: it has grown on the way, or is more in mini-batches; try --lr {smaller}"
 
 
 def stability_limit(spec: RunSpec) -> tuple[float, str] | None:
     r"""What :math:`\alpha \lambda_{\max}` has to stay below, and for which method, in words.
 
-    None for methods whose step is not in proportion to the gradient.
+    None for methods whose step is not in proportion to the gradient. Dampening is below 1.
     """
     if spec.method in ("gradient-descent", "proximal-gradient"):
         return 2.0, "gradient descent"
