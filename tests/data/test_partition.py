@@ -146,6 +146,12 @@ def test_refused(n, options, message):
     assert message in str(refusal.value)
 
 
+def test_the_test_part_leaves_groups_to_validate_on():
+    groups = np.concatenate([np.zeros(100, np.int64), np.arange(1, 21)])
+    rows = three_parts(120, Parts(group="who"), groups=groups)
+    assert [len(part) for part in rows] == [100, 1, 19]
+
+
 def test_one_group_cannot_be_split():
     with pytest.raises(InputError, match="--group who: one group alone"):
         three_parts(10, Parts(group="who"), groups=np.zeros(10, np.int64))

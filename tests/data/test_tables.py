@@ -167,6 +167,14 @@ def test_rows_with_gaps_are_dropped(save):
     assert len(split.train) + len(split.test) == N - 4
 
 
+def test_identifiers_of_64_bits_are_groups_of_their_own(save):
+    """As float64, these are 2 numbers."""
+    columns = {"id": [2**60 + i // 3 for i in range(N)], "y": PRICE, "a": AGE}
+    split = load_table(save(columns), target="y", parts=Parts(test=0.3, validation=0, group="id"))
+    assert split.features == ("a",)
+    assert [len(split.train), len(split.test)] == [21, 9]
+
+
 def test_kl_divergence_keeps_the_names(save):
     split = load_table(save(COLUMNS), target="colour", loss="kl-div")
     assert split.train.classes == ("blue", "green", "red")
@@ -216,6 +224,11 @@ IDS = {"id": [f"user {i}" for i in range(N)], "y": PRICE}
             "has missing values (1), which cannot be made up",
         ),
         (with_gaps(ok=[1]), {"missing": "mean"}, "has missing values (1); use --missing drop"),
+        (
+            with_gaps(code=[1]),
+            {"missing": "mean", "parts": Parts(group="code")},
+            "--group code: the column has missing values in 1 rows",
+        ),
         (IDS, {"target": "y"}, "column 'id' is text that differs in 30 of 30 rows"),
         (IDS, {"target": "y"}, "use --drop id"),
         (IDS, {"target": "id"}, "use another --target"),

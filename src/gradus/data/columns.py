@@ -125,6 +125,10 @@ class Source:
         if pa.types.is_boolean(kind) or pa.types.is_null(kind):
             flags = content.cast(pa.int8()).cast(pa.float64())
             return Column(name, "bool", flags.to_numpy(zero_copy_only=False), missing)
+        if pa.types.is_integer(kind) and categorical:
+            # Identifiers of 64 bits are no more exact as numbers.
+            whole = content.fill_null(0).to_numpy(zero_copy_only=False)
+            return Column(name, "category", whole, missing)
         if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
             values = content.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
             return Column(name, "category" if categorical else "number", values, missing)

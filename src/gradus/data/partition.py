@@ -149,7 +149,9 @@ def _halves(
     if groups is None:
         held = _by_class(n, n_held, labels, random)
     else:
-        held = _by_group(groups, fraction, labels, random, f"--group {parts.group}")
+        splits_again = stream == 0 and parts.validation_or(VALIDATION_FRACTION) > 0
+        least = 2 if splits_again else 1
+        held = _by_group(groups, fraction, labels, random, f"--group {parts.group}", least)
     return torch.from_numpy(np.flatnonzero(~held)), torch.from_numpy(np.flatnonzero(held))
 
 
@@ -194,8 +196,9 @@ def _by_group(
     labels: Tensor | None,
     random: np.random.Generator,
     flag: str,
+    least: int,
 ) -> NDArray[np.bool_]:
-    """Which rows are held: whole groups, near the shares of the classes."""
+    """Which rows are held: whole groups, near the shares of the classes; ``least`` groups stay."""
     names, codes = np.unique(groups, return_inverse=True)
     if len(names) < 2:
         raise InputError(
@@ -210,7 +213,7 @@ def _by_group(
     taken, held = np.zeros(len(names), bool), np.zeros_like(wanted)
     for group in random.permutation(len(names)):
         nearer = ((held + counts[group] - wanted) ** 2).sum() < ((held - wanted) ** 2).sum()
-        if nearer and taken.sum() < len(names) - 1:
+        if nearer and taken.sum() < len(names) - least:
             taken[group] = True
             held += counts[group]
     if not taken.any():  # every group alone is more than twice what is wanted

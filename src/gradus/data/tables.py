@@ -76,8 +76,11 @@ def load_table(
         _check(column, source, target)
     if parts.group is not None:
         columns.append(source.column(parts.group, categorical=True))
+        _check_groups(columns[-1], path, missing)
     columns = _complete(columns, path, target, missing)
-    groups = None if parts.group is None else _groups(columns.pop(), path)
+    groups = None
+    if parts.group is not None:
+        groups = np.unique(columns.pop().values, return_inverse=True)[1].astype(np.int64)
     goal = next(column for column in columns if column.name == target)
     values = goal.values.astype(bool) if goal.kind == "bool" else goal.values
     targets = column_targets(
@@ -110,15 +113,13 @@ def load_table(
     )
 
 
-def _groups(column: Column, path: Path) -> NDArray[np.int64]:
-    """The group of each row, as a number."""
-    if column.missing.any():
+def _check_groups(column: Column, path: Path, missing: str | None) -> None:
+    """Refuse rows of which it is not known where they belong, unless they are left out."""
+    if column.missing.any() and missing != "drop":
         raise InputError(
-            f"--group {column.name}: the column has missing values in {column.missing.sum()} rows "
-            f"of {path}; fill them in, or use --missing drop"
+            f"--group {quoted(column.name, 60)}: the column has missing values in "
+            f"{column.missing.sum()} rows of {path}; fill them in, or use --missing drop"
         )
-    groups: NDArray[np.int64] = np.unique(column.values, return_inverse=True)[1]
-    return groups.astype(np.int64)
 
 
 def _features(column: Column, train: NDArray[np.int64]) -> tuple[NDArray[np.float64], list[str]]:
