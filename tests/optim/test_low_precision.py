@@ -29,7 +29,8 @@ RICH = {
 OPTIONS = [(name, options) for name, every in RICH.items() for options in every]
 OF_QUOTIENTS = [case for case in OPTIONS if case[0] in QUOTIENTS]
 # From the smallest that is not 0 in float16 to almost the largest; v is 0 in float16 for the first.
-SIZES = (6e-8, 1e-6, 1e-4, 0.01, 1.0, 300.0, 6e4)
+# Of each so many that a vector register is full: there torch's kernels have code of their own.
+SIZES = 7 * (6e-8, 1e-6, 1e-4, 0.01, 1.0, 300.0, 6e4)
 
 
 def label(value):
@@ -42,8 +43,8 @@ over_forms = pytest.mark.parametrize("form", FORMS)
 over_low = pytest.mark.parametrize("dtype", LOW, ids=label)
 
 
-def begin(dtype):
-    return torch.linspace(-1.0, 1.0, len(SIZES)).to(dtype)
+def begin(dtype, size=49):
+    return torch.linspace(-1.0, 1.0, size).to(dtype)
 
 
 def stepped(library, name, options, form, w, gradients):
@@ -110,11 +111,13 @@ def test_the_equations_step_as_the_optimizers_do(name, options, way):
 def test_where_eps_is_a_number_steps_are_torchs_to_the_bit(name, form, dtype, eps):
     random = torch.Generator().manual_seed(0)
     gradients = [torch.randn(len(SIZES), generator=random).to(dtype) for _ in range(5)]
-    ends = [
-        stepped(library, name, {"eps": eps}, FORMS[form], begin(dtype), gradients)
-        for library, form in ((torch.optim, "for-loop"), (gradus.optim, form))
+    end = stepped(gradus.optim, name, {"eps": eps}, FORMS[form], begin(dtype), gradients)
+    # Those of torch themselves differ in a last digit, where its multi-tensor kernels fuse a sum.
+    theirs = [
+        stepped(torch.optim, name, {"eps": eps}, FORMS[own], begin(dtype), gradients)
+        for own in ("for-loop", "foreach")
     ]
-    assert torch.equal(*ends)
+    assert any(torch.equal(end, each) for each in theirs)
 
 
 @pytest.mark.parametrize("name", ["SGD", "Polyak", "Nesterov"])
@@ -166,7 +169,7 @@ def test_rows_take_factors_of_float32(name, dtype):
     """Each row of [K, d] in a low type goes where it goes alone, by its own beta of float32."""
     option, made = NARROW[name]
     kind = getattr(gradus.methods, name)
-    w = torch.stack([begin(dtype), begin(dtype).flip(0)])
+    w = torch.stack([begin(dtype, 7), begin(dtype, 7).flip(0)])
     column = torch.tensor([[0.99], [0.999]])
     together = kind(0.1, **{option: made(column)})
     point, state = w, together.init(w)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gradus import methods
 from gradus.methods.method import FirstOrder
+from gradus.methods.precision import are_lost
 from gradus.optim.inplace import InPlaceUpdate
 from gradus.optim.tensor_lists import TensorLists
 
@@ -110,7 +111,10 @@ def _adam(method: Any, lists: TensorLists, scaling: Scaling) -> None:
 
 
 def _adagrad(method: Any, lists: TensorLists, scaling: Scaling) -> None:
-    vectors = _aligned(lists, lists.vectors["w"][0].dtype)
+    w = lists.vectors["w"][0]
+    # On the CPU the kernel of torch 2.13 rounds eps to float16, where numbers fill a register.
+    loses_eps = w.device.type == "cpu" and are_lost(w, method.eps)
+    vectors = _aligned(lists, torch.float32 if loses_eps else w.dtype)
     torch._fused_adagrad_(
         vectors["w"],
         vectors["gradient"],
