@@ -14,6 +14,7 @@ from gradus.sweep.compare import cells, places, ranking, sensitivity
 from gradus.sweep.groups import varied
 from gradus.sweep.importance import importance
 from gradus.sweep.measures import STATUSES
+from gradus.sweep.store import best_row
 from tests.figures.sweeps import adam, grid, lecture, made, sgd
 
 
@@ -93,6 +94,34 @@ def test_a_run_that_failed_is_compared_and_counted():
     assert ranking(spread)["may_be_best"].to_pylist() == [True, False]
 
 
+def test_what_learned_nothing_is_not_chosen_whatever_its_measure():
+    """A linear model at a rate of 50 is often right; its loss is beyond that of the constant."""
+    high = table(
+        status=["failed", "failed", "finished", "finished"],
+        lr=[50.0, 50.0, 0.001, 0.001],
+        seed=[0, 1, 0, 1],
+        test_loss=[7.0, 8.0, 2.2, 2.1],
+        test_accuracy=[0.85, 0.86, 0.13, 0.14],
+    )
+    rows = ranking(high, "test_accuracy").to_pylist()
+    assert [(row["rank"], row["lr"]) for row in rows] == [(1, 0.001), (2, 50.0)]
+    assert str(rows[0]["difference"]) == "0.0"
+    assert choice(high, "test_accuracy").configuration == "lr 0.001"
+    assert best_row(high.runs, "test_accuracy")["lr"] == 0.001
+    none = table(status=["failed", "diverged"], lr=[1.0, 0.1], test_loss=[2.5, None])
+    assert choice(none) is None
+    assert notes(none) == ["of no configuration did all runs finish: none is chosen"]
+
+
+def test_what_was_cut_is_among_those_of_which_one_was_chosen():
+    cut = table(
+        status=["finished", "pruned", "pruned"],
+        lr=[1.0, 0.1, 0.01],
+        test_loss=[0.3, None, None],
+    )
+    assert "of 3 configurations, 2 of them not trained to the end" in notes(cut)[0]
+
+
 def test_differences_are_taken_within_seeds():
     random = np.random.default_rng(0)
     of_seed = random.standard_normal(16)
@@ -147,7 +176,8 @@ def test_the_choice_says_on_what_it_was_made():
     said = notes(held)
     assert said[0] == (
         "chosen: lr 1, by validation loss 0.1000, of 3 configurations; "
-        "test loss 0.3000 ± 0.0200; test accuracy 90.00 % (82.56 to 94.48) on 100 examples"
+        "test loss 0.3000 ± 0.0200 (standard error); "
+        "test accuracy 90.00 % (82.56 to 94.48) on 100 examples"
     )
     assert not any("as asked for" in note for note in said)
 

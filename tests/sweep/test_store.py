@@ -110,9 +110,9 @@ def test_many_small_parts_become_one_and_hold_the_same(tmp_path):
 def test_the_best_is_among_what_has_finished():
     table = pa.table(
         {
-            "status": ["finished", "diverged", "finished", "finished"],
-            "test_loss": [0.3, 0.1, 0.2, None],
-            "test_accuracy": [0.9, 1.0, 0.8, None],
+            "status": ["finished", "diverged", "finished", "finished", "failed"],
+            "test_loss": [0.3, 0.1, 0.2, None, 0.1],
+            "test_accuracy": [0.9, 1.0, 0.8, None, 1.0],
         }
     )
     assert best_row(table, "test_loss")["test_loss"] == 0.2

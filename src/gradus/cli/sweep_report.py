@@ -19,7 +19,7 @@ from gradus.figures.style import figure_of
 from gradus.runs.choices import flag
 from gradus.sweep.configurations import SEEDS
 from gradus.sweep.groups import cell, varied
-from gradus.sweep.measures import accuracy_of, complete, measure_of, rises
+from gradus.sweep.measures import FINISHED, accuracy_of, complete, measure_of, rises, statuses
 from gradus.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -138,8 +138,8 @@ def close(sweep: Sweep) -> None:
 
 
 def _best(runs: pa.Table, measure: str) -> pa.Table:
-    """The best of the complete runs by their measure."""
-    kept = runs.filter(pa.array(complete(runs, measure)))
+    """The best of the runs that finished, by their measure."""
+    kept = runs.filter(pa.array(complete(runs, measure) & (statuses(runs) == FINISHED)))
     return kept.sort_by([(measure, "descending" if rises(measure) else "ascending")]).slice(
         0, SHOWN
     )

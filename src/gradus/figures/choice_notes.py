@@ -26,7 +26,8 @@ class Choice:
         value: the mean of the measure over seeds.
         half_width: half of its 95 % interval over seeds; None with one seed.
         seeds: how many.
-        ranked: how many configurations have the measure.
+        configurations: how many there are.
+        cut: how many of those have no run that was trained to its end.
         compared: of how many all runs finished, so that they are held against each other.
         may_be_best: how many of those cannot be told from it; None with one seed.
         test_loss: the mean over seeds; None where nothing was held for testing.
@@ -41,7 +42,8 @@ class Choice:
     value: float
     half_width: float | None
     seeds: int
-    ranked: int
+    configurations: int
+    cut: int
     compared: int
     may_be_best: int | None
     test_loss: float | None
@@ -57,7 +59,7 @@ class Choice:
 
 
 def choice(sweep: Compared, measure: str | None = None) -> Choice | None:
-    """The best configuration of a sweep; None where none is complete.
+    """The best configuration of a sweep; None where there is none all of whose runs finished.
 
     Raises:
         InputError: no run has the measure.
@@ -67,7 +69,7 @@ def choice(sweep: Compared, measure: str | None = None) -> Choice | None:
     options = tuple(varied(runs))
     ranked = ranking(sweep, measure)
     (best,) = ranked.slice(0, 1).to_pylist()
-    if best["rank"] is None:
+    if best["finished"] < best["runs"]:
         return None
     own = np.ones(runs.num_rows, bool)
     if options:
@@ -95,7 +97,8 @@ def choice(sweep: Compared, measure: str | None = None) -> Choice | None:
         value=best[measure],
         half_width=None if low is None else (high - low) / 2,
         seeds=int(own.sum()),
-        ranked=sum(row["rank"] is not None for row in rows),
+        configurations=len(rows),
+        cut=sum(row["rank"] is None for row in rows),
         compared=sum(row["finished"] == row["runs"] for row in rows),
         may_be_best=max(0, sum(bool(row["may_be_best"]) for row in rows) - 1) if told else None,
         test_loss=mean("test_loss"),
@@ -119,17 +122,15 @@ def notes(sweep: Compared, measure: str | None = None) -> list[str]:
         >>> for note in notes(SimpleNamespace(name="rates", runs=runs)):
         ...     print(note)
         chosen: lr 1, by test loss 0.4000, of 2 configurations
-        chosen on the test part, as asked for: on other examples its figures will be worse
+        chosen on the test part, as asked for: expect worse figures on other examples
         with one seed, configurations cannot be told apart; from --seeds 3 on, those can be whose difference is twice what it varies by between seeds
     """  # noqa: E501
     found = choice(sweep, measure)
     if found is None:
-        return ["no configuration was trained to its end: none is chosen"]
+        return ["of no configuration did all runs finish: none is chosen"]
     said = [_chosen(found)]
     if found.on_test:
-        said.append(
-            "chosen on the test part, as asked for: on other examples its figures will be worse"
-        )
+        said.append("chosen on the test part, as asked for: expect worse figures on other examples")
     if found.compared < 2:
         return said
     enough = seeds_to_tell(found.compared)
@@ -155,11 +156,15 @@ def _chosen(found: Choice) -> str:
     told = [
         f"chosen: {found.configuration}, by {word(found.measure)} "
         f"{figure_of(found.measure, found.value, found.half_width)}{over}, "
-        f"of {found.ranked:,} configuration{'' if found.ranked == 1 else 's'}"
+        f"of {found.configurations:,} configuration{'' if found.configurations == 1 else 's'}"
     ]
+    if found.cut:
+        told[0] += f", {found.cut:,} of them not trained to the end"
     if found.on_test or found.test_loss is None:
         return told[0]
     told.append(f"test loss {figure_of('test_loss', found.test_loss, found.test_error)}")
+    if found.test_error is not None:
+        told[-1] += " (standard error)"
     if found.test_accuracy is not None:
         told.append(f"test accuracy {figure_of('test_accuracy', found.test_accuracy)}")
         if found.test_interval is not None:

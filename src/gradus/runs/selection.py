@@ -86,7 +86,7 @@ def note(selection: Selection) -> str | None:
     chooses = selection.keep == "best" or selection.patience is not None
     if not chooses or not (selection.measure or "").startswith("test"):
         return None
-    return "chosen on the test part, as asked for: the test figures are better than true"
+    return "chosen on the test part, as asked for: expect worse figures on other examples"
 
 
 def tested(found: Tested) -> dict[str, Any]:

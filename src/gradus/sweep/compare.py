@@ -36,10 +36,10 @@ def ranking(sweep: Compared, measure: str | None = None) -> pa.Table:
     $$\bar m \pm t_{n - 1} \sqrt{\frac{1}{n (n - 1)} \sum_i (m_i - \bar m)^2},$$
 
     missing where n < 2; and the mean and the interval of its differences to the best within
-    seeds, which see the same examples in the same order. Configurations all of whose runs are
-    complete come first, then those of which some are, each by the mean; then the pruned, by how
-    far they came; last those that diverged or stopped. Only configurations with a mean have a
-    rank, which equal ones share.
+    seeds, which see the same examples in the same order. Configurations all of whose runs finished
+    come first, then those of which some failed, then those of which only some are complete, each
+    by the mean; then the pruned, by how far they came; last those that diverged or stopped. Only
+    configurations with a mean have a rank, which equal ones share.
 
     Args:
         sweep: what is compared.
@@ -78,17 +78,17 @@ def ranking(sweep: Compared, measure: str | None = None) -> pa.Table:
     # What is no better than a constant is no candidate, however widely its seeds are spread.
     learned = counts[FINISHED] == counts["runs"]
     found = compare(direction * grouped.figures(measure), np.asarray(learned))
-    figures["difference"] = direction * found.difference
+    figures["difference"] = direction * found.difference + 0.0  # the best from itself: 0, not -0
     ends = np.sort(direction * np.stack([found.difference_low, found.difference_high]), axis=0)
     figures["difference_low"], figures["difference_high"] = ends
     mean = figures[measure]
-    tier = np.select(
-        [np.isnan(mean) & (counts[PRUNED] == 0), np.isnan(mean), ~np.asarray(whole)], [3, 2, 1], 0
-    )
+    missing = np.isnan(mean)
+    tiers = [missing & (counts[PRUNED] == 0), missing, ~np.asarray(whole), ~np.asarray(learned)]
+    tier = np.select(tiers, [4, 3, 2, 1], 0)
     reached, at_cut = grouped.reached(measure)
     worth = np.where(np.isnan(mean), at_cut, mean)
-    worth = np.where(tier < 3, direction * worth, 0.0)
-    order = np.lexsort((grouped.first, worth, np.where(tier == 2, -reached, 0), tier))
+    worth = np.where(tier < 4, direction * worth, 0.0)
+    order = np.lexsort((grouped.first, worth, np.where(tier == 3, -reached, 0), tier))
     columns: dict[str, Any] = {"rank": _ranks(tier[order], worth[order])}
     rows = grouped.first[order]
     columns |= {name: sweep.runs[name].take(rows) for name in grouped.options}
@@ -103,7 +103,7 @@ def _ranks(tier: Codes, worth: Numbers) -> Any:
     """The ranks of configurations in their order, which equal ones share."""
     new = np.append(True, (np.diff(tier) != 0) | (np.diff(worth) != 0))[: len(tier)]
     first = np.maximum.accumulate(np.where(new, np.arange(len(tier)), 0))
-    return pa.array(first + 1, pa.int32(), mask=tier >= 2)
+    return pa.array(first + 1, pa.int32(), mask=tier >= 3)
 
 
 def sensitivity(

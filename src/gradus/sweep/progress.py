@@ -11,7 +11,7 @@ from typing import Any, final
 
 from gradus.runs.selection import column_of
 from gradus.runs.spec import RunSpec
-from gradus.sweep.measures import COMPLETE
+from gradus.sweep.measures import FINISHED
 from gradus.sweep.messages import Heartbeat
 from gradus.sweep.result import Result, worths
 from gradus.sweep.store import Store, best_row, listed
@@ -58,7 +58,7 @@ class Throughput:
         known = [
             worth
             for worth, status in zip(worths(store.runs), statuses, strict=True)
-            if worth is not None and status in COMPLETE
+            if worth is not None and status == FINISHED
         ]
         self.worth = min(known, default=math.inf)
         self.began = time.monotonic()
@@ -81,7 +81,7 @@ class Throughput:
         self.cost += cost
         self.seconds += result.train_seconds
         self.samples[result.run] = result.samples
-        if result.status in (*COMPLETE, "paused") and result.epochs_trained:
+        if result.status in (FINISHED, "paused") and result.epochs_trained:
             worth = result.worth
             if worth is not None and worth < self.worth:
                 self.worth = worth

@@ -58,7 +58,7 @@ class Search(ABC):
         Args:
             run: its id.
             value: its measure, less being better, where it was cut if it was; None, or a number
-                that is not finite: it diverged, failed or was stopped, and is worse than any.
+                that is not finite: it diverged or was stopped, and is worse than any.
         """
 
 
@@ -85,7 +85,7 @@ class OptunaSearch(Search):
     """Runs that Optuna proposes by what came out of others.
 
     A trial is one configuration. It is told the mean of the measure over its seeds, less being
-    better. Where one of its runs is lost (it diverged, failed or was stopped), it is told a finite
+    better. Where one of its runs is lost (it diverged or was stopped), it is told a finite
     value worse than any other, so that every sampler learns where runs are lost: as far beyond
     the worst as that is from the best, once `FIRST` trials have ended well, and the same from
     then on. Values of later trials that come out worse are told as less than that. A trial that

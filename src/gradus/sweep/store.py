@@ -18,7 +18,7 @@ from gradus.errors import InputError
 from gradus.runs.files import open_plain, own_folder, write_whole
 from gradus.runs.record import EVALUATION, HISTORY
 from gradus.sweep import earlier
-from gradus.sweep.measures import COMPLETE
+from gradus.sweep.measures import FINISHED
 from gradus.sweep.result import OPTIONS, RUNS, Columns, Result, row
 
 FORMAT = 2
@@ -248,8 +248,8 @@ def listed(table: pa.Table, column: str) -> list[Any]:
 
 
 def best_row(runs: pa.Table, by: str) -> dict[str, Any] | None:
-    """The complete run with the least of a figure, or the most of an accuracy; None without one."""
-    found = runs.filter(pc.field("status").isin(COMPLETE) & pc.field(by).is_valid())
+    """The finished run with the least of a figure, or the most of an accuracy; None without one."""
+    found = runs.filter((pc.field("status") == FINISHED) & pc.field(by).is_valid())
     if found.num_rows == 0:
         return None
     values = found[by].to_numpy()

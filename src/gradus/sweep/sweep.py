@@ -46,8 +46,8 @@ class Sweep:
         folder: of the record.
         spec: which runs it has.
         runs: a pyarrow table with a row for every run that has ended: ``run``, ``status``
-            (finished, diverged, stopped, pruned), every option, and the figures (``test_loss``,
-            ``best_test_loss``, ``diverged_step``, ...).
+            (finished, failed, diverged, stopped, pruned), every option, and the figures
+            (``test_loss``, ``best_test_loss``, ``diverged_step``, ...).
         status: ``interrupted`` where Ctrl-C ended the call that gave this sweep.
 
     Example:
