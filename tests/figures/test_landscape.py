@@ -392,6 +392,15 @@ class TestFacts:
         assert found.deviation == 0
         assert found.steps[-1] == run.summary["steps"]
 
+    def test_a_path_ends_where_its_observer_ended_the_run(self):
+        spec = RunSpec(hidden=(8,), epochs=2, lr=0.1, log_every=1)
+        run = gradus.train(
+            spec, observe=lambda job, split: lambda at: "stop" if at.step == 5 else None
+        )
+        found = path_of(run)
+        assert found.deviation == 0
+        assert found.steps[-1] == run.summary["steps"] == 5
+
     def test_runs_whose_parts_are_cut_otherwise_are_refused(self, tmp_path):
         random = np.random.default_rng(0)
         rows = "\n".join(",".join(f"{v:.4f}" for v in row) for row in random.normal(size=(60, 3)))

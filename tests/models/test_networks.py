@@ -62,6 +62,12 @@ def test_a_factory_is_called_with_the_keywords_it_has():
 
 
 @pytest.mark.usefixtures("own_module")
+def test_a_name_that_is_no_function_is_not_proposed():
+    with pytest.raises(InputError, match=r"own_network has no function 'nn'$"):
+        build("own_network:nn", (3,), 2)
+
+
+@pytest.mark.usefixtures("own_module")
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -59,6 +59,9 @@ WRONG = [
     (("final",), {"epoch": 1}, "final.train_loss "),
     (("final", "test_loss"), "low", "final.test_loss low: "),
     (("final", "test_loss"), [[]], "final.test_loss [[]]: "),
+    (("kept",), 5, "kept 5: "),
+    (("kept", "epoch"), "x", "kept.epoch x: "),
+    (("kept",), {}, "kept.epoch {}: "),
     (("timings",), None, "timings None: "),
     (("divergence",), {"loss": 1.0}, "divergence.step "),
     (("spec",), [], "--"),
@@ -76,6 +79,12 @@ def test_what_has_another_type_is_named(record, keys, value, said):
             open_run(record).model  # noqa: B018  (a property)
         return
     assert said in one_line(record)
+
+
+def test_a_record_without_a_line_to_beat_is_drawn_without_one(record):
+    changed(record, "constant", to={})
+    assert open_run(record).curve.constant is None
+    open_run(record).plot()
 
 
 @pytest.mark.parametrize(
@@ -201,10 +210,10 @@ def test_numbers_that_json_does_not_know_are_numbers_again(record, value):
 
 
 def test_what_a_later_version_adds_is_kept(record):
-    changed(record, "kept", to={"which": "best"})
+    changed(record, "weather", to={"which": "best"})
     table = pq.read_table(record / "history.parquet")
     later = pa.array(range(len(table)))
     pq.write_table(table.append_column("later", later), record / "history.parquet")
     run = open_run(record)
-    assert run.summary["kept"] == {"which": "best"}
+    assert run.summary["weather"] == {"which": "best"}
     assert run.history["later"].to_pylist() == list(range(len(table)))

@@ -97,7 +97,8 @@ def own_function(name: str, option: str) -> Callable[..., Any]:
         raise InputError(f"{asked}: {shown} could not be imported: {told(error)}") from error
     function: Callable[..., Any] | None = getattr(module, function_name, None)
     if not callable(function):
-        near = difflib.get_close_matches(quoted(function_name), dir(module), n=1)
+        functions = [name for name in dir(module) if callable(getattr(module, name, None))]
+        near = difflib.get_close_matches(quoted(function_name), functions, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise InputError(f"{asked}: {shown} has no function {quoted(function_name)!r}{hint}")
     return function

@@ -57,6 +57,12 @@ class _Final(_Strict):
     test_accuracy: Number
 
 
+class _Kept(_Strict):
+    """Which epoch's parameters a run left."""
+
+    epoch: Annotated[int, Field(ge=1)]
+
+
 class _Summary(_Strict):
     """What is read of a run.json beside its spec; what else stands in it is kept as it is."""
 
@@ -71,6 +77,7 @@ class _Summary(_Strict):
     zeros: Count
     final: _Final | None
     divergence: _Divergence | None
+    kept: _Kept | None = None
     constant: dict[str, Number] | None = None
     work: Count | None = None
     data: _Data

@@ -185,7 +185,7 @@ class Run:
             test_x=tested[0],
             test_loss=tested[1],
             diverged_at=diverged_at,
-            constant=constant and constant.get("train_loss"),
+            constant=None if constant is None else constant.get("train_loss"),
             against=against,
         )
 

@@ -139,7 +139,8 @@ def path_of(
 def _left_at(run: Run, job: Job, steps: int) -> int:
     """After how many steps the run had the parameters that it left."""
     kept = run.summary["kept"]
-    return steps if kept is None else int(kept["epoch"]) * job.sampling.steps
+    # The last epoch of a run that its observer ended has fewer steps.
+    return steps if kept is None else min(steps, kept["epoch"] * job.sampling.steps)
 
 
 def _deviation(run: Run, left: Tensor, points: Tensor) -> float:
