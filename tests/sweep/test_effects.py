@@ -1,10 +1,14 @@
 """Which option mattered: against an independent implementation, on noise and on planted effects."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.feature_selection import f_classif
 
 from gradus.sweep.effects import LEVEL, Factor, effects, scores
+from gradus.sweep.importance import importance
 from tests.sweep.simulated import KINDS, simulated
 
 SWEEPS = 200
@@ -28,6 +32,30 @@ def test_noise_is_hardly_ever_given_an_importance(kind):
         for _ in range(SWEEPS)
     )
     assert named <= 0.05 * SWEEPS
+
+
+def test_noise_is_given_no_importance_where_configurations_are_pruned_whole():
+    """Pruning puts all seeds of a configuration in one tier: they agree, and it means nothing."""
+    random = np.random.default_rng(1)
+    lr, momentum = (axis.ravel() for axis in np.meshgrid([1.0, 0.1, 0.01, 0.001], [0, 0.5, 0.9]))
+    configuration, seed = np.repeat(np.arange(12), 3), np.tile(np.arange(3), 12)
+    named = 0
+    for _ in range(100):
+        loss = random.standard_normal((12, 3))
+        kept = loss.mean(axis=1).argsort().argsort() < 4
+        runs = pa.table(
+            {
+                "status": np.where(kept, "finished", "pruned")[configuration].tolist(),
+                "epochs_trained": np.where(kept, 9, 1)[configuration],
+                "lr": lr[configuration],
+                "momentum": momentum[configuration],
+                "seed": seed,
+                "test_loss": loss.ravel(),
+            }
+        )
+        rows = importance(SimpleNamespace(name="halved", runs=runs)).to_pylist()
+        named += any(row["explained"] is not None for row in rows)
+    assert named <= 5
 
 
 @pytest.mark.parametrize("kind", KINDS)

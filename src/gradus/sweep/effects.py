@@ -93,6 +93,7 @@ def effects(
     factors: Sequence[Factor],
     places: Numbers,
     *,
+    independent: bool = True,
     permutations: int = PERMUTATIONS,
     level: float = LEVEL,
 ) -> list[Effect]:
@@ -109,13 +110,15 @@ def effects(
     ``level``: since permutations of pure noise are equally likely, at most that part of all sweeps
     without any effect names one.
 
-    - Where every combination of values was trained with the same seeds, two or more, runs are
-      permuted within each seed, and $s^2$ is that between runs; else configurations are, by their
-      mean over seeds. (Combinations drawn at random may differ by more than an additive model
-      says, which runs of the same configuration share.) Then an option is also judged together
-      with its interactions, by a model in which every combination stands for itself: a momentum
-      that helps at one learning rate and harms at another matters. The smaller chance counts,
-      doubled; the share is that of the model which gave it.
+    - Where every combination of values was trained with the same seeds, two or more, and to its
+      end, runs are permuted within each seed, and $s^2$ is that between runs; else configurations
+      are, by their mean over seeds: that the runs of one were pruned together, at whatever place,
+      says nothing of how far runs of one configuration differ. (Combinations drawn at random may
+      differ by more than an additive model says, which runs of the same configuration share.) In
+      the first case an option is also judged together with its interactions, by a model in which
+      every combination stands for itself: a momentum that helps at one learning rate and harms at
+      another matters. The smaller chance counts, doubled; the share is that of the model which
+      gave it.
     - An ordered option has a polynomial in the rank of its values, of degree 3, or less where few
       configurations are left to tell the noise. Where the method varies, each method has its own:
       the learning rates of two methods are not the same quantity.
@@ -123,6 +126,8 @@ def effects(
     Args:
         factors: the options that vary, over all configurations.
         places: ``[configurations, seeds]``, as from `scores`.
+        independent: whether the place of a run was its own doing; not where the runs of a
+            configuration were pruned together.
         permutations: how many.
         level: the chance, at most, of a share where there is no effect at all.
 
@@ -142,7 +147,8 @@ def effects(
     untold = [Effect(factor.name, None, None) for factor in factors]
     if not factors or len(places) < 2:
         return untold
-    paired = _crossed(factors) and places.shape[1] > 1 and not np.isnan(places).any()
+    repeated = independent and places.shape[1] > 1 and not np.isnan(places).any()
+    paired = repeated and _crossed(factors)
     means = np.nanmean(places, axis=1)
     seeds = places.shape[1] if paired else 1
     additive = _Model.richest(factors, seeds)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from gradus.sweep.compare import places
 from gradus.sweep.effects import Factor, effects, scores
 from gradus.sweep.groups import OWNED, Compared, Grouped, levels, mean_by, shown, varied
-from gradus.sweep.measures import check_measure, measure_of
+from gradus.sweep.measures import PRUNED, check_measure, measure_of, statuses
 
 
 def importance(sweep: Compared, measure: str | None = None) -> pa.Table:
@@ -58,7 +58,11 @@ def importance(sweep: Compared, measure: str | None = None) -> pa.Table:
     options = varied(runs)
     grouped, place = Grouped(runs, tuple(options)), places(runs, measure)
     factors = {name: _factor(grouped, name) for name in options}
-    found = effects(list(factors.values()), scores(grouped.seeds, grouped.codes, place))
+    found = effects(
+        list(factors.values()),
+        scores(grouped.seeds, grouped.codes, place),
+        independent=PRUNED not in statuses(runs),
+    )
     rows: list[dict[str, Any]] = []
     for effect in found:
         named, codes = levels(runs, effect.name)
