@@ -81,3 +81,15 @@ def test_a_loss_that_is_not_known_has_none():
 
     assert best_constant(dataset(NUMBERS.double()), Own()) is None
     assert best_constant(dataset(NUMBERS.double()), torch.nn.SmoothL1Loss()) is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"weight": torch.tensor([1.0, 5.0, 9.0])}, {"label_smoothing": 0.3}, {"ignore_index": 0}],
+    ids=lambda options: next(iter(options)),
+)
+def test_no_constant_is_called_the_best_where_an_option_moves_the_minimum(options):
+    """With weights the shares of classes may lose half as much again as the best constant."""
+    data = dataset(CLASSES, ("a", "b", "c"))
+    assert best_constant(data, gradus.CrossEntropyLoss(**options)) is None
+    assert best_constant(data, gradus.CrossEntropyLoss()) is not None

@@ -38,6 +38,9 @@ class ConstantPrediction:
 def best_constant(train: Dataset, loss: Loss) -> ConstantPrediction | None:
     """The best constant prediction for these training targets; None for a loss not known here.
 
+    Not known are losses of other kinds, and those whose options move the minimum: class weights,
+    label smoothing, targets that are ignored or are logarithms.
+
     Args:
         train: N examples with targets ``[N]`` (classes) or ``[N, m]``.
         loss: a mean over examples.
@@ -53,6 +56,8 @@ def best_constant(train: Dataset, loss: Loss) -> ConstantPrediction | None:
         (0.5623, 0.75)
     """
     y, kind = train.targets(), type(loss)  # a subclass may compute something else
+    if _moves_minimum(loss, y):
+        return None
     if kind in (CrossEntropyLoss, NLLLoss, KLDivLoss):
         if y.is_floating_point():
             shares = y.double().mean(dim=0)
@@ -67,3 +72,13 @@ def best_constant(train: Dataset, loss: Loss) -> ConstantPrediction | None:
     else:
         return None
     return ConstantPrediction(output.to(train.dtype), loss)
+
+
+def _moves_minimum(loss: Loss, y: Tensor) -> bool:
+    """Whether an option of the loss counts examples or classes otherwise than all alike."""
+    ignored = getattr(loss, "ignore_index", None)
+    return (
+        getattr(loss, "weight", None) is not None
+        or bool(getattr(loss, "label_smoothing", 0.0) or getattr(loss, "log_target", False))
+        or (ignored is not None and not y.is_floating_point() and bool((y == ignored).any()))
+    )
