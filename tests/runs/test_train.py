@@ -463,6 +463,19 @@ def test_a_model_that_fails_in_training_is_told_in_one_line():
 
 
 @pytest.mark.usefixtures("own_models")
+@pytest.mark.parametrize("kind", [RuntimeError, OSError, InputError])
+def test_what_an_observer_raises_is_its_own(kind):
+    def observe(job, split):
+        def raising(progress):
+            raise kind("mine")
+
+        return raising
+
+    with pytest.raises(kind, match="^mine$"):
+        train(RunSpec(model="own_models:normalised", batch_size=100), observe=observe)
+
+
+@pytest.mark.usefixtures("own_models")
 def test_a_model_with_nothing_to_train():
     with pytest.raises(InputError, match="nothing to train"):
         train(RunSpec(model="own_models:all_frozen"))

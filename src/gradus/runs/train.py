@@ -10,13 +10,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from gradus import kernels
 from gradus.data.dataset import Split
 from gradus.engine import choose
-from gradus.engine.job import Job, Observe, Outcome, Report
+from gradus.engine.job import Job, Observe, Outcome, Progress, Report
 from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
 from gradus.errors import InputError
 from gradus.models.own import check_named, is_own, told
@@ -61,7 +62,8 @@ def train(
         observe: called once with the job and the data, before the first step; what it returns is
             called with a :class:`~gradus.engine.job.Progress` after every recorded row, once its
             step is taken, and after every evaluation, in all engines alike. Where that returns
-            ``"stop"`` the run ends there in good order: what it has is evaluated and recorded.
+            ``"stop"`` the run ends there in good order: what it has is evaluated and recorded. What
+            it raises is raised.
         progress: likewise, but called from time to time only, and whatever it returns: for a
             display.
 
@@ -196,7 +198,7 @@ def _train(
                 checkpoint.begin(kept, spec, split)
             course = Course(since, keep=lambda snapshot: checkpoint.write(kept, snapshot))
         if observe is not None:
-            course = replace(course, observe=observe(job, split))
+            course = replace(course, observe=_told_apart(observe(job, split)))
         report = progress(job, split) if progress is not None else lambda progress: None
         line = line_to_beat(job)
         loaded = time.perf_counter()
@@ -253,11 +255,30 @@ def _made(folder: Path) -> Iterator[None]:
         raise
 
 
+class _ObserverError(Exception):
+    """Carries what an observer raised past what is said of methods and models."""
+
+
+def _told_apart(observe: Observe) -> Observe:
+    """The same observer, whose errors are known as its own."""
+
+    def observed(progress: Progress) -> Literal["stop"] | None:
+        try:
+            return observe(progress)
+        except Exception as error:
+            raise _ObserverError from error
+
+    return observed
+
+
 def _execute(
     spec: RunSpec, engine: choose.Chosen, job: Job, report: Report, course: Course
 ) -> Outcome:
     try:
         return choose.execute(engine, job, report, course)
+    except _ObserverError as error:
+        assert error.__cause__ is not None
+        raise error.__cause__ from None
     except InputError as error:
         raise InputError(f"--method {spec.method}: {as_options(str(error))}") from None
     except OSError as error:
