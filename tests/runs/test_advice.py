@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import gradus
+import gradus.runs.advice as advising
 from gradus.data.dataset import Dataset, Split
 from gradus.runs.advice import advice, largest_curvature, rounded_down, stability_limit
 from gradus.runs.job import prepare
@@ -88,6 +89,15 @@ def test_where_the_curvature_is_not_finite_none_is_named():
         next(job.model.parameters()).fill_(torch.nan)
     assert largest_curvature(job) is None
     assert advice(spec, split, job, fell=False) == "try --lr 0.02, or --method adam"
+
+
+def test_no_record_waits_for_the_curvature_of_a_large_model(monkeypatch):
+    split, spec = table(), RunSpec(model="mlp", hidden=(1000, 1100), data="table.csv", lr=0.25)
+    monkeypatch.setattr(advising, "eigenvalues", None)  # not to be called
+    assert largest_curvature(prepare(spec, split)) is None
+    assert told(split, model="mlp", hidden=(1000, 1100), lr=0.25) == (
+        "try --lr 0.02, or --method adam"
+    )
 
 
 @pytest.mark.parametrize(

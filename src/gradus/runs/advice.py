@@ -23,7 +23,14 @@ from gradus.risk.empirical import EmpiricalRisk
 from gradus.runs.spec import RunSpec
 
 EXAMPLES = 1_000
-"""Training examples over which the curvature is measured."""
+"""Training examples over which the curvature is measured, at most."""
+
+WORK = 10**8
+"""Examples times parameters of a product with the Hessian, at most: the record of a run waits for
+its advice, and is not to wait long."""
+
+LARGEST = 10**6
+"""Parameters of a model whose curvature is measured, at most: 20 vectors of that length are kept."""
 
 LARGE_TARGET = 100.0
 """A deviation of the target from which on losses and gradients are out of all proportion."""
@@ -134,13 +141,18 @@ def stability_limit(spec: RunSpec) -> tuple[float, str] | None:
 def largest_curvature(start: Job) -> float | None:
     r"""$\lambda_{\max}$ of the Hessian of the risk at the start, over ``EXAMPLES`` examples.
 
-    None where the model cannot be differentiated twice, or the Hessian is not finite.
+    Fewer where the model is large. None where it has more than ``LARGEST`` parameters or cannot be
+    differentiated twice, or the Hessian is not finite.
     """
-    train = start.train.subset(slice(0, EXAMPLES)).to(dtype=start.dtype)
+    parameters = sum(parameter.numel() for parameter in start.model.parameters())
+    if parameters > LARGEST:
+        return None
+    train = start.train.subset(slice(0, min(EXAMPLES, WORK // parameters)))
+    train = train.to(dtype=start.dtype)
     risk = EmpiricalRisk(start.model.cpu(), start.loss, train, start.penalty)
     try:
-        found = eigenvalues(risk, risk.point, tolerance=0.01)
-    except (RuntimeError, ValueError):  # of torch: no second derivative; of ours: not finite
+        found = eigenvalues(risk, risk.point, tolerance=0.05, iterations=5)
+    except (RuntimeError, ValueError):  # no second derivative, not found, or not finite
         return None
     return float(found.values[-1])
 
