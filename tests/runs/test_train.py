@@ -471,7 +471,7 @@ def test_what_an_observer_raises_is_its_own(kind):
 
         return raising
 
-    with pytest.raises(kind, match="^mine$"):
+    with pytest.raises(kind, match=r"^mine$"):
         train(RunSpec(model="own_models:normalised", batch_size=100), observe=observe)
 
 

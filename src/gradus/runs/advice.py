@@ -30,7 +30,7 @@ WORK = 10**8
 its advice, and is not to wait long."""
 
 LARGEST = 10**6
-"""Parameters of a model whose curvature is measured, at most: 20 vectors of that length are kept."""
+"""Parameters of a model whose curvature is measured, at most: 20 vectors as long are kept."""
 
 LARGE_TARGET = 100.0
 """A deviation of the target from which on losses and gradients are out of all proportion."""

@@ -258,6 +258,9 @@ def _made(folder: Path) -> Iterator[None]:
 class _ObserverError(Exception):
     """Carries what an observer raised past what is said of methods and models."""
 
+    def __init__(self, raised: Exception) -> None:
+        self.raised = raised
+
 
 def _told_apart(observe: Observe) -> Observe:
     """The same observer, whose errors are known as its own."""
@@ -266,7 +269,7 @@ def _told_apart(observe: Observe) -> Observe:
         try:
             return observe(progress)
         except Exception as error:
-            raise _ObserverError from error
+            raise _ObserverError(error) from error
 
     return observed
 
@@ -277,8 +280,7 @@ def _execute(
     try:
         return choose.execute(engine, job, report, course)
     except _ObserverError as error:
-        assert error.__cause__ is not None
-        raise error.__cause__ from None
+        raise error.raised from None
     except InputError as error:
         raise InputError(f"--method {spec.method}: {as_options(str(error))}") from None
     except OSError as error:
