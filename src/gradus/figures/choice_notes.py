@@ -179,5 +179,8 @@ def interval_note(rows: list[dict[str, Any]], measure: str) -> str:
     """What ± means in a ranking."""
     unit = "accuracy" if rises(measure) else "loss"
     if any(row["runs"] > 1 for row in rows):
-        return f"± is half the 95 % confidence interval of the mean {unit} over seeds"
+        return (
+            f"± is half the 95 % confidence interval of the mean {unit} over seeds; to the best, "
+            "wider by what it takes that the best was chosen"
+        )
     return f"each {unit} is of one seed"

@@ -35,11 +35,12 @@ def ranking(sweep: Compared, measure: str | None = None) -> pa.Table:
 
     $$\bar m \pm t_{n - 1} \sqrt{\frac{1}{n (n - 1)} \sum_i (m_i - \bar m)^2},$$
 
-    missing where n < 2; and the mean and the interval of its differences to the best within
-    seeds, which see the same examples in the same order. Configurations all of whose runs finished
-    come first, then those of which some failed, then those of which only some are complete, each
-    by the mean; then the pruned, by how far they came; last those that diverged or stopped. Only
-    configurations with a mean have a rank, which equal ones share.
+    missing where n < 2; and the mean of its differences to the best within seeds, with an interval
+    corrected for the choice of the best. Runs of one seed see the same examples in the same order.
+    Configurations all of whose runs finished come first, then those of which some failed, then
+    those of which only some are complete, each by the mean; then the pruned, by how far they came;
+    last those that diverged or stopped. Only configurations with a mean have a rank, which equal
+    ones share.
 
     Args:
         sweep: what is compared.

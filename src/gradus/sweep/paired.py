@@ -33,7 +33,8 @@ class Comparison:
         high: the upper end.
         best: which configuration has the best mean among those whose seeds all ended well.
         difference: the mean of the differences to the best within seeds.
-        difference_low: the lower end of its confidence interval; NaN with fewer than two pairs.
+        difference_low: the lower end of its confidence interval, which covers although the best
+            was chosen by the same figures; NaN with fewer than two pairs.
         difference_high: the upper end.
         may_be_best: whether it cannot be told from the best; all true where no seed is repeated.
         told: whether there are seeds enough to tell at all.
@@ -50,7 +51,9 @@ class Comparison:
     told: bool
 
 
-def interval(values: Numbers, confidence: float = CONFIDENCE) -> tuple[Numbers, Numbers, Numbers]:
+def interval(
+    values: Numbers, confidence: float | Numbers = CONFIDENCE
+) -> tuple[Numbers, Numbers, Numbers]:
     r"""The mean of each row and its confidence interval,
 
     $$\bar x \pm t_{n - 1} \frac{s}{\sqrt n},$$
@@ -60,7 +63,7 @@ def interval(values: Numbers, confidence: float = CONFIDENCE) -> tuple[Numbers, 
 
     Args:
         values: ``[rows, seeds]``.
-        confidence: the chance that the interval covers.
+        confidence: the chance that the interval covers; of all rows, or of each.
 
     Returns:
         mean, low and high, each ``[rows]``.
@@ -91,6 +94,10 @@ def compare(figures: Numbers, whole: NDArray[np.bool_] | None = None) -> Compari
     the best; those assume one variance for all, which a learning rate at the edge of divergence
     does not have.
 
+    The difference of i to the best has Student's interval at the confidence $1 - \alpha / m$,
+    where m others might have come out best: whichever did, it covers with the chance
+    $1 - \alpha$ at least.
+
     Args:
         figures: ``[configurations, seeds]``, NaN where a run has none.
         whole: ``[configurations]``: whether all runs of a configuration ended well; others are
@@ -113,7 +120,9 @@ def compare(figures: Numbers, whole: NDArray[np.bool_] | None = None) -> Compari
         return Comparison(mean, low, high, None, nothing, nothing, nothing, np.ones(n, bool), False)
     candidates = np.flatnonzero(able)
     best = int(candidates[np.argmin(mean[candidates])])
-    difference, below, above = interval(figures - figures[best])
+    others = np.maximum(len(candidates) - able, 1)
+    corrected = 1 - (1 - CONFIDENCE) / others
+    difference, below, above = interval(figures - figures[best], corrected)
     told = figures.shape[1] > 1
     may_be_best = able.copy()
     if told and len(candidates) > 1:
