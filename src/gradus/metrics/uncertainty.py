@@ -17,7 +17,9 @@ def wilson_interval(correct: int, n: int, level: float = 0.95) -> tuple[float, f
     $$\frac{p + \frac{z^2}{2n} \pm z \sqrt{\frac{p (1 - p)}{n} + \frac{z^2}{4 n^2}}}
            {1 + \frac{z^2}{n}}.$$
 
-    It stays within 0 and 1, and is no point where all or none of the examples are right.
+    It stays within 0 and 1, and is no point where all or none of the examples are right. The
+    examples are taken as independent; where groups of them are right or wrong together it is too
+    short.
 
     Args:
         correct: how many examples are right.
@@ -57,7 +59,8 @@ def standard_error(losses: ArrayLike, masses: ArrayLike | None = None) -> float:
     $$s = \sqrt{\frac{1}{n (n - 1)} \sum_i (l_i - \bar l)^2}.$$
 
     For a mean that is a quotient of sums, as of weighted losses, m = sum l_i / sum m_i, it is that
-    of the linearised quotient, of l_i - m m_i over the mean of m_i.
+    of the linearised quotient, of l_i - m m_i over the mean of m_i. The examples are taken as
+    independent; where those of a group are alike it is too small.
 
     Args:
         losses: ``[n]``, what each example adds to the sum.
