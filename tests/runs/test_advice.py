@@ -14,9 +14,9 @@ from gradus.runs.job import prepare
 from gradus.runs.spec import RunSpec
 
 
-def table(*, target=1.0, inputs=1.0, n=40):
+def table(*, target=1.0, inputs=1.0, offset=0.0, n=40):
     generator = torch.Generator().manual_seed(0)
-    x = inputs * torch.randn(n, 3, generator=generator)
+    x = offset + inputs * torch.randn(n, 3, generator=generator)
     y = target * torch.randn(n, 1, generator=generator)
     data = Dataset(x, y)
     return Split(data.subset(slice(0, 30)), data.subset(slice(30, n)), "table", "regression")
@@ -67,6 +67,7 @@ def test_the_curvature_of_least_squares_is_that_of_the_matrix_of_its_inputs():
     [
         ({"target": 1e6}, {}, "the target has a deviation of"),
         ({"inputs": 1e4}, {}, "try --standardize"),
+        ({"offset": 2000.0}, {}, "a root mean square of up to 2e+03: try --standardize"),
         ({}, {"lr": 100.0}, "where momentum of 0.5 needs less than 3: try --lr 0."),
         ({}, {"lr": 1e-9}, "the learning rate is not the cause"),
         ({}, {"lr": 1e-9, "fell": True}, "far more than it is: try --lr 0."),

@@ -36,7 +36,8 @@ LARGE_TARGET = 100.0
 """A deviation of the target from which on losses and gradients are out of all proportion."""
 
 LARGE_INPUT = 10.0
-"""The same of a column of inputs."""
+"""The same of the root mean square of a column of inputs: curvature grows with its square, whether the
+column varies or is far from 0, as years are."""
 
 BARELY = 0.01
 """A share of the limit below which a smaller learning rate is no remedy."""
@@ -177,13 +178,12 @@ def _scale_of_target(split: Split) -> Iterator[str]:
 
 
 def _scale_of_inputs(spec: RunSpec, train: Dataset) -> Iterator[str]:
-    if spec.standardize or len(train) < 2:
+    if spec.standardize:
         return
     x, _ = train.subset(slice(0, 10 * EXAMPLES)).batch()
-    deviations = x.double().flatten(1).std(dim=0)
-    largest = float(deviations.max())
+    largest = float(x.double().flatten(1).square().mean(dim=0).sqrt().max())
     if largest >= LARGE_INPUT:
-        yield f"the inputs have deviations up to {largest:.3g}: try --standardize"
+        yield f"the inputs have a root mean square of up to {largest:.3g}: try --standardize"
 
 
 def _adaptive(spec: RunSpec, model: nn.Module) -> str:
