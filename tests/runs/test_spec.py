@@ -75,6 +75,14 @@ def test_names_agree_with_the_rooms_that_own_them():
 
 
 @pytest.mark.parametrize("method", OPTIONS["method"])
+def test_an_option_says_what_it_means_to_each_method_that_has_it(method):
+    for field in entries()[method].hyperparameters:
+        told = RunSpec.model_fields[field.name].description
+        owners = re.search(re.escape(field.meaning) + r" \(([a-z, -]*)\)", told)
+        assert told == field.meaning or method in owners[1].split(", ")
+
+
+@pytest.mark.parametrize("method", OPTIONS["method"])
 @pytest.mark.parametrize("schedule", OPTIONS["schedule"])
 def test_every_method_is_built_with_every_schedule(method, schedule):
     needed = {"step": {"decay_every": 5}, "inverse-time": {"gamma": 0.5}}.get(schedule, {})

@@ -55,10 +55,10 @@ class LBFGS(SecondOrder):
     Args:
         lr: $\alpha_t$, a number >= 0 or a schedule; the first step that the line search tries.
         history: how many pairs of steps and gradient differences are kept.
-        line_search: how far to go along the direction: ``"strong-wolfe"``, ``"backtracking"`` or
-            None. A step that meets the strong Wolfe conditions gives a pair of positive curvature;
-            where the trials of the search run out it ends at the lowest that decreased f enough,
-            whose pair is kept only if it has.
+        line_search: how far to go along the direction: None, ``"backtracking"`` or
+            ``"strong-wolfe"``. A step that meets the strong Wolfe conditions gives a pair of
+            positive curvature; where the trials of the search run out it ends at the lowest that
+            decreased f enough, whose pair is kept only if it has.
 
     Raises:
         ValueError: a hyper-parameter is out of its range or not finite.

@@ -36,8 +36,8 @@ LARGE_TARGET = 100.0
 """A deviation of the target from which on losses and gradients are out of all proportion."""
 
 LARGE_INPUT = 10.0
-"""The same of the root mean square of a column of inputs: curvature grows with its square, whether the
-column varies or is far from 0, as years are."""
+"""The same of the root mean square of a column of inputs: curvature grows with its square, whether
+the column varies or is far from 0, as years are."""
 
 BARELY = 0.01
 """A share of the limit below which a smaller learning rate is no remedy."""

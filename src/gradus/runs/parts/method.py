@@ -50,17 +50,24 @@ def _defaults(entry: Entry) -> dict[str, Any]:
 
 
 def _fields() -> dict[str, Any]:
-    """An option for every hyper-parameter, which all methods that have it share."""
-    owners: dict[str, list[str]] = {}
-    declared: dict[str, tuple[Any, str]] = {}
+    """An option for every hyper-parameter, which all methods that have it share.
+
+    What it means is said once for those of which it is the same.
+    """
+    meanings: dict[str, dict[str, list[str]]] = {}
+    kinds: dict[str, Any] = {}
     for entry in entries().values():
         for field in entry.hyperparameters:
-            owners.setdefault(field.name, []).append(entry.name)
-            declared.setdefault(field.name, (TYPES[field.annotation], field.meaning))
+            kinds.setdefault(field.name, TYPES[field.annotation])
+            owners = meanings.setdefault(field.name, {})
+            owners.setdefault(field.meaning, []).append(entry.name)
     fields: dict[str, Any] = {}
-    for name, (kind, meaning) in declared.items():
-        whose = "" if len(owners[name]) == len(entries()) else f" ({', '.join(owners[name])})"
-        fields[name] = (kind | None, Field(default=None, description=meaning + whose))
+    for name, kind in kinds.items():
+        told = [
+            meaning if len(owners) == len(entries()) else f"{meaning} ({', '.join(owners)})"
+            for meaning, owners in meanings[name].items()
+        ]
+        fields[name] = (kind | None, Field(default=None, description="; ".join(told)))
     return fields
 
 
