@@ -156,6 +156,17 @@ def test_few_seeds_say_that_they_are_few():
         assert ("2 seeds are few: from --seeds 6 on" in said) == few
 
 
+def test_what_is_said_of_the_others_is_said_of_those_that_were_compared():
+    lr, seed = np.repeat([0.1, 0.2, 0.3], 3), np.tile(np.arange(3), 3)
+    loss = lr + 0.001 * np.array([0, 1, 2, 1, 0, 2, 1, 2, 0])
+    statuses = ["finished"] * 6 + ["pruned"] * 3
+    for of, whole in ((6, ""), (9, " whose runs all finished")):
+        given = {"lr": lr, "seed": seed, "test_loss": loss}
+        part = {name: values[:of] for name, values in given.items()}
+        said = notes(table(status=statuses[:of], **part))[-1]
+        assert said == f"no other{whole} may be the best (differences within seeds, 95 %, Holm)"
+
+
 def test_the_choice_says_on_what_it_was_made():
     given = {"status": ["finished"] * 3, "lr": [1.0, 0.1, 0.01], "test_loss": [0.3, 0.1, 0.2]}
     on_test = table(**given)

@@ -138,16 +138,17 @@ def notes(sweep: Compared, measure: str | None = None) -> list[str]:
         f"from --seeds {enough} on, those can be whose difference is twice what it varies by "
         "between seeds"
     )
+    whole = " whose runs all finished" if found.compared < found.configurations else ""
     if found.may_be_best is None:
         said.append(f"with one seed, configurations cannot be told apart; {later}")
     elif found.may_be_best:
         others = found.compared - 1
         of = f"{found.may_be_best:,} of the other {others:,}" if others > 1 else "the other"
-        said.append(f"{of} cannot be told from it (differences within seeds, 95 %, Holm)")
+        said.append(f"{of}{whole} cannot be told from it (differences within seeds, 95 %, Holm)")
         if found.seeds < enough:
             said[-1] += f"; {found.seeds} seeds are few: {later}"
     else:
-        said.append("every other is worse than it (differences within seeds, 95 %, Holm)")
+        said.append(f"no other{whole} may be the best (differences within seeds, 95 %, Holm)")
     return said
 
 
