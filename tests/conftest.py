@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import gc
+import os
 import signal
 
 import pytest
@@ -20,6 +21,14 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_worker():
+    """A worker of a sweep imports torch for more than a second: who needs two asks for them."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "sched_getaffinity", lambda process: {0})
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

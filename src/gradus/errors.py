@@ -85,7 +85,7 @@ def reason(error: BaseException) -> str:
     r"""What an error says, its first line, quoted; the name of its class where it says nothing.
 
     Example:
-        >>> reason(ValueError("first line\\nsecond")), reason(SystemExit())
+        >>> reason(ValueError("first line\nsecond")), reason(SystemExit())
         ('first line', 'SystemExit')
     """
     return quoted(str(error).partition("\n")[0]) if str(error) else type(error).__name__

@@ -88,7 +88,7 @@ class Run:
         >>> import gradus
         >>> run = gradus.train(gradus.RunSpec(model="linear", lr=0.5, epochs=3, log_every=10))
         >>> run.status, run.history.num_rows, run.evaluation.column_names[-1]
-        ('finished', 27, 'test_accuracy')
+        ('finished', 27, 'work')
         >>> figure = run.plot()
     """
 
