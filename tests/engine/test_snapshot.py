@@ -116,6 +116,21 @@ def test_what_is_random_in_a_model_and_what_it_measures_is_kept(every_step, meth
     assert len({each.tensors["buffer.1.running_mean"].sum().item() for each in kept}) == len(kept)
 
 
+def test_parameters_that_do_not_lie_row_by_row_are_kept(every_step):
+    """As those of a convolution in ``channels_last`` do not."""
+
+    def made():
+        model = fresh(lambda: nn.Linear(FEATURES, CLASSES))
+        by_columns = model[0].weight.detach().T.contiguous().T
+        model[0].weight = nn.Parameter(by_columns)
+        model[0].register_buffer("seen", by_columns.clone())
+        selection = Selection("validation_loss", "best")
+        return job(model=model, selection=selection, validation=data(n=9, seed=5))
+
+    assert not made().model[0].weight.is_contiguous()
+    assert goes_on_from_everywhere(eager.execute, made)
+
+
 @pytest.mark.parametrize("execute", ENGINES)
 @pytest.mark.parametrize("patience", [None, 1])
 def test_the_best_epoch_so_far_and_the_patience_left_are_kept(every_step, execute, patience):

@@ -147,7 +147,8 @@ class _Execution(Execution):
     def put_aside(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
         """The iteration, running statistics, and what the next random number depends on."""
         for name, buffer in self.model.named_buffers():
-            tensors[f"buffer.{name}"] = buffer.detach().cpu().clone()
+            plain = buffer.detach().cpu().clone(memory_format=torch.contiguous_format)
+            tensors[f"buffer.{name}"] = plain
         tensors["random"] = torch.get_rng_state()
         if self.job.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.job.device)

@@ -97,7 +97,11 @@ class Execution(ABC):
                 if outcome.status != "finished":
                     break
                 if self.journal.is_best:
-                    self.best = {name: value.clone() for name, value in self._values()}
+                    # However they lie in the model: files hold no other order than the plain one.
+                    self.best = {
+                        name: value.clone(memory_format=torch.contiguous_format)
+                        for name, value in self._values()
+                    }
                 if self.journal.is_over:
                     break
                 self.now = Pass(epoch + 1)
