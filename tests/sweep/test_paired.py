@@ -113,3 +113,11 @@ def test_so_many_seeds_tell_twice_the_deviation(configurations):
     critical = lambda n: stats.t.ppf(1 - 0.05 / (configurations - 1), n - 1)  # noqa: E731
     assert critical(seeds) <= 2 * np.sqrt(seeds)
     assert seeds == 2 or critical(seeds - 1) > 2 * np.sqrt(seeds - 1)
+
+
+def test_a_configuration_is_given_up_for_any_that_is_better():
+    """The last is no worse than the best, whose seeds are far apart, but than the second."""
+    found = compare(np.array([[-3.0, 3.0, -0.3], [0.0, 0.1, 0.0], [1.0, 1.1, 1.01]]))
+    assert found.best == 0
+    assert found.difference_low[2] < 0 < found.difference_high[2]
+    assert found.may_be_best.tolist() == [True, True, False]
