@@ -74,6 +74,13 @@ def test_the_curvature_of_least_squares_is_that_of_the_matrix_of_its_inputs():
         ({}, {"lr": 100.0, "dampening": 1.0}, "try --dampening 0"),
         ({}, {"lr": 0.1, "momentum": 0.0, "weight_decay": 1e6}, "lr · λ_max is 1e+05 at the start"),
         ({}, {"method": "adam", "lr": 10.0}, "moves every parameter by about lr = 10"),
+        ({}, {"method": "adam", "lr": 0.01}, "look for extreme values in the data"),
+        ({}, {"method": "adam", "lr": 0.01, "fell": True}, "try more --epochs, unless"),
+        (
+            {},
+            {"lr": 0.3, "penalty": "l1", "strength": 5.0, "fell": True},
+            "try more --epochs or a --strength below 5, unless the inputs say nothing",
+        ),
         ({}, {"method": "lbfgs"}, "another start by --seed"),
         ({}, {"method": "newton"}, "try --damping"),
     ],

@@ -102,7 +102,7 @@ def advice(spec: RunSpec, split: Split, start: Job, *, fell: bool) -> str:
         )
     limit = stability_limit(spec)
     if limit is None:
-        return _adaptive(spec, start.model)
+        return _adaptive(spec, start.model, fell=fell)
     sharpness = largest_curvature(start)
     if sharpness is None or sharpness <= 0:
         return f"try --lr {rounded_down(spec.lr / 10)}, or --method adam"
@@ -114,7 +114,7 @@ def advice(spec: RunSpec, split: Split, start: Job, *, fell: bool) -> str:
     if fell and found.share < LITTLE:
         return f"{found}, far more than it is: try --lr {found.lr(spec.lr)}, or more --epochs"
     if fell:
-        return f"{found}, and the loss fell: try more --epochs"
+        return f"{found}, and the loss fell: {_where_it_falls(spec)}"
     if found.share < BARELY:
         return f"{found}: the learning rate is not the cause; look for extreme values in the data"
     smaller = rounded_down(spec.lr / 10)
@@ -186,7 +186,7 @@ def _scale_of_inputs(spec: RunSpec, train: Dataset) -> Iterator[str]:
         yield f"the inputs have a root mean square of up to {largest:.3g}: try --standardize"
 
 
-def _adaptive(spec: RunSpec, model: nn.Module) -> str:
+def _adaptive(spec: RunSpec, model: nn.Module, *, fell: bool) -> str:
     """A step of an adaptive method moves every parameter by about the learning rate."""
     weights = [p.detach().flatten().double() for p in model.parameters() if p.requires_grad]
     deviation = float(torch.cat(weights).std(correction=0))
@@ -198,4 +198,12 @@ def _adaptive(spec: RunSpec, model: nn.Module) -> str:
         return f"{told}: try --lr {rounded_down(deviation / 30)}"
     if spec.lr < deviation / 1000:
         return f"{told}: try --lr {rounded_down(deviation / 30)}, or more --epochs"
-    return f"{told}: try more --epochs, or --weight-decay 0.01"
+    if not fell:
+        return f"{told}: the learning rate is not the cause; look for extreme values in the data"
+    return f"{told}, and the loss fell: {_where_it_falls(spec)}"
+
+
+def _where_it_falls(spec: RunSpec) -> str:
+    """What is left where the loss falls at a learning rate that is neither small nor large."""
+    weaker = "" if not spec.strength else f" or a --strength below {spec.strength:g}"
+    return f"try more --epochs{weaker}, unless the inputs say nothing of the target"
