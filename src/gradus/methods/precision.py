@@ -11,11 +11,8 @@ from torch import Tensor
 
 from gradus.methods.hyperparameters import Number
 from gradus.methods.method import Point, State
-from gradus.risk.precision import narrow, wide
+from gradus.risk.precision import NARROW, is_narrow, narrow, wide
 from gradus.risk.tensors import Tensors
-
-LOW = frozenset((torch.float16, torch.bfloat16))
-"""The types with fewer digits than float32."""
 
 
 def are_lost(w: Point, *numbers: Number) -> bool:
@@ -25,13 +22,13 @@ def are_lost(w: Point, *numbers: Number) -> bool:
     0 / 0 where no gradient has come. A tensor is not looked into, as its device may have to be
     waited for: it is lost where it has more digits than w.
     """
-    low = dtypes(w) & LOW
+    low = dtypes(w) & NARROW
     return bool(low) and any(_is_lost(number, low) for number in numbers)
 
 
 def _is_lost(number: Number, low: Iterable[torch.dtype]) -> bool:
     if isinstance(number, Tensor):
-        return number.dtype not in LOW
+        return not is_narrow(number.dtype)
     return any(0 < abs(number) <= smallest(dtype) / 2 for dtype in low)
 
 

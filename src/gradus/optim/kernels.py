@@ -13,6 +13,7 @@ from gradus.methods.method import FirstOrder
 from gradus.methods.precision import are_lost
 from gradus.optim.inplace import InPlaceUpdate
 from gradus.optim.tensor_lists import TensorLists
+from gradus.risk.precision import is_narrow
 
 
 def updated_in_place(
@@ -69,8 +70,8 @@ def _sgd(method: Any, lists: TensorLists, scaling: Scaling) -> None:
         lists.add_state("buffer", lists.zeros())
     # On the CPU the kernel of torch 2.13 passes over float16 and bfloat16 numbers that fill a
     # vector register (pytorch issue 191763).
-    is_low = w.device.type == "cpu" and w.dtype in (torch.float16, torch.bfloat16)
-    vectors = _aligned(lists, torch.float32 if is_low else w.dtype)
+    skips = w.device.type == "cpu" and is_narrow(w.dtype)
+    vectors = _aligned(lists, torch.float32 if skips else w.dtype)
     torch._fused_sgd_(
         vectors["w"],
         vectors["gradient"],
