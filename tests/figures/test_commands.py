@@ -87,7 +87,7 @@ def test_a_film(call, tmp_path, monkeypatch):
 
 
 def test_the_curve_of_a_run_and_its_landscape(call, tmp_path):
-    options = ["--hidden", "6", "--epochs", "2", "--quiet"]
+    options = ["--hidden", "6", "--lr", "0.05", "--epochs", "2", "--quiet"]
     call("train", *options, "--out", "runs/one")
     call("train", *options, "--method", "adam", "--out", "runs/two")
     code, out, _ = call("figures", "runs/one")
