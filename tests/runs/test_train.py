@@ -521,8 +521,9 @@ def test_a_run_that_learned_nothing_has_failed(options):
     assert run.curve.constant == constant["train_loss"]
 
 
-def test_a_run_that_climbs_has_no_line_to_beat():
-    run = train(RunSpec(model="linear", lr=0.1, maximize=True, epochs=1, momentum=0.0))
+@pytest.mark.parametrize("penalty", [{}, {"penalty": "l1", "strength": 1e-3, "proximal": True}])
+def test_a_run_that_climbs_has_no_line_to_beat(penalty):
+    run = train(RunSpec(model="linear", lr=0.1, maximize=True, epochs=1, momentum=0.0, **penalty))
     assert run.status == "finished"
     assert run.summary["failure"] is None
 

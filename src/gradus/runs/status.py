@@ -7,6 +7,7 @@ from typing import Any
 
 from gradus.engine.evaluate import evaluate
 from gradus.engine.job import Job, Judged, Outcome, Part
+from gradus.methods.proximal import Proximal
 from gradus.metrics import best_constant
 
 
@@ -39,7 +40,8 @@ class LineToBeat:
         the best constant prediction and that of its own beginning. A run that climbs has no line
         to beat, and neither has one whose targets are all the same.
         """
-        if outcome.status != "finished" or getattr(job.method, "maximize", False):
+        method = job.method.method if isinstance(job.method, Proximal) else job.method
+        if outcome.status != "finished" or getattr(method, "maximize", False):
             return None
         kept = next((row for row in outcome.evaluation if row.epoch == outcome.kept_epoch), None)
         if kept is None:
