@@ -14,6 +14,7 @@ from rich.console import Console
 from gradus.cli.formatting import duration, number
 from gradus.data.dataset import Split
 from gradus.engine.job import Job, Progress
+from gradus.models.own import is_own
 from gradus.runs.curve import in_terminal
 from gradus.runs.record import Run
 
@@ -260,7 +261,8 @@ def ending(run: Run) -> None:
         _stderr().print(f"gradus: stopped at {why}", style="red", soft_wrap=True)
     if run.status == "interrupted":
         steps = run.summary["steps"]
-        on = f"; go on with: gradus train --resume {run.folder}" if run.folder else ""
+        named = f" --model {run.spec.model}" if is_own(run.spec.model) else ""
+        on = f"; go on with: gradus train --resume {run.folder}{named}" if run.folder else ""
         _stderr().print(f"gradus: interrupted at step {steps}{on}", style="red", soft_wrap=True)
 
 

@@ -123,7 +123,7 @@ def notes(sweep: Compared, measure: str | None = None) -> list[str]:
         ...     print(note)
         chosen: lr 1, by test loss 0.4000, of 2 configurations
         chosen on the test part, as asked for: expect worse figures on other examples
-        with one seed, configurations cannot be told apart; from --seeds 3 on, those can be whose difference is twice what it varies by between seeds
+        with one seed, configurations cannot be told apart; from --seeds 3 on, a difference of twice its standard deviation over seeds can be told
     """  # noqa: E501
     found = choice(sweep, measure)
     if found is None:
@@ -135,8 +135,8 @@ def notes(sweep: Compared, measure: str | None = None) -> list[str]:
         return said
     enough = seeds_to_tell(found.compared)
     later = (
-        f"from --seeds {enough} on, those can be whose difference is twice what it varies by "
-        "between seeds"
+        f"from --seeds {enough} on, a difference of twice its standard deviation over seeds can be "
+        "told"
     )
     whole = " whose runs all finished" if found.compared < found.configurations else ""
     if found.may_be_best is None:

@@ -405,7 +405,7 @@ def _draw_pane(axes: Axes, pane: Pane, facts: Overlay) -> None:
     axes.xaxis.set_major_locator(_few_ticks())
     axes.set_xlim(left=0)
     axes.tick_params(labelleft=True)
-    axes.legend(frameon=False, loc="best", handlelength=3.4)
+    axes.legend(framealpha=0.85, edgecolor="none", loc="best", handlelength=3.4)
 
 
 MARKS = {"diverged": "x", "failed": "1", "stopped": "+", PRUNED: "s"}

@@ -138,7 +138,7 @@ def draw(curve: TrainingCurve) -> Figure:
         axes.xaxis.set_major_formatter("{x:,.3g}" if curve.against == "seconds" else "{x:,.0f}")
         axes.grid(color="0.92")
         axes.set_axisbelow(True)
-        axes.legend(frameon=False)
+        axes.legend(framealpha=0.85, edgecolor="none")
     return figure
 
 

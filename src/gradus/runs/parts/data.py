@@ -66,7 +66,8 @@ class DataPart(Part):
     )
     split: Literal["random", "time"] = Field(
         default="random",
-        description="how parts are drawn; time: the last rows test, those before them validate",
+        description="how parts are drawn; time: the last rows of the file, which has to stand in "
+        "the order of time, test, and those before them validate",
     )
     split_seed: int = Field(
         default=0, ge=0, lt=2**63, description="draws the parts; seed: each seed its own"
