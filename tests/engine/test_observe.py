@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from gradus import kernels
 from gradus.engine import eager, native, stacked
@@ -119,3 +120,15 @@ def test_a_run_that_ends_leaves_its_block_and_the_others_go_on():
             [row.running_train_loss for row in together.evaluation],
             [row.running_train_loss for row in single.evaluation],
         )
+
+
+def test_ctrl_c_leaves_gradients_as_they_were(observed):
+    """As where it comes while torch leaves a block without gradients."""
+
+    def interrupt(progress):
+        torch.set_grad_enabled(False)
+        raise KeyboardInterrupt
+
+    outcome, _ = observed(job(), interrupt)
+    assert outcome.status == "interrupted"
+    assert torch.is_grad_enabled()

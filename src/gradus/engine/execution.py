@@ -51,6 +51,16 @@ def in_one_piece() -> Iterator[None]:
             before(*waiting[0])
 
 
+@contextmanager
+def grad_mode_restored() -> Iterator[None]:
+    """Ctrl-C may come just as torch leaves a block without gradients, and they would stay off."""
+    enabled = torch.is_grad_enabled()
+    try:
+        yield
+    finally:
+        torch.set_grad_enabled(enabled)
+
+
 class Execution(ABC):
     """One run under way.
 
@@ -79,6 +89,7 @@ class Execution(ABC):
                 if name.startswith(BEST)
             }
 
+    @grad_mode_restored()
     def run(self) -> Outcome:
         """Take the steps, leaving the parameters where they end in the model."""
         outcome, until = self.journal.outcome, self.course.until

@@ -22,6 +22,7 @@ from gradus import methods
 from gradus.data.dataset import Dataset
 from gradus.engine import dense
 from gradus.engine.columns import is_scheduled, stacked_value, structure
+from gradus.engine.execution import grad_mode_restored
 from gradus.engine.job import Job, Judged, Observe, Outcome, Part, Report
 from gradus.engine.journal import Journal
 from gradus.engine.stacked_risk import Examples, StackedNetwork, StackedRisk
@@ -79,6 +80,7 @@ def memory(jobs: Sequence[Job]) -> int:
     )
 
 
+@grad_mode_restored()
 def execute(
     jobs: Sequence[Job],
     reports: Sequence[Report] | None = None,
