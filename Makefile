@@ -78,7 +78,7 @@ sanitize: setup
 	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" \
 	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	    PYTHONPATH=build/sanitize/site OMP_NUM_THREADS=1 \
-	    $(BIN)/pytest -q tests/kernels tests/optim/test_kernels.py
+	    $(BIN)/pytest -q -n 2 tests/kernels tests/optim/test_kernels.py
 
 # The pictures that the documentation shows: those of the subject, and those of three runs.
 PICTURED := --hidden 64 --epochs 8 --batch-size 32 --log-every 1 --quiet --overwrite
