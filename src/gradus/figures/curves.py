@@ -11,11 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gradus.errors import InputError
 from gradus.figures import style
 from gradus.figures.curve_styles import STYLES, CurveStyle, style_of
 from gradus.figures.thinning import Curves, curves_of
-from gradus.runs.curve import AXES, CONSTANT, Against, TrainingCurve
+from gradus.runs.curve import AXES, CONSTANT, Against, TrainingCurve, place
 from gradus.sweep.compare import places
 from gradus.sweep.groups import Compared, Grouped, check_varied, levels, varied
 from gradus.sweep.measures import (
@@ -211,25 +210,15 @@ def _constant(runs: pa.Table) -> float | None:
     return constant if math.isfinite(constant) else None
 
 
-def _x_of(history: pa.Table, runs: pa.Table, against: Against) -> Numbers:
-    """``[rows]``: where the rows of a history stand on the x axis.
+def _x_of(history: pa.Table, runs: pa.Table, against: Against) -> NDArray[Any]:
+    """``[rows]``: where the rows of a history stand on the x axis, each run at its own pace."""
 
-    Raises:
-        InputError: work was not counted yet when the sweep was recorded.
-    """
-    if against == "samples":
-        return np.asarray(history["samples"].to_numpy())
-    if history["work"].null_count:
-        raise InputError(
-            f"--against {against}: runs were recorded before work was counted; use --against "
-            "samples"
-        )
-    work = history["work"].to_numpy()
-    if against == "work":
-        return np.asarray(work)
-    paces = numbers(runs, "train_seconds") / np.maximum(numbers(runs, "work"), 1)
-    pace_of = dict(zip(listed(runs, "run"), paces.tolist(), strict=True))
-    return np.asarray(work * np.array([pace_of[run] for run in listed(history, "run")]))
+    def pace() -> Numbers:
+        paces = numbers(runs, "train_seconds") / np.maximum(numbers(runs, "work"), 1)
+        pace_of = dict(zip(listed(runs, "run"), paces.tolist(), strict=True))
+        return np.array([pace_of[run] for run in listed(history, "run")])
+
+    return place(history, against, pace, "runs were")
 
 
 def _pane(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradus.errors import InputError
 from gradus.runs.thinning import thin
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from matplotlib.figure import Figure
 
 MINI_BATCH, SMOOTH, TEST, ENDED = "#9ecae1", "#08519c", "#d94801", "#a50f15"
@@ -27,6 +30,31 @@ AXES: dict[Against, str] = {
     "seconds": "seconds of training, at the run's mean pace",
 }
 """What is written below the x axis."""
+
+
+def place(
+    rows: pa.Table, against: Against, pace: Callable[[], float | NDArray[np.float64]], whose: str
+) -> Numbers:
+    """``[rows]``: where rows of a history or an evaluation stand on the x axis.
+
+    Args:
+        rows: with the columns samples and work.
+        against: what x counts.
+        pace: seconds of training for each example evaluated, of all rows or of each.
+        whose: the rows are, for the message.
+
+    Raises:
+        InputError: work was not counted yet when they were recorded.
+    """
+    if against == "samples":
+        return np.asarray(rows["samples"].to_numpy())
+    if rows["work"].null_count:
+        raise InputError(
+            f"--against {against}: {whose} recorded before work was counted; use --against samples"
+        )
+    work = np.asarray(rows["work"].to_numpy())
+    return work if against == "work" else np.asarray(work * pace())
+
 
 POINTS = 2_000
 """About so many points of a line are drawn: more cannot be seen, and make an SVG of megabytes."""

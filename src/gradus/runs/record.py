@@ -22,7 +22,7 @@ from gradus.errors import InputError, quoted
 from gradus.importing import without_collection
 from gradus.models.own import check_named, is_own
 from gradus.runs import earlier
-from gradus.runs.curve import Against, Numbers, TrainingCurve, draw
+from gradus.runs.curve import Against, Numbers, TrainingCurve, draw, place
 from gradus.runs.files import sync_folder, write_whole
 from gradus.runs.reading import check_size, load_parameters, read_summary, read_table
 from gradus.runs.spec import RunSpec
@@ -197,18 +197,13 @@ class Run:
 
     def _placed(self, rows: pa.Table, against: Against) -> Numbers:
         """Where rows stand on the x axis."""
-        if against == "samples":
-            return np.asarray(rows["samples"].to_numpy())
-        if rows["work"].null_count:
-            raise InputError(
-                f"--against {against}: {self.folder or 'this run'} was recorded before work was "
-                "counted; use --against samples"
+
+        def pace() -> float:
+            return float(
+                self.summary["timings"]["train_seconds"] / max(1, self.summary["work"] or 0)
             )
-        work = rows["work"].to_numpy()
-        if against == "work":
-            return np.asarray(work)
-        pace = self.summary["timings"]["train_seconds"] / max(1, self.summary["work"])
-        return np.asarray(work * pace)
+
+        return place(rows, against, pace, f"{self.folder or 'this run'} was")
 
     def plot(self, against: Against = "samples") -> Figure:
         """The loss curve as a matplotlib figure, against samples, work or seconds."""
