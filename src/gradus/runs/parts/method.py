@@ -34,6 +34,9 @@ TYPES: dict[str, Any] = {
 OPEN_IN_EQUATIONS = {"lr": 0.001, "beta": 0.9}
 """What a run takes where an equation leaves a hyper-parameter open."""
 
+IN_RUNS = {"lr": "learning rate α ≥ 0, with which a schedule starts"}
+"""What is said otherwise of a run, whose schedule has options of its own."""
+
 OF_THE_LECTURE = {"sgd": {"momentum": 0.5}}
 """What the classical training takes and the equation does not."""
 
@@ -60,7 +63,8 @@ def _fields() -> dict[str, Any]:
         for field in entry.hyperparameters:
             kinds.setdefault(field.name, TYPES[field.annotation])
             owners = meanings.setdefault(field.name, {})
-            owners.setdefault(field.meaning, []).append(entry.name)
+            meaning = IN_RUNS.get(field.name, field.meaning)
+            owners.setdefault(meaning, []).append(entry.name)
     fields: dict[str, Any] = {}
     for name, kind in kinds.items():
         told = [
