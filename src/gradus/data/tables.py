@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gradus.data.columns import Column, Source, read_source
+from gradus.data.reading import Column, Source, read_source
 from gradus.data.dataset import Dataset, Split
 from gradus.data.fitting import fill_with_means, standardize_columns
 from gradus.data.partition import USUAL_PARTS, Parts, three_parts
