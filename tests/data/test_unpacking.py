@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gradus.data.reading import read_source
 from gradus.data.idx import read_idx
 from gradus.data.load import load
+from gradus.data.reading import read_source
 from gradus.data.unpacking import MOST_TIMES, SMALL
 from gradus.errors import InputError
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gradus.data.reading import Column, Source, read_source
 from gradus.data.dataset import Dataset, Split
 from gradus.data.fitting import fill_with_means, standardize_columns
 from gradus.data.partition import USUAL_PARTS, Parts, three_parts
+from gradus.data.reading import Column, Source, read_source
 from gradus.data.targets import column_targets, label
 from gradus.errors import MOST_QUOTED, InputError, brief, quoted
 
