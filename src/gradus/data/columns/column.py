@@ -78,9 +78,15 @@ class Column:
     @property
     def missing(self) -> NDArray[np.bool_]:
         """Bool ``[N]``: where no value stands."""
-        if self.values.dtype.kind == "i":
-            return self.values < 0
-        return np.isnan(self.values) if self.values.dtype.kind == "f" else np.isnat(self.values)
+        kind = self.values.dtype.kind
+        gaps: NDArray[np.bool_] = (
+            self.values < 0
+            if kind == "i"
+            else np.isnan(self.values)
+            if kind == "f"
+            else np.isnat(self.values)
+        )
+        return gaps
 
     def rows(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> Column:
         """The column of some rows alone."""
