@@ -1,0 +1,123 @@
+"""How the encoder of a column is fitted to its training rows."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradus.data.columns import Column
+from gradus.data.preparation.encoder import Encoder
+from gradus.data.preparation.moments import (
+    LENGTHS,
+    Cycle,
+    Dates,
+    Times,
+    cycle,
+    days_since,
+    year,
+)
+from gradus.data.preparation.names import MOST_NAMES, RARE, Names
+from gradus.data.preparation.numbers import Flags, Numbers
+from gradus.errors import InputError, brief
+
+Scaling = Literal["none", "standard", "robust"]
+"""Numbers as they are; to mean 0 and deviation 1; or to median 0 and quartiles 1 apart, extremes
+drawn in."""
+
+Fill = Literal["mean", "median"]
+
+
+def fit(train: Column, scaling: Scaling = "standard", fill: Fill = "mean") -> Encoder:
+    """The encoder of a column, from its training rows alone.
+
+    Args:
+        train: the training rows of a column that is no free text.
+        scaling: of numbers.
+        fill: what stands for a missing number.
+
+    Raises:
+        InputError: the training rows hold no value.
+
+    Example:
+        >>> from gradus.data.columns import Form
+        >>> grams = Column("grams", Form("number"), np.array([1.0, 3.0, np.nan]))
+        >>> fitted = fit(grams)
+        >>> fitted.centre, fitted.scale, fitted.fill, fitted.missing
+        (2.0, 1.0, 2.0, True)
+    """
+    gaps = train.missing
+    if gaps.all():
+        raise InputError(
+            f"column {brief(train.name)!r} has no value in the training part, "
+            "from which nothing can be learned of it; leave it out by --drop"
+        )
+    name, form, missing = train.name, train.form, bool(gaps.any())
+    present = train.values[~gaps] if missing else train.values
+    if form.kind == "number":
+        middle = float(np.median(present) if fill == "median" else present.mean())
+        centre, scale = _scale(present, scaling)
+        return Numbers(
+            name=name,
+            form=form,
+            missing=missing,
+            fill=middle,
+            centre=centre,
+            scale=scale,
+            soft=scaling == "robust",
+        )
+    if form.kind == "flag":
+        return Flags(name=name, form=form, missing=missing, fill=float(present.mean()))
+    if form.kind == "category":
+        return _names(train, present, missing)
+    if form.kind == "date":
+        return _dates(train, present, missing)
+    return Times(name=name, form=form, missing=missing)
+
+
+def _scale(present: NDArray[np.float64], scaling: Scaling) -> tuple[float, float]:
+    """What is subtracted from numbers, and what they are divided by: 1 where all are equal."""
+    if scaling == "none":
+        return 0.0, 1.0
+    if scaling == "robust":
+        low, centre, high = np.quantile(present, (0.25, 0.5, 0.75))
+        if high > low:
+            return float(centre), float(high - low)
+        # Half of the numbers and more are one: their extent stands for the quartiles.
+        return float(centre), float(present.max() - present.min()) / 2 or 1.0
+    return float(present.mean()), float(present.std()) or 1.0
+
+
+def _names(train: Column, present: NDArray[np.int32], missing: bool) -> Names:
+    counts = np.bincount(present, minlength=len(train.words))
+    there = np.flatnonzero(counts)
+    commonest = there[np.argsort(-counts[there], kind="stable")]
+    least = RARE * len(train.values)
+    own = [at for at in commonest[:MOST_NAMES] if counts[at] >= least]
+    pooled = len(there) - len(own)
+    if pooled == 1:  # alone in its pool it may as well have its own name
+        own, pooled = list(there), 0
+    names = tuple(sorted(train.words[at] for at in own))
+    return Names(name=train.name, form=train.form, missing=missing, names=names, pooled=pooled)
+
+
+def _dates(train: Column, present: NDArray[np.datetime64], missing: bool) -> Dates:
+    first = str(present.min())
+    days, years = days_since(first, present), year(present)
+    cycles: list[Cycle] = [
+        name  # type: ignore[misc]  # the names of the cycles are those of LENGTHS
+        for name in LENGTHS
+        if len(np.unique(cycle(present, name))) > 1
+    ]
+    return Dates(
+        name=train.name,
+        form=train.form,
+        missing=missing,
+        first=first,
+        centre=float(days.mean()),
+        scale=float(days.std()) or 1.0,
+        year_centre=float(years.mean()),
+        year_scale=float(years.std()) or None,
+        cycles=tuple(cycles),
+    )

@@ -1,0 +1,118 @@
+"""How a column of numbers becomes features: gaps filled, brought to scale, cut into pieces."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import FiniteFloat
+
+from gradus.data.columns import Column
+from gradus.data.preparation.encoder import Encoder, Features
+
+SOFT = 3.0
+"""Scaled values far beyond this are drawn in to it."""
+
+
+class Numbers(Encoder):
+    r"""$z = (x - c) / s$; where extremes are drawn in, $z / \sqrt{1 + (z / 3)^2}$.
+
+    With knots $k_0 < \dots < k_m$ there are features beside it, one a piece: 0 below it, 1 above,
+    linear within, $\min(1, \max(0, (x - k_j) / (k_{j+1} - k_j)))$.
+
+    Attributes:
+        kind: of the encoder.
+        fill: what stands for a missing number.
+        centre: c.
+        scale: s.
+        soft: whether extremes are drawn in.
+        knots: the ends of the pieces, ascending; none where there are no pieces.
+
+    Example:
+        >>> from gradus.data.columns import Form
+        >>> grams = Numbers(name="grams", form=Form("number"), fill=2, centre=2, scale=2, missing=True)
+        >>> column = Column("grams", grams.form, np.array([0.0, 4.0, np.nan]))
+        >>> grams.features, grams.encode(column).tolist()
+        (('grams', 'grams=(missing)'), [[-1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+
+    Source:
+        Y. Gorishniy, I. Rubachev, A. Babenko, On embeddings for numerical features in tabular deep
+        learning, NeurIPS 2022, eq. 1 (pieces); D. Holzmüller, L. Grinsztajn, I. Steinwart, Better
+        by default, NeurIPS 2024, eq. 1 (extremes drawn in).
+    """  # noqa: E501
+
+    kind: Literal["number"] = "number"
+    fill: FiniteFloat = 0.0
+    centre: FiniteFloat = 0.0
+    scale: FiniteFloat = 1.0
+    soft: bool = False
+    knots: tuple[FiniteFloat, ...] = ()
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The column itself, and its pieces."""
+        pieces = zip(self.knots[:-1], self.knots[1:], strict=True)
+        return (self.name, *(f"{self.name}[{low:g}..{high:g}]" for low, high in pieces))
+
+    @property
+    def done(self) -> str:
+        """What is done with the column."""
+        told = []
+        if self.missing:
+            told.append(f"filled with {self.fill:g}")
+        if (self.centre, self.scale) != (0.0, 1.0):
+            told.append(f"minus {self.centre:g}, over {self.scale:g}")
+        if self.soft:
+            told.append("extremes drawn in")
+        if self.knots:
+            told.append(f"{len(self.knots) - 1} pieces")
+        return ", ".join(told) or "as it is"
+
+    def encode_values(self, column: Column) -> Features:
+        """The scaled number, and where it stands in each piece."""
+        values = column.values
+        if (gaps := column.missing).any():
+            values = np.where(gaps, self.fill, values)
+        found = (values - self.centre) / self.scale
+        if self.soft:
+            found /= np.sqrt(1 + (found / SOFT) ** 2)
+        if not self.knots:
+            return found[:, None]
+        knots = np.array(self.knots)
+        pieces = (values[:, None] - knots[:-1]) / np.diff(knots)
+        return np.column_stack([found, np.clip(pieces, 0, 1)])
+
+
+class Flags(Encoder):
+    """0 or 1; a missing one is the share of ones.
+
+    Attributes:
+        kind: of the encoder.
+        fill: the share of ones.
+
+    Example:
+        >>> from gradus.data.columns import Form
+        >>> flag = Flags(name="sold", form=Form("flag", flags=("no", "yes")), fill=0.25)
+        >>> flag.encode(Column("sold", flag.form, np.array([1.0, np.nan]))).tolist()
+        [[1.0], [0.25]]
+    """
+
+    kind: Literal["flag"] = "flag"
+    fill: FiniteFloat = 0.0
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The column itself."""
+        return (self.name,)
+
+    @property
+    def done(self) -> str:
+        """Which word became what."""
+        low, high = self.form.flags or ("0", "1")
+        filled = f", missing {self.fill:.2g}" if self.missing else ""
+        return f"{low} 0, {high} 1{filled}"
+
+    def encode_values(self, column: Column) -> Features:
+        """The flag as a number."""
+        filled: Features = np.where(column.missing, self.fill, column.values)[:, None]
+        return filled

@@ -1,0 +1,99 @@
+"""What was fitted to the training rows of a table, and turns rows of any table of the kind into x.
+
+It is data: numbers, names and forms, kept beside the parameters of a run as ``preparation.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gradus.data.columns import Column
+from gradus.data.preparation.goal import Classes, Quantities
+from gradus.data.preparation.moments import Dates, Times
+from gradus.data.preparation.names import Names
+from gradus.data.preparation.numbers import Flags, Numbers
+from gradus.errors import InputError, quoted
+
+VERSION = 1
+"""Of what is kept: one that is not known is not read."""
+
+
+class Preparation(BaseModel):
+    """How rows become x, and what outputs of the model mean.
+
+    Attributes:
+        version: of this format.
+        encoders: one for each column that is used, in the order of their features.
+        goal: what is predicted.
+
+    Example:
+        >>> from gradus.data.columns import Form
+        >>> grams = Numbers(name="grams", form=Form("number"), centre=100, scale=50)
+        >>> fruit = Preparation(encoders=(grams,), goal=Classes(name="fruit", names=("fig", "pear")))
+        >>> column = Column("grams", grams.form, np.array([50.0, 150.0]))
+        >>> fruit.features, fruit.inputs([column], np.float32).tolist()
+        (('grams',), [[-1.0], [1.0]])
+        >>> Preparation.from_record(fruit.record(), "fruit.json") == fruit
+        True
+    """  # noqa: E501
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    encoders: tuple[
+        Annotated[Numbers | Flags | Names | Dates | Times, Field(discriminator="kind")], ...
+    ]
+    goal: Annotated[Classes | Quantities, Field(discriminator="kind")]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the columns of x."""
+        return tuple(name for encoder in self.encoders for name in encoder.features)
+
+    def inputs(self, columns: Iterable[Column], dtype: type[np.floating]) -> NDArray[np.floating]:
+        """The x of some rows, ``[N, features]``.
+
+        Args:
+            columns: one for each encoder, in their order; asked for one after another.
+            dtype: of x.
+        """
+        x: NDArray[np.floating] = np.empty((0, 0), dtype=dtype)
+        at = 0
+        for encoder, column in zip(self.encoders, columns, strict=True):
+            if at == 0:
+                x = np.empty((len(column.values), len(self.features)), dtype=dtype)
+            end = at + len(encoder.features)
+            x[:, at:end] = encoder.encode(column)
+            at = end
+        return x
+
+    def record(self) -> dict[str, Any]:
+        """As data for JSON."""
+        content = self.model_dump(mode="json")
+        for kept, encoder in zip(content["encoders"], self.encoders, strict=True):
+            kept["form"] = encoder.form.record()
+        return content
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], where: str) -> Preparation:
+        """The preparation that a record holds.
+
+        Raises:
+            InputError: it is of a later version, or damaged.
+        """
+        if (version := record.get("version")) != VERSION:
+            raise InputError(
+                f"{where}: its version is {quoted(version, 20)}, and {VERSION} is known here; take "
+                "the version of Gradus that wrote it"
+            )
+        try:
+            return cls.model_validate(record)
+        except ValidationError as error:
+            found = error.errors(include_url=False)[0]
+            at = ".".join(map(str, found["loc"]))
+            raise InputError(f"{where}: is damaged ({quoted(at)}: {found['msg']})") from None
