@@ -40,15 +40,135 @@ def wilson_interval(correct: int, n: int, level: float = 0.95) -> tuple[float, f
     """
     if not 0 <= correct <= n or n == 0:
         raise ValueError(f"{correct} of {n} is no share: give 0 <= correct <= n, n > 0")
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, not {level}")
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    p = correct / n
+    return _wilson(correct / n, n, _normal_quantile(level))
+
+
+def share_interval(
+    value: float, error: float, n: float, level: float = 0.95
+) -> tuple[float, float]:
+    r"""The interval of a figure between 0 and 1 that is no plain share, from its standard error.
+
+    It is Wilson's at the effective number of examples: as many as would give a plain share p of
+    this size the same standard error s,
+
+    $$n^* = \frac{p (1 - p)}{s^2}.$$
+
+    At 0 and 1, where the standard error is 0 and says nothing, it is that of n examples.
+
+    Args:
+        value: of the figure.
+        error: its standard error.
+        n: of how many examples the figure is worth a share of, where it is 0 or 1.
+        level: how often such intervals hold the true figure.
+
+    Example:
+        >>> share_interval(0.9, 0.03, 100) == wilson_interval(90, 100)
+        True
+        >>> low, high = share_interval(1.0, 0.0, 100)
+        >>> round(low, 3), high
+        (0.963, 1.0)
+
+    Source:
+        E. L. Korn, B. I. Graubard, Confidence intervals for proportions with small expected number
+        of positive counts estimated from survey data, Survey Methodology 24 (1998) 193-201.
+    """
+    spread = value * (1 - value)
+    effective = spread / error**2 if spread > 0 and error > 0 else n
+    return _wilson(value, effective, _normal_quantile(level))
+
+
+def positive_interval(
+    value: float, error: float, n: int, level: float = 0.95
+) -> tuple[float, float]:
+    r"""The interval of a figure above 0, such as a mean loss, from its standard error.
+
+    It is Student's on the scale of logarithms, where it cannot cross 0,
+
+    $$v \exp(\pm t_{n - 1} s / v).$$
+
+    Args:
+        value: v, above 0.
+        error: s, its standard error.
+        n: of how many examples, 3 or more.
+        level: how often such intervals hold the true figure.
+
+    Example:
+        >>> low, high = positive_interval(2.0, 0.1, 1_000)
+        >>> round(low, 2), round(high, 2)
+        (1.81, 2.21)
+
+    Source:
+        W. Q. Meeker, L. A. Escobar, Statistical Methods for Reliability Data (1998), eq. 7.3.
+    """
+    factor = math.exp(min(student_quantile(n - 1, level) * error / value, 700.0))
+    return value / factor, value * factor
+
+
+def student_quantile(freedom: int, level: float = 0.95) -> float:
+    r"""How many standard errors an interval of Student reaches to either side.
+
+    By its expansion in powers of one over the degrees of freedom, which needs no library: within
+    1 % from two degrees of freedom on, and 0.1 % from five.
+
+    Args:
+        freedom: degrees of freedom, 2 or more.
+        level: how often such intervals hold.
+
+    Example:
+        >>> round(student_quantile(10), 3), round(student_quantile(10**6), 3)
+        (2.228, 1.96)
+
+    Source:
+        M. Abramowitz, I. A. Stegun, Handbook of Mathematical Functions (1964), eq. 26.7.5.
+    """
+    z = _normal_quantile(level)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + math.fsum(term / freedom**power for power, term in enumerate(terms, start=1))
+
+
+def median_ranks(n: int, level: float = 0.95) -> tuple[int, int] | None:
+    r"""Between which of n values, by their order, the true median is likely to lie.
+
+    However they are distributed, the number of those below it is binomial with a chance of 1/2.
+
+    Args:
+        n: how many values.
+        level: how often such intervals hold the median, at least.
+
+    Returns:
+        The positions of both ends among the sorted values, counted from 0; None where n is too
+        small for any.
+
+    Example:
+        >>> median_ranks(5), median_ranks(6), median_ranks(100)
+        (None, (0, 5), (39, 60))
+
+    Source:
+        W. J. Conover, Practical Nonparametric Statistics, 3rd ed. (1999), 3.2.
+    """
+    k = np.arange(1, n // 2 + 1)
+    logarithms = np.append(0.0, np.cumsum(np.log((n - k + 1) / k))) - n * math.log(2)
+    outside = np.cumsum(np.exp(logarithms))
+    low = int(np.searchsorted(outside, (1 - level) / 2, side="right"))
+    return (low - 1, n - low) if low else None
+
+
+def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     # At the ends, where the bound is 0 or 1, rounding must not cross it.
-    low = 0.0 if correct == 0 else middle - half
-    return low, 1.0 if correct == n else middle + half
+    return 0.0 if p == 0 else middle - half, 1.0 if p == 1 else middle + half
+
+
+def _normal_quantile(level: float) -> float:
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, not {level}")
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def standard_error(losses: ArrayLike, masses: ArrayLike | None = None) -> float:

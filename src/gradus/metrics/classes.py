@@ -1,0 +1,174 @@
+"""How good predicted probabilities of classes are: its figures, each with an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gradus.errors import brief
+from gradus.metrics.calibration import calibration_error
+from gradus.metrics.decisions import (
+    Labels,
+    balanced_accuracy,
+    confusion_matrix,
+    f1,
+    of_examples,
+)
+from gradus.metrics.figure import Figure, Linearised, Values, too_few
+from gradus.metrics.numbers import FEWEST
+from gradus.metrics.ranking import average_precision, one_against_rest, roc_auc
+from gradus.metrics.uncertainty import (
+    positive_interval,
+    share_interval,
+    standard_error,
+    wilson_interval,
+)
+
+UNEVEN = 0.5
+"""Classes are uneven where the rarest has less than this of an even share."""
+
+
+def figures_of_classes(
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    *,
+    shares: ArrayLike | None = None,
+    classes: Sequence[str] | None = None,
+) -> dict[str, Figure]:
+    r"""The figures of predicted probabilities, by their names.
+
+    - ``accuracy``: the share of examples whose most probable class is theirs.
+    - ``balanced_accuracy``: the mean over classes of the share of each that is found.
+    - ``f1``: the mean over classes of the harmonic mean of precision and recall (macro F1).
+    - ``log_loss``: the mean of :math:`-\log p(y)`.
+    - ``auc``: the area under the ROC curve; of more than two classes the mean over each against
+      the rest.
+    - ``calibration_error``: how far confidence and accuracy are apart.
+
+    Where classes are uneven, the rarest having less than half of an even share of the training
+    examples, also ``average_precision``: of two classes that of the rarer, of more the mean over
+    each against the rest. And of two uneven classes ``f1_of_rarer``: that of the rarer alone,
+    which is 0 for a model that only knows the other.
+
+    Each has an interval of 95 %: the accuracy Wilson's; the log loss Student's, of logarithms; the
+    calibration error its own; the rest Wilson's at their effective number of examples.
+
+    Args:
+        probabilities: ``[n, C]``, rows that sum to 1.
+        labels: ``[n]``, from 0 to C - 1.
+        shares: ``[C]``, of the classes among the training examples: the best constant prediction.
+            None: those among these labels, and no figure has a constant beside it.
+        classes: their names, for the reasons.
+
+    Raises:
+        ValueError: the shapes do not go together, or there is no example.
+
+    Example:
+        >>> p = np.tile([0.97, 0.03], (100, 1))
+        >>> figures = figures_of_classes(p, np.arange(100) < 3, shares=[0.97, 0.03])
+        >>> {name: round(figure.value, 3) for name, figure in figures.items()}
+        {'accuracy': 0.97, 'balanced_accuracy': 0.5, 'f1': 0.492, 'f1_of_rarer': 0.0, 'log_loss': 0.135, 'auc': 0.5, 'average_precision': 0.03, 'calibration_error': 0.0}
+        >>> figures["accuracy"].constant
+        0.97
+    """  # noqa: E501
+    p, y = np.asarray(probabilities, np.float64), np.asarray(labels).astype(np.int64)
+    if p.ndim != 2 or y.shape != p.shape[:1] or not len(y):
+        raise ValueError(
+            f"probabilities of shape {p.shape} for labels of shape {y.shape}: give [n, C] and "
+            "[n], with an example at least"
+        )
+    count = p.shape[1]
+    prior = np.bincount(y, minlength=count) / len(y) if shares is None else np.asarray(shares)
+    names = [str(k) for k in range(count)] if classes is None else list(classes)
+    rarest = int(np.argmin(prior))
+    uneven = prior[rarest] < UNEVEN / count
+    found = _figures(p, y, names, rarest if uneven else None)
+    if shares is None:
+        return found
+    constant = _figures(np.tile(prior, (len(y), 1)), y, names, rarest if uneven else None)
+    return {
+        name: Figure(each.value, each.low, each.high, constant[name].value, each.reason)
+        for name, each in found.items()
+    }
+
+
+def log_losses(p: Values, labels: Labels) -> Values:
+    """Of each example; a probability of 0 counts as the smallest step of its arithmetic."""
+    given = np.take_along_axis(p, labels[:, None], axis=1)[:, 0]
+    return np.asarray(-np.log(np.maximum(given, np.finfo(np.float64).eps)))
+
+
+def auc(p: Values, labels: Labels) -> Linearised | None:
+    """Of two classes the area for the second, of more the mean; None where a class is absent."""
+    return _told_apart(roc_auc, p, labels, [1] if p.shape[1] == 2 else range(p.shape[1]))
+
+
+def _figures(
+    p: Values, labels: Labels, names: Sequence[str], rare: int | None
+) -> dict[str, Figure]:
+    n, count = p.shape
+    predicted = p.argmax(axis=1)
+    right = predicted == labels
+    matrix = confusion_matrix(labels, predicted, count)
+    sizes = matrix.sum(axis=1)
+    there = sizes[sizes > 0]
+    # All classes found: a share of this many examples would be as sure.
+    at_ends = len(there) ** 2 / float((1 / there).sum())
+
+    def share(found: Linearised) -> Figure:
+        if n < FEWEST:
+            return Figure(found.value, reason=too_few(n))
+        return Figure(found.value, *share_interval(found.value, found.standard_error, at_ends))
+
+    def of_matrix(figure: tuple[float, Values]) -> Figure:
+        return share(of_examples(figure, labels, predicted))
+
+    def of_ranking(found: Linearised | None) -> Figure:
+        return Figure(None, reason=absent) if found is None else share(found)
+
+    lacking = [name for name, size in zip(names, sizes, strict=True) if size == 0]
+    absent = f"no example of {brief(lacking[0])} among them" if lacking else None
+    correct = int(right.sum())
+    figures = {"accuracy": Figure(correct / n, *wilson_interval(correct, n))}
+    figures["balanced_accuracy"] = (
+        of_matrix(balanced_accuracy(matrix))
+        if len(there) > 1
+        else Figure(None, reason=f"all are of one class, {brief(names[int(labels[0])])}")
+    )
+    figures["f1"] = of_matrix(f1(matrix))
+    if rare is not None and count == 2:
+        occurs = matrix[rare].any() or matrix[:, rare].any()
+        figures["f1_of_rarer"] = (
+            of_matrix(f1(matrix, rare)) if occurs else Figure(None, reason=absent)
+        )
+    figures["log_loss"] = _mean_loss(log_losses(p, labels))
+    figures["auc"] = of_ranking(auc(p, labels))
+    if rare is not None:
+        against = [rare] if count == 2 else range(count)
+        figures["average_precision"] = of_ranking(
+            _told_apart(average_precision, p, labels, against)
+        )
+    figures["calibration_error"] = calibration_error(p.max(axis=1), right)
+    return figures
+
+
+def _told_apart(
+    figure: Callable[[Values, NDArray[np.bool_]], Linearised],
+    p: Values,
+    labels: Labels,
+    classes: Iterable[int],
+) -> Linearised | None:
+    """The mean over classes of how well each is told from the rest; None where one is absent."""
+    if len(np.unique(labels)) < p.shape[1]:
+        return None
+    return one_against_rest([figure(p[:, k], labels == k) for k in classes])
+
+
+def _mean_loss(losses: Values) -> Figure:
+    n, value = len(losses), float(losses.mean())
+    if n < FEWEST or value == 0:
+        reason = too_few(n) if n < FEWEST else "no example has a loss: nothing to go by"
+        return Figure(value, reason=reason)
+    return Figure(value, *positive_interval(value, standard_error(losses), n))
