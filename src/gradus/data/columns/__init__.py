@@ -2,3 +2,6 @@
 
 from gradus.data.columns.column import Column as Column
 from gradus.data.columns.column import Form as Form
+from gradus.data.columns.names import among as among
+from gradus.data.columns.recognise import recognise as recognise
+from gradus.data.columns.recognise import recognise_as as recognise_as

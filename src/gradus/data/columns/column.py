@@ -26,12 +26,15 @@ class Form:
         thousands: what groups the digits of a number, or "".
         unit: what stands before or behind each number, such as "%" or "$", or "".
         flags: the words of a flag, the one that is 0 first.
-        pattern: how a date or a time is written, in the directives of ``strptime``; "" where the
-            file holds it as such.
+        pattern: how the day of a date is written, in the directives of ``strptime``; "" where the
+            file holds it as such. A time of day is read however it is written.
 
     Example:
-        >>> Form.from_record({"kind": "number", "decimal": ","}).decimal
-        ','
+        >>> form = Form.from_record({"kind": "number", "decimal": ",", "unit": "€"})
+        >>> form.record() == {"kind": "number", "decimal": ",", "unit": "€"}
+        True
+        >>> form.told
+        'number with a decimal comma, in €'
     """
 
     kind: Kind
@@ -56,6 +59,19 @@ class Form:
         flags = record.get("flags")
         return cls(**{**record, "flags": None if flags is None else (flags[0], flags[1])})
 
+    @property
+    def told(self) -> str:
+        """What the column is taken for, in a few words."""
+        if self.kind == "flag" and self.flags is not None:
+            return f"{self.flags[0]} or {self.flags[1]}"
+        if self.kind == "date":
+            return f"date written {self.pattern}" if self.pattern else "date"
+        if self.kind != "number":
+            return {"category": "names", "time": "time of day"}.get(self.kind, self.kind)
+        decimal = " with a decimal comma" if self.decimal == "," else ""
+        grouped = f", {self.thousands!r} between thousands" if self.thousands else ""
+        return f"number{decimal}{grouped}" + (f", in {self.unit}" if self.unit else "")
+
 
 @dataclass(frozen=True, eq=False)
 class Column:
@@ -68,26 +84,34 @@ class Column:
             1; of names and text, int32 indices into ``words``, -1 where one is missing; of a date,
             ``datetime64[us]`` and NaT; of a time of day, float64 seconds since midnight and NaN.
         words: the distinct names or texts, as they stand in the file, without repetition.
+        guess: what the values left open and was decided by a rule, in a few words, or "".
     """
 
     name: str
     form: Form
     values: NDArray[Any]
     words: tuple[str, ...] = ()
+    guess: str = ""
 
     @property
     def missing(self) -> NDArray[np.bool_]:
         """Bool ``[N]``: where no value stands."""
-        kind = self.values.dtype.kind
-        gaps: NDArray[np.bool_] = (
-            self.values < 0
-            if kind == "i"
-            else np.isnan(self.values)
-            if kind == "f"
-            else np.isnat(self.values)
-        )
-        return gaps
+        return absent(self.values)
+
+    @property
+    def told(self) -> str:
+        """What it was taken for and what was guessed of it, in a few words."""
+        return self.form.told + (f" ({self.guess})" if self.guess else "")
 
     def rows(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> Column:
         """The column of some rows alone."""
-        return Column(self.name, self.form, self.values[kept], self.words)
+        return Column(self.name, self.form, self.values[kept], self.words, self.guess)
+
+
+def absent(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Bool: which of the values of a column, in whatever type its kind has, are missing."""
+    if values.dtype.kind == "i":
+        gaps: NDArray[np.bool_] = values < 0
+    else:
+        gaps = np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)
+    return gaps
