@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gradus.data.columns.clock import spoken
+
 Kind = Literal["number", "flag", "category", "date", "time", "text"]
 
 
@@ -26,8 +28,8 @@ class Form:
         thousands: what groups the digits of a number, or "".
         unit: what stands before or behind each number, such as "%" or "$", or "".
         flags: the words of a flag, the one that is 0 first.
-        pattern: how the day of a date is written, in the directives of ``strptime``; "" where the
-            file holds it as such. A time of day is read however it is written.
+        pattern: how the day of a date is written, as ``clock.moments`` takes it, in directives of
+            ``strptime``; "" where the file holds it as such.
 
     Example:
         >>> form = Form.from_record({"kind": "number", "decimal": ",", "unit": "€"})
@@ -65,7 +67,7 @@ class Form:
         if self.kind == "flag" and self.flags is not None:
             return f"{self.flags[0]} or {self.flags[1]}"
         if self.kind == "date":
-            return f"date written {self.pattern}" if self.pattern else "date"
+            return f"date written {spoken(self.pattern)}" if self.pattern else "date"
         if self.kind != "number":
             return {"category": "names", "time": "time of day"}.get(self.kind, self.kind)
         decimal = " with a decimal comma" if self.decimal == "," else ""
@@ -115,3 +117,8 @@ def absent(values: NDArray[Any]) -> NDArray[np.bool_]:
     else:
         gaps = np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)
     return gaps
+
+
+def missing_of(values: NDArray[Any]) -> Any:
+    """What stands among values of their type where one is missing: NaN, or NaT."""
+    return np.datetime64("NaT") if values.dtype.kind == "M" else np.nan

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradus.data.columns.column import Column, Form
+from gradus.data.columns.column import Column, Form, missing_of
 from gradus.data.columns.flags import guess_flags, read_flags
 from gradus.data.columns.guess import Guess
+from gradus.data.columns.moments import (
+    guess_dates,
+    guess_numbered_dates,
+    guess_times,
+    held_dates,
+    held_seconds,
+    read_dates,
+    read_times,
+)
 from gradus.data.columns.names import named, names_of
 from gradus.data.columns.numbers import LARGEST_WHOLE, guess_numbers, read_numbers
 from gradus.data.columns.words import Words, words_of
@@ -115,19 +124,27 @@ class _Given:
         import pyarrow as pa
 
         self.name, self.file, self.place, self.text = name, file, place, text
-        self.encoded = pa.types.is_dictionary(content.type)
-        kind = content.type.value_type if self.encoded else content.type
+        encoded = pa.types.is_dictionary(content.type)
+        kind = content.type.value_type if encoded else content.type
         # A dictionary of anything but text says of its values that they are names.
-        self.declared = self.encoded and not is_text(kind)
-        self.content = content.cast(kind) if self.declared else content
+        self.declared = encoded and not is_text(kind)
+        self.content = content
         self.kind: pa.DataType = kind
         self.where = f"{file}: column {brief(name)!r}"
 
     def reading(self, read: Callable[[], Column]) -> Column:
-        """What is read, or one line about what pyarrow cannot read."""
+        """What is read, or one line about what cannot be."""
         import pyarrow as pa
 
+        if not is_usable(self.kind):
+            raise InputError(
+                f"{self.where} holds {quoted(str(self.kind), 60)}; numbers, booleans, dates, times "
+                f"and text can be used, so turn it into one of them or use --drop "
+                f"{quoted(self.name, 60)}"
+            )
         try:
+            if self.declared:
+                self.content = self.content.cast(self.kind)
             return read()
         except (pa.ArrowException, ValueError, MemoryError) as error:
             if isinstance(error, InputError):
@@ -146,6 +163,9 @@ class _Given:
         missing = self.content.is_null(nan_is_null=True).to_numpy()
         if self.text is not None and not self.declared:
             return words_of(self.text(self.name), missing)
+        if pa.types.is_duration(self.kind):
+            shown = [f"{seconds:g} s" for seconds in held_seconds(self.content)]
+            return words_of(pa.chunked_array([pa.array(shown, pa.string())]), missing)
         return words_of(self.content.cast(pa.string()), missing)
 
     def numbers(self) -> NDArray[np.float64]:
@@ -160,13 +180,6 @@ class _Given:
             )
         return values
 
-    def refuse(self) -> InputError:
-        """That it holds what cannot be used."""
-        return InputError(
-            f"{self.where} holds {quoted(str(self.kind), 60)}; numbers, booleans, dates, times and "
-            f"text can be used, so turn it into one of them or use --drop {quoted(self.name, 60)}"
-        )
-
 
 def is_text(kind: pa.DataType) -> bool:
     """Whether values of a type are text."""
@@ -176,66 +189,108 @@ def is_text(kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in kinds)
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def is_usable(kind: pa.DataType) -> bool:
+    """Whether a guess is for values of a type."""
+    import pyarrow as pa
+
+    if is_text(kind) or is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
+        return True
+    return pa.types.is_temporal(kind) and not pa.types.is_interval(kind)
+
+
+def is_whole(kind: pa.DataType) -> bool:
+    """Whether values of a type are whole numbers."""
+    import pyarrow as pa
+
+    return pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale <= 0)
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether values of a type are numbers."""
     import pyarrow as pa
 
     kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
     return any(is_kind(kind) for is_kind in kinds)
 
 
+_GUESSERS = (
+    (guess_flags, ""),
+    (guess_numbers, "a number"),
+    (guess_dates, "a date"),
+    (guess_times, "a time of day"),
+)
+_READERS = {"number": read_numbers, "flag": read_flags, "date": read_dates, "time": read_times}
+
+
 def _recognised(given: _Given, categorical: bool) -> Column:
     import pyarrow as pa
 
     if pa.types.is_null(given.kind):
-        return Column(given.name, Form("number"), np.full(len(given.content), np.nan))
-    if not (is_text(given.kind) or _is_number(given.kind) or pa.types.is_boolean(given.kind)):
-        raise given.refuse()
+        return _nothing(given)
     if categorical or given.declared:
         return names_of(given.name, given.words(), declared=True)
+    if is_text(given.kind):
+        return _of_words(given)
     if pa.types.is_boolean(given.kind):
         flags = given.content.cast(pa.int8()).cast(pa.float64()).to_numpy()
         return Column(given.name, Form("flag", flags=("false", "true")), flags)
-    return _of_numbers(given) if _is_number(given.kind) else _of_words(given)
+    if (held := _held(given)) is not None:
+        return held
+    values = given.numbers()
+    if is_whole(given.kind) and np.nanmax(np.abs(values), initial=0) >= LARGEST_WHOLE:
+        return names_of(given.name, given.words())
+    return _of_numbers(given.name, values)
 
 
-def _of_numbers(given: _Given) -> Column:
+def _held(given: _Given) -> Column | None:
+    """A column that the file holds as dates, times of day or lengths of time."""
     import pyarrow as pa
 
-    values = given.numbers()
+    if pa.types.is_date(given.kind):
+        return Column(given.name, Form("date"), held_dates(given.content))
+    if pa.types.is_timestamp(given.kind):
+        told = "in UTC" if given.kind.tz else ""
+        return Column(given.name, Form("date"), held_dates(given.content), guess=told)
+    if pa.types.is_time(given.kind):
+        return Column(given.name, Form("time"), held_seconds(given.content))
+    if pa.types.is_duration(given.kind):
+        return Column(given.name, Form("number", unit="s"), held_seconds(given.content))
+    return None
+
+
+def _of_numbers(name: str, values: NDArray[np.float64]) -> Column:
+    """Plain numbers; a flag if they are all 0 or 1, dates if they are all such as 20240203."""
     present = values[~np.isnan(values)]
-    least, most = (present.min(), present.max()) if len(present) else (np.nan, np.nan)
-    kind = given.kind
-    whole = pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale <= 0)
-    if whole and max(-least, most) >= LARGEST_WHOLE:
-        return names_of(given.name, given.words())
-    if least == 0 and most == 1 and np.isin(present, (0, 1)).all():
-        return Column(given.name, Form("flag", flags=("0", "1")), values)
-    return Column(given.name, Form("number"), values)
+    ends = (present.min(), present.max()) if len(present) else (np.nan, np.nan)
+    if ends == (0, 1) and np.isin(present, ends).all():
+        return Column(name, Form("flag", flags=("0", "1")), values)
+    if (guess := guess_numbered_dates(values)) is not None:
+        return Column(name, guess.form, guess.values, guess=guess.told)
+    return Column(name, Form("number"), values)
 
 
 def _of_words(given: _Given) -> Column:
     words = given.words()
     if not words.present:
-        return Column(given.name, Form("number"), np.full(len(words.rows), np.nan))
-    for guesser, what in ((guess_flags, ""), (guess_numbers, "a number")):
+        return _nothing(given)
+    for guesser, what in _GUESSERS:
         guess = guesser(words)
-        if guess is None:
-            continue
-        read = guess.read(words)
-        if read == words.present:
-            values = words.each(guess.values, np.nan)
+        read = 0 if guess is None else guess.read(words)
+        if guess is not None and read == words.present:
+            values = words.each(guess.values, missing_of(guess.values))
+            if guess.form == Form("number"):
+                return _of_numbers(given.name, values)
             return Column(given.name, guess.form, values, guess=guess.told)
-        if 2 * read > words.present:
+        if guess is not None and 2 * read > words.present:
             raise _stray(given, words, guess, what)
     return names_of(given.name, words)
 
 
 def _stray(given: _Given, words: Words, guess: Guess, what: str) -> InputError:
     row = int(guess.unread(words)[0])
-    word = words.distinct[int(words.rows[row])].as_py()
     form = "" if guess.form == Form(guess.form.kind) else f" ({guess.form.told})"
     return InputError(
-        f"{given.where}, {given.place(row)}: {brief(word)!r} is not {what} as the others "
+        f"{given.where}, {given.place(row)}: {brief(words.at(row))!r} is not {what} as the others "
         f"are{form}; mend it, or leave it empty; or, if these are names, declare --categorical "
         f"{quoted(given.name, 60)}"
     )
@@ -244,24 +299,23 @@ def _stray(given: _Given, words: Words, guess: Guess, what: str) -> InputError:
 def _read(given: _Given, form: Form) -> Column:
     import pyarrow as pa
 
-    if pa.types.is_null(given.kind):
-        empty = _nothing(form, len(given.content))
-        return Column(given.name, form, empty)
     if form.kind in ("category", "text"):
         return named(given.name, form, given.words())
-    if form.kind == "number" and _is_number(given.kind) and not _misread(given, form):
-        return Column(given.name, form, given.numbers())
+    if not pa.types.is_null(given.kind):
+        held = _held(given)
+        if held is not None and (held.form.kind, held.form.unit) == (form.kind, form.unit):
+            return Column(given.name, form, held.values)
+        if form.kind == "number" and is_number(given.kind) and not _misread(given, form):
+            return Column(given.name, form, given.numbers())
     words = given.words()
-    values = {"number": read_numbers, "flag": read_flags}[form.kind](words.distinct, form)
-    guess = Guess(form, values)
+    guess = Guess(form, _READERS[form.kind](words.distinct, form))
     if len(unread := guess.unread(words)):
         row = int(unread[0])
-        word = words.distinct[int(words.rows[row])].as_py()
         raise InputError(
-            f"{given.where}, {given.place(row)}: {brief(word)!r} cannot be read as the column was "
-            f"in training ({form.told}); mend it, or leave it empty"
+            f"{given.where}, {given.place(row)}: {brief(words.at(row))!r} cannot be read as the "
+            f"column was in training ({form.told}); mend it, or leave it empty"
         )
-    return Column(given.name, form, words.each(values, np.nan))
+    return Column(given.name, form, words.each(guess.values, missing_of(guess.values)))
 
 
 def _misread(given: _Given, form: Form) -> bool:
@@ -275,8 +329,5 @@ def _misread(given: _Given, form: Form) -> bool:
     return form.unit in ("%", "‰") or (localised and real)
 
 
-def _nothing(form: Form, rows: int) -> NDArray[Any]:
-    """The values of a column of that form in which all are missing."""
-    if form.kind in ("category", "text"):
-        return np.full(rows, -1, dtype=np.int32)
-    return np.full(rows, np.nan)
+def _nothing(given: _Given) -> Column:
+    return Column(given.name, Form("number"), np.full(len(given.content), np.nan))

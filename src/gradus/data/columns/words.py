@@ -31,6 +31,10 @@ class Words:
         """How many rows hold a word."""
         return int(self.counts.sum())
 
+    def at(self, row: int) -> str:
+        """The word of a row that holds one."""
+        return str(self.distinct[int(self.rows[row])])
+
     def each(self, values: NDArray[Any], missing: Any) -> NDArray[Any]:
         """What the words mean, row by row: ``values`` has one entry a word."""
         return np.append(values, np.array([missing], values.dtype))[self.rows]
