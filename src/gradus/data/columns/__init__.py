@@ -5,3 +5,4 @@ from gradus.data.columns.column import Form as Form
 from gradus.data.columns.names import among as among
 from gradus.data.columns.recognise import recognise as recognise
 from gradus.data.columns.recognise import recognise_as as recognise_as
+from gradus.data.columns.useless import useless as useless

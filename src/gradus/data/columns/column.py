@@ -122,3 +122,8 @@ def absent(values: NDArray[Any]) -> NDArray[np.bool_]:
 def missing_of(values: NDArray[Any]) -> Any:
     """What stands among values of their type where one is missing: NaN, or NaT."""
     return np.datetime64("NaT") if values.dtype.kind == "M" else np.nan
+
+
+def ends(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The least and the greatest of numbers that are not missing; NaN where all are."""
+    return np.fmin.reduce(values, initial=np.nan), np.fmax.reduce(values, initial=np.nan)

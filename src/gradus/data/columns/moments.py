@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradus.data.columns.clock import ISO, as_moments, likely, moments, spoken, times_of_day
-from gradus.data.columns.column import Form
+from gradus.data.columns.column import Form, ends
 from gradus.data.columns.guess import Guess
 from gradus.data.columns.numbers import tidied
 
@@ -133,10 +133,10 @@ def guess_numbered_dates(values: NDArray[np.float64]) -> Guess | None:
     """
     import pyarrow as pa
 
-    present = values[~np.isnan(values)]
-    if not len(present) or present.min() < _EARLIEST or present.max() > _LATEST:
+    least, most = ends(values)
+    if not (least >= _EARLIEST and most <= _LATEST):
         return None
-    distinct, at = np.unique(present, return_inverse=True)
+    distinct, at = np.unique(values[~np.isnan(values)], return_inverse=True)
     text = cast("pa.StringArray", pa.array(distinct.astype(np.int64)).cast(pa.string()))
     found = moments(text, "%Y%m%d")
     if len(distinct) < _FEWEST or np.isnat(found).any():

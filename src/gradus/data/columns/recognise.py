@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradus.data.columns.column import Column, Form, missing_of
+from gradus.data.columns import identifiers
+from gradus.data.columns.column import Column, Form, ends, missing_of
 from gradus.data.columns.flags import guess_flags, read_flags
 from gradus.data.columns.guess import Guess
 from gradus.data.columns.moments import (
@@ -173,10 +174,11 @@ class _Given:
         import pyarrow as pa
 
         values = self.content.cast(pa.float64(), safe=False).to_numpy()
-        if (infinite := np.isinf(values)).any():
+        if np.isinf(ends(values)).any():
+            place = self.place(int(np.isinf(values).argmax()))
             raise InputError(
-                f"{self.where}, {self.place(int(infinite.argmax()))}: infinite, which no method "
-                "can learn from; mend it, or leave it empty"
+                f"{self.where}, {place}: infinite, which no method can learn from; mend it, or "
+                "leave it empty"
             )
         return values
 
@@ -237,9 +239,9 @@ def _recognised(given: _Given, categorical: bool) -> Column:
     if (held := _held(given)) is not None:
         return held
     values = given.numbers()
-    if is_whole(given.kind) and np.nanmax(np.abs(values), initial=0) >= LARGEST_WHOLE:
+    if is_whole(given.kind) and max(map(abs, ends(values))) >= LARGEST_WHOLE:
         return names_of(given.name, given.words())
-    return _of_numbers(given.name, values)
+    return _of_numbers(given, values)
 
 
 def _held(given: _Given) -> Column | None:
@@ -258,15 +260,15 @@ def _held(given: _Given) -> Column | None:
     return None
 
 
-def _of_numbers(name: str, values: NDArray[np.float64]) -> Column:
-    """Plain numbers; a flag if they are all 0 or 1, dates if they are all such as 20240203."""
-    present = values[~np.isnan(values)]
-    ends = (present.min(), present.max()) if len(present) else (np.nan, np.nan)
-    if ends == (0, 1) and np.isin(present, ends).all():
-        return Column(name, Form("flag", flags=("0", "1")), values)
+def _of_numbers(given: _Given, values: NDArray[np.float64]) -> Column:
+    """Plain numbers, unless they are all 0 or 1, or dates such as 20240203, or say who it is."""
+    if ends(values) == (0, 1) and (np.isnan(values) | (values == 0) | (values == 1)).all():
+        return Column(given.name, Form("flag", flags=("0", "1")), values)
     if (guess := guess_numbered_dates(values)) is not None:
-        return Column(name, guess.form, guess.values, guess=guess.told)
-    return Column(name, Form("number"), values)
+        return Column(given.name, guess.form, guess.values, guess=guess.told)
+    if identifiers.refer(given.name, values):
+        return names_of(given.name, given.words())
+    return Column(given.name, Form("number"), values)
 
 
 def _of_words(given: _Given) -> Column:
@@ -279,7 +281,7 @@ def _of_words(given: _Given) -> Column:
         if guess is not None and read == words.present:
             values = words.each(guess.values, missing_of(guess.values))
             if guess.form == Form("number"):
-                return _of_numbers(given.name, values)
+                return _of_numbers(given, values)
             return Column(given.name, guess.form, values, guess=guess.told)
         if guess is not None and 2 * read > words.present:
             raise _stray(given, words, guess, what)
