@@ -107,7 +107,7 @@ def test_training_tells_what_happens_and_where_the_record_is(call):
     assert code == 0
     assert "1,437 train + 360 test" in err
     assert "epoch 2/2" in err
-    assert "test accuracy" in out
+    assert "balanced accuracy" in out
     assert "here/loss.png" in out
     assert "training loss against number of samples" in out
     assert json.loads(Path("here/run.json").read_text())["status"] == "finished"
@@ -291,7 +291,7 @@ def test_on_a_terminal_the_progress_is_one_live_line(tmp_path, options):
     assert "samples/s" in text
     assert "left" in text
     assert len(re.findall(r"epoch \d+/", text)) > 3
-    assert "test accuracy" in text
+    assert "balanced accuracy" in text
 
 
 def test_runs_started_at_once_take_a_folder_each(tmp_path):

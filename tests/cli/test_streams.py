@@ -22,7 +22,7 @@ def records(tmp_path_factory):
     """A folder with a run and a sweep, trained with a pipe that takes ASCII alone."""
     folder = tmp_path_factory.mktemp("records")
     code, out, _ = output("ascii", "train", *TINY, "--out", folder / "run")
-    assert (code, "test accuracy" in out) == (0, True)
+    assert (code, "balanced accuracy" in out) == (0, True)
     values = ["--lr", "0.1,1", "--out", folder / "sweeps", "--name", "two", "--workers", "1"]
     code, out, _ = output("ascii", "sweep", *TINY, *values)
     assert (code, "gradus compare" in out) == (0, True)

@@ -133,6 +133,8 @@ def _read_run(folder, draw):
     assert run.status
     assert repr(run)
     assert run.curve.window
+    if (folder / "test.parquet").exists():  # records of earlier versions have none
+        assert run.test_predictions.table().num_rows
     assert sum(parameter.numel() for parameter in run.model.parameters()) > 0
     if draw.random() < 0.03:
         run.plot()

@@ -29,6 +29,7 @@ def test_the_record_is_as_the_design_says(run):
     folder = run.folder
     assert {path.name for path in folder.iterdir()} == {
         "run.json",
+        "test.parquet",
         "history.parquet",
         "evaluation.parquet",
         "model.safetensors",

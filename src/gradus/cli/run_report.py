@@ -14,6 +14,7 @@ from rich.console import Console
 from gradus.cli.formatting import duration, number
 from gradus.data.dataset import Split
 from gradus.engine.job import Job, Progress
+from gradus.figures.scores import lines, rows_of, verdicts
 from gradus.models.own import is_own
 from gradus.runs.curve import in_terminal
 from gradus.runs.record import Run
@@ -166,6 +167,9 @@ def close(run: Run) -> None:
     if run.history.num_rows > 1:
         width = max(30, min(72, console.width - 12))
         console.print(in_terminal(run.curve, width=width), markup=False)
+    if rows := rows_of(summary):
+        for line in (*lines(rows, summary["data"]["test"]), *verdicts(summary), ""):
+            console.print(line, soft_wrap=True)
     figures: dict[str, str] = {}
     if final is not None:
         figures |= _figures(run, final)
@@ -191,9 +195,6 @@ def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
     if test is not None:
         error = test["standard_error"]
         figures["test loss"] = number(test["loss"]) + (f" ± {number(error)}" if error else "")
-        if test["accuracy"] is not None:
-            low, high = (f"{100 * bound:.2f}" for bound in test["interval"])
-            figures["test accuracy"] = f"{100 * test['accuracy']:.2f} % ({low} to {high}, 95 %)"
     for part in ("validation", *(() if test else ("test",))):
         if final[f"{part}_loss"] is None:
             continue
@@ -204,9 +205,7 @@ def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
     figures["training loss"] = f"{number(final['train_loss'])}; {running}"
     if (constant := run.summary["constant"]) is not None:
         part = "test" if test is not None else "train"
-        accuracy = constant[f"{part}_accuracy"]
-        share = "" if accuracy is None else f", {part} accuracy {100 * accuracy:.2f} %"
-        beaten = f"{part} loss {number(constant[f'{part}_loss'])}{share}"
+        beaten = f"{part} loss {number(constant[f'{part}_loss'])}"
         figures["to beat"] = f"{beaten}: the best constant prediction"
     last = run.evaluation["epoch"][-1].as_py()
     if kept is not None and kept["which"] == "best":

@@ -62,11 +62,12 @@ def judge(outputs: Outputs, loss: Loss, data: Dataset) -> Judged:
 
 
 def test(outputs: Outputs, loss: Loss, data: Dataset) -> Tested:
-    """The same, with what every example adds to the mean loss."""
+    """The same, with what the model gives for every example and what it adds to the mean loss."""
     given = {at.start: outputs(data, at) for at in _slices(data)}
     found = [terms(loss, given[at.start], data.targets(at)) for at in _slices(data)]
     losses, masses = (torch.cat(parts).double().cpu() for parts in zip(*found, strict=True))
-    return Tested(*judge(lambda data, at: given[at.start], loss, data), losses, masses)
+    judged = judge(lambda data, at: given[at.start], loss, data)
+    return Tested(*judged, losses, masses, torch.cat(list(given.values())).cpu())
 
 
 def terms(loss: Loss, output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

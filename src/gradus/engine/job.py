@@ -118,6 +118,8 @@ class Tested(NamedTuple):
     """``[n]``: what each example adds to the sum of which the mean loss is made."""
     masses: Tensor
     """``[n]``: what each adds to the divisor of that mean; 1 but for weighted losses."""
+    outputs: Tensor
+    """``[n, m]``: what the model gives for each."""
 
 
 class Divergence(NamedTuple):

@@ -273,14 +273,14 @@ class StackedRisk:
         return [Judged(*each) for each in zip(means, shares, strict=True)]
 
     def test(self, w: Tensor, part: Examples) -> list[Tested]:
-        """The same, with what every example adds to the mean loss of its run."""
+        """The same, with what every example gives and adds to the mean loss of its run."""
         each_run = torch.vmap(partial(terms, self.loss))
-        found = [each_run(outputs, y) for outputs, y in self._outputs(w, part)]
+        given = list(self._outputs(w, part))
+        found = [each_run(outputs, y) for outputs, y in given]
         losses, masses = (torch.cat(both, 1).double().cpu() for both in zip(*found, strict=True))
-        judged = self.judge(w, part)
-        return [
-            Tested(*each) for each in zip(*zip(*judged, strict=True), losses, masses, strict=True)
-        ]
+        outputs = torch.cat([each for each, _ in given], 1).cpu()
+        judged = zip(*self.judge(w, part), strict=True)
+        return [Tested(*each) for each in zip(*judged, losses, masses, outputs, strict=True)]
 
     def _outputs(self, w: Tensor, part: Examples) -> Iterator[tuple[Tensor, Tensor]]:
         """Outputs and targets of a part of the data, in pieces of bounded size."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -11,19 +12,20 @@ from gradus.errors import brief
 from gradus.metrics.calibration import calibration_error
 from gradus.metrics.decisions import (
     Labels,
+    accuracy,
     balanced_accuracy,
     confusion_matrix,
-    f1,
-    of_examples,
+    f1_of_one,
+    macro_f1,
 )
 from gradus.metrics.figure import Figure, Linearised, Values, too_few
 from gradus.metrics.numbers import FEWEST
 from gradus.metrics.ranking import average_precision, one_against_rest, roc_auc
 from gradus.metrics.uncertainty import (
+    effective_examples,
     positive_interval,
     share_interval,
     standard_error,
-    wilson_interval,
 )
 
 UNEVEN = 0.5
@@ -52,8 +54,9 @@ def figures_of_classes(
     each against the rest. And of two uneven classes ``f1_of_rarer``: that of the rarer alone,
     which is 0 for a model that only knows the other.
 
-    Each has an interval of 95 %: the accuracy Wilson's; the log loss Student's, of logarithms; the
-    calibration error its own; the rest Wilson's at their effective number of examples.
+    Each has an interval of 95 %: of the accuracy, and of F1 of one class, Wilson's; of the balanced
+    accuracy and macro F1 put together from such ones; of the areas Wilson's at their effective
+    number of examples; of the log loss Student's, of logarithms; of the calibration error its own.
 
     Args:
         probabilities: ``[n, C]``, rows that sum to 1.
@@ -108,50 +111,45 @@ def auc(p: Values, labels: Labels) -> Linearised | None:
 def _figures(
     p: Values, labels: Labels, names: Sequence[str], rare: int | None
 ) -> dict[str, Figure]:
-    n, count = p.shape
+    count = p.shape[1]
     predicted = p.argmax(axis=1)
-    right = predicted == labels
     matrix = confusion_matrix(labels, predicted, count)
     sizes = matrix.sum(axis=1)
-    there = sizes[sizes > 0]
-    # All classes found: a share of this many examples would be as sure.
-    at_ends = len(there) ** 2 / float((1 / there).sum())
-
-    def share(found: Linearised) -> Figure:
-        if n < FEWEST:
-            return Figure(found.value, reason=too_few(n))
-        return Figure(found.value, *share_interval(found.value, found.standard_error, at_ends))
-
-    def of_matrix(figure: tuple[float, Values]) -> Figure:
-        return share(of_examples(figure, labels, predicted))
-
-    def of_ranking(found: Linearised | None) -> Figure:
-        return Figure(None, reason=absent) if found is None else share(found)
-
     lacking = [name for name, size in zip(names, sizes, strict=True) if size == 0]
     absent = f"no example of {brief(lacking[0])} among them" if lacking else None
-    correct = int(right.sum())
-    figures = {"accuracy": Figure(correct / n, *wilson_interval(correct, n))}
-    figures["balanced_accuracy"] = (
-        of_matrix(balanced_accuracy(matrix))
-        if len(there) > 1
-        else Figure(None, reason=f"all are of one class, {brief(names[int(labels[0])])}")
-    )
-    figures["f1"] = of_matrix(f1(matrix))
+    figures = {
+        "accuracy": Figure(*accuracy(matrix)),
+        "balanced_accuracy": Figure(*balanced_accuracy(matrix))
+        if np.count_nonzero(sizes) > 1
+        else Figure(None, reason=f"all are of one class, {brief(names[int(labels[0])])}"),
+        "f1": Figure(*macro_f1(matrix)),
+    }
     if rare is not None and count == 2:
-        occurs = matrix[rare].any() or matrix[:, rare].any()
-        figures["f1_of_rarer"] = (
-            of_matrix(f1(matrix, rare)) if occurs else Figure(None, reason=absent)
-        )
+        found = f1_of_one(matrix, rare)
+        figures["f1_of_rarer"] = Figure(None, reason=absent) if found is None else Figure(*found)
     figures["log_loss"] = _mean_loss(log_losses(p, labels))
-    figures["auc"] = of_ranking(auc(p, labels))
+    figures["auc"] = _area(auc(p, labels), sizes, absent)
     if rare is not None:
         against = [rare] if count == 2 else range(count)
-        figures["average_precision"] = of_ranking(
-            _told_apart(average_precision, p, labels, against)
-        )
-    figures["calibration_error"] = calibration_error(p.max(axis=1), right)
+        told_apart = _told_apart(average_precision, p, labels, against)
+        figures["average_precision"] = _area(told_apart, sizes, absent)
+    figures["calibration_error"] = calibration_error(p.max(axis=1), predicted == labels)
     return figures
+
+
+def _area(found: Linearised | None, sizes: NDArray[np.int64], absent: str | None) -> Figure:
+    """With its interval; a class of which there are few knows little of its own spread."""
+    if found is None:
+        return Figure(None, reason=absent)
+    fewest = int(sizes.min())
+    if fewest == 1:
+        return Figure(found.value, reason="a class with one example has no spread")
+    error = found.standard_error * math.sqrt(fewest / (fewest - 1))
+    # All in order, or all alike: as sure as a share would be of so many, each class being as hard.
+    n = len(sizes) ** 2 / float((1 / sizes).sum())
+    if error > 0:
+        n = effective_examples(found.value, error)
+    return Figure(found.value, *share_interval(found.value, n))
 
 
 def _told_apart(

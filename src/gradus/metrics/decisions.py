@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from gradus.metrics.figure import Linearised, Values
+from gradus.metrics.figure import Values
+from gradus.metrics.uncertainty import (
+    effective_examples,
+    interval_of_mean,
+    share_interval,
+    wilson_interval,
+)
 
 Labels = NDArray[np.int64]
+
+
+class Share(NamedTuple):
+    """A figure between 0 and 1, and its interval of 95 %."""
+
+    value: float
+    low: float
+    high: float
 
 
 def confusion_matrix(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:
@@ -29,7 +47,18 @@ def confusion_matrix(labels: Labels, predicted: Labels, classes: int) -> NDArray
     return cells.reshape(classes, classes).astype(np.int64)
 
 
-def balanced_accuracy(matrix: NDArray[np.int64]) -> tuple[float, Values]:
+def accuracy(matrix: NDArray[np.int64]) -> Share:
+    """The share of examples that are taken for what they are.
+
+    Example:
+        >>> accuracy(np.array([[97, 0], [3, 0]])).value
+        0.97
+    """
+    right, n = int(matrix.trace()), int(matrix.sum())
+    return Share(right / n, *wilson_interval(right, n))
+
+
+def balanced_accuracy(matrix: NDArray[np.int64]) -> Share:
     r"""The share of each class that is found, as a mean over the classes,
 
     $$\frac{1}{K} \sum_k \frac{M_{kk}}{\sum_j M_{kj}},$$
@@ -39,74 +68,107 @@ def balanced_accuracy(matrix: NDArray[np.int64]) -> tuple[float, Values]:
     Args:
         matrix: ``[classes, classes]``, M.
 
-    Returns:
-        It, and the influence of an example of each cell, ``[classes, classes]``.
-
     Example:
-        >>> balanced_accuracy(np.array([[97, 0], [3, 0]]))[0]
-        0.5
+        >>> found = balanced_accuracy(np.array([[97, 0], [3, 0]]))
+        >>> found.value, round(found.low, 2), round(found.high, 2)
+        (0.5, 0.48, 0.78)
 
     Source:
         K. H. Brodersen et al., The balanced accuracy and its posterior distribution, ICPR (2010).
     """
     sizes = matrix.sum(axis=1)
-    there = sizes > 0
+    there = np.flatnonzero(sizes)
     found = matrix.diagonal()[there] / sizes[there]
-    influence = np.zeros(matrix.shape)
-    identity = np.eye(len(matrix))[there]
-    moved = (identity - found[:, None]) / sizes[there, None]
-    influence[there] = matrix.sum() / there.sum() * moved
-    return float(found.mean()), influence
+    counts = zip(matrix.diagonal()[there].tolist(), sizes[there].tolist(), strict=True)
+    each = [Share(right / size, *wilson_interval(right, size)) for right, size in counts]
+    spread = found * (1 - found) / np.maximum(sizes[there] - 1, 1)
+    return mean_of_shares(each, np.diag(spread), np.eye(len(there)))
 
 
-def f1_of_each(matrix: NDArray[np.int64]) -> Values:
-    r"""The harmonic mean of precision and recall of each class,
+def f1_of_one(matrix: NDArray[np.int64], of: int) -> Share | None:
+    r"""The harmonic mean of precision and recall of a class,
 
     $$F_k = \frac{2 M_{kk}}{\sum_j M_{kj} + \sum_i M_{ik}};$$
 
-    NaN for a class that no example has and none is taken for.
+    None for a class that no example has and none is taken for.
+
+    The share of examples that are rightly taken for the class, among those that are of it or taken
+    for it, is F / (2 - F): the interval is Wilson's of that share.
+
+    Args:
+        matrix: ``[classes, classes]``, M.
+        of: the class, k.
 
     Example:
-        >>> f1_of_each(np.array([[97, 0], [3, 0]])).round(3).tolist()
-        [0.985, 0.0]
+        >>> f1_of_one(np.array([[97, 0], [3, 0]]), 1).value
+        0.0
 
     Source:
-        C. J. van Rijsbergen, Information Retrieval, 2nd ed. (1979), ch. 7.
+        C. J. van Rijsbergen, Information Retrieval, 2nd ed. (1979), ch. 7; of the interval, K. F.
+        Y. Lam, V. Gopal, J. Qian, Confidence intervals for the F1 score, arXiv:2309.14621 (2023).
     """
-    either = matrix.sum(axis=0) + matrix.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(2 * matrix.diagonal() / either)
+    right = int(matrix[of, of])
+    either = int(matrix[of].sum() + matrix[:, of].sum()) - right
+    if either == 0:
+        return None
+    ends = (2 * end / (1 + end) for end in wilson_interval(right, either))
+    return Share(2 * right / (either + right), *ends)
 
 
-def f1(matrix: NDArray[np.int64], of: int | None = None) -> tuple[float, Values]:
-    """F1 of one class, or its mean over all that occur: macro F1.
+def macro_f1(matrix: NDArray[np.int64]) -> Share:
+    """F1 as a mean over all classes that occur.
+
+    An example that is taken for another class lowers F1 of both: how far they go together is
+    linearised.
 
     Args:
         matrix: ``[classes, classes]``.
-        of: the class; None for the mean.
-
-    Returns:
-        It, and the influence of an example of each cell, ``[classes, classes]``.
 
     Example:
-        >>> matrix = np.array([[97, 0], [3, 0]])
-        >>> round(f1(matrix)[0], 4), f1(matrix, of=1)[0]
-        (0.4924, 0.0)
+        >>> round(macro_f1(np.array([[97, 0], [3, 0]])).value, 4)
+        0.4924
     """
-    each = f1_of_each(matrix)
-    over = np.flatnonzero(~np.isnan(each)) if of is None else np.array([of])
-    either = matrix.sum(axis=0) + matrix.sum(axis=1)
-    influence = np.zeros(matrix.shape)
-    for k in over:
-        # An example of the cell adds 2 to the numerator where it stands on the diagonal, and 1 to
-        # the denominator for each of its row and its column that are those of the class.
-        influence[k, k] += 2 / either[k]
-        influence[k, :] -= each[k] / either[k]
-        influence[:, k] -= each[k] / either[k]
-    return float(each[over].mean()), influence * (matrix.sum() / len(over))
+    each = {k: found for k in range(len(matrix)) if (found := f1_of_one(matrix, k)) is not None}
+    there = np.ix_(list(each), list(each))
+    # An empty cell says nothing of how far two go together: half an example more is in each.
+    together = _covariances(matrix + 0.5)
+    deviations = np.sqrt(together.diagonal())
+    correlations = together / np.outer(deviations, deviations)
+    return mean_of_shares(list(each.values()), _covariances(matrix)[there], correlations[there])
 
 
-def of_examples(figure: tuple[float, Values], labels: Labels, predicted: Labels) -> Linearised:
-    """A figure of the confusion matrix, with the influence of each example."""
-    value, influence = figure
-    return Linearised(value, influence[labels, predicted])
+def mean_of_shares(each: Sequence[Share], covariances: Values, correlations: Values) -> Share:
+    """The mean of figures between 0 and 1, with the wider of two intervals.
+
+    One is put together from their own; it knows how unsure a figure of few examples is, also at 0
+    and 1, where there is no spread to see. The other is Wilson's at the effective number of
+    examples; it knows that many figures are not all off to the same side.
+
+    Args:
+        each: the figures, K of them.
+        covariances: ``[K, K]``, by linearisation.
+        correlations: ``[K, K]``, also where there is no spread to see.
+    """
+    values, low, high = np.transpose(each)
+    mean, *ends = interval_of_mean(values, low, high, correlations)
+    error = math.sqrt(max(0.0, float(covariances.sum()))) / len(values)
+    if error == 0:
+        return Share(mean, *ends)
+    other = share_interval(mean, effective_examples(mean, error))
+    return Share(mean, min(ends[0], other[0]), max(ends[1], other[1]))
+
+
+def _covariances(cells: NDArray[Any]) -> Values:
+    """``[classes, classes]``: of F1 of the classes, linearised."""
+    right = cells.diagonal()
+    both = cells.sum(axis=0) + cells.sum(axis=1)
+    # An example of a class that is taken for another lowers F1 of both by so much.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        lost = np.nan_to_num(2 * right / both**2)
+        gained = np.nan_to_num(2 / both, posinf=0.0) - 2 * lost
+    wrong = cells + cells.T
+    np.fill_diagonal(wrong, 0)
+    covariances = wrong * np.outer(lost, lost)
+    variances = right * gained**2 + wrong.sum(axis=1) * lost**2
+    np.fill_diagonal(covariances, variances)
+    return np.asarray(covariances)

@@ -6,7 +6,7 @@ import math
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 def wilson_interval(correct: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -43,38 +43,77 @@ def wilson_interval(correct: int, n: int, level: float = 0.95) -> tuple[float, f
     return _wilson(correct / n, n, _normal_quantile(level))
 
 
-def share_interval(
-    value: float, error: float, n: float, level: float = 0.95
-) -> tuple[float, float]:
-    r"""The interval of a figure between 0 and 1 that is no plain share, from its standard error.
-
-    It is Wilson's at the effective number of examples: as many as would give a plain share p of
-    this size the same standard error s,
-
-    $$n^* = \frac{p (1 - p)}{s^2}.$$
-
-    At 0 and 1, where the standard error is 0 and says nothing, it is that of n examples.
+def share_interval(value: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    r"""Wilson's interval of a figure between 0 and 1 that is worth a share of n examples.
 
     Args:
         value: of the figure.
-        error: its standard error.
-        n: of how many examples the figure is worth a share of, where it is 0 or 1.
+        n: see `effective_examples`.
         level: how often such intervals hold the true figure.
 
     Example:
-        >>> share_interval(0.9, 0.03, 100) == wilson_interval(90, 100)
+        >>> share_interval(0.9, 100.0) == wilson_interval(90, 100)
         True
-        >>> low, high = share_interval(1.0, 0.0, 100)
-        >>> round(low, 3), high
-        (0.963, 1.0)
+    """
+    return _wilson(value, n, _normal_quantile(level))
+
+
+def effective_examples(value: float, error: float) -> float:
+    r"""How many examples would give a plain share p of this size the same standard error s,
+
+    $$n^* = \frac{p (1 - p)}{s^2}.$$
+
+    Args:
+        value: p, between 0 and 1.
+        error: s, above 0.
+
+    Example:
+        >>> round(effective_examples(0.9, 0.03), 9)
+        100.0
 
     Source:
         E. L. Korn, B. I. Graubard, Confidence intervals for proportions with small expected number
         of positive counts estimated from survey data, Survey Methodology 24 (1998) 193-201.
     """
-    spread = value * (1 - value)
-    effective = spread / error**2 if spread > 0 and error > 0 else n
-    return _wilson(value, effective, _normal_quantile(level))
+    return value * (1 - value) / error**2
+
+
+def interval_of_mean(
+    values: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    correlations: NDArray[np.float64] | None = None,
+) -> tuple[float, float, float]:
+    r"""The mean of figures that have intervals of their own, and its interval,
+
+    $$\bar v - \frac1K \sqrt{\sum_{ij} \rho_{ij} (v_i - l_i) (v_j - l_j)},$$
+
+    and likewise above. It keeps what the intervals know: one that is long, of a figure of few
+    examples at 0 or 1, whose standard error would be 0, makes the whole long.
+
+    Args:
+        values: ``[K]``, v.
+        low: ``[K]``, l, where the interval of each begins.
+        high: ``[K]``, where it ends.
+        correlations: ``[K, K]``, of the figures; None: they are independent.
+
+    Example:
+        >>> mean, low, high = interval_of_mean(np.array([0.5, 1.0]), np.array([0.2, 0.6]),
+        ...                                    np.array([0.8, 1.0]))
+        >>> mean, round(low, 2), round(high, 2)
+        (0.75, 0.5, 0.9)
+
+    Source:
+        G. Y. Zou, A. Donner, Construction of confidence limits about effect measures: a general
+        approach, Statistics in Medicine 27 (2008) 1693-1702.
+    """
+    mean = float(values.mean())
+    together = np.eye(len(values)) if correlations is None else correlations
+    below, above = (
+        math.sqrt(max(0.0, float(each @ together @ each))) / len(values)
+        for each in (values - low, high - values)
+    )
+    return mean, mean - below, mean + above
 
 
 def positive_interval(

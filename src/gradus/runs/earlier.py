@@ -16,6 +16,10 @@ UNKNOWN_THEN = ("train_loss", "validation_loss", "validation_accuracy")
 """Columns of an evaluation that did not exist, or meant something else."""
 
 
+KEYS = ("kept", "test", "constant", "failure", "figures", "answers")
+"""Of a summary, that did not exist."""
+
+
 def spec_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a recorded run: the same examples train and test.
 
@@ -51,7 +55,7 @@ def summary_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
     found = {**recorded, "final": final and figures_of(final)}
     return (
         found
-        | {name: recorded.get(name) for name in ("kept", "test", "constant", "failure")}
+        | {name: recorded.get(name) for name in KEYS}
         | {
             "ended_by_observer": recorded.get("ended_by_observer", False),
             "work": recorded.get("work"),

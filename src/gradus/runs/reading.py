@@ -63,6 +63,24 @@ class _Kept(_Strict):
     epoch: Annotated[int, Field(ge=1)]
 
 
+class _Figure(_Strict):
+    """How good the model is, by one measure."""
+
+    value: Number
+    low: Number
+    high: Number
+    constant: Number
+    reason: str | None
+
+
+class _Answers(_Strict):
+    """Which class a model names most often."""
+
+    commonest: str
+    times: Count
+    examples: Count
+
+
 class _Summary(_Strict):
     """What is read of a run.json beside its spec; what else stands in it is kept as it is."""
 
@@ -79,6 +97,8 @@ class _Summary(_Strict):
     divergence: _Divergence | None
     kept: _Kept | None = None
     constant: dict[str, Number] | None = None
+    figures: dict[str, dict[str, _Figure]] | None = None
+    answers: _Answers | None = None
     work: Count | None = None
     data: _Data
     timings: _Timings

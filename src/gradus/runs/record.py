@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
+    from gradus.metrics.predictions import Predictions
+
 NAMED_TYPES = {"int64": pa.int64(), "int32": pa.int32(), "float64": pa.float64()}
 
 
@@ -83,6 +85,7 @@ class Run:
         folder: where the record stands, or None.
         trained: the model, where it was trained just now.
         trusted: whether a model that is code of the user's may be imported and built.
+        on_test: what the model says of the test part, where it was trained just now.
 
     Example:
         >>> import gradus
@@ -99,6 +102,7 @@ class Run:
     folder: Path | None = None
     trained: nn.Module | None = None
     trusted: bool = True
+    on_test: Predictions | None = None
 
     def __repr__(self) -> str:
         final = self.summary["final"]
@@ -154,6 +158,24 @@ class Run:
             model = built().to(dtype)
         load_parameters(model, path)
         return model.eval()
+
+    @cached_property
+    def test_predictions(self) -> Predictions:
+        """What the model says of the test part, beside what is true.
+
+        Raises:
+            InputError: there are none, or the record of them is damaged.
+        """
+        if self.on_test is not None:
+            return self.on_test
+        if self.folder is None:
+            raise InputError("this run tested nothing: there are no predictions on the test part")
+        from gradus.runs.judging import read_predictions
+
+        data = self.summary["data"]
+        return read_predictions(
+            self.folder / PREDICTIONS, data.get("classes"), data.get("target_names") or ()
+        )
 
     @property
     def curve(self) -> TrainingCurve:
@@ -226,6 +248,11 @@ class Run:
             sink = io.BytesIO()
             pq.write_table(table, sink)
             write_whole(folder / f"{name}.parquet", sink.getvalue())
+        (folder / PREDICTIONS).unlink(missing_ok=True)
+        if self.on_test is not None:
+            sink = io.BytesIO()
+            pq.write_table(self.on_test.table(), sink)
+            write_whole(folder / PREDICTIONS, sink.getvalue())
         with tempfile.TemporaryDirectory(dir=folder) as beside:
             # Parameters that share memory are written once; only a path can be given for that.
             try:
@@ -254,8 +281,12 @@ def table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
     )
 
 
+PREDICTIONS = "test.parquet"
+"""What the model says of the test part: ``target``, ``prediction``, of classes ``p(class)``."""
+
 FILES = (
     "run.json",
+    PREDICTIONS,
     "history.parquet",
     "evaluation.parquet",
     "model.safetensors",

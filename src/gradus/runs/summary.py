@@ -14,7 +14,9 @@ import torch
 from gradus._version import __version__
 from gradus.data.dataset import Split
 from gradus.engine.job import Job, Outcome
+from gradus.metrics.predictions import Predictions
 from gradus.runs.job import prepare
+from gradus.runs.judging import judged, target_names, targets_of
 from gradus.runs.selection import figures
 from gradus.runs.spec import RunSpec
 from gradus.runs.status import LineToBeat
@@ -36,6 +38,7 @@ def summary_of(
     line: LineToBeat,
     executed: Mapping[str, str | None],
     *,
+    predictions: Predictions | None,
     load_seconds: float,
     started: datetime,
 ) -> dict[str, Any]:
@@ -48,9 +51,11 @@ def summary_of(
         outcome: what the engine recorded.
         line: what the run is held against.
         executed: the engine, why it was not the native one, and the variant of the kernels.
+        predictions: on the test part, where the run left parameters that give any.
         load_seconds: how long it took until the first step.
         started: when.
     """
+    targets = targets_of(split)
     failure, hint = line.failure(job, outcome), None
     if failure or outcome.divergence:
         from gradus.runs.advice import advice
@@ -70,6 +75,7 @@ def summary_of(
         "ended_by_observer": outcome.ended_by_observer,
         "constant": line.figures,
         **figures(job, outcome),
+        **judged(predictions, targets, "test"),
         "stopped": outcome.stopped and as_options(outcome.stopped),
         "divergence": outcome.divergence and {**outcome.divergence._asdict(), "hint": hint},
         "failure": failure and {**failure, "hint": hint},
@@ -83,6 +89,8 @@ def summary_of(
             "outputs": split.train.outputs,
             "classes": split.train.classes,
             "features": split.features,
+            "target_names": None if split.train.classes else target_names(split),
+            **targets,
         },
         "parameters": sum(p.numel() for p in job.model.parameters()),
         "zeros": sum(int((p == 0).sum()) for p in job.model.parameters()),

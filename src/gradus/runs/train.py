@@ -24,6 +24,7 @@ from gradus.models.own import check_named, is_own, told
 from gradus.runs import checkpoint
 from gradus.runs.interrupt import OneInterrupt
 from gradus.runs.job import load_for, prepare, with_loss
+from gradus.runs.judging import predictions_on_test
 from gradus.runs.lock import locked
 from gradus.runs.record import EVALUATION, HISTORY, Run, in_the_way, open_run, table
 from gradus.runs.spec import RunSpec
@@ -206,8 +207,10 @@ def _train(
             outcome = _execute(spec, engine, job, report, course)
             interrupts.close()
             executed = {"engine": engine, "not_native": why, "kernels": variant}
+            predictions = predictions_on_test(spec, split, job, outcome)
             summary = summary_of(
                 *(spec, split, job, outcome, line, executed),
+                predictions=predictions,
                 load_seconds=loaded - began,
                 started=started,
             )
@@ -218,6 +221,7 @@ def _train(
                 table(outcome.evaluation, EVALUATION),
                 folder,
                 job.model.cpu().eval(),
+                on_test=predictions,
             )
             if folder is not None and kept is not None:
                 run.save(folder)

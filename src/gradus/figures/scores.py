@@ -1,0 +1,126 @@
+"""The figures of a run as a table to read: value, interval, and what knowing nothing reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+WORDS = {
+    "f1": "macro F1",
+    "auc": "ROC AUC",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+}
+"""What figures are called where that is not their name."""
+
+SHARES = {"accuracy", "balanced_accuracy"}
+"""Figures in percent."""
+
+FALL = {"log_loss", "calibration_error", "rmse", "mae", "median_absolute_error"}
+"""Figures of which less is better."""
+
+NO_BETTER = "no better"
+
+
+class Row(NamedTuple):
+    """A figure in words."""
+
+    name: str
+    value: str
+    interval: str
+    constant: str
+    remark: str
+
+
+def rows_of(summary: Mapping[str, Any], part: str = "test") -> list[Row]:
+    """The figures on a part of the data, in words; none where the record holds none.
+
+    A figure is called no better than the best constant prediction where its interval holds that,
+    or it is worse.
+
+    Args:
+        summary: of a run, as run.json holds it.
+        part: whose figures.
+
+    Example:
+        >>> figure = dict(value=0.97, low=0.92, high=0.99, constant=0.97, reason=None)
+        >>> rows_of({"figures": {"test": {"accuracy": figure}}, "data": {}})[0]
+        Row(name='accuracy', value='97.00 %', interval='92.00 to 99.00 %', constant='97.00 %', remark='no better')
+    """  # noqa: E501
+    found = (summary["figures"] or {}).get(part, {})
+    return [_row(name, figure, summary["data"]) for name, figure in found.items()]
+
+
+def verdicts(summary: Mapping[str, Any]) -> list[str]:
+    """What is to be said of a model that its figures do not tell from knowing nothing."""
+    rows = rows_of(summary)
+    told: list[str] = []
+    answers = summary["answers"]
+    if answers is not None and answers["times"] == answers["examples"] > 1:
+        told.append(
+            f"the model answers {answers['commonest']!r} in {answers['times']:,} of "
+            f"{answers['examples']:,} cases, whatever the input: its accuracy is how common that is"
+        )
+    compared = [row for row in rows if row.constant and row.name != "calibration error"]
+    if compared and all(row.remark == NO_BETTER for row in compared):
+        told.append("no figure is better than that of the best constant prediction")
+    return told
+
+
+def lines(rows: Sequence[Row], examples: int) -> list[str]:
+    """A table for the terminal."""
+    head = Row(f"test part ({examples:,})", "", "95 % interval", "constant", "")
+    everything = [head, *rows]
+    widths = [max(len(row[at]) for row in everything) for at in range(4)]
+    return [
+        "  ".join(
+            text.ljust(width) if at == 0 else text.rjust(width)
+            for at, (text, width) in enumerate(zip(row[:4], widths, strict=True))
+        ).rstrip()
+        + (f"  {row.remark}" if row.remark else "")
+        for row in everything
+    ]
+
+
+def name_of(figure: str, data: Mapping[str, Any]) -> str:
+    """What a figure is called.
+
+    Example:
+        >>> data = {"classes": ["no", "yes"], "shares": [0.97, 0.03]}
+        >>> name_of("f1_of_rarer", data), name_of("rmse of height", {})
+        ("F1 of 'yes'", 'RMSE of height')
+    """
+    plain, of, target = figure.partition(" of ")
+    if plain == "f1_of_rarer" or (plain == "average_precision" and len(data["classes"]) == 2):
+        shares = data["shares"]
+        rarer = data["classes"][shares.index(min(shares))]
+        return f"{'F1' if plain == 'f1_of_rarer' else 'average precision'} of {rarer!r}"
+    return WORDS.get(plain, plain.replace("_", " ")) + of + target
+
+
+def _row(name: str, figure: Mapping[str, Any], data: Mapping[str, Any]) -> Row:
+    plain = name.partition(" of ")[0]
+    value, low, high, constant = (figure[each] for each in ("value", "low", "high", "constant"))
+    unit = " %" if plain in SHARES else ""
+
+    def shown(number: float) -> str:
+        return f"{100 * number:.2f}" if unit else _digits(number)
+
+    interval = "" if low is None else f"{shown(low)} to {shown(high)}{unit}"
+    remark = figure["reason"] or ""
+    if not remark and constant is not None and plain != "calibration_error":
+        bound, beaten = (-high, -constant) if plain in FALL else (low, constant)
+        remark = "" if bound > beaten else NO_BETTER
+    return Row(
+        name_of(name, data),
+        "" if value is None else shown(value) + unit,
+        interval,
+        "" if constant is None else shown(constant) + unit,
+        remark,
+    )
+
+
+def _digits(value: float) -> str:
+    """Four digits, and whole numbers in full."""
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:#.4g}".rstrip(".")

@@ -1,0 +1,132 @@
+"""What a model says of examples, beside what is true of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gradus.metrics.classes import figures_of_classes
+from gradus.metrics.figure import Figure, Values
+from gradus.metrics.numbers import figures_of_numbers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, eq=False)
+class ClassPredictions:
+    """Probabilities of classes.
+
+    Attributes:
+        probabilities: ``[n, C]``.
+        labels: ``[n]``, the classes of the examples, from 0 to C - 1.
+        classes: their names.
+
+    Example:
+        >>> said = ClassPredictions(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 1]), ("a", "b"))
+        >>> said.commonest, said.table()["prediction"].to_pylist()
+        (('a', 2), ['a', 'a'])
+    """  # noqa: E501
+
+    probabilities: Values
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    @property
+    def decisions(self) -> NDArray[np.int64]:
+        """``[n]``: the most probable class of each."""
+        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
+
+    @property
+    def commonest(self) -> tuple[str, int]:
+        """The class that most examples are taken for, and how many are."""
+        counts = np.bincount(self.decisions)
+        return self.classes[counts.argmax()], int(counts.max())
+
+    def figures(self, shares: ArrayLike | None) -> dict[str, Figure]:
+        """See `figures_of_classes`."""
+        return figures_of_classes(
+            self.probabilities, self.labels, shares=shares, classes=self.classes
+        )
+
+    def table(self) -> pa.Table:
+        """``target`` and ``prediction``, as names, and ``p(class)`` of each class."""
+        import pyarrow as pa
+
+        named = (
+            pa.DictionaryArray.from_arrays(each.astype(np.int32), list(self.classes))
+            for each in (self.labels, self.decisions)
+        )
+        columns: dict[str, Any] = dict(zip(("target", "prediction"), named, strict=True))
+        for name, column in zip(self.classes, self.probabilities.T, strict=True):
+            columns[f"p({name})"] = column.astype(np.float32)
+        return pa.table(columns)
+
+    @classmethod
+    def of_table(cls, table: pa.Table, classes: Sequence[str]) -> ClassPredictions:
+        """The predictions that stand in a table.
+
+        Raises:
+            KeyError: a column is missing, or a target is none of the classes.
+        """
+        number: dict[str | None, int] = {name: at for at, name in enumerate(classes)}
+        labels = np.array([number[name] for name in table["target"].to_pylist()], dtype=np.int64)
+        columns = [table[f"p({name})"].to_numpy() for name in classes]
+        return cls(np.column_stack(columns).astype(np.float64), labels, tuple(classes))
+
+
+@dataclass(frozen=True, eq=False)
+class NumberPredictions:
+    """Numbers, in the units of their targets.
+
+    Attributes:
+        values: ``[n, m]``, what is predicted.
+        targets: ``[n, m]``, what is true.
+        names: of the m targets.
+
+    Example:
+        >>> said = NumberPredictions(np.array([[1.5]]), np.array([[2.0]]), ("price",))
+        >>> said.table().to_pylist()
+        [{'target': 2.0, 'prediction': 1.5}]
+    """
+
+    values: Values
+    targets: Values
+    names: tuple[str, ...]
+
+    def figures(self, mean: ArrayLike | None, median: ArrayLike | None) -> dict[str, Figure]:
+        """See `figures_of_numbers`."""
+        return figures_of_numbers(
+            self.values, self.targets, mean=mean, median=median, names=self.names
+        )
+
+    def table(self) -> pa.Table:
+        """``target`` and ``prediction``; of several targets ``target(name)`` and so on."""
+        import pyarrow as pa
+
+        columns: dict[str, Any] = {}
+        for at, name in enumerate(self.names):
+            of = f"({name})" if len(self.names) > 1 else ""
+            columns |= {f"target{of}": self.targets[:, at], f"prediction{of}": self.values[:, at]}
+        return pa.table(columns)
+
+    @classmethod
+    def of_table(cls, table: pa.Table, names: Sequence[str]) -> NumberPredictions:
+        """The predictions that stand in a table.
+
+        Raises:
+            KeyError: a column is missing.
+        """
+        of = [f"({name})" if len(names) > 1 else "" for name in names]
+        targets, values = (
+            np.column_stack([table[f"{what}{each}"].to_numpy() for each in of])
+            for what in ("target", "prediction")
+        )
+        return cls(values.astype(np.float64), targets.astype(np.float64), tuple(names))
+
+
+Predictions = ClassPredictions | NumberPredictions

@@ -1,0 +1,141 @@
+"""What the outputs of a model mean, in the words and the unit of the target, and their figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradus.errors import InputError, quoted
+from gradus.metrics.predictions import ClassPredictions, NumberPredictions, Predictions
+from gradus.runs.files import open_plain
+from gradus.runs.reading import UNREADABLE
+
+if TYPE_CHECKING:
+    from gradus.data.dataset import Dataset, Split
+    from gradus.engine.job import Job, Outcome, Part
+    from gradus.runs.spec import RunSpec
+
+
+def predictions_on_test(
+    spec: RunSpec, split: Split, job: Job, outcome: Outcome
+) -> Predictions | None:
+    """What the model that a run leaves says of the test part.
+
+    None where it was not tested, or gives what is no number.
+    """
+    tested = outcome.tested
+    if tested is None or not bool(tested.outputs.isfinite().all()):
+        return None
+    return predictions_of(spec, split, job.test, tested.outputs)
+
+
+def predictions_of(spec: RunSpec, split: Split, part: Dataset, outputs: Tensor) -> Predictions:
+    """What outputs on a part of the data say of its examples.
+
+    Args:
+        spec: of the run; its loss says whether outputs are logits or logarithms of probabilities.
+        split: its data.
+        part: the examples.
+        outputs: ``[n, m]``, on the CPU.
+    """
+    y = part.y.cpu()
+    if part.classes is not None:
+        given = outputs.double()
+        p = given.exp() if spec.takes_log_probabilities else given.softmax(dim=1)
+        return ClassPredictions(p.numpy(), _labels(y).numpy(), part.classes)
+    values, targets = (np.asarray(each.double().numpy()) for each in (outputs, y))
+    return NumberPredictions(values, targets, target_names(split))
+
+
+def target_names(split: Split) -> tuple[str, ...]:
+    """Of the numbers that are predicted; their positions where they have no names."""
+    if split.target is not None and split.train.outputs == 1:
+        return (split.target,)
+    return tuple(map(str, range(split.train.outputs)))
+
+
+def targets_of(split: Split) -> dict[str, Any]:
+    """What the training targets alone say: the best constant prediction for every figure.
+
+    The shares of the classes; of numbers the mean and the median of each, in its unit.
+    """
+    y = split.train.y
+    if split.train.classes is None:
+        return {"mean": y.double().mean(dim=0).tolist(), "median": _medians(y)}
+    if y.is_floating_point():
+        return {"shares": y.double().mean(dim=0).tolist()}
+    counts = torch.bincount(y, minlength=split.train.outputs)
+    return {"shares": (counts.double() / len(y)).tolist()}
+
+
+def judged(
+    predictions: Predictions | None, targets: Mapping[str, Any], part: Part
+) -> dict[str, Any]:
+    """What a record says of predictions: their figures, and which class they name most often.
+
+    Args:
+        predictions: on a part of the data, where there are any.
+        targets: what the training targets alone say.
+        part: its name.
+    """
+    answers = None
+    if predictions is None:
+        return {"figures": None, "answers": None}
+    if isinstance(predictions, ClassPredictions):
+        found = predictions.figures(targets["shares"])
+        name, times = predictions.commonest
+        answers = {"commonest": name, "times": times, "examples": len(predictions.labels)}
+    else:
+        found = predictions.figures(targets["mean"], targets["median"])
+    figures = {name: figure.as_record() for name, figure in found.items()}
+    return {"figures": {part: figures}, "answers": answers}
+
+
+def read_predictions(
+    path: Path, classes: Sequence[str] | None, targets: Sequence[str]
+) -> Predictions:
+    """The predictions that a record keeps.
+
+    Args:
+        path: of the Parquet file.
+        classes: their names; None where numbers are predicted.
+        targets: names of the numbers that are.
+
+    Raises:
+        InputError: they are missing or damaged.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        with open(open_plain(path), "rb") as file:
+            table = pq.ParquetFile(file).read()
+        found: Predictions = (
+            NumberPredictions.of_table(table, targets)
+            if classes is None
+            else ClassPredictions.of_table(table, classes)
+        )
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: is missing: the run tested nothing, or was recorded before predictions were "
+            "kept; train it again"
+        ) from None
+    except UNREADABLE as error:
+        raise InputError(f"{path}: the record cannot be read: {quoted(error)}") from None
+    return found
+
+
+def _labels(y: Tensor) -> Tensor:
+    """Classes, where targets may be rows of probabilities: the most probable."""
+    return y.argmax(dim=1) if y.is_floating_point() else y
+
+
+def _medians(y: Tensor) -> list[float]:
+    """As of numbers: the middle between the two in the middle."""
+    found: NDArray[np.float64] = np.median(y.double().numpy(), axis=0)
+    return [float(each) for each in found]

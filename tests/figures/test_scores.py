@@ -1,0 +1,70 @@
+"""The table of figures says what a figure is worth beside the best constant prediction."""
+
+import numpy as np
+import pytest
+
+from gradus.figures.scores import lines, rows_of, verdicts
+from gradus.metrics.predictions import ClassPredictions, NumberPredictions
+from gradus.runs.judging import judged
+
+
+def summary_of(predictions, **targets):
+    data = {"classes": getattr(predictions, "classes", None), **targets}
+    return {**judged(predictions, targets, "test"), "data": data}
+
+
+def commonest(n, rare):
+    """A model that answers the commonest class whatever it is given."""
+    labels = np.r_[np.zeros(n - rare, int), np.ones(rare, int)]
+    shares = [1 - rare / n, rare / n]
+    said = ClassPredictions(np.tile([0.9, 0.1], (n, 1)), labels, ("no", "yes"))
+    return summary_of(said, shares=shares)
+
+
+def test_an_accuracy_of_97_percent_looks_like_the_failure_that_it_is():
+    summary = commonest(100, 3)
+    rows = {row.name: row for row in rows_of(summary)}
+    assert rows["accuracy"][1:] == ("97.00 %", "91.55 to 98.97 %", "97.00 %", "no better")
+    assert rows["balanced accuracy"].value == "50.00 %"
+    assert rows["F1 of 'yes'"].value == "0.000"
+    assert {row.remark for name, row in rows.items() if name != "calibration error"} == {
+        "no better"
+    }
+    first, second = verdicts(summary)
+    assert "answers 'no' in 100 of 100 cases" in first
+    assert "no figure is better" in second
+
+
+def test_a_model_that_knows_something_is_told_from_the_constant():
+    labels = np.arange(100) % 2
+    said = ClassPredictions(np.eye(2)[labels] * 0.8 + 0.1, labels, ("a", "b"))
+    summary = summary_of(said, shares=[0.5, 0.5])
+    assert {row.remark for row in rows_of(summary)} == {""}
+    assert verdicts(summary) == []
+
+
+@pytest.mark.parametrize(("off", "remark"), [(1.0, ""), (100.0, "no better")])
+def test_of_errors_less_is_better(off, remark):
+    targets = np.linspace(1_000, 1_100, 80)[:, None]
+    errors = off * np.random.default_rng(0).normal(size=(80, 1))
+    said = NumberPredictions(targets + errors, targets, ("price",))
+    rows = rows_of(summary_of(said, mean=[1_050.0], median=[1_050.0]))
+    assert [row.name for row in rows] == ["RMSE", "MAE", "R²", "median absolute error"]
+    assert {row.remark for row in rows} == {remark}
+
+
+def test_what_is_missing_says_why():
+    said = ClassPredictions(np.eye(3)[[0, 1]], np.array([0, 1]), ("a", "b", "c"))
+    rows = {row.name: row for row in rows_of(summary_of(said, shares=[0.4, 0.4, 0.2]))}
+    assert rows["ROC AUC"] == ("ROC AUC", "", "", "", "no example of c among them")
+
+
+def test_the_columns_of_the_table_stand_below_each_other():
+    table = lines(rows_of(commonest(1_000, 30)), 1_000)
+    assert table[0].startswith("test part (1,000)")
+    ends = {line.index("no better") for line in table if line.endswith("no better")}
+    assert len(ends) == 1
+
+
+def test_a_record_from_before_has_no_figures():
+    assert rows_of({"figures": None, "data": {}}) == []
