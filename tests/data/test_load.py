@@ -33,7 +33,7 @@ def here(tmp_path, monkeypatch) -> Path:
         (tmp_path / f"idx/{part}-labels-idx1-ubyte").write_bytes(labels)
     np.savez(tmp_path / "a.npz", x=random.random((10, 3)), y=np.arange(10) % 2)
     (tmp_path / "a.csv").write_text("p,q\n" + "".join(f"{i},{i / 2}\n" for i in range(10)))
-    (tmp_path / "a.xlsx").write_text("")
+    (tmp_path / "a.doc").write_text("")
     (tmp_path / "empty").mkdir()
     return tmp_path
 
@@ -112,8 +112,8 @@ def test_probabilities_for_kl_divergence():
         ("Digits", {}, "did you mean digits?"),
         ("x" * 5000, {}, "unknown data; give digits"),
         ("a\0b", {}, "unknown data; give digits"),
-        ("nothing", {}, "a .npz, .csv or .parquet file, or a folder of IDX files"),
-        ("a.xlsx", {}, "a.xlsx: a kind of file that is not read; give"),
+        ("nothing", {}, "a .npz file, a table (.csv, .tsv, .txt, .parquet"),
+        ("a.doc", {}, "a.doc: a kind of file that is not read; give"),
         ("b.csv", {}, "b.csv: no such file"),
         ("empty", {}, "empty: the folder holds no train-images-idx3-ubyte"),
         ("a.csv", {}, "--target; the columns are p, q"),

@@ -264,9 +264,11 @@ GOOD = "a,b\n" + "".join(f"{i},{i / 2}\n" for i in range(9))
         ("a,b,a\n1,2,3\n", "2 columns are named 'a'"),
         (GOOD + "1\n", ", line 11: 1 fields where the first line names 2 columns"),
         (GOOD + "\n\n1,2,3\n", ", line 13: 3 fields where"),
-        (GOOD.encode() + b"1,\xe9\n", ", line 11: byte 0xe9 is not UTF-8"),
+        (
+            ("ä,b\nö,é\n" + GOOD).encode() + b"1,\xe9\n",
+            ", line 13: byte 0xe9 is not UTF-8; save the file as UTF-8",
+        ),
         ("1.5,2\n3,4\n", ", line 1: numbers where the names of the columns are to stand"),
-        ("a;b\n1;2\n", ", line 1: one column, with ';' in its name; separate fields by commas"),
         (GOOD + "abc,1\n", "column 'a', line 11: 'abc' is not a number; mend it"),
         (GOOD + "\n\nabc,1\n", "column 'a', line 13: 'abc' is not a number"),
         (GOOD.replace("\n1,", "\nx y,"), "column 'a', line 3: 'x y' is not a number"),

@@ -216,11 +216,12 @@ def test_a_table_has_a_bounded_number_of_columns(tmp_path):
     assert "50,001 columns, more than 50,000; give so many as an array" in said
 
 
-def test_a_csv_field_that_pythons_csv_does_not_take(tmp_path):
+@pytest.mark.parametrize(("end", "place"), [("", "line 12"), ("\n", "row 11")])
+def test_a_csv_field_that_pythons_csv_does_not_take(tmp_path, end, place):
     path = tmp_path / "own.csv"
-    path.write_text("a,b\n" + f'"{"x" * 200_000}",2\n' + "1,2\n" * 9 + "1,2,3\n")
+    path.write_text("a,b\n" + f'"{"x" * 200_000}{end}",2\n' + "1,2\n" * 9 + "1,2,3\n")
     said, _ = refusal_of(load, path, target="b")
-    assert "row 11: 3 fields where the first line names 2 columns" in said
+    assert f"{place}: 3 fields where the first line names 2 columns" in said
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])

@@ -20,6 +20,7 @@ from gradus.data.dataset import Dataset, Split
 from gradus.data.fitting import value_statistics
 from gradus.data.idx import read_images_and_labels
 from gradus.data.partition import Parts, SplitName, three_parts, training_parts
+from gradus.data.reading import KINDS, SUFFIXES
 from gradus.data.targets import check_loss, class_targets
 from gradus.errors import InputError, quoted
 
@@ -28,7 +29,7 @@ NAMES = (EMBEDDED, *CATALOGUE)
 MISSING = ("mean", "drop")
 
 _ACCEPTED = (
-    f"{', '.join(NAMES)}, a .npz, .csv or .parquet file, or a folder of IDX files "
+    f"{', '.join(NAMES)}, a .npz file, a table ({', '.join(KINDS)}), or a folder of IDX files "
     "(train-images-idx3-ubyte, ..)"
 )
 
@@ -53,9 +54,9 @@ def load(
 
     Args:
         data: ``digits`` (embedded), ``fashion-mnist`` or ``mnist`` (found or downloaded); a
-            ``.npz``, ``.csv`` or ``.parquet`` file; or a folder with the four IDX files
-            ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte``,
-            ``t10k-labels-idx1-ubyte`` (or the same with ``.gz``).
+            ``.npz`` file; a table (of ``gradus.data.reading.SUFFIXES``); or a folder with the four
+            IDX files ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``,
+            ``t10k-images-idx3-ubyte``, ``t10k-labels-idx1-ubyte`` (or the same with ``.gz``).
         target: tables: the column that is predicted.
         loss: name of the loss that will be used: ``cross-entropy``, ``nll``, ``kl-div`` (classes),
             ``mse``, ``l1`` (numbers); None where it is to follow from the targets (``Split.task``).
@@ -132,7 +133,8 @@ def load(
         train, test = _idx_folder(path)
         classes = tuple(str(i) for i in range(1 + int(max(train[1].max(), test[1].max()))))
         return _images(name, train, test, classes, loss, standardize, parts)
-    if suffix in (".npz", ".csv", ".parquet") and not os.path.isfile(path):
+    is_table = name.lower().endswith(SUFFIXES)
+    if (suffix == ".npz" or is_table) and not os.path.isfile(path):
         raise InputError(f"{quoted(name)}: no such file; give {_ACCEPTED}")
     if suffix == ".npz":
         accept("--missing", "--test-fraction", "--split")
@@ -145,7 +147,7 @@ def load(
             standardize=standardize,
             parts=parts,
         )
-    if suffix in (".csv", ".parquet"):
+    if is_table:
         accept(
             "--target",
             "--missing",

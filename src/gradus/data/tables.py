@@ -1,4 +1,4 @@
-"""How the user's own tables (CSV, Parquet) become a split."""
+"""How the user's own tables become a split."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def load_table(
     numbers are refused. The index that pandas writes into Parquet files is left out.
 
     Args:
-        path: a ``.csv`` (UTF-8, comma-separated, names in the first line) or ``.parquet`` file.
+        path: a file that ``gradus.data.reading`` reads.
         target: the column that is predicted.
         loss: name of the loss, or None; decides between classes and numbers where the target does
             not.

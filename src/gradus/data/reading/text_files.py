@@ -1,0 +1,124 @@
+"""A file of text as UTF-8, whatever its encoding and compression, as often as it is asked for."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradus.data.reading.encoding import NAMES, AsUtf8, Utf8Check, encoding_of
+from gradus.data.reading.packing import PIECE, open_unpacked
+from gradus.data.reading.quotes import QuoteCheck
+from gradus.errors import InputError
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A file of text.
+
+    Attributes:
+        path: the file.
+        encoding: its encoding, of ``gradus.data.reading.encoding``.
+        skipped: bytes of a mark before the text, where it is UTF-8.
+    """
+
+    path: Path
+    encoding: str
+    skipped: int = 0
+
+    @classmethod
+    def at(cls, path: Path) -> TextFile:
+        """The file in the encoding that its first bytes speak for.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        with open_unpacked(path) as stream:
+            head = stream.read(1000)
+        marked = head.startswith(codecs.BOM_UTF8)
+        return cls(path, encoding_of(head), len(codecs.BOM_UTF8) if marked else 0)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was guessed of the encoding."""
+        return () if self.encoding == "utf-8" else (f"read as {NAMES[self.encoding]}",)
+
+    def open(self, start: int = 0) -> BinaryIO:
+        """The text as bytes of UTF-8, from one of them on."""
+        stream = open_unpacked(self.path)
+        if self.encoding != "utf-8":
+            stream = io.BufferedReader(AsUtf8(self.path, stream, self.encoding), PIECE)
+        left = start + self.skipped
+        if stream.seekable():
+            stream.seek(left)
+        else:
+            stream.read(left)
+        return stream
+
+    def pieces(self, start: int = 0) -> Iterator[bytes]:
+        """The text as bytes of UTF-8, a piece after another."""
+        with self.open(start) as stream:
+            while piece := stream.read(PIECE):
+                yield piece
+
+    def beginning(self, size: int) -> tuple[str, bool]:
+        """So many bytes of text, and whether it is all. What is no UTF-8 is replaced."""
+        content = b""
+        for piece in self.pieces():
+            content += piece
+            if len(content) > size:
+                break
+        return content[:size].decode(errors="replace"), len(content) <= size
+
+    def checked(self, quotes: QuoteCheck | None = None) -> TextFile:
+        """The file in the encoding that all of its bytes speak for.
+
+        Args:
+            quotes: what is to look at the quotation marks in passing.
+
+        Raises:
+            InputError: it is no text, or is damaged.
+        """
+        check = Utf8Check()
+        at = 0
+        for piece in self.pieces():
+            if (zero := piece.find(0)) >= 0:
+                raise InputError(
+                    f"{self.path}, line {self.line_at(at + zero)}: byte 0x00, which no text holds; "
+                    "the file is damaged or no text"
+                )
+            check.feed(piece)
+            if quotes is not None:
+                quotes.feed(piece)
+            at += len(piece)
+        check.end()
+        if quotes is not None:
+            quotes.end()
+        if check.encoding is None:
+            assert check.first is not None
+            at, byte = check.first
+            raise InputError(
+                f"{self.path}, line {self.line_at(at)}: byte 0x{byte:02x} is not UTF-8; save the "
+                "file as UTF-8"
+            )
+        if check.encoding == "utf-8":
+            return self
+        return replace(self, encoding=check.encoding)
+
+    def line_at(self, at: int) -> int:
+        """The line, from 1, in which a byte of the text stands."""
+        lines, before = 1, b""
+        for piece in self.pieces():
+            piece = piece[:at]
+            at -= len(piece)
+            lines += piece.count(b"\n") + piece.count(b"\r") - (before + piece).count(b"\r\n")
+            before = piece[-1:]
+            if not at:
+                break
+        return lines
