@@ -154,6 +154,12 @@ def test_whole_numbers_that_float64_would_merge_are_names(given):
     assert seen(column) == [None if value is None else str(value) for value in values]
 
 
+def test_long_identifiers_that_recur_are_names():
+    column = recognise("customer_id", arrow([20000001, 20000002, 20000001]), file="a.csv")
+    assert (column.form, column.words) == (Form("category"), ("20000001", "20000002"))
+    assert recognise("price", arrow([20000001, 20000001]), file="a.csv").form == Form("number")
+
+
 def test_declared_names_are_the_text_of_the_file():
     text = {"x": pa.chunked_array([["1.50", "NA", "1.5", "10", "9"]])}
     numbers = arrow([1.5, None, 1.5, 10.0, 9.0])
@@ -238,7 +244,7 @@ def test_refused(values, message):
         (Form("number", unit="%"), [0.12]),
         (Form("number", unit="cm"), ["180"]),
         (Form("flag", flags=("no", "yes")), ["maybe"]),
-        (Form("flag", flags=("0", "1")), [0.5]),
+        (Form("flag", flags=("no", "yes")), [0.5]),
     ],
 )
 def test_what_cannot_be_read_as_in_training_is_named(form, values):
@@ -265,6 +271,7 @@ def test_what_cannot_be_read_as_in_training_is_named(form, values):
         (Form("flag", flags=("no", "yes")), [True, False, None], None, [1, 0, NAN]),
         (Form("flag", flags=("false", "true")), [1, 0], ["1", "0"], [1, 0]),
         (Form("flag", flags=("0", "1")), [1.0, NAN], None, [1, NAN]),
+        (Form("flag", flags=("0", "1")), [0, 1, 2], None, [0, 1, 2]),
     ],
 )
 def test_another_file_is_read_by_the_same_form(form, content, text, values):

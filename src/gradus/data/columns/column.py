@@ -83,7 +83,8 @@ class Column:
         name: its name.
         form: what it holds.
         values: ``[N]``: of a number, float64, NaN where one is missing; of a flag likewise, 0 and
-            1; of names and text, int32 indices into ``words``, -1 where one is missing; of a date,
+            1, though of numbers that were all 0 or 1 another file may hold others; of names and
+            text, int32 indices into ``words``, -1 where one is missing; of a date,
             ``datetime64[us]`` and NaT; of a time of day, float64 seconds since midnight and NaN.
         words: the distinct names or texts, as they stand in the file, without repetition.
         guess: what the values left open and was decided by a rule, in a few words, or "".

@@ -46,10 +46,10 @@ def guess_dates(words: Words) -> Guess | None:
         >>> guess.form.pattern, guess.values.astype(str).tolist()
         ('%m/%d/%Y', ['2024-01-02T00:00:00.000000', '2024-01-31T10:30:00.000000'])
     """
-    tidy = tidied(words.distinct)
-    some = tidy.take(_spread(len(tidy)))
+    some = tidied(words.some(_LOOKED_AT))
     candidates = likely(_PATTERNS, [str(word) for word in some])
     shares = {pattern: (~np.isnat(moments(some, pattern))).mean() for pattern in candidates}
+    tidy = tidied(words.distinct)
     best: Guess | None = None
     others: list[str] = []
     for pattern in sorted(filter(shares.get, candidates), key=lambda pattern: -shares[pattern]):
@@ -69,11 +69,6 @@ def guess_dates(words: Words) -> Guess | None:
 
 def _differ(one: Guess, other: Guess) -> bool:
     return not np.array_equal(one.values, other.values)
-
-
-def _spread(words: int) -> NDArray[np.int64]:
-    """Places all over a column."""
-    return np.unique(np.linspace(0, max(words - 1, 0), _LOOKED_AT).astype(np.int64))[:words]
 
 
 def _zones(some: pa.StringArray) -> list[str]:
@@ -110,8 +105,9 @@ def read_dates(text: pa.StringArray, form: Form) -> NDArray[np.datetime64]:
 
 def guess_times(words: Words) -> Guess | None:
     """The times of day of a column, in seconds; None where none of the words is one."""
-    values = times_of_day(tidied(words.distinct))
-    return None if np.isnan(values).all() else Guess(Form("time"), values)
+    if np.isnan(times_of_day(tidied(words.some(_LOOKED_AT)))).all():
+        return None
+    return Guess(Form("time"), times_of_day(tidied(words.distinct)))
 
 
 def read_times(text: pa.StringArray, form: Form) -> NDArray[np.float64]:

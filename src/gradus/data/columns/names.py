@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Sequence
+from itertools import compress, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from gradus.data.columns.column import Column, Form
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from gradus.data.columns.words import Words
 
 _FEW = 20  # text with no more distinct values than this is never taken for identifiers
@@ -40,14 +42,30 @@ def names_of(name: str, words: Words, *, declared: bool = False) -> Column:
 
 
 def named(name: str, form: Form, words: Words) -> Column:
-    """The words of a column in order, numbers among themselves as numbers."""
-    given = [str(word) for word in words.distinct.to_pylist()]
-    ordered = sorted(set(given))
-    with contextlib.suppress(ValueError):
-        ordered.sort(key=_size)
-    at = {word: index for index, word in enumerate(ordered)}
-    meaning = np.array([at[word] for word in given], dtype=np.int32)
-    return Column(name, form, words.each(meaning, -1), tuple(ordered))
+    """A column of names in their order, of numbers as numbers; text stays in the file's order."""
+    import pyarrow.compute as pc
+
+    if form.kind == "text":
+        return Column(name, form, words.rows, tuple(map(str, words.distinct.to_pylist())))
+    order = pc.sort_indices(words.distinct).to_numpy()
+    if (sizes := _sizes(words.distinct)) is not None:
+        order = order[np.argsort(sizes[order], kind="stable")]
+    ordered = [str(word) for word in words.distinct.take(order).to_pylist()]
+    new = [True, *(word != before for before, word in pairwise(ordered))][: len(ordered)]
+    meaning = np.empty(len(ordered), dtype=np.int32)
+    meaning[order] = np.cumsum(new) - 1
+    return Column(name, form, words.each(meaning, -1), tuple(compress(ordered, new)))
+
+
+def _sizes(words: pa.StringArray) -> NDArray[np.float64] | None:
+    """The numbers that words mean, if all of them mean one."""
+    import pyarrow as pa
+
+    try:
+        sizes = words.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        return None
+    return sizes if np.isfinite(sizes).all() else None
 
 
 def _size(word: str) -> float:

@@ -22,8 +22,8 @@ LARGEST_WHOLE = 2**53
 """Beyond this, two whole numbers may be one in float64: they are kept as names."""
 
 _CODES = (
-    r"COD|AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|ISK|"
-    r"JPY|KES|KRW|MXN|MYR|NGN|NOK|NZD|PEN|PHP|PKR|PLN|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
+    "AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|ISK|"
+    "JPY|KES|KRW|MXN|MYR|NGN|NOK|NZD|PEN|PHP|PKR|PLN|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
 )
 _MONEY = rf"(?:[A-Z]{{0,3}}[$€£¥₹₽₩₺₪₫฿₴₱]|{_CODES}|Rs\.?|kr\.?|zł|Kč|Ft|лв)"
 _FIGURES = (
@@ -34,11 +34,11 @@ _BEHIND = rf"(?:{_MONEY}|[^\W\d_]{{1,3}}/[^\W\d_]{{1,6}}|[^\W\d_]{{1,12}}|°[CF]
 _NUMBER = re.compile(
     rf"\(?[-+]? ?(?P<before>{_MONEY})? ?[-+]?{_FIGURES} ?(?P<behind>{_BEHIND})?[-)]?"
 )
-_LOOKED_AT = 1000  # words in which a unit is looked for; all of them are then held to it
+_LOOKED_AT = 300  # words in which a unit is looked for; all of them are then held to it
 
-_POINT, _GROUPED = (".", ""), (",", ".")
+_GROUPED = (",", ".")
 _CONVENTIONS = (
-    _POINT,
+    (".", ""),
     (".", ","),
     (",", ""),
     _GROUPED,
@@ -47,6 +47,7 @@ _CONVENTIONS = (
     (".", "'"),
     (",", "'"),
 )
+"""Mark before the fraction and mark between thousands; the first that fits all is taken."""
 
 
 def guess_numbers(words: Words) -> Guess | None:
@@ -67,8 +68,10 @@ def guess_numbers(words: Words) -> Guess | None:
         >>> guess.values.tolist(), guess.form.told
         ([3000.0, 1200.5, -5.0], "number, ',' between thousands, in $")
     """
+    unit = _unit(tidied(words.some(_LOOKED_AT)))
+    if unit is None:
+        return None
     tidy = tidied(words.distinct)
-    unit = _unit(tidy, words.counts)
     bare = _without_unit(tidy, unit)
     conventions = list(_conventions(bare, unit))
     read = [int(words.counts[_follow(bare, *each)].sum()) for each in conventions]
@@ -76,7 +79,7 @@ def guess_numbers(words: Words) -> Guess | None:
         return None
     decimal, thousands = conventions[read.index(max(read))]
     # What is not a unit to everyone is one only where it stands at every number.
-    if max(read) < words.present and unit and not re.fullmatch(f"{_MONEY}|[%‰]", unit):
+    if max(read) < words.present and unit and not (_is_money(unit) or unit in "%‰"):
         return None
     form = Form("number", decimal, thousands, unit)
     told = ""
@@ -108,14 +111,17 @@ def tidied(text: pa.StringArray) -> pa.StringArray:
     return cast("pa.StringArray", tidy)
 
 
-def _unit(tidy: pa.StringArray, counts: NDArray[np.int64]) -> str:
-    """What stands at most of the numbers, "" where nothing does."""
-    units: Counter[str] = Counter()
-    some = tidy.slice(0, _LOOKED_AT).to_pylist()
-    for word, count in zip(some, counts.tolist(), strict=False):
-        if parts := _NUMBER.fullmatch(str(word)):
-            units[parts["before"] or parts["behind"] or ""] += count
-    return units.most_common(1)[0][0] if units else ""
+def _unit(some: pa.StringArray) -> str | None:
+    """What stands at most of the numbers, "" where nothing does; None where none is a number."""
+    parts = (_NUMBER.fullmatch(str(word)) for word in some)
+    units = Counter(part["before"] or part["behind"] or "" for part in parts if part)
+    ordered = [unit for unit, _ in units.most_common()]
+    # Money is often named at some of the sums only.
+    return next(filter(_is_money, ordered), ordered[0]) if ordered else None
+
+
+def _is_money(unit: str) -> bool:
+    return re.fullmatch(_MONEY, unit) is not None
 
 
 def _without_unit(tidy: pa.StringArray, unit: str) -> pa.StringArray:
@@ -128,7 +134,7 @@ def _without_unit(tidy: pa.StringArray, unit: str) -> pa.StringArray:
         mark = re.escape(unit)
         marked = rf"{mark} ?[-+]? ?{_FIGURES}|{_FIGURES} ?{mark}"
         # Where 12 % are meant, a number alone may be 0.12; of money it is the same sum.
-        alone = f"|{_FIGURES}" if re.fullmatch(_MONEY, unit) else ""
+        alone = f"|{_FIGURES}" if _is_money(unit) else ""
         figures = f"(?:{marked}{alone})"
     # What is owed stands in parentheses, or before its sign.
     shape = rf"^(?:[-+]? ?{figures}|\([-+]? ?{figures}\)|{figures} ?-)$"
@@ -148,13 +154,11 @@ def _conventions(bare: pa.StringArray, unit: str) -> Iterator[tuple[str, str]]:
     import pyarrow.compute as pc
 
     used = {mark for mark in ",. '" if pc.any(pc.match_substring(bare, mark)).as_py()}
-    money = re.fullmatch(_MONEY, unit) is not None
     # No money has three decimals: behind a currency, 1.200 is a thousand.
-    for decimal, thousands in (_GROUPED, *_CONVENTIONS) if money else _CONVENTIONS:
-        if thousands:
-            if thousands in used and (decimal == "." or thousands == "." or "," in used):
-                yield decimal, thousands
-        elif decimal == "." or "," in used:
+    for decimal, thousands in (_GROUPED, *_CONVENTIONS) if _is_money(unit) else _CONVENTIONS:
+        # Where the point groups thousands, no fraction need stand behind a comma.
+        needed = {thousands} if thousands == "." else {decimal, thousands} - {"."}
+        if needed - {""} <= used:
             yield decimal, thousands
 
 
@@ -186,7 +190,8 @@ def _values(bare: pa.StringArray, form: Form) -> NDArray[np.float64]:
         plain = pc.replace_substring(plain, form.decimal, ".")
     if pc.any(pc.match_substring_regex(plain, "[dD]")).as_py():
         plain = pc.replace_substring_regex(plain, "[dD]", "e")
-    return np.asarray(plain.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    values = np.asarray(plain.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return np.where(np.isinf(values), np.nan, values)  # beyond the largest, as 1e999
 
 
 def _are_names(tidy: pa.StringArray, bare: pa.StringArray) -> bool:

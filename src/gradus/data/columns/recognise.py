@@ -215,6 +215,9 @@ def is_number(kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in kinds)
 
 
+NUMBERS = ("0", "1")
+"""The flags of a column of numbers, of which another file may hold more than these two."""
+
 _GUESSERS = (
     (guess_flags, ""),
     (guess_numbers, "a number"),
@@ -263,7 +266,7 @@ def _held(given: _Given) -> Column | None:
 def _of_numbers(given: _Given, values: NDArray[np.float64]) -> Column:
     """Plain numbers, unless they are all 0 or 1, or dates such as 20240203, or say who it is."""
     if ends(values) == (0, 1) and (np.isnan(values) | (values == 0) | (values == 1)).all():
-        return Column(given.name, Form("flag", flags=("0", "1")), values)
+        return Column(given.name, Form("flag", flags=NUMBERS), values)
     if (guess := guess_numbered_dates(values)) is not None:
         return Column(given.name, guess.form, guess.values, guess=guess.told)
     if identifiers.refer(given.name, values):
@@ -307,7 +310,8 @@ def _read(given: _Given, form: Form) -> Column:
         held = _held(given)
         if held is not None and (held.form.kind, held.form.unit) == (form.kind, form.unit):
             return Column(given.name, form, held.values)
-        if form.kind == "number" and is_number(given.kind) and not _misread(given, form):
+        numeric = form.kind == "number" or form.flags == NUMBERS
+        if numeric and is_number(given.kind) and not _misread(given, form):
             return Column(given.name, form, given.numbers())
     words = given.words()
     guess = Guess(form, _READERS[form.kind](words.distinct, form))

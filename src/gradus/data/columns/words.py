@@ -17,7 +17,7 @@ class Words:
     """A column of text, each of its words once.
 
     Attributes:
-        distinct: the words that stand in any row. A file's own dictionary may hold one twice.
+        distinct: the words that stand in any row. A dictionary from a file may hold one twice.
         rows: int32 ``[N]``: which of them stands in each row, -1 where none does.
         counts: int64: in how many rows each word stands.
     """
@@ -30,6 +30,11 @@ class Words:
     def present(self) -> int:
         """How many rows hold a word."""
         return int(self.counts.sum())
+
+    def some(self, most: int) -> pa.StringArray:
+        """So many of the words, from all over the column."""
+        places = np.linspace(0, max(len(self.distinct) - 1, 0), most).astype(np.int64)
+        return self.distinct.take(np.unique(places)[: len(self.distinct)])
 
     def at(self, row: int) -> str:
         """The word of a row that holds one."""
