@@ -26,11 +26,13 @@ class TextFile:
         path: the file.
         encoding: its encoding, of ``gradus.data.reading.encoding``.
         skipped: bytes of a mark before the text, where it is UTF-8.
+        size: bytes of the text as UTF-8, about, once all of them were looked at.
     """
 
     path: Path
     encoding: str
     skipped: int = 0
+    size: int = 0
 
     @classmethod
     def at(cls, path: Path) -> TextFile:
@@ -107,9 +109,9 @@ class TextFile:
                 f"{self.path}, line {self.line_at(at)}: byte 0x{byte:02x} is not UTF-8; save the "
                 "file as UTF-8"
             )
-        if check.encoding == "utf-8":
-            return self
-        return replace(self, encoding=check.encoding)
+        # The check sees UTF-8 where the encoding was known before.
+        encoding = self.encoding if check.encoding == "utf-8" else check.encoding
+        return replace(self, encoding=encoding, size=at)
 
     def line_at(self, at: int) -> int:
         """The line, from 1, in which a byte of the text stands."""
@@ -117,8 +119,13 @@ class TextFile:
         for piece in self.pieces():
             piece = piece[:at]
             at -= len(piece)
-            lines += piece.count(b"\n") + piece.count(b"\r") - (before + piece).count(b"\r\n")
+            lines += line_ends(before + piece) - line_ends(before)
             before = piece[-1:]
             if not at:
                 break
         return lines
+
+
+def line_ends(content: bytes) -> int:
+    """How many lines end in some text."""
+    return content.count(b"\n") + content.count(b"\r") - content.count(b"\r\n")

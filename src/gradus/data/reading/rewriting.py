@@ -1,4 +1,4 @@
-"""Text fields without the spaces that stand before their quotation marks: ``x, "y"``."""
+"""Rows of a text file with quotation marks as every reader wants them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 
-class Respaced(Produced):
-    """Rows of a text file as they would stand without spaces before their fields.
+class Rewritten(Produced):
+    """Rows of a text file, written again so that all of their quotation marks are regular.
 
-    To pyarrow a quotation mark behind a space is a character like any other. ``read`` raises
+    A mark behind spaces (``x, "y"``) begins a field; to pyarrow it is a character like any other.
+    The fields are the same but for spaces before them, and stand in the same lines. ``read`` raises
     InputError where a mark does not close at the end of its field.
 
     Args:
