@@ -4,4 +4,5 @@ from gradus.data.reading.column import Column as Column
 from gradus.data.reading.files import KINDS as KINDS
 from gradus.data.reading.files import SUFFIXES as SUFFIXES
 from gradus.data.reading.files import read_source as read_source
+from gradus.data.reading.files import stream as stream
 from gradus.data.reading.source import Source as Source

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gradus.data.reading.csv_files import read_csv
+from gradus.data.reading.csv_files import read_csv, stream_csv
 from gradus.data.reading.packing import PACKINGS
-from gradus.data.reading.parquet import read_parquet
+from gradus.data.reading.parquet import read_parquet, stream_parquet
 from gradus.data.reading.source import Source
 from gradus.errors import InputError, brief
 
-_TEXT: dict[str, Callable[[Path], Source]] = {
-    ".csv": read_csv,
-    ".tsv": read_csv,
-    ".txt": read_csv,
+_Read = Callable[[Path], Source]
+_Stream = Callable[[Path], Iterator[Source]]
+
+
+def _whole(read: _Read) -> _Stream:
+    """A file that is read at once, as its only piece."""
+    return lambda path: iter([read(path)])
+
+
+_TEXT: dict[str, tuple[_Read, _Stream]] = {
+    ".csv": (read_csv, stream_csv),
+    ".tsv": (read_csv, stream_csv),
+    ".txt": (read_csv, stream_csv),
 }
-_OTHER: dict[str, Callable[[Path], Source]] = {".parquet": read_parquet}
-_READERS = (
-    _TEXT
-    | _OTHER
-    | {suffix + packing: reader for suffix, reader in _TEXT.items() for packing in PACKINGS}
-)
+_OTHER: dict[str, tuple[_Read, _Stream]] = {
+    ".parquet": (read_parquet, stream_parquet),
+}
+_PACKED = {suffix + packing: both for suffix, both in _TEXT.items() for packing in PACKINGS}
+_READERS = _TEXT | _OTHER | _PACKED
 
 KINDS = (*_TEXT, *_OTHER)
 """The endings of files that are read as tables; those of text may have .gz or .zst behind them."""
@@ -47,15 +55,54 @@ def read_source(path: Path) -> Source:
         >>> source.arrow["grams"].to_pylist(), source.text("bin").to_pylist(), source.place(1)
         ([150, 120], ['01', '02'], 'line 3')
     """
+    source = _reader(path)[0](path)
+    _check(source)
+    if source.arrow.num_rows == 0:
+        raise _no_rows(path)
+    return source
+
+
+def stream(path: Path) -> Iterator[Source]:
+    r"""Read a table in pieces of rows, of which there is no more than one in memory.
+
+    CSV, Parquet and Arrow come in pieces, other files in one. In a text file a column may be
+    numbers in one piece and text in another: ``Source.text`` gives what stands there in all.
+
+    Raises:
+        InputError: as of ``read_source``.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "numbers.csv"
+        >>> _ = path.write_text("a,b\n" + "1,2\n" * 10)
+        >>> sum(piece.arrow.num_rows for piece in stream(path))
+        10
+    """
+    rows = 0
+    for source in _reader(path)[1](path):
+        _check(source)
+        rows += source.arrow.num_rows
+        if source.arrow.num_rows:
+            yield source
+    if not rows:
+        raise _no_rows(path)
+
+
+def _reader(path: Path) -> tuple[_Read, _Stream]:
     name = path.name.lower()
-    source = next(reader for suffix, reader in _READERS.items() if name.endswith(suffix))(path)
-    names = source.names
-    repeated = [(name, count) for name, count in Counter(names).items() if count > 1]
+    return next(both for suffix, both in _READERS.items() if name.endswith(suffix))
+
+
+def _check(source: Source) -> None:
+    """Refuse names that several columns share."""
+    counts = Counter(source.names)
+    repeated = [(name, count) for name, count in counts.items() if count > 1]
     if repeated:
         raise InputError(
-            f"{path}: {repeated[0][1]} columns are named {brief(repeated[0][0])!r}; "
+            f"{source.path}: {repeated[0][1]} columns are named {brief(repeated[0][0])!r}; "
             "give each a name of its own"
         )
-    if source.arrow.num_rows == 0:
-        raise InputError(f"{path}: names of columns but no rows; at least two rows are needed")
-    return source
+
+
+def _no_rows(path: Path) -> InputError:
+    return InputError(f"{path}: names of columns but no rows; at least two rows are needed")

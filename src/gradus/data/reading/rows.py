@@ -89,8 +89,7 @@ class Rows:
                 piece, left = content[:end], content[end:]
                 rows = replace(rows, open=partial(io.BytesIO, piece), size=len(piece))
                 source = rows.source()
-                if source.arrow.num_rows:
-                    yield source
+                yield source
                 rows = replace(
                     rows,
                     line=rows.line + line_ends(piece),

@@ -87,3 +87,8 @@ def check_columns(path: Path, columns: int) -> None:
             f"{path}: {columns:,} columns, more than {MOST_COLUMNS:,}; give so many as an array, "
             "in a .npz file"
         )
+
+
+def rows_of_piece(columns: int) -> int:
+    """How many rows are one table where a file is read in pieces: some 32 MB of numbers."""
+    return max(2**22 // max(columns, 1), 2**10)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradus.data.reading.contents import check_contents
 from gradus.data.reading.encoding import NAMES, AsUtf8, Utf8Check, encoding_of
 from gradus.data.reading.packing import PIECE, open_unpacked
 from gradus.data.reading.quotes import QuoteCheck
@@ -39,10 +40,11 @@ class TextFile:
         """The file in the encoding that its first bytes speak for.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: it cannot be read, or is something else than text.
         """
         with open_unpacked(path) as stream:
             head = stream.read(1000)
+        check_contents(path, head)
         marked = head.startswith(codecs.BOM_UTF8)
         return cls(path, encoding_of(head), len(codecs.BOM_UTF8) if marked else 0)
 
