@@ -194,16 +194,45 @@ def test_text_that_differs_in_nearly_every_row():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["1,200", "3,400"], "',' taken to group thousands"),
-        (["$ 1.200", "$ 3.400"], "'.' taken to group thousands"),
+        (["1,200", "3,400"], "may be a decimal comma"),
+        (["$ 1.200", "$ 3.400"], "may be a decimal point"),
+        (["1.200", "850"], "may be a decimal point"),
+        (["1.200", "3.400"], "may be thousands"),
         (["1,200", "3,400.5"], ""),
         (["1,200", "0,300"], ""),
+        (["1.200", "0.300"], ""),
+        (["1.200", "3.40"], ""),
+        (["1.125", "2"], "may be thousands"),
     ],
 )
 def test_what_the_words_leave_open_is_said(words, said):
     column = recognise("x", arrow(words), file="a.csv")
     assert column.guess == said
     assert said in column.told
+
+
+@pytest.mark.parametrize(
+    ("words", "values", "form", "guess"),
+    [
+        (
+            ["1.200", "850", "-3.450", "0"],
+            [1200, 850, -3450, 0],
+            Form("number", ",", "."),
+            "may be a decimal point",
+        ),
+        (["1.200", "3.400"], [1.2, 3.4], Form("number"), "may be thousands"),
+        (["1.200", "3.4"], [1.2, 3.4], Form("number"), ""),
+        (["1.125", "2"], [1.125, 2], Form("number"), "may be thousands"),
+        (["1.200", "0.3"], [1.2, 0.3], Form("number"), ""),
+        (["1.200", "1200"], [1.2, 1200], Form("number"), ""),
+    ],
+)
+def test_a_point_that_a_reader_took_for_decimal_is_looked_at_again(words, values, form, guess):
+    text = {"x": arrow([*words, None])}.__getitem__
+    column = recognise("x", arrow([*map(float, words), None]), file="a.csv", text=text)
+    assert (column.values.tolist()[:-1], column.form, column.guess) == (values, form, guess)
+    held = recognise("x", arrow([*map(float, words)]), file="a.parquet")
+    assert held.values.tolist() == [float(word) for word in words]
 
 
 def line(row):

@@ -50,12 +50,16 @@ _CONVENTIONS = (
 """Mark before the fraction and mark between thousands; the first that fits all is taken."""
 
 
+_DOUBTS = {"": "may be thousands", ",": "may be a decimal comma", ".": "may be a decimal point"}
+
+
 def guess_numbers(words: Words) -> Guess | None:
     r"""How the numbers of a column are written, where most of its rows hold numbers.
 
     The convention is one for the whole column. Where the words leave it open whether ``1,200`` is
     a thousand or one and a fraction, groups of exactly three digits are thousands, and that is
-    said. Of the point this holds behind a currency only: elsewhere it is the usual decimal point.
+    said. A point is a decimal point, unless it stands in sums of money, or some words have it
+    before three digits that end in 0 and others have none: no fraction is written so.
 
     Returns:
         None where the words are no numbers; or where they are figures but no quantities: with
@@ -82,11 +86,8 @@ def guess_numbers(words: Words) -> Guess | None:
     if max(read) < words.present and unit and not (_is_money(unit) or unit in "%‰"):
         return None
     form = Form("number", decimal, thousands, unit)
-    told = ""
-    if read.count(words.present) > 1:
-        mark = thousands or decimal
-        told = f"{mark!r} taken to {'group thousands' if thousands else 'begin the fraction'}"
-    return Guess(form, _values(bare, form), told)
+    doubtful = read.count(words.present) > 1
+    return Guess(form, _values(bare, form), _DOUBTS[thousands] if doubtful else "")
 
 
 def read_numbers(text: pa.StringArray, form: Form) -> NDArray[np.float64]:
@@ -154,12 +155,38 @@ def _conventions(bare: pa.StringArray, unit: str) -> Iterator[tuple[str, str]]:
     import pyarrow.compute as pc
 
     used = {mark for mark in ",. '" if pc.any(pc.match_substring(bare, mark)).as_py()}
-    # No money has three decimals: behind a currency, 1.200 is a thousand.
-    for decimal, thousands in (_GROUPED, *_CONVENTIONS) if _is_money(unit) else _CONVENTIONS:
+    grouped = _is_money(unit) or _point_groups(bare)  # no money has three decimals
+    for decimal, thousands in (_GROUPED, *_CONVENTIONS) if grouped else _CONVENTIONS:
         # Where the point groups thousands, no fraction need stand behind a comma.
         needed = {thousands} if thousands == "." else {decimal, thousands} - {"."}
         if needed - {""} <= used:
             yield decimal, thousands
+
+
+def _point_groups(bare: pa.StringArray) -> bool:
+    """Whether some figures are such as 1.200 and the others such as 850."""
+    import pyarrow.compute as pc
+
+    alike = pc.match_substring_regex(bare, r"^-?(?:0|[1-9][0-9]{0,2}(?:\.[0-9]{3})?)$")
+    if not pc.all(alike).as_py():
+        return False
+    ends_in_zero = pc.any(pc.match_substring_regex(bare, r"\.[0-9]{2}0$"))
+    return bool(ends_in_zero.as_py()) and not pc.all(pc.match_substring(bare, ".")).as_py()
+
+
+def may_be_grouped(values: NDArray[np.float64]) -> bool:
+    """Whether real numbers may be whole ones, the point in which stands between thousands.
+
+    Example:
+        >>> may_be_grouped(np.array([1.2, 850.0])), may_be_grouped(np.array([1.2, 0.5]))
+        (True, False)
+    """
+    for part in (values[:_LOOKED_AT], values):
+        size = 1000 * np.abs(part)
+        whole = (np.abs(size - np.rint(size)) < 1e-6) & (size >= 1000) & (size < 1e6) | (size == 0)
+        if not (whole | np.isnan(part)).all():
+            return False
+    return bool((values != np.rint(values))[~np.isnan(values)].any())
 
 
 def _follow(bare: pa.StringArray, decimal: str, thousands: str) -> NDArray[np.bool_]:

@@ -61,11 +61,14 @@ def words_of(content: pa.ChunkedArray[Any], missing: NDArray[np.bool_] | None = 
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pa.types.is_string_view(content.type):  # which Arrow cannot encode
+        content = content.cast(pa.string())
     if not pa.types.is_dictionary(content.type):
         content = content.dictionary_encode()
     whole = content.unify_dictionaries().combine_chunks()
     encoded = cast("pa.DictionaryArray[Any, Any]", whole)
-    rows = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+    places = encoded.indices.cast(pa.int32())  # Polars counts them without a sign
+    rows = np.asarray(places.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
     if missing is not None:
         rows = np.where(missing, np.int32(-1), rows)
     distinct = cast("pa.StringArray", encoded.dictionary.cast(pa.string()))
