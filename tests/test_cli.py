@@ -91,7 +91,7 @@ def test_help_and_a_plain_run_import_what_they_need_when_they_need_it(tmp_path):
     assert shown.returncode == 0, shown.stderr
     assert "gradus train fashion-mnist" in shown.stdout
     for name in gradus.RunSpec.model_fields:
-        assert name == "data" or f"--{name.replace('_', '-')} " in shown.stdout
+        assert name in ("data", "auto") or f"--{name.replace('_', '-')} " in shown.stdout
     assert "Examples:" in shown.stdout
 
 

@@ -6,7 +6,7 @@ import torch
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
-from gradus.data.fitting import fill_with_means, standardize_columns, value_statistics
+from gradus.data.fitting import fill_gaps, standardize_columns, value_statistics
 from gradus.errors import InputError
 
 TRAIN = np.arange(0, 30)
@@ -24,18 +24,19 @@ def test_standardised_over_the_training_rows():
     assert (got[:, 3] == 0).all()
 
 
-def test_gaps_are_filled_with_the_mean_of_the_training_rows():
+@pytest.mark.parametrize("by", ["mean", "median"])
+def test_gaps_are_filled_from_the_training_rows(by):
     x = X.copy()
     x[[1, 5, 35], [0, 2, 2]] = np.nan
-    got = fill_with_means(x, TRAIN, list("abcd"), "t.csv")
-    np.testing.assert_array_equal(got, SimpleImputer().fit(x[TRAIN]).transform(x))
+    got = fill_gaps(x, TRAIN, list("abcd"), "t.csv", by)
+    np.testing.assert_array_equal(got, SimpleImputer(strategy=by).fit(x[TRAIN]).transform(x))
 
 
 def test_a_column_without_training_values_has_no_mean():
     x = X.copy()
     x[TRAIN, 2] = np.nan
     with pytest.raises(InputError, match=r"t\.csv: column 'c' has no value in the training part"):
-        fill_with_means(x, TRAIN, list("abcd"), "t.csv")
+        fill_gaps(x, TRAIN, list("abcd"), "t.csv", "mean")
 
 
 @pytest.mark.parametrize("scale", [1.0, 16.0, 255.0])

@@ -122,7 +122,7 @@ def test_probabilities_for_kl_divergence():
         ("digits", {"data_dir": "."}, "--data-dir .: does not apply to digits"),
         ("digits", {"loss": "mse"}, "--loss mse: is for numbers, digits holds classes"),
         ("digits", {"loss": "hinge"}, "--loss hinge: unknown"),
-        ("digits", {"missing": "median"}, "--missing median: unknown; choose mean | drop"),
+        ("digits", {"missing": "mode"}, "--missing mode: unknown; choose mean | median | drop"),
         ("mnist", {"test_fraction": 0.1}, "--test-fraction 0.1: does not apply to mnist"),
         ("mnist", {"data_dir": "nowhere"}, "--data-dir nowhere: no such folder"),
         ("idx", {"test_fraction": 0.1}, "--test-fraction 0.1: does not apply to idx"),

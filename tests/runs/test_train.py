@@ -217,6 +217,8 @@ def test_regression_on_a_table_of_ones_own_reaches_least_squares(tmp_path):
         epochs=30,
         dtype="float64",
         method="gradient-descent",
+        standardize=False,
+        patience=30,
     )
     run = train(spec)
     assert run.spec.loss == "mse"
@@ -230,7 +232,16 @@ def test_regression_on_a_table_of_ones_own_reaches_least_squares(tmp_path):
 def test_a_regression_that_diverges_is_told_of_the_scales_that_make_it_steep(tmp_path):
     rows = "\n".join(f"{1000 * i},{2000 * i}.5" for i in range(1, 60))
     (tmp_path / "steep.csv").write_text("x,y\n" + rows + "\n")
-    run = train(RunSpec(data=str(tmp_path / "steep.csv"), target="y", lr=0.1, model="linear"))
+    run = train(
+        RunSpec(
+            data=str(tmp_path / "steep.csv"),
+            target="y",
+            method="sgd",
+            lr=0.1,
+            model="linear",
+            standardize=False,
+        )
+    )
     assert run.status == "diverged"
     hint = run.summary["divergence"]["hint"]
     assert "the target has a deviation of" in hint

@@ -13,6 +13,7 @@ from gradus.cli.exit_codes import INTERRUPTED, WRONG, warn
 from gradus.cli.figures_command import figures
 from gradus.cli.landscape_command import landscape
 from gradus.cli.other_names import unknown_option
+from gradus.cli.predict_command import predict
 from gradus.cli.streams import write_ascii_forms
 from gradus.cli.sweep_command import sweep
 from gradus.cli.train_command import train
@@ -31,6 +32,8 @@ def cli(ctx: click.Context) -> None:
       gradus train                       train on the embedded digits, and draw the loss curve
       gradus train fashion-mnist         the classical job
       gradus train --help                every option
+      gradus train houses.csv --target price      your own table
+      gradus predict runs/houses-adamw-1 new.csv  what that says of new rows
       gradus sweep --lr 1,0.1,0.01       many runs, side by side
       gradus compare digits-sgd-1        which was best, and which option mattered
       gradus figures momentum            the pictures of the subject
@@ -41,6 +44,7 @@ def cli(ctx: click.Context) -> None:
 
 
 cli.add_command(train)
+cli.add_command(predict)
 cli.add_command(sweep)
 cli.add_command(compare)
 cli.add_command(report)

@@ -72,13 +72,14 @@ def run_params(option_of: Callable[[str], click.Option]) -> list[click.Parameter
     with without_collection():
         from gradus.runs.spec import RunSpec
 
-    options = [option_of(name) for name in RunSpec.model_fields if name != "data"]
+    options = [option_of(name) for name in RunSpec.model_fields if name not in ("data", "auto")]
     return [click.Argument(["data"], required=False), *options]
 
 
 def _option_with_one_value(name: str) -> click.Option:
     """Its value stays text, which the schema reads and checks."""
     from gradus.runs.choices import flag
+    from gradus.runs.table_defaults import PREPARED
 
     field, described = _described(name)
     if _is_list(field):
@@ -86,7 +87,8 @@ def _option_with_one_value(name: str) -> click.Option:
             [flag(name)], multiple=True, callback=_joined(","), metavar="A,B,..", help=described
         )
     if bool in _kinds(field):
-        return click.Option([flag(name)], is_flag=True, default=None, help=described)
+        both = f"{flag(name)}/--no-{flag(name)[2:]}" if PREPARED.get(name) else flag(name)
+        return click.Option([both], is_flag=True, default=None, help=described)
     return click.Option([flag(name)], metavar=_metavar(field), help=described)
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from gradus.cli.formatting import duration, number
+from gradus.cli.table_report import chosen_line, treatment_lines
 from gradus.data.dataset import Split
 from gradus.engine.job import Job, Progress
-from gradus.figures.scores import lines, rows_of, verdicts
 from gradus.models.own import is_own
 from gradus.runs.curve import in_terminal
 from gradus.runs.record import Run
@@ -48,6 +48,8 @@ class Live:
         """Say what is about to run, and return what is told of every step."""
         parameters = sum(p.numel() for p in job.model.parameters())
         self.console.print(split.description, style="bold")
+        for line in (*treatment_lines(split.treatments), *split.notes):
+            self.console.print(line, soft_wrap=True, markup=False)
         self.console.print(
             f"{parameters:,} parameters, {_counted(job.steps, 'step')} in "
             f"{_counted(job.epochs, 'epoch')} on {job.device.type}"
@@ -167,6 +169,8 @@ def close(run: Run) -> None:
     if run.history.num_rows > 1:
         width = max(30, min(72, console.width - 12))
         console.print(in_terminal(run.curve, width=width), markup=False)
+    from gradus.figures.scores import lines, rows_of, verdicts
+
     if rows := rows_of(summary):
         for line in (*lines(rows, summary["data"]["test"]), *verdicts(summary), ""):
             console.print(line, soft_wrap=True)
@@ -181,6 +185,10 @@ def close(run: Run) -> None:
     figures["steps"] = f"{summary['steps']:,} in {seconds} ({summary['engine']}{pace})"
     if summary["not_native"] is not None:
         figures["why eager"] = summary["not_native"]
+    last = run.evaluation["epoch"][-1].as_py() if run.evaluation.num_rows else None
+    ended = last if run.spec.patience and last != run.spec.epochs else None
+    if chosen := chosen_line(summary.get("auto") or {}, run.spec.model_dump(), ended):
+        figures["chosen"] = f"{chosen}: each can be given (gradus train --help)"
     figures["record"] = str(run.folder)
     figures["curve"] = str(run.folder and run.folder / "loss.png")
     for name, figure in figures.items():

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradus.data.dataset import Dataset, Split
-from gradus.data.fitting import fill_with_means, standardize_columns, value_statistics
+from gradus.data.fitting import fill_gaps, standardize_columns, value_statistics
 from gradus.data.partition import USUAL_PARTS, Parts, Rows, three_parts, training_parts
 from gradus.data.targets import Targets, column_targets, row_targets
 from gradus.data.unpacking import (
@@ -69,7 +69,7 @@ def load_arrays(
     Args:
         path: the file.
         loss: name of the loss, or None; decides between classes and numbers where y does not.
-        missing: what NaN in x means: None, it is refused; "mean", the mean of the column over the
+        missing: what NaN in x means: None, it is refused; "mean" or "median" of the column over the
             training part (x ``[N, features]`` only); "drop", the example is left out.
         standardize: bring x to mean 0 and standard deviation 1: each column of ``[N, features]``,
             all values together where x has more dimensions or holds bytes.
@@ -274,11 +274,11 @@ def _complete(
             where = f": {', '.join(shown[:5])}{', ..' if len(shown) > 5 else ''}"
         raise InputError(
             f"{path}: {'x' + suffix!r} has missing values (NaN) in {x_gaps.sum()} rows{where}; "
-            "choose --missing mean | drop"
+            "choose --missing mean | median | drop"
         )
-    if x_gaps.any() and missing == "mean" and x.ndim > 2:
+    if x_gaps.any() and missing in ("mean", "median") and x.ndim > 2:
         raise InputError(
-            f"--missing mean: needs columns, {'x' + suffix!r} in {path} has shape "
+            f"--missing {missing}: needs columns, {'x' + suffix!r} in {path} has shape "
             f"{list(x.shape)}; use --missing drop"
         )
     if missing == "drop":
@@ -321,9 +321,9 @@ def _dataset(
     scale = 255.0 if x.dtype == np.uint8 else 1.0
     mean = std = None
     if x.ndim == 2 and x.dtype != np.uint8:
-        if missing == "mean" and np.isnan(x).any():
+        if missing is not None and np.isnan(x).any():
             names = [str(i) for i in range(x.shape[1])]
-            x = fill_with_means(x, train.numpy(), names, str(path))
+            x = fill_gaps(x, train.numpy(), names, str(path), missing)
         if standardize:
             every = np.ones(x.shape[1], dtype=bool)
             x = standardize_columns(x, train.numpy(), every)

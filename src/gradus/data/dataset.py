@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gradus.errors import InputError
+
+if TYPE_CHECKING:
+    from gradus.data.preparation import Preparation
 
 Task = Literal["classification", "regression"]
 
@@ -174,6 +177,16 @@ def _at(values: Tensor, indices: Tensor | slice | None) -> Tensor:
     return values[indices] if isinstance(indices, slice) else values.index_select(0, indices)
 
 
+class Treatment(NamedTuple):
+    """What was done with a column of a table, in words for the user."""
+
+    column: str
+    taken_for: str
+    missing: int
+    """Rows without a value."""
+    done: str
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Data to train on, to choose on and to test on, and what is known about them.
@@ -186,6 +199,9 @@ class Split:
         features: names of the columns of x where x is a table, else None.
         target: name of the column that is predicted where there is one, else None.
         validation: the examples that anything is chosen on, None where none are held.
+        preparation: what turns rows of a table of the same kind into x; None where x is no table.
+        treatments: what was done with each column of the table.
+        notes: what else was done with the file and its rows, a line each.
 
     Example:
         >>> data = Dataset(torch.rand(4, 2), torch.tensor([0, 1, 0, 1]), classes=("no", "yes"))
@@ -202,6 +218,9 @@ class Split:
     features: tuple[str, ...] | None = None
     target: str | None = None
     validation: Dataset | None = None
+    preparation: Preparation | None = None
+    treatments: tuple[Treatment, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:

@@ -14,16 +14,21 @@ from gradus.errors import InputError, brief
 _CHUNK = 1 << 22
 
 
-def fill_with_means(
-    x: NDArray[np.floating], train: NDArray[np.int64], names: Sequence[str], where: str
+def fill_gaps(
+    x: NDArray[np.floating],
+    train: NDArray[np.int64],
+    names: Sequence[str],
+    where: str,
+    by: str,
 ) -> NDArray[np.floating]:
-    """Replace NaN by the mean of its column over the training rows.
+    """Replace NaN by the mean or the median of its column over the training rows.
 
     Args:
         x: ``[N, features]``, NaN where a value is missing.
         train: int64 ``[n]``, the rows that train.
         names: of the features, for the message.
         where: the file, for the message.
+        by: mean or median.
 
     Raises:
         InputError: a column has no value in the training part.
@@ -34,9 +39,9 @@ def fill_with_means(
     if len(empty):
         raise InputError(
             f"{where}: column {brief(names[empty[0]])!r} has no value in the training part to take "
-            "the mean of; leave it out"
+            f"the {by} of; leave it out"
         )
-    filled: NDArray[np.floating] = SimpleImputer().fit(x[train]).transform(x)
+    filled: NDArray[np.floating] = SimpleImputer(strategy=by).fit(x[train]).transform(x)
     return filled
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from gradus.errors import InputError, quoted
 
 EMBEDDED = "digits"
 NAMES = (EMBEDDED, *CATALOGUE)
-MISSING = ("mean", "drop")
+MISSING = ("mean", "median", "drop")
 
 _ACCEPTED = (
     f"{', '.join(NAMES)}, a .npz file, a table ({', '.join(KINDS)}), or a folder of IDX files "
@@ -41,6 +42,8 @@ def load(
     loss: str | None = None,
     missing: str | None = None,
     standardize: bool = False,
+    scaling: Literal["standard", "robust"] = "standard",
+    standardize_target: bool = False,
     validation_fraction: float | None = None,
     test_fraction: float | None = None,
     split: SplitName = "random",
@@ -49,6 +52,7 @@ def load(
     categorical: Sequence[str] = (),
     drop: Sequence[str] = (),
     data_dir: str | Path | None = None,
+    dtype: Literal["float32", "float64"] = "float32",
 ) -> Split:
     """Load data by name or by path, ready to train on.
 
@@ -61,10 +65,14 @@ def load(
         loss: name of the loss that will be used: ``cross-entropy``, ``nll``, ``kl-div`` (classes),
             ``mse``, ``l1`` (numbers); None where it is to follow from the targets (``Split.task``).
             For ``kl-div`` classes become rows of probabilities.
-        missing: what a missing value means: None, it is refused; "mean", the mean of its column
-            over the training part; "drop", its row is left out.
+        missing: what a missing value means: "mean" or "median" of its column over the training
+            part; "drop", its row is left out. None: of a table the median, else it is refused.
         standardize: bring inputs to mean 0 and standard deviation 1 over the training part: each
             column of numbers of a table, all pixels together of images.
+        scaling: tables: how columns are standardised: "standard", so; or "robust", by median and
+            quartiles, extremes drawn in.
+        standardize_target: tables: whether numbers to predict are brought to mean 0 and deviation
+            1 likewise.
         validation_fraction: share of the training examples that are held for validation; None for
             0.15 of a file or folder that has no validation part of its own, and for 0 of the data
             that are known by name.
@@ -77,6 +85,7 @@ def load(
         categorical: tables: columns whose values are names, also where they are numbers.
         drop: tables: columns to leave out.
         data_dir: folder in which the files of ``fashion-mnist`` and ``mnist`` are looked for first.
+        dtype: of x of a table.
 
     Returns:
         The part that trains, the one that validates where there is one, the one that tests, and
@@ -157,17 +166,21 @@ def load(
             "--categorical",
             "--drop",
         )
-        from gradus.data.tables import load_table
+        from gradus.data.tables import TableOptions, load_table
 
         return load_table(
             path,
-            target=target,
-            loss=loss,
-            missing=missing,
-            standardize=standardize,
-            categorical=categorical,
-            drop=drop,
-            parts=parts,
+            TableOptions(
+                target,
+                loss,
+                cast(Literal["mean", "median", "drop"], missing or "median"),
+                scaling if standardize else "none",
+                standardize_target,
+                categorical,
+                drop,
+                parts,
+                dtype,
+            ),
         )
     if os.path.isfile(path):
         raise InputError(f"{quoted(name)}: a kind of file that is not read; give {_ACCEPTED}")

@@ -10,6 +10,7 @@ from gradus.methods.catalogue import entries
 from gradus.runs.parts import PARTS
 from gradus.runs.parts.data import OWN_PARTS
 from gradus.runs.parts.part import Table
+from gradus.runs.table_defaults import defaults_for, is_table
 
 OPTIONS: dict[str, Table] = {name: table for part in PARTS for name, table in part.tables.items()}
 """For every choice what can be chosen, and the options that belong to it with their defaults; None:
@@ -31,6 +32,10 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
     values = {name: value for name, value in given.items() if value is not None}
     if values.get("split_seed") == OWN_PARTS:
         values["split_seed"] = values.get("seed", 0)
+    if "auto" not in values and is_table(values.get("data")):
+        usual = defaults_for(values, frozenset(ON_ALL_DATA))
+        values |= usual
+        values["auto"] = tuple(usual)
     if str(values.get("method")) in ON_ALL_DATA and "batch_size" not in values:
         values.setdefault("sampling", "full")
     for choice, table in OPTIONS.items():

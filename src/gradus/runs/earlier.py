@@ -27,13 +27,15 @@ def spec_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
 
     Example:
         >>> spec_of({"seed": 3, "lr": 0.1})
-        {'seed': 3, 'lr': 0.1, 'split_seed': 3, 'validation_fraction': 0.0}
-        >>> spec_of({"seed": 3, "split_seed": 0})
-        {'seed': 3, 'split_seed': 0}
+        {'seed': 3, 'lr': 0.1, 'auto': (), 'split_seed': 3, 'validation_fraction': 0.0}
+        >>> spec_of({"seed": 3, "split_seed": 0, "auto": ()})
+        {'seed': 3, 'split_seed': 0, 'auto': ()}
     """
-    if "split_seed" in recorded:
-        return dict(recorded)
-    return {**recorded, "split_seed": recorded.get("seed") or 0, "validation_fraction": 0.0}
+    found = dict(recorded)
+    found.setdefault("auto", ())  # nothing followed from the data but the loss
+    if "split_seed" not in recorded:
+        found |= {"split_seed": recorded.get("seed") or 0, "validation_fraction": 0.0}
+    return found
 
 
 def figures_of(recorded: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ from gradus.errors import InputError, reason
 from gradus.models.networks import build
 from gradus.runs.selection import selection_of
 from gradus.runs.spec import RunSpec
+from gradus.runs.table_defaults import by_size
 
 
 def load_for(spec: RunSpec, data_dir: str | os.PathLike[str] | None) -> Split:
@@ -30,6 +32,9 @@ def load_for(spec: RunSpec, data_dir: str | os.PathLike[str] | None) -> Split:
         loss=spec.loss,
         missing=spec.missing,
         standardize=spec.standardize,
+        scaling=spec.scaling or "standard",
+        standardize_target=spec.standardize_target,
+        dtype=spec.dtype,
         validation_fraction=spec.validation_fraction,
         test_fraction=spec.test_fraction,
         split=spec.split,
@@ -41,10 +46,20 @@ def load_for(spec: RunSpec, data_dir: str | os.PathLike[str] | None) -> Split:
     )
 
 
-def with_loss(spec: RunSpec, split: Split) -> RunSpec:
-    """The same spec with its loss, which may follow from the data."""
-    usual = {"classification": "cross-entropy", "regression": "mse"}[split.task]
-    return spec if spec.loss is not None else spec.model_copy(update={"loss": usual})
+def resolved(spec: RunSpec, split: Split) -> RunSpec:
+    """The same spec with what was left to follow from the data."""
+    found: dict[str, Any] = {}
+    if spec.loss is None:
+        found["loss"] = {"classification": "cross-entropy", "regression": "mse"}[split.task]
+    if spec.auto:
+        sized = by_size(len(split.train))
+        found |= {name: value for name, value in sized.items() if name in spec.auto}
+        found["auto"] = ()
+        if split.validation is None and "patience" in spec.auto:
+            found["patience"] = None
+        if "standardize_target" in spec.auto and split.task == "classification":
+            found["standardize_target"] = False
+    return spec.model_copy(update=found) if found else spec
 
 
 def prepare(spec: RunSpec, split: Split) -> Job:
@@ -56,7 +71,7 @@ def prepare(spec: RunSpec, split: Split) -> Job:
         InputError: the model cannot be built, or does not take the data.
     """
     torch.manual_seed(spec.seed)
-    return _job(with_loss(spec, split), split)
+    return _job(resolved(spec, split), split)
 
 
 def _job(spec: RunSpec, split: Split) -> Job:

@@ -18,6 +18,7 @@ from gradus.runs.reading import UNREADABLE
 
 if TYPE_CHECKING:
     from gradus.data.dataset import Dataset, Split
+    from gradus.data.preparation import Quantities
     from gradus.engine.job import Job, Outcome, Part
     from gradus.runs.spec import RunSpec
 
@@ -49,12 +50,13 @@ def predictions_of(spec: RunSpec, split: Split, part: Dataset, outputs: Tensor) 
         given = outputs.double()
         p = given.exp() if spec.takes_log_probabilities else given.softmax(dim=1)
         return ClassPredictions(p.numpy(), _labels(y).numpy(), part.classes)
-    values, targets = (np.asarray(each.double().numpy()) for each in (outputs, y))
-    return NumberPredictions(values, targets, target_names(split))
+    return NumberPredictions(_own_unit(outputs, split), _own_unit(y, split), target_names(split))
 
 
 def target_names(split: Split) -> tuple[str, ...]:
     """Of the numbers that are predicted; their positions where they have no names."""
+    if (goal := _quantities(split)) is not None:
+        return tuple(target.name for target in goal.targets)
     if split.target is not None and split.train.outputs == 1:
         return (split.target,)
     return tuple(map(str, range(split.train.outputs)))
@@ -67,7 +69,11 @@ def targets_of(split: Split) -> dict[str, Any]:
     """
     y = split.train.y
     if split.train.classes is None:
-        return {"mean": y.double().mean(dim=0).tolist(), "median": _medians(y)}
+        values = _own_unit(y, split)
+        return {
+            "mean": values.mean(axis=0).tolist(),
+            "median": np.median(values, axis=0).tolist(),
+        }
     if y.is_floating_point():
         return {"shares": y.double().mean(dim=0).tolist()}
     counts = torch.bincount(y, minlength=split.train.outputs)
@@ -135,7 +141,16 @@ def _labels(y: Tensor) -> Tensor:
     return y.argmax(dim=1) if y.is_floating_point() else y
 
 
-def _medians(y: Tensor) -> list[float]:
-    """As of numbers: the middle between the two in the middle."""
-    found: NDArray[np.float64] = np.median(y.double().numpy(), axis=0)
-    return [float(each) for each in found]
+def _quantities(split: Split) -> Quantities | None:
+    """The numbers that are predicted, where they are columns of a table."""
+    from gradus.data.preparation import Quantities
+
+    goal = None if split.preparation is None else split.preparation.goal
+    return goal if isinstance(goal, Quantities) else None
+
+
+def _own_unit(values: Tensor, split: Split) -> NDArray[np.float64]:
+    """Numbers as they are learned, in the unit of the targets."""
+    learned = np.asarray(values.double().numpy())
+    goal = _quantities(split)
+    return learned if goal is None else goal.unscaled(learned)

@@ -23,7 +23,7 @@ from gradus.importing import without_collection
 from gradus.models.own import check_named, is_own
 from gradus.runs import earlier
 from gradus.runs.curve import Against, Numbers, TrainingCurve, draw, place
-from gradus.runs.files import sync_folder, write_whole
+from gradus.runs.files import read_json, sync_folder, write_whole
 from gradus.runs.reading import check_size, load_parameters, read_summary, read_table
 from gradus.runs.spec import RunSpec
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
+    from gradus import metrics
+    from gradus.data.preparation import Preparation
     from gradus.metrics.predictions import Predictions
 
 NAMED_TYPES = {"int64": pa.int64(), "int32": pa.int32(), "float64": pa.float64()}
@@ -86,6 +88,7 @@ class Run:
         trained: the model, where it was trained just now.
         trusted: whether a model that is code of the user's may be imported and built.
         on_test: what the model says of the test part, where it was trained just now.
+        prepared: what was fitted to the table, where it was trained just now.
 
     Example:
         >>> import gradus
@@ -103,6 +106,7 @@ class Run:
     trained: nn.Module | None = None
     trusted: bool = True
     on_test: Predictions | None = None
+    prepared: Preparation | None = None
 
     def __repr__(self) -> str:
         final = self.summary["final"]
@@ -176,6 +180,93 @@ class Run:
         return read_predictions(
             self.folder / PREDICTIONS, data.get("classes"), data.get("target_names") or ()
         )
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """What was fitted to the training rows of the table, and turns others of the kind into x.
+
+        Raises:
+            InputError: the run was trained on no table, or its preparation is missing or damaged.
+        """
+        from gradus.data.preparation import Preparation
+
+        if self.prepared is not None:
+            return self.prepared
+        where = self.folder or self.spec.title
+        path = None if self.folder is None else self.folder / PREPARATION
+        if path is None or not path.exists():
+            raise InputError(
+                f"{where}: holds no {PREPARATION}: it was trained on {quoted(self.spec.data)}, not "
+                "on a table by this version; train it again, on a table"
+            )
+        try:
+            record = read_json(path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read: {quoted(error)}") from None
+        if not isinstance(record, dict):
+            raise InputError(f"{path}: is no preparation of a table")
+        return Preparation.from_record(record, str(path))
+
+    def predict(self, table: Any) -> pa.Table:
+        """What the model says of new rows.
+
+        They are prepared as the training rows were; columns are found by their names, in any order,
+        and others are not looked at.
+
+        Args:
+            table: the path of a file; a pyarrow, pandas or Polars table; or a dict of columns.
+
+        Returns:
+            A pyarrow table: ``prediction``, and of classes ``p(class)`` for each; of numbers, in
+            the unit of the target (of several, ``prediction(target)`` for each).
+
+        Raises:
+            InputError: a column is missing, or holds what cannot be read as in training; the run
+                was trained on no table.
+
+        Example:
+            >>> import gradus
+            >>> spec = gradus.RunSpec(data="examples/iris.csv", target="species", epochs=8)
+            >>> run = gradus.train(spec)
+            >>> flower = dict(sepal_length=[5.0], sepal_width=[3.4], petal_length=[1.5],
+            ...               petal_width=[0.2])
+            >>> run.predict(flower)["prediction"].to_pylist()
+            ['setosa']
+        """
+        from gradus.runs.prediction import predicted
+
+        return predicted(self, table)
+
+    def predict_proba(self, table: Any) -> NDArray[np.float64]:
+        """The probabilities of the classes for new rows, ``[N, C]``, in the order of the classes.
+
+        Args:
+            table: as for ``predict``.
+
+        Raises:
+            InputError: as for ``predict``; or the run predicts numbers.
+        """
+        from gradus.runs.prediction import predicted_shares
+
+        return predicted_shares(self, table)
+
+    def evaluate(self, table: Any) -> dict[str, metrics.Figure]:
+        """How good the model is on rows that have the target too, by the name of each figure.
+
+        Of classes: accuracy, balanced accuracy, F1, log loss, AUC and more; of numbers RMSE, MAE,
+        R² and the median absolute error, in the unit of the target. Each has its interval, and what
+        the best constant prediction of the training rows reaches. Rows without a target are left
+        out.
+
+        Args:
+            table: as for ``predict``.
+
+        Raises:
+            InputError: as for ``predict``; or no row has a target, or a class was not trained on.
+        """
+        from gradus.runs.prediction import evaluated
+
+        return evaluated(self, table)
 
     @property
     def curve(self) -> TrainingCurve:
@@ -260,6 +351,10 @@ class Run:
             except SafetensorError as error:  # also where the disk is full
                 raise OSError(None, quoted(error), str(folder / "model.safetensors")) from error
             write_whole(folder / "model.safetensors", (Path(beside) / "model").read_bytes())
+        (folder / PREPARATION).unlink(missing_ok=True)
+        if self.prepared is not None:
+            record = json.dumps(self.prepared.record(), indent=1, ensure_ascii=False)
+            write_whole(folder / PREPARATION, record.encode() + b"\n")
         with without_collection():  # matplotlib is imported here
             figure = self.plot()
             for kind in ("png", "svg"):
@@ -284,9 +379,13 @@ def table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
 PREDICTIONS = "test.parquet"
 """What the model says of the test part: ``target``, ``prediction``, of classes ``p(class)``."""
 
+PREPARATION = "preparation.json"
+"""What was fitted to the training rows of a table."""
+
 FILES = (
     "run.json",
     PREDICTIONS,
+    PREPARATION,
     "history.parquet",
     "evaluation.parquet",
     "model.safetensors",

@@ -120,6 +120,11 @@ class RunSpec(
         check_named([spec.model], path, named=[str(changes.get("model"))], trust=trust)
         return spec
 
+    @property
+    def fixed(self) -> RunSpec:
+        """The same spec, in which nothing but the loss is left to follow from the data."""
+        return self.model_copy(update={"auto": ()}) if self.auto else self
+
     def build_method(self, steps: int) -> Method:
         """The method with its learning-rate schedule, for a run of so many steps."""
         from gradus import methods

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
@@ -39,6 +39,7 @@ def summary_of(
     executed: Mapping[str, str | None],
     *,
     predictions: Predictions | None,
+    auto: Sequence[str],
     load_seconds: float,
     started: datetime,
 ) -> dict[str, Any]:
@@ -52,6 +53,7 @@ def summary_of(
         line: what the run is held against.
         executed: the engine, why it was not the native one, and the variant of the kernels.
         predictions: on the test part, where the run left parameters that give any.
+        auto: the options that were not given and follow from the data being a table.
         load_seconds: how long it took until the first step.
         started: when.
     """
@@ -91,7 +93,10 @@ def summary_of(
             "features": split.features,
             "target_names": None if split.train.classes else target_names(split),
             **targets,
+            "columns": [treatment._asdict() for treatment in split.treatments],
+            "notes": list(split.notes),
         },
+        "auto": {name: getattr(spec, name) for name in auto},
         "parameters": sum(p.numel() for p in job.model.parameters()),
         "zeros": sum(int((p == 0).sum()) for p in job.model.parameters()),
         "timings": _timings(outcome, load_seconds=load_seconds),

@@ -23,7 +23,7 @@ from gradus.errors import InputError
 from gradus.models.own import check_named, is_own, told
 from gradus.runs import checkpoint
 from gradus.runs.interrupt import OneInterrupt
-from gradus.runs.job import load_for, prepare, with_loss
+from gradus.runs.job import load_for, prepare, resolved
 from gradus.runs.judging import predictions_on_test
 from gradus.runs.lock import locked
 from gradus.runs.record import EVALUATION, HISTORY, Run, in_the_way, open_run, table
@@ -186,7 +186,7 @@ def _train(
     kept = None if folder is None else folder / CHECKPOINT
     with torch.random.fork_rng():
         job = prepare(spec, split)
-        spec = with_loss(spec, split)
+        auto, spec = spec.auto, resolved(spec, split)
         variant = None if kernels.core() is None else kernels.variant()
         engine, why = choose.chosen(spec.engine, job)
         course = WHOLE_RUN
@@ -211,6 +211,7 @@ def _train(
             summary = summary_of(
                 *(spec, split, job, outcome, line, executed),
                 predictions=predictions,
+                auto=auto,
                 load_seconds=loaded - began,
                 started=started,
             )
@@ -222,6 +223,7 @@ def _train(
                 folder,
                 job.model.cpu().eval(),
                 on_test=predictions,
+                prepared=split.preparation,
             )
             if folder is not None and kept is not None:
                 run.save(folder)

@@ -154,7 +154,7 @@ class _Place:
             # A sweep chooses between runs: it holds examples for that where a single run does not.
             given.setdefault("validation_fraction", VALIDATION_FRACTION)
         try:
-            return RunSpec.read(given)
+            return RunSpec.read(given).fixed
         except InputError as error:
             varied = [f"{flag(name)} {shown(given[name])}" for name in self.vary if name in given]
             beside = f" (with {' '.join(varied)})" if varied else ""

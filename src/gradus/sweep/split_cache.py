@@ -9,6 +9,7 @@ from typing import Any, final
 
 from gradus.data.dataset import Split
 from gradus.runs.job import load_for
+from gradus.runs.parts import DataPart
 from gradus.runs.spec import RunSpec
 from gradus.sweep.shared_memory import SharedSplit, share
 
@@ -64,8 +65,4 @@ class SplitCache:
 
 def _key(spec: RunSpec) -> tuple[Any, ...]:
     """The options that determine the split of a run."""
-    return (
-        spec.data, spec.target, spec.loss, spec.missing, spec.standardize,
-        spec.validation_fraction, spec.test_fraction, spec.split, spec.split_seed, spec.group,
-        spec.categorical, spec.drop,
-    )  # fmt: skip
+    return (*(getattr(spec, name) for name in DataPart.model_fields), spec.loss, spec.dtype)

@@ -16,7 +16,7 @@ from gradus.engine.job import Job, Outcome, Progress, Report
 from gradus.engine.snapshot import Course, Snapshot
 from gradus.errors import InputError, NotPositiveDefiniteError
 from gradus.runs import checkpoint
-from gradus.runs.job import prepare, with_loss
+from gradus.runs.job import prepare, resolved
 from gradus.runs.status import LineToBeat, line_to_beat
 from gradus.sweep.messages import CheckpointDamaged, Heartbeat, ShareSplit, Task, WorkerMessage
 from gradus.sweep.result import Result, Status, result_of
@@ -116,7 +116,7 @@ class Trainer:
             task.spec,
             outcome,
             status=status,
-            loss=with_loss(task.spec, self._splits[task.split]).loss,
+            loss=resolved(task.spec, self._splits[task.split]).loss,
             engine=engine,
             kernels=self._variant if engine == "native" else None,
             constant_train_loss=None if constant is None else constant.loss,

@@ -1,5 +1,6 @@
 """What is fitted to the training rows of a table and applied to all: how rows become x."""
 
+from gradus.data.preparation.fit import Fill as Fill
 from gradus.data.preparation.fit import Scaling as Scaling
 from gradus.data.preparation.fit import fit as fit
 from gradus.data.preparation.goal import Classes as Classes

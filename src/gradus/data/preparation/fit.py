@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradus.data.columns import Column
-from gradus.data.preparation.encoder import Encoder
 from gradus.data.preparation.moments import (
     LENGTHS,
     Cycle,
@@ -18,9 +17,9 @@ from gradus.data.preparation.moments import (
     days_since,
     year,
 )
-from gradus.data.preparation.names import MOST_NAMES, RARE, Names
+from gradus.data.preparation.names import MOST_NAMES, RARE, Names, in_order
 from gradus.data.preparation.numbers import Flags, Numbers
-from gradus.errors import InputError, brief
+from gradus.data.preparation.preparation import AnyEncoder
 
 Scaling = Literal["none", "standard", "robust"]
 """Numbers as they are; to mean 0 and deviation 1; or to median 0 and quartiles 1 apart, extremes
@@ -29,16 +28,13 @@ drawn in."""
 Fill = Literal["mean", "median"]
 
 
-def fit(train: Column, scaling: Scaling = "standard", fill: Fill = "mean") -> Encoder:
+def fit(train: Column, scaling: Scaling = "standard", fill: Fill = "mean") -> AnyEncoder:
     """The encoder of a column, from its training rows alone.
 
     Args:
-        train: the training rows of a column that is no free text.
+        train: the training rows of a column that is no free text; one at least has a value.
         scaling: of numbers.
         fill: what stands for a missing number.
-
-    Raises:
-        InputError: the training rows hold no value.
 
     Example:
         >>> from gradus.data.columns import Form
@@ -48,11 +44,6 @@ def fit(train: Column, scaling: Scaling = "standard", fill: Fill = "mean") -> En
         (2.0, 1.0, 2.0, True)
     """
     gaps = train.missing
-    if gaps.all():
-        raise InputError(
-            f"column {brief(train.name)!r} has no value in the training part, "
-            "from which nothing can be learned of it; leave it out by --drop"
-        )
     name, form, missing = train.name, train.form, bool(gaps.any())
     present = train.values[~gaps] if missing else train.values
     if form.kind == "number":
@@ -98,7 +89,7 @@ def _names(train: Column, present: NDArray[np.int32], missing: bool) -> Names:
     pooled = len(there) - len(own)
     if pooled == 1:  # alone in its pool it may as well have its own name
         own, pooled = list(there), 0
-    names = tuple(sorted(train.words[at] for at in own))
+    names = in_order(train.words[at] for at in own)
     return Names(name=train.name, form=train.form, missing=missing, names=names, pooled=pooled)
 
 

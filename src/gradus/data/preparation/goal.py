@@ -19,6 +19,7 @@ class Classes(BaseModel):
         name: of the column, None where it has none.
         form: what the column holds.
         names: of the classes, in the order of the outputs.
+        shares: of each among the training rows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +28,7 @@ class Classes(BaseModel):
     name: str | None
     form: Form | None = None
     names: tuple[str, ...]
+    shares: tuple[FiniteFloat, ...] = ()
 
 
 class Quantity(BaseModel):
@@ -37,6 +39,8 @@ class Quantity(BaseModel):
         form: what the column holds.
         centre: c, in the unit of the target.
         scale: s.
+        mean: of the training rows.
+        median: likewise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +49,8 @@ class Quantity(BaseModel):
     form: Form | None = None
     centre: FiniteFloat = 0.0
     scale: FiniteFloat = 1.0
+    mean: FiniteFloat = 0.0
+    median: FiniteFloat = 0.0
 
 
 class Quantities(BaseModel):

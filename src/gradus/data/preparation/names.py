@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,20 @@ RARE = 0.01
 
 MOST_NAMES = 30
 """Names with an indicator of their own; rarer ones are pooled."""
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Names in the order of the alphabet; of size, where all of them are numbers.
+
+    Example:
+        >>> in_order({"10", "9", "009"}), in_order({"10", "9", "a"})
+        (('009', '9', '10'), ('10', '9', 'a'))
+    """
+    known = sorted(names)
+    try:
+        return tuple(sorted(known, key=float))
+    except ValueError:
+        return tuple(known)
 
 
 class Names(Encoder):

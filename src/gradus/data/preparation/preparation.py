@@ -19,6 +19,8 @@ from gradus.data.preparation.names import Names
 from gradus.data.preparation.numbers import Flags, Numbers
 from gradus.errors import InputError, quoted
 
+AnyEncoder = Numbers | Flags | Names | Dates | Times
+
 VERSION = 1
 """Of what is kept: one that is not known is not read."""
 
@@ -36,7 +38,7 @@ class Preparation(BaseModel):
         >>> grams = Numbers(name="grams", form=Form("number"), centre=100, scale=50)
         >>> fruit = Preparation(encoders=(grams,), goal=Classes(name="fruit", names=("fig", "pear")))
         >>> column = Column("grams", grams.form, np.array([50.0, 150.0]))
-        >>> fruit.features, fruit.inputs([column], np.float32).tolist()
+        >>> fruit.features, fruit.inputs([column], "float32").tolist()
         (('grams',), [[-1.0], [1.0]])
         >>> Preparation.from_record(fruit.record(), "fruit.json") == fruit
         True
@@ -45,9 +47,7 @@ class Preparation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
-    encoders: tuple[
-        Annotated[Numbers | Flags | Names | Dates | Times, Field(discriminator="kind")], ...
-    ]
+    encoders: tuple[Annotated[AnyEncoder, Field(discriminator="kind")], ...]
     goal: Annotated[Classes | Quantities, Field(discriminator="kind")]
 
     @property
@@ -55,7 +55,9 @@ class Preparation(BaseModel):
         """Names of the columns of x."""
         return tuple(name for encoder in self.encoders for name in encoder.features)
 
-    def inputs(self, columns: Iterable[Column], dtype: type[np.floating]) -> NDArray[np.floating]:
+    def inputs(
+        self, columns: Iterable[Column], dtype: Literal["float32", "float64"]
+    ) -> NDArray[np.floating]:
         """The x of some rows, ``[N, features]``.
 
         Args:

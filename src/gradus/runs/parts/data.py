@@ -10,6 +10,9 @@ from pydantic import AfterValidator, Field
 from gradus.errors import quoted
 from gradus.runs.parts.part import Names, Part
 
+TABLES = (".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow", ".jsonl", ".ndjson", ".xlsx")
+"""How the names of files end that hold tables; those of text may have .gz or .zst behind it."""
+
 KNOWN_BY_NAME = ("digits", "fashion-mnist", "mnist")
 """Data of which no examples are held for validation, but in a sweep."""
 
@@ -46,11 +49,25 @@ class DataPart(Part):
     target: str | None = Field(default=None, description="column to predict (CSV, Parquet)")
     categorical: Names = Field(default=(), description="columns of names, not numbers")
     drop: Names = Field(default=(), description="columns to leave out")
-    missing: Literal["mean", "drop"] | None = Field(
+    missing: Literal["mean", "median", "drop"] | None = Field(
         default=None,
-        description="fill missing numbers with the mean of their column, or drop their rows",
+        description="fill missing numbers with the mean or the median of their column, or drop "
+        "their rows  [default: median, of a table]",
     )
-    standardize: bool = Field(default=False, description="bring inputs to mean 0 and deviation 1")
+    standardize: bool = Field(
+        default=False,
+        description="bring inputs to mean 0 and deviation 1  [default: of a table, yes]",
+    )
+    scaling: Literal["standard", "robust"] | None = Field(
+        default=None,
+        description="how numbers of a table are standardised: by mean and deviation; or by median "
+        "and quartiles, extremes drawn in",
+    )
+    standardize_target: bool = Field(
+        default=False,
+        description="learn numbers to predict at mean 0 and deviation 1, and give them in their "
+        "own unit  [default: of a table, yes]",
+    )
     validation_fraction: float | None = Field(
         default=None,
         ge=0,

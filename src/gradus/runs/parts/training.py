@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from gradus.runs.parts.part import Part, Table
+from gradus.runs.parts.part import Names, Part, Table
 
 ROWS = 1_000
 """Rows of the history that a long run has at least, where ``log_every`` is not given."""
@@ -49,6 +49,11 @@ class TrainingPart(Part):
     )
     measure: MeasureName | None = Field(
         default=None, description="by which epochs are compared  [default: validation-loss]"
+    )
+    auto: Names = Field(
+        default=(),
+        description="options that follow from the data once they are read: until then what stands "
+        "there is for a table of some thousand rows",
     )
     log_every: int | None = Field(
         default=None,

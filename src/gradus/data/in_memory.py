@@ -1,0 +1,55 @@
+"""Tables that are in memory already, as those of a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradus.data.reading import Source, read_source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def source_of(table: Any) -> Source:
+    """The content of a table, wherever it is.
+
+    Args:
+        table: the path of a file; a pyarrow table; a frame of pandas, Polars or another library
+            that gives its data by the Arrow PyCapsule interface or the dataframe interchange
+            protocol; or a mapping of names to columns.
+
+    Raises:
+        InputError: the file cannot be read.
+        TypeError: it is nothing of the kind.
+
+    Example:
+        >>> source_of({"grams": [150, 120]}).names
+        ['grams']
+    """
+    if isinstance(table, str | os.PathLike):
+        return read_source(Path(table))
+    arrow = _arrow(table)
+    return Source(Path("the table"), arrow, lambda row: f"row {row + 1}")
+
+
+def _arrow(table: Any) -> pa.Table:
+    import pyarrow as pa
+
+    if isinstance(table, pa.Table):
+        return table
+    if isinstance(table, Mapping):
+        return pa.table({str(name): pa.array(column) for name, column in table.items()})
+    if hasattr(table, "__arrow_c_stream__"):
+        return pa.table(table)
+    if hasattr(table, "__dataframe__"):
+        from pyarrow import interchange
+
+        exchanged: pa.Table = interchange.from_dataframe(table)  # type: ignore[attr-defined]
+        return exchanged
+    raise TypeError(
+        f"a table must be a path, a pyarrow, pandas or Polars table or a dict of columns, not "
+        f"{type(table).__name__}"
+    )

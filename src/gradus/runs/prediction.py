@@ -1,0 +1,204 @@
+"""What a trained model says of new rows: predictions, in the words and units of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from gradus.data.columns import Column, Form, recognise_as
+from gradus.data.in_memory import source_of
+from gradus.data.preparation import Classes, Preparation, Quantities
+from gradus.data.preparation.targets import labels_for
+from gradus.data.reading import Source, read_source
+from gradus.errors import MOST_QUOTED, InputError, brief
+from gradus.metrics import Figure, figures_of_classes, figures_of_numbers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from gradus.runs.record import Run
+
+CHUNK = 8192
+"""Rows that go through the model at once."""
+
+
+def inputs_of(
+    preparation: Preparation, source: Source, dtype: Literal["float32", "float64"]
+) -> torch.Tensor:
+    """The x of the rows of a table, ``[N, features]``.
+
+    Columns are found by their names, in any order; others are not looked at.
+
+    Raises:
+        InputError: a column is missing, or holds what cannot be read as in training.
+    """
+    needed = [(encoder.name, encoder.form) for encoder in preparation.encoders]
+    check_columns([name for name, _ in needed], source)
+
+    columns = (_column(source, name, form) for name, form in needed)
+    return torch.from_numpy(preparation.inputs(columns, dtype))
+
+
+def _column(source: Source, name: str, form: Form | None) -> Column:
+    assert form is not None
+    return recognise_as(
+        name, source.arrow[name], form, file=str(source.path), place=source.place, text=source.text
+    )
+
+
+def check_columns(names: Sequence[str], source: Source) -> None:
+    """Refuse a table that lacks columns.
+
+    Raises:
+        InputError: it does; the message names them.
+    """
+    if lacking := [name for name in names if name not in source.names]:
+        shown = ", ".join(brief(repr(name), 60) for name in lacking[:10])
+        there = ", ".join(brief(repr(name), 60) for name in source.names[:20])
+        raise InputError(
+            f"{source.path}: no column {brief(shown, MOST_QUOTED)}"
+            f"{', ..' if len(lacking) > 10 else ''}, which the model was trained on; the table has "
+            f"{brief(there, MOST_QUOTED)}{', ..' if len(source.names) > 20 else ''}"
+        )
+
+
+def outputs_of(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """What a model in ``eval`` mode gives for N inputs, ``[N, outputs]`` on the CPU."""
+    with torch.no_grad():
+        return torch.cat([model(part) for part in x.split(CHUNK)])
+
+
+def probabilities(outputs: torch.Tensor, *, logarithms: bool) -> NDArray[np.float64]:
+    """The probabilities of classes, ``[N, C]``.
+
+    Args:
+        outputs: of a model, ``[N, C]``.
+        logarithms: whether they are logarithms of probabilities; logits else.
+    """
+    found = outputs.double()
+    return (found.exp() if logarithms else found.softmax(dim=1)).numpy()
+
+
+def predictions(run: Run, source: Source) -> pa.Table:
+    """What the model of a run says of the rows of a table.
+
+    Returns:
+        ``prediction``: of classes the likeliest, and beside it ``p(class)`` for each; of numbers
+        the number, in the unit of the target, or ``prediction(target)`` for each of several.
+    """
+    import pyarrow as pa
+
+    preparation = run.preparation
+    outputs = outputs_of(run.model, inputs_of(preparation, source, run.spec.dtype))
+    goal = preparation.goal
+    if isinstance(goal, Quantities):
+        values = goal.unscaled(outputs.double().numpy())
+        one = len(goal.targets) == 1
+        names = ["prediction" if one else f"prediction({t.name})" for t in goal.targets]
+        return pa.table(dict(zip(names, values.T, strict=True)))
+    shares = probabilities(outputs, logarithms=run.spec.takes_log_probabilities)
+    likeliest = pa.array(shares.argmax(axis=1).astype(np.int32))
+    named = pa.DictionaryArray.from_arrays(likeliest, pa.array(goal.names)).cast(pa.string())
+    columns: dict[str, Any] = {"prediction": named}
+    columns |= {f"p({name})": share for name, share in zip(goal.names, shares.T, strict=True)}
+    return pa.table(columns)
+
+
+def predicted(run: Run, table: Any) -> pa.Table:
+    """The same for a table that is a file or in memory, see `source_of`."""
+    return predictions(run, source_of(table))
+
+
+def predicted_shares(run: Run, table: Any) -> NDArray[np.float64]:
+    """The probabilities of the classes for the rows of a table, ``[N, C]``.
+
+    Raises:
+        InputError: the run predicts numbers.
+    """
+    if not isinstance(run.preparation.goal, Classes):
+        raise InputError("predict_proba: the run predicts numbers, which have no probabilities")
+    source = source_of(table)
+    outputs = outputs_of(run.model, inputs_of(run.preparation, source, run.spec.dtype))
+    return probabilities(outputs, logarithms=run.spec.takes_log_probabilities)
+
+
+def evaluated(run: Run, table: Any) -> dict[str, Figure]:
+    """How good the model of a run is on the rows of a table that has the target too.
+
+    Rows without a target are left out.
+
+    Raises:
+        InputError: no row has a target, a column is missing, or a class was not trained on.
+    """
+    source = source_of(table)
+    goal = run.preparation.goal
+    targets = (goal,) if isinstance(goal, Classes) else goal.targets
+    check_columns([str(target.name) for target in targets], source)
+    columns = [_column(source, str(target.name), target.form) for target in targets]
+    known = ~np.any([column.missing for column in columns], axis=0)
+    if not known.any():
+        names = ", ".join(brief(column.name) for column in columns)
+        raise InputError(f"{source.path}: no row has a target ({names}): nothing can be evaluated")
+    if not known.all():
+        columns = [column.rows(known) for column in columns]
+        source = replace(source, arrow=source.arrow.filter(known))
+    outputs = outputs_of(run.model, inputs_of(run.preparation, source, run.spec.dtype))
+    if isinstance(goal, Classes):
+        return figures_of_classes(
+            probabilities(outputs, logarithms=run.spec.takes_log_probabilities),
+            labels_for(goal, columns[0], str(source.path)),
+            shares=goal.shares,
+            classes=goal.names,
+        )
+    return figures_of_numbers(
+        goal.unscaled(outputs.double().numpy()),
+        np.column_stack([column.values.astype(np.float64) for column in columns]),
+        mean=[target.mean for target in goal.targets],
+        median=[target.median for target in goal.targets],
+        names=[target.name for target in goal.targets],
+    )
+
+
+def predict_file(
+    run: Run, path: Path, out: Path, told: Callable[[int], object] = lambda rows: None
+) -> int:
+    """Write the predictions for the rows of a file, piece by piece, into another.
+
+    The file appears whole or not at all.
+
+    Args:
+        run: of which the model predicts.
+        path: the table.
+        out: where to; CSV or Parquet by its ending.
+        told: called with the number of rows predicted so far.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        InputError: the table cannot be read or lacks a column, or ``out`` cannot be written.
+    """
+    from gradus.runs.table_writing import table_writer
+
+    rows = 0
+    with table_writer(out) as write:
+        for source in (read_source(path),):
+            found = predictions(run, source)
+            write(found)
+            rows += found.num_rows
+            told(rows)
+    return rows
+
+
+def first_predictions(run: Run, path: Path, most: int) -> tuple[pa.Table, bool]:
+    """The predictions for the first rows of a file, and whether there are more."""
+    source = read_source(path)
+    first = replace(source, arrow=source.arrow.slice(0, most))
+    return predictions(run, first), source.arrow.num_rows > most
