@@ -139,7 +139,7 @@ def test_whether_day_or_month_stands_first_follows_from_all_values_or_is_said(wo
         ["1.2.3", "4.5.6"],
         ["Room 5", "Room 6"],
         ["A-2024-01-01", "B-2024-01-01"],
-        ["25:00", "61:10"],
+        ["25:60", "61:70"],
         ["00/00/0000", "99/99/9999"],
     ],
 )
@@ -167,7 +167,24 @@ def test_times_of_day(word, seconds):
     assert again.values.tolist() == [seconds]
 
 
-UTC = datetime.UTC
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        (["3:45", "61:10", None], [225, 3670, np.nan]),
+        (["59:30", "1:02:03", "30:00"], [3570, 3723, 1800]),
+        (["26:00:00", "1:00:00.5"], [93600, 3600.5]),
+        (["0 days 00:05:00", "1 days 00:00:01.25"], [300, 86401.25]),
+        (["1 day, 2:03:04", "2:03:04"], [93784, 7384]),
+    ],
+)
+def test_lengths_of_time(words, values):
+    found = recognise("x", column(words), file="a.csv")
+    assert (found.form, found.told) == (Form("number", pattern=":"), "length of time")
+    np.testing.assert_array_equal(found.values, values)
+    again = recognise_as("x", column(words), found.form, file="b.csv")
+    np.testing.assert_array_equal(again.values, values)
+
+
 BERLIN = datetime.timezone(datetime.timedelta(hours=1))
 FAR = datetime.datetime(9999, 12, 31)
 MOMENT = datetime.datetime(2024, 2, 3, 10, 30, 0, 250_000)
@@ -269,6 +286,9 @@ def test_another_file_may_hold_the_dates_otherwise(pattern, content, iso):
         (Form("time"), datetime.date(2024, 2, 3)),
         (Form("number"), datetime.date(2024, 2, 3)),
         (Form("number"), datetime.timedelta(1)),
+        (Form("number", pattern=":"), datetime.timedelta(1)),
+        (Form("number", pattern=":"), 90),
+        (Form("number", pattern=":"), "90"),
     ],
 )
 def test_what_cannot_be_read_as_in_training_is_named(form, value):
@@ -283,7 +303,7 @@ def test_what_cannot_be_read_as_in_training_is_named(form, value):
         (["2024-01-31", "soon", "2024-02-29"], "row 2: 'soon' is not a date as the others are"),
         (["31/1/2024", "29/2/2024", "30/2/2024"], "row 3: '30/2/2024' is not a date"),
         (["31/1/2024", "29/2/2024", "30/2/2024"], "(date written day/month/year)"),
-        (["10:30", "11:00", "24:30"], "row 3: '24:30' is not a time of day as the others are"),
+        (["10:30", "11:00", "10:60"], "row 3: '10:60' is not a time of day as the others are"),
     ],
 )
 def test_a_stray_word_among_dates_and_times_is_named(words, message):

@@ -5,6 +5,8 @@ import decimal
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gradus.data.columns import Form, among, recognise, recognise_as
 from gradus.errors import InputError
@@ -338,3 +340,27 @@ def test_names_are_found_among_known_ones_also_as_reals():
 )
 def test_a_form_is_data(form):
     assert Form.from_record(form.record()) == form
+
+
+MARKS = st.text("0123456789.,:/-+()%$€ 'eTZ\u00a0abJan\n", max_size=12)
+WORDS = MARKS | st.text(max_size=6) | st.sampled_from(["2024-02-03", "1,200", "5 %", "10:30", "no"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.none() | WORDS, min_size=1, max_size=8))
+def test_any_words_are_read_alike_in_training_and_later_or_refused(words):
+    """Nothing else is raised, and no value is lost on the way."""
+    content = pa.chunked_array([pa.array(words, pa.string())])
+    try:
+        column = recognise("x", content, file="a.csv")
+    except InputError:
+        return
+    blank = [word is None or not word.strip() for word in words]
+    assert column.missing.tolist() == blank
+    again = recognise_as("x", content, column.form, file="a.csv")
+    assert again.words == column.words
+    np.testing.assert_array_equal(again.values, column.values)
+    if column.words:
+        assert seen(column) == [
+            None if gap else word for word, gap in zip(words, blank, strict=True)
+        ]

@@ -25,6 +25,10 @@ _TIME = (
     r"(?: ?(?P<p>[AaPp])\.?[Mm]\.?)?"
 )
 _ZONE = r"(?: ?(?P<z>[Zz]|UTC|GMT|[-+][0-9]{2}(?::?[0-9]{2})?)(?: UTC)?(?:\[[A-Za-z_/]+\])?)?"
+_LENGTH = (
+    r"^(?:(?P<d>[0-9]{1,6}) days?,? )?(?P<H>[0-9]{1,6}):(?P<M>[0-9]{2})"
+    r"(?::(?P<S>[0-9]{2}(?:[.,][0-9]+)?))?$"
+)
 _DIRECTIVES = {
     "%Y": "(?P<Y>[0-9]{4})",
     "%y": "(?P<y>[0-9]{2})",
@@ -152,6 +156,24 @@ def times_of_day(text: pa.StringArray) -> NDArray[np.float64]:
         [37800.0, 1.5, 600.0, nan, nan]
     """
     return _Parts(text, f"^{_TIME}$").time_of_day()
+
+
+def lengths_of_time(text: pa.StringArray) -> NDArray[np.float64]:
+    """Lengths of time in their smallest unit; NaN where a word is none.
+
+    Two numbers are minutes and seconds, or hours and minutes: in either case 60 to 1.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> words = pa.array(["45:10", "1:02:03.5", "1 days 00:00:01", "5:70"])
+        >>> lengths_of_time(words).tolist()
+        [2710.0, 3723.5, 86401.0, nan]
+    """
+    parts = _Parts(text, _LENGTH)
+    most, middle, least = parts.number("H", 0), parts.number("M", 0), parts.number("S", -1)
+    right = parts.fit & (middle < 60) & (least < 60)
+    seconds = 86_400.0 * parts.number("d", 0) + 3600.0 * most + 60.0 * middle + least
+    return np.where(right, np.where(least < 0, 60.0 * most + middle, seconds), np.nan)
 
 
 class _Parts:

@@ -29,7 +29,8 @@ class Form:
         unit: what stands before or behind each number, such as "%" or "$", or "".
         flags: the words of a flag, the one that is 0 first.
         pattern: how the day of a date is written, as ``clock.moments`` takes it, in directives of
-            ``strptime``; "" where the file holds it as such.
+            ``strptime``; ":" for numbers that are lengths of time, such as 45:10; "" where the file
+            holds it as such.
 
     Example:
         >>> form = Form.from_record({"kind": "number", "decimal": ",", "unit": "€"})
@@ -70,6 +71,8 @@ class Form:
             return f"date written {spoken(self.pattern)}" if self.pattern else "date"
         if self.kind != "number":
             return {"category": "names", "time": "time of day"}.get(self.kind, self.kind)
+        if self.pattern:
+            return "length of time"
         decimal = " with a decimal comma" if self.decimal == "," else ""
         grouped = f", {self.thousands!r} between thousands" if self.thousands else ""
         return f"number{decimal}{grouped}" + (f", in {self.unit}" if self.unit else "")

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gradus.data.columns.clock import ISO, as_moments, likely, moments, spoken, times_of_day
+from gradus.data.columns.clock import (
+    ISO,
+    as_moments,
+    lengths_of_time,
+    likely,
+    moments,
+    spoken,
+    times_of_day,
+)
 from gradus.data.columns.column import Form, ends
 from gradus.data.columns.guess import Guess
 from gradus.data.columns.numbers import tidied
@@ -113,6 +121,20 @@ def guess_times(words: Words) -> Guess | None:
 def read_times(text: pa.StringArray, form: Form) -> NDArray[np.float64]:
     """The times of day that words mean, NaN where one is none."""
     return times_of_day(tidied(text))
+
+
+def guess_lengths(words: Words) -> Guess | None:
+    """The lengths of time of a column, some of them a day or more; None where none is one.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> from gradus.data.columns.words import words_of
+        >>> guess_lengths(words_of(pa.chunked_array([["3:45", "61:10"]]))).values.tolist()
+        [225.0, 3670.0]
+    """
+    if np.isnan(lengths_of_time(tidied(words.some(_LOOKED_AT)))).all():
+        return None
+    return Guess(Form("number", pattern=":"), lengths_of_time(tidied(words.distinct)))
 
 
 def guess_numbered_dates(values: NDArray[np.float64]) -> Guess | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from gradus.data.columns.clock import lengths_of_time
 from gradus.data.columns.column import Form
 from gradus.data.columns.guess import Guess
 
@@ -98,6 +99,8 @@ def read_numbers(text: pa.StringArray, form: Form) -> NDArray[np.float64]:
         >>> read_numbers(pa.array(["1.200,5", "7", "1,200.5"]), Form("number", ",", ".")).tolist()
         [1200.5, 7.0, nan]
     """
+    if form.pattern:
+        return lengths_of_time(tidied(text))
     return _values(_without_unit(tidied(text), form.unit), form)
 
 

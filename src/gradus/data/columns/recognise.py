@@ -15,6 +15,7 @@ from gradus.data.columns.given import Given, Text, is_number, is_text, is_whole
 from gradus.data.columns.guess import Guess
 from gradus.data.columns.moments import (
     guess_dates,
+    guess_lengths,
     guess_numbered_dates,
     guess_times,
     read_dates,
@@ -120,6 +121,7 @@ _GUESSERS = (
     (guess_numbers, "a number"),
     (guess_dates, "a date"),
     (guess_times, "a time of day"),
+    (guess_lengths, "a length of time"),
 )
 _READERS = {"number": read_numbers, "flag": read_flags, "date": read_dates, "time": read_times}
 
@@ -215,6 +217,8 @@ def _misread(given: Given, form: Form) -> bool:
     """Whether a number of this file may mean another in the form of the column."""
     import pyarrow as pa
 
+    if form.pattern:  # lengths of time, whose unit a number does not say
+        return True
     # 1.200 is a real number to a reader that does not know that the point groups thousands here;
     # 0.12 in a column of per cents may be 12 of them.
     localised = (form.decimal, form.thousands) != (".", "")
