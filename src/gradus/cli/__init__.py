@@ -9,6 +9,7 @@ import click
 
 from gradus._version import __version__
 from gradus.cli.compare_command import compare, report
+from gradus.cli.evaluate_command import evaluate
 from gradus.cli.exit_codes import INTERRUPTED, WRONG, warn
 from gradus.cli.figures_command import figures
 from gradus.cli.landscape_command import landscape
@@ -34,6 +35,7 @@ def cli(ctx: click.Context) -> None:
       gradus train --help                every option
       gradus train houses.csv --target price      your own table
       gradus predict runs/houses-adamw-1 new.csv  what that says of new rows
+      gradus evaluate runs/houses-adamw-1 new.csv how good that is, where the target is known
       gradus sweep --lr 1,0.1,0.01       many runs, side by side
       gradus compare digits-sgd-1        which was best, and which option mattered
       gradus figures momentum            the pictures of the subject
@@ -45,6 +47,7 @@ def cli(ctx: click.Context) -> None:
 
 cli.add_command(train)
 cli.add_command(predict)
+cli.add_command(evaluate)
 cli.add_command(sweep)
 cli.add_command(compare)
 cli.add_command(report)

@@ -68,9 +68,15 @@ def verdicts(summary: Mapping[str, Any]) -> list[str]:
     return told
 
 
-def lines(rows: Sequence[Row], examples: int) -> list[str]:
-    """A table for the terminal."""
-    head = Row(f"test part ({examples:,})", "", "95 % interval", "constant", "")
+def lines(rows: Sequence[Row], examples: int, of: str = "test part") -> list[str]:
+    """A table for the terminal.
+
+    Args:
+        rows: its rows.
+        examples: how many the figures are of.
+        of: what they are called.
+    """
+    head = Row(f"{of} ({examples:,})", "", "95 % interval", "constant", "")
     everything = [head, *rows]
     widths = [max(len(row[at]) for row in everything) for at in range(4)]
     return [

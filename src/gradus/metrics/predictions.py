@@ -37,6 +37,11 @@ class ClassPredictions:
     classes: tuple[str, ...]
 
     @property
+    def examples(self) -> int:
+        """How many there are."""
+        return len(self.labels)
+
+    @property
     def decisions(self) -> NDArray[np.int64]:
         """``[n]``: the most probable class of each."""
         return np.asarray(self.probabilities.argmax(axis=1), np.int64)
@@ -97,6 +102,11 @@ class NumberPredictions:
     values: Values
     targets: Values
     names: tuple[str, ...]
+
+    @property
+    def examples(self) -> int:
+        """How many there are."""
+        return len(self.targets)
 
     def figures(self, mean: ArrayLike | None, median: ArrayLike | None) -> dict[str, Figure]:
         """See `figures_of_numbers`."""

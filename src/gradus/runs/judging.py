@@ -96,7 +96,7 @@ def judged(
     if isinstance(predictions, ClassPredictions):
         found = predictions.figures(targets["shares"])
         name, times = predictions.commonest
-        answers = {"commonest": name, "times": times, "examples": len(predictions.labels)}
+        answers = {"commonest": name, "times": times, "examples": predictions.examples}
     else:
         found = predictions.figures(targets["mean"], targets["median"])
     figures = {name: figure.as_record() for name, figure in found.items()}

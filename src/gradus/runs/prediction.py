@@ -18,7 +18,8 @@ from gradus.data.preparation import Classes, Preparation, Quantities
 from gradus.data.preparation.targets import labels_for
 from gradus.data.reading import Source, read_source
 from gradus.errors import MOST_QUOTED, InputError, brief
-from gradus.metrics import Figure, figures_of_classes, figures_of_numbers
+from gradus.metrics import Figure
+from gradus.metrics.predictions import ClassPredictions, NumberPredictions, Predictions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -137,7 +138,28 @@ def evaluated(run: Run, table: Any) -> dict[str, Figure]:
     Raises:
         InputError: no row has a target, a column is missing, or a class was not trained on.
     """
-    source = source_of(table)
+    said, goal = beside_truth(run, source_of(table)), training_targets(run.preparation.goal)
+    if isinstance(said, ClassPredictions):
+        return said.figures(goal["shares"])
+    return said.figures(goal["mean"], goal["median"])
+
+
+def training_targets(goal: Classes | Quantities) -> dict[str, Any]:
+    """What the targets of the training rows alone say, in the words of run.json."""
+    if isinstance(goal, Classes):
+        return {"shares": goal.shares}
+    return {
+        "mean": [target.mean for target in goal.targets],
+        "median": [target.median for target in goal.targets],
+    }
+
+
+def beside_truth(run: Run, source: Source) -> Predictions:
+    """What the model of a run says of the rows of a table that have a target, beside that.
+
+    Raises:
+        InputError: no row has a target, a column is missing, or a class was not trained on.
+    """
     goal = run.preparation.goal
     targets = (goal,) if isinstance(goal, Classes) else goal.targets
     check_columns([str(target.name) for target in targets], source)
@@ -150,19 +172,21 @@ def evaluated(run: Run, table: Any) -> dict[str, Figure]:
         columns = [column.rows(known) for column in columns]
         source = replace(source, arrow=source.arrow.filter(known))
     outputs = outputs_of(run.model, inputs_of(run.preparation, source, run.spec.dtype))
+    if not bool(outputs.isfinite().all()):
+        raise InputError(
+            f"{run.folder or run.spec.title}: the model gives what is no finite number, and cannot "
+            f"be evaluated: the run ended as {run.status}"
+        )
     if isinstance(goal, Classes):
-        return figures_of_classes(
+        return ClassPredictions(
             probabilities(outputs, logarithms=run.spec.takes_log_probabilities),
             labels_for(goal, columns[0], str(source.path)),
-            shares=goal.shares,
-            classes=goal.names,
+            goal.names,
         )
-    return figures_of_numbers(
+    return NumberPredictions(
         goal.unscaled(outputs.double().numpy()),
         np.column_stack([column.values.astype(np.float64) for column in columns]),
-        mean=[target.mean for target in goal.targets],
-        median=[target.median for target in goal.targets],
-        names=[target.name for target in goal.targets],
+        tuple(target.name for target in goal.targets),
     )
 
 

@@ -1,0 +1,50 @@
+"""`gradus evaluate`: how good a trained model is on rows of which the target is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gradus.cli.exit_codes import DONE, warn
+
+EVALUATE_EXAMPLES = """\b
+Examples:
+  gradus evaluate runs/houses-adamw-1 sold-since.csv
+"""
+
+
+@click.command(epilog=EVALUATE_EXAMPLES, short_help="How good a trained model is on new rows.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--model", metavar="NAME", help="package.module:factory of the run, to import it")
+@click.option("--trust", is_flag=True, help="import whatever model the run names")
+def evaluate(run: Path, file: Path, model: str | None, trust: bool) -> int:
+    """Hold the model of RUN, the folder of its record, against the rows of FILE, target included.
+
+    Each figure stands beside its interval of 95 % and what the best constant prediction of the
+    training rows reaches on these rows. Numbers are in the unit of the target.
+    """
+    from gradus.data.reading import read_source
+    from gradus.errors import quoted
+    from gradus.figures.scores import lines, rows_of, verdicts
+    from gradus.runs.judging import judged
+    from gradus.runs.prediction import beside_truth, training_targets
+    from gradus.runs.record import open_run
+
+    opened = open_run(run, model=model, trust=trust)
+    source = read_source(file)
+    said = beside_truth(opened, source)
+    known = training_targets(opened.preparation.goal)
+    summary = {
+        **judged(said, known, "test"),
+        "data": {"classes": opened.summary["data"]["classes"], **known},
+    }
+    if left_out := source.arrow.num_rows - said.examples:
+        warn(f"{file}: {left_out:,} rows have no target, and are left out")
+    for line in (
+        *lines(rows_of(summary), said.examples, quoted(file.name, 60)),
+        *verdicts(summary),
+    ):
+        click.echo(line)
+    return DONE
