@@ -16,7 +16,7 @@ from gradus.data.columns import Column, Form, recognise_as
 from gradus.data.in_memory import source_of
 from gradus.data.preparation import Classes, Preparation, Quantities
 from gradus.data.preparation.targets import labels_for
-from gradus.data.reading import Source, read_source
+from gradus.data.reading import Source, stream
 from gradus.errors import MOST_QUOTED, InputError, brief
 from gradus.metrics import Figure
 from gradus.metrics.predictions import ClassPredictions, NumberPredictions, Predictions
@@ -213,7 +213,7 @@ def predict_file(
 
     rows = 0
     with table_writer(out) as write:
-        for source in (read_source(path),):
+        for source in stream(path):
             found = predictions(run, source)
             write(found)
             rows += found.num_rows
@@ -223,6 +223,7 @@ def predict_file(
 
 def first_predictions(run: Run, path: Path, most: int) -> tuple[pa.Table, bool]:
     """The predictions for the first rows of a file, and whether there are more."""
-    source = read_source(path)
-    first = replace(source, arrow=source.arrow.slice(0, most))
-    return predictions(run, first), source.arrow.num_rows > most
+    pieces = stream(path)
+    source = next(pieces)
+    more = source.arrow.num_rows > most or next(pieces, None) is not None
+    return predictions(run, source).slice(0, most), more
