@@ -250,7 +250,15 @@ def test_whole_numbers_that_are_all_dates(kind):
     assert again.values.tolist() == moments(["2024-03-01"])
 
 
-@pytest.mark.parametrize("numbers", [[20240131, 20240231, 20240110], [20240131, 20240229]])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [20240131, 20240231, 20240110],
+        [20240131, 20240229],
+        [20240131.0, 20240229.0, 20240110.5],
+        [20240131, 20240229, 5],
+    ],
+)
 def test_whole_numbers_that_may_be_others_stay_numbers(numbers):
     assert recognise("x", column(numbers), file="a.csv").form == Form("number")
 

@@ -16,6 +16,9 @@ LARGEST_EXACT = 2**24
 _FEW = 20  # no more rows than this tell numbers that differ by chance from identifiers
 _WORDS = {"id", "idx", "index", "uid", "guid", "uuid", "rowid", "rownum", "rowname", "rownames"}
 _UNNAMED = re.compile(r"|unnamed(: \d+)?|\.\.\.1|row|row[ _.]?(id|names?|num(ber)?)", re.I)
+_RUN_TOGETHER = re.compile(
+    r"(account|case|client|customer|order|patient|person|record|sample|subject|user)id", re.I
+)
 _LOOKED_AT = 1000  # rows in which most numbers that repeat do so
 
 
@@ -23,13 +26,14 @@ def named_so(name: str) -> bool:
     """Whether a name says that a column identifies its rows.
 
     Example:
-        >>> [named_so(name) for name in ("PassengerId", "customer_id", "", "Unnamed: 0", "index")]
+        >>> [named_so(name) for name in ("PassengerId", "userid", "order_id", "", "Unnamed: 0")]
         [True, True, True, True, True]
         >>> [named_so(name) for name in ("width", "acidity", "video", "identity")]
         [False, False, False, False]
     """
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
-    return unnamed(name) or not _WORDS.isdisjoint(word.lower() for word in words)
+    said = not _WORDS.isdisjoint(word.lower() for word in words)
+    return said or unnamed(name) or _RUN_TOGETHER.fullmatch(name.strip()) is not None
 
 
 def unnamed(name: str) -> bool:

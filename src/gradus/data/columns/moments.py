@@ -141,7 +141,7 @@ def guess_numbered_dates(values: NDArray[np.float64]) -> Guess | None:
     """The dates that whole numbers such as 20240203 mean, if each of them is one.
 
     Args:
-        values: ``[N]`` whole numbers, NaN where one is missing.
+        values: ``[N]`` numbers, NaN where one is missing.
 
     Example:
         >>> guess_numbered_dates(np.array([20240203, 20240229, 20231231.0])).form.pattern
@@ -155,9 +155,11 @@ def guess_numbered_dates(values: NDArray[np.float64]) -> Guess | None:
     if not (least >= _EARLIEST and most <= _LATEST):
         return None
     distinct, at = np.unique(values[~np.isnan(values)], return_inverse=True)
+    if len(distinct) < _FEWEST or (distinct != np.rint(distinct)).any():
+        return None
     text = cast("pa.StringArray", pa.array(distinct.astype(np.int64)).cast(pa.string()))
     found = moments(text, "%Y%m%d")
-    if len(distinct) < _FEWEST or np.isnat(found).any():
+    if np.isnat(found).any():
         return None
     rows = np.full(len(values), np.datetime64("NaT", "us"))
     rows[~np.isnan(values)] = found[at]
