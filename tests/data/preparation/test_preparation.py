@@ -67,6 +67,13 @@ def test_robust_scaling_of_columns_that_hardly_vary(values, centre, scale):
     assert (fitted.centre, fitted.scale) == (centre, scale)
 
 
+def test_quartiles_of_many_rows_are_those_of_a_sample():
+    values = RANDOM.permutation(np.arange(1_000_001.0))
+    fitted = fit(Column("n", Form("number"), values), "robust", "median")
+    for got, expected in ((fitted.centre, 500_000), (fitted.scale, 500_000), (fitted.fill, 5e5)):
+        assert abs(got - expected) < 0.006 * len(values)
+
+
 def test_pieces_are_the_piecewise_linear_encoding():
     """Gorishniy et al. (2022), eq. 1, with ends cut to 0 and 1."""
     pieces = Numbers(name="n", form=Form("number"), knots=(0.0, 1.0, 3.0))

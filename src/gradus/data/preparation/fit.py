@@ -27,6 +27,10 @@ drawn in."""
 
 Fill = Literal["mean", "median"]
 
+SAMPLE = 100_000
+"""Rows whose quartiles and median stand for those of all, where there are more: a fixed draw, of
+which a quartile is off by less than 0.3 % of the rows, 19 times of 20."""
+
 
 def fit(train: Column, scaling: Scaling = "standard", fill: Fill = "mean") -> AnyEncoder:
     """The encoder of a column, from its training rows alone.
@@ -47,8 +51,9 @@ def fit(train: Column, scaling: Scaling = "standard", fill: Fill = "mean") -> An
     name, form, missing = train.name, train.form, bool(gaps.any())
     present = train.values[~gaps] if missing else train.values
     if form.kind == "number":
-        middle = float(np.median(present) if fill == "median" else present.mean())
-        centre, scale = _scale(present, scaling)
+        sample = _sample(present)
+        middle = float(np.median(sample) if fill == "median" else present.mean())
+        centre, scale = _scale(sample if scaling == "robust" else present, scaling)
         return Numbers(
             name=name,
             form=form,
@@ -65,6 +70,12 @@ def fit(train: Column, scaling: Scaling = "standard", fill: Fill = "mean") -> An
     if form.kind == "date":
         return _dates(train, present, missing)
     return Times(name=name, form=form, missing=missing)
+
+
+def _sample(present: NDArray[np.float64]) -> NDArray[np.float64]:
+    if len(present) <= SAMPLE:
+        return present
+    return present[np.random.default_rng(0).integers(0, len(present), SAMPLE)]
 
 
 def _scale(present: NDArray[np.float64], scaling: Scaling) -> tuple[float, float]:
