@@ -103,8 +103,8 @@ def load_table(path: Path, options: TableOptions) -> Split:
             source.arrow[name],
             file=str(path),
             place=source.place,
-            categorical=categorical,
-            text=source.text,
+            categorical=categorical or name in source.categories,
+            text=None if source.read_text is None else source.text,
         )
 
     goals = [column(name, categorical=name in options.categorical) for name in targets]

@@ -50,7 +50,12 @@ def inputs_of(
 def _column(source: Source, name: str, form: Form | None) -> Column:
     assert form is not None
     return recognise_as(
-        name, source.arrow[name], form, file=str(source.path), place=source.place, text=source.text
+        name,
+        source.arrow[name],
+        form,
+        file=str(source.path),
+        place=source.place,
+        text=None if source.read_text is None else source.text,
     )
 
 

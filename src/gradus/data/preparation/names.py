@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from gradus.data.columns import Column
+from gradus.data.columns import Column, among
 from gradus.data.preparation.encoder import Encoder, Features
 
 RARE = 0.01
@@ -70,10 +70,9 @@ class Names(Encoder):
 
     def encode_values(self, column: Column) -> Features:
         """The indicators."""
-        place = {name: at for at, name in enumerate(self.names)}
         width = len(self.names)
-        unseen = width if self.pooled else -1
-        of_word = np.array([place.get(word, unseen) for word in column.words] + [-1])
+        known = among(column.words, self.names)
+        of_word = np.append(np.where(known < 0, width if self.pooled else -1, known), -1)
         at = of_word[column.values]  # a missing one is the word at -1, the last
         found = np.zeros((len(at), width + bool(self.pooled)))
         rows = np.flatnonzero(at >= 0)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gradus.data.columns import Column
+from gradus.data.columns import Column, among
 from gradus.data.preparation.goal import Classes, Goal, Quantities, Quantity
 from gradus.data.preparation.names import in_order
 from gradus.data.targets import Targets, class_targets, column_targets, label
@@ -49,7 +49,7 @@ def _if_names(column: Column) -> str:
 
 def _targets(column: Column, loss: str | None) -> Targets:
     what = f"target column {brief(column.name)!r}"
-    if column.form.kind == "number" or _is_zero_or_one(column):
+    if _is_numeric(column):
         return column_targets(column.values, loss, what)
     names = names_of(column)
     there = in_order(names[code] for code in np.unique(column.values.astype(np.int64)))
@@ -60,8 +60,9 @@ def _targets(column: Column, loss: str | None) -> Targets:
     return class_targets(_labels(column, there), there, loss, what)
 
 
-def _is_zero_or_one(column: Column) -> bool:
-    return column.form.flags == ("0", "1")
+def _is_numeric(column: Column) -> bool:
+    """Whether its values are numbers: so are the flags that are written as 0 and 1."""
+    return column.form.kind == "number" or column.form.flags == ("0", "1")
 
 
 def names_of(column: Column) -> Sequence[str]:
@@ -71,14 +72,12 @@ def names_of(column: Column) -> Sequence[str]:
 
 def _labels(column: Column, classes: Sequence[str]) -> torch.Tensor:
     """Int64 ``[N]``: the place of each row's name among the classes, -1 where it is none."""
-    place = {name: at for at, name in enumerate(classes)}
-    if column.form.kind == "number":
+    if _is_numeric(column):
         distinct, at = np.unique(column.values, return_inverse=True)
         names: Sequence[str] = [label(value) for value in distinct]
     else:
         names, at = names_of(column), column.values.astype(np.int64)
-    of_name = np.array([place.get(name, -1) for name in names], dtype=np.int64)
-    return torch.from_numpy(of_name[at])
+    return torch.from_numpy(among(names, classes)[at].astype(np.int64))
 
 
 def goal_of(
@@ -131,7 +130,8 @@ def labels_for(goal: Classes, column: Column, where: str) -> NDArray[np.int64]:
     if (unknown := labels < 0).any():
         row = int(unknown.nonzero()[0, 0])
         value = column.values[row]
-        name = label(value) if column.form.kind == "number" else names_of(column)[int(value)]
+        numeric = _is_numeric(column)
+        name = label(value) if numeric else names_of(column)[int(value)]
         known = ", ".join(map(brief, goal.names[:5])) + (", .." if len(goal.names) > 5 else "")
         raise InputError(
             f"{where}: target column {brief(column.name)!r} holds {brief(name)!r}, a class that "

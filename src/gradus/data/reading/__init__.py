@@ -1,6 +1,5 @@
 """How a file of the user's becomes a table of Arrow."""
 
-from gradus.data.reading.column import Column as Column
 from gradus.data.reading.files import KINDS as KINDS
 from gradus.data.reading.files import SUFFIXES as SUFFIXES
 from gradus.data.reading.files import read_source as read_source

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradus.data.reading.column import Column, column_of
 from gradus.data.reading.kinds import is_text
 from gradus.errors import InputError
 
@@ -70,14 +69,6 @@ class Source:
         if self.read_text is not None and not is_text(column.type):
             return self.read_text(self.names.index(name))
         return column.cast(pa.string()).dictionary_encode()
-
-    def column(self, name: str, *, categorical: bool = False) -> Column:
-        """One column as numbers, booleans or text; as names where it is categorical.
-
-        Raises:
-            InputError: it holds dates, lists, bytes or anything else that is none of these.
-        """
-        return column_of(self, name, categorical)
 
 
 def check_columns(path: Path, columns: int) -> None:
