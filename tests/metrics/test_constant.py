@@ -83,13 +83,29 @@ def test_a_loss_that_is_not_known_has_none():
     assert best_constant(dataset(NUMBERS.double()), torch.nn.SmoothL1Loss()) is None
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"weight": torch.tensor([1.0, 5.0, 9.0])}, {"label_smoothing": 0.3}, {"ignore_index": 0}],
-    ids=lambda options: next(iter(options)),
-)
-def test_no_constant_is_called_the_best_where_an_option_moves_the_minimum(options):
-    """With weights the shares of classes may lose half as much again as the best constant."""
+WEIGHT = torch.tensor([1.0, 5.0, 0.5], dtype=torch.float64)
+PROBABLE = torch.nn.functional.one_hot(CLASSES).double() * 0.7 + 0.1
+
+
+@pytest.mark.parametrize("y", [CLASSES, PROBABLE], ids=["classes", "probabilities"])
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_nothing_pulls_at_the_best_constant_of_cross_entropy(y, weight, smoothing):
+    loss = gradus.CrossEntropyLoss(weight, label_smoothing=smoothing)
+    output = best_constant(dataset(y, ("a", "b", "c")), loss).output.requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(output.expand(len(y), -1), y), output)
+    assert gradient.abs().max() < 1e-15
+
+
+def test_nothing_pulls_at_the_best_constant_of_weighted_log_probabilities():
+    loss = gradus.NLLLoss(WEIGHT)
+    output = best_constant(dataset(CLASSES, ("a", "b", "c")), loss).output.requires_grad_()
+    value = loss(output.log_softmax(0).expand(len(CLASSES), -1), CLASSES)
+    assert torch.autograd.grad(value, output)[0].abs().max() < 1e-15
+    assert output.exp().sum().item() == pytest.approx(1)
+
+
+def test_no_constant_is_called_the_best_where_targets_are_ignored():
     data = dataset(CLASSES, ("a", "b", "c"))
-    assert best_constant(data, gradus.CrossEntropyLoss(**options)) is None
+    assert best_constant(data, gradus.CrossEntropyLoss(ignore_index=0)) is None
     assert best_constant(data, gradus.CrossEntropyLoss()) is not None

@@ -5,6 +5,7 @@ import math
 import re
 
 import pytest
+import torch
 from pydantic import ValidationError
 
 from gradus import InputError, RunSpec, methods
@@ -120,6 +121,19 @@ def test_a_cosine_ends_with_the_run():
         ({"penalty": "l1"}, "--penalty l1 needs --strength"),
         ({"strength": 0.1}, "--strength needs --penalty: l1 | l2 | squared-l2 | elastic-net"),
         ({"schedule": "step"}, "--schedule step needs --decay-every"),
+        ({"penalty": "l1", "strength": 1, "l1_ratio": 0.5}, "--l1-ratio is not an option"),
+        ({"l1_ratio": 0.5}, "--l1-ratio needs --penalty: elastic-net"),
+        ({"label_smoothing": 1}, "--label-smoothing 1: must be less than 1"),
+        ({"label_smoothing": 0.1, "loss": "mse"}, "--label-smoothing is not an option of --loss"),
+        ({"label_smoothing": 0.1, "loss": "nll"}, "nll, which takes --class-weight"),
+        ({"class_weight": "a=2", "loss": "l1"}, "l1, which takes no options"),
+        ({"class_weight": "even"}, "--class-weight even: give balanced, or what each class counts"),
+        ({"class_weight": "balanced,a=2"}, "--class-weight balanced: give balanced, or"),
+        ({"class_weight": "a=-1"}, "--class-weight a=-1: give balanced, or"),
+        ({"class_weight": "a=nan"}, "--class-weight a=nan: give balanced, or"),
+        ({"class_weight": {"a": "x"}}, "--class-weight a=x: give balanced, or"),
+        ({"class_weight": "=2"}, "--class-weight =2: give balanced, or"),
+        ({"class_weight": "a=1,a=2"}, "--class-weight a: is given twice"),
         ({"final_lr": 0.1}, "--final-lr is not an option of --schedule constant"),
         ({"method": "adam", "betas": "0.9"}, "--betas 0.9: must be two numbers"),
         ({"method": "adam", "betas": "0.9,1"}, "--betas[1] must be a finite number >= 0 and < 1"),
@@ -146,6 +160,8 @@ def test_what_is_wrong_is_said_in_one_line(options, message):
         {"penalty": "elastic-net", "strength": 0.1, "model": "linear"},
         {"data": "houses.csv", "target": "price", "drop": ("id", "street"), "sampling": "full"},
         {"model": "mynet:make", "loss": "nll"},
+        {"loss": "cross-entropy", "label_smoothing": 0.1, "class_weight": "yes=2,no=0.5"},
+        {"class_weight": "balanced"},
     ],
 )
 def test_a_spec_survives_json_and_toml(options, tmp_path):
@@ -257,6 +273,27 @@ def test_losses_are_means_over_examples(loss):
     built = RunSpec(loss=loss).build_loss()
     assert type(built).__name__ == LOSS_CLASSES[loss]
     assert built.reduction == ("batchmean" if loss == "kl-div" else "mean")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("yes=2,no=1", {"yes": 2, "no": 1.0}),
+        ("a=b=2", ["a=b=2.0"]),
+        (" yes = 2", {"yes ": 2}),
+        ("balanced", ("balanced",)),
+        ("", ()),
+    ],
+)
+def test_class_weights_are_the_same_however_they_are_written(one, other):
+    assert RunSpec(class_weight=one) == RunSpec(class_weight=other)
+
+
+def test_a_loss_that_has_options_is_built_with_them():
+    weight = torch.tensor([1.0, 2.0])
+    built = RunSpec(loss="cross-entropy", label_smoothing=0.1).build_loss(weight)
+    assert (built.label_smoothing, built.weight) == (0.1, weight)
+    assert RunSpec(loss="nll").build_loss().weight is None
 
 
 def test_penalties_are_built_with_their_strength():

@@ -62,8 +62,9 @@ class _Execution(Execution):
         if job.validation is not None:
             self.parts["validation"] = job.validation.to(device=job.device, dtype=job.dtype)
         self.outputs = evaluate.outputs_of(self.model)
-        self.risk = EmpiricalRisk(self.model, job.loss, train, job.penalty, update_buffers=True)
-        self.resting = EmpiricalRisk(self.model, job.loss, train, job.penalty)
+        self.loss = job.placed_loss
+        self.risk = EmpiricalRisk(self.model, self.loss, train, job.penalty, update_buffers=True)
+        self.resting = EmpiricalRisk(self.model, self.loss, train, job.penalty)
         self.oracle = RecordedRisk(
             self.risk, self.resting, repeats=isinstance(job.method, SecondOrder)
         )
@@ -134,11 +135,11 @@ class _Execution(Execution):
 
     def judge(self, part: Part) -> Judged:
         """The loss and the accuracy on a part of the data."""
-        return evaluate.judge(self.outputs, self.job.loss, self.parts[part])
+        return evaluate.judge(self.outputs, self.loss, self.parts[part])
 
     def test(self) -> Tested:
         """The same on the test part, with the losses of its examples."""
-        return evaluate.test(self.outputs, self.job.loss, self.parts["test"])
+        return evaluate.test(self.outputs, self.loss, self.parts["test"])
 
     def point(self) -> Tensor:
         """The iterate."""

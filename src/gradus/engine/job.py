@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -58,6 +59,11 @@ class Job:
         It is where no other part tells how a run goes, or where the user chooses by it.
         """
         return self.validation is None or (self.selection.measure or "").startswith("test")
+
+    @property
+    def placed_loss(self) -> Loss:
+        """The loss where the run is, as far as it holds tensors: what classes count."""
+        return copy.deepcopy(self.loss).to(device=self.device)
 
     @property
     def steps(self) -> int:

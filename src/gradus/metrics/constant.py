@@ -12,6 +12,8 @@ from gradus.engine.evaluate import judge
 from gradus.engine.job import Judged
 from gradus.risk.losses import CrossEntropyLoss, KLDivLoss, L1Loss, Loss, MSELoss, NLLLoss
 
+CLASS_LOSSES = (CrossEntropyLoss, NLLLoss, KLDivLoss)
+
 
 @dataclass(frozen=True, eq=False)
 class ConstantPrediction:
@@ -20,7 +22,8 @@ class ConstantPrediction:
     $$c^* = \arg\min_c \frac{1}{N} \sum_i L(c, y_i)$$
 
     For classes it is the logarithm of their shares, whose cross entropy is the entropy of the
-    shares; for the squared loss the mean of the targets, for the absolute loss their median.
+    shares; class weights and label smoothing count in the shares. For the squared loss it is the
+    mean of the targets, for the absolute loss their median.
 
     Args:
         output: $c^*$, ``[m]``.
@@ -38,8 +41,7 @@ class ConstantPrediction:
 def best_constant(train: Dataset, loss: Loss) -> ConstantPrediction | None:
     """The best constant prediction for these training targets; None for a loss not known here.
 
-    Not known are losses of other kinds, and those whose options move the minimum: class weights,
-    label smoothing, targets that are ignored or are logarithms.
+    Not known are losses of other kinds, and those of targets that are ignored or are logarithms.
 
     Args:
         train: N examples with targets ``[N]`` (classes) or ``[N, m]``.
@@ -58,13 +60,9 @@ def best_constant(train: Dataset, loss: Loss) -> ConstantPrediction | None:
     y, kind = train.targets(), type(loss)  # a subclass may compute something else
     if _moves_minimum(loss, y):
         return None
-    if kind in (CrossEntropyLoss, NLLLoss, KLDivLoss):
-        if y.is_floating_point():
-            shares = y.double().mean(dim=0)
-        else:
-            shares = torch.bincount(y, minlength=train.outputs).double() / len(y)
+    if kind in CLASS_LOSSES:
         # The smallest number stands for a share of 0, whose logarithm no arithmetic survives.
-        output = shares.clamp_min(torch.finfo(train.dtype).tiny).log()
+        output = _shares(loss, y, train.outputs).clamp_min(torch.finfo(train.dtype).tiny).log()
     elif kind is MSELoss:
         output = y.double().mean(dim=0)
     elif kind is L1Loss:
@@ -74,11 +72,22 @@ def best_constant(train: Dataset, loss: Loss) -> ConstantPrediction | None:
     return ConstantPrediction(output.to(train.dtype), loss)
 
 
+def _shares(loss: Loss, y: Tensor, classes: int) -> Tensor:
+    r"""The share of each class, ``[C]``: $w_c ((1 - \varepsilon) n_c / N + \varepsilon / C)$."""
+    if y.is_floating_point():
+        shares = y.double().mean(dim=0)
+    else:
+        shares = torch.bincount(y, minlength=classes).double() / len(y)
+    if isinstance(loss, CrossEntropyLoss):
+        shares = (1 - loss.label_smoothing) * shares + loss.label_smoothing / classes
+    if isinstance(loss, CrossEntropyLoss | NLLLoss) and loss.weight is not None:
+        shares = loss.weight.double() * shares
+    return shares / shares.sum()
+
+
 def _moves_minimum(loss: Loss, y: Tensor) -> bool:
-    """Whether an option of the loss counts examples or classes otherwise than all alike."""
+    """Whether an option of the loss makes something else of the targets."""
     ignored = getattr(loss, "ignore_index", None)
-    return (
-        getattr(loss, "weight", None) is not None
-        or bool(getattr(loss, "label_smoothing", 0.0) or getattr(loss, "log_target", False))
-        or (ignored is not None and not y.is_floating_point() and bool((y == ignored).any()))
+    return bool(getattr(loss, "log_target", False)) or (
+        ignored is not None and not y.is_floating_point() and bool((y == ignored).any())
     )

@@ -99,7 +99,7 @@ def _not_as_written(written: Mapping[str, Any], spec: RunSpec) -> str | None:
             return flag(name)
     for choice, table in OPTIONS.items():
         for name in table.get(str(options[choice]), ()):
-            if name not in written:
+            if name not in written and name not in earlier.NO_OPTIONS_THEN:
                 return flag(name)
     return None
 

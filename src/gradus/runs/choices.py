@@ -9,6 +9,7 @@ from gradus.errors import quoted
 from gradus.methods.catalogue import entries
 from gradus.runs.parts import PARTS
 from gradus.runs.parts.data import OWN_PARTS
+from gradus.runs.parts.objective import BY_TARGET
 from gradus.runs.parts.part import Table
 from gradus.runs.table_defaults import defaults_for, is_table
 
@@ -98,8 +99,9 @@ def flag(option: str) -> str:
 
 def _misplaced(option: str, choice: str, chosen: str, accepted: Mapping[str, Any]) -> str:
     takes = ", ".join(map(flag, accepted)) or "no options"
-    if chosen == "none":
-        return f"{flag(option)} needs {flag(choice)}: {' | '.join(list(OPTIONS[choice])[1:])}"
+    if chosen in ("none", BY_TARGET):
+        owners = [name for name, options in OPTIONS[choice].items() if option in options]
+        return f"{flag(option)} needs {flag(choice)}: {' | '.join(owners)}"
     return (
         f"{flag(option)} is not an option of {flag(choice)} {quoted(chosen)}, which takes {takes}"
     )

@@ -16,6 +16,9 @@ UNKNOWN_THEN = ("train_loss", "validation_loss", "validation_accuracy")
 """Columns of an evaluation that did not exist, or meant something else."""
 
 
+NO_OPTIONS_THEN = ("label_smoothing", "class_weight")
+"""Options of a loss that has them since; without them it is what it was."""
+
 KEYS = ("kept", "test", "constant", "failure", "figures", "answers")
 """Of a summary, that did not exist."""
 

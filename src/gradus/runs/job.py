@@ -15,6 +15,9 @@ from gradus.data.sampling import Sampling
 from gradus.engine.job import Job
 from gradus.errors import InputError, reason
 from gradus.models.networks import build
+from gradus.runs.choices import OPTIONS, flag
+from gradus.runs.class_weights import weights_of
+from gradus.runs.parts.objective import BY_TARGET
 from gradus.runs.selection import selection_of
 from gradus.runs.spec import RunSpec
 from gradus.runs.table_defaults import by_size
@@ -47,10 +50,21 @@ def load_for(spec: RunSpec, data_dir: str | os.PathLike[str] | None) -> Split:
 
 
 def resolved(spec: RunSpec, split: Split) -> RunSpec:
-    """The same spec with what was left to follow from the data."""
+    """The same spec with what was left to follow from the data.
+
+    Raises:
+        InputError: an option is given that the loss which follows does not take.
+    """
     found: dict[str, Any] = {}
     if spec.loss is None:
-        found["loss"] = {"classification": "cross-entropy", "regression": "mse"}[split.task]
+        loss = {"classification": "cross-entropy", "regression": "mse"}[split.task]
+        found["loss"] = loss
+        for option, usual in OPTIONS["loss"][BY_TARGET].items():
+            if option in OPTIONS["loss"][loss]:
+                continue
+            if getattr(spec, option) != usual:
+                raise InputError(f"{flag(option)}: is for classes, {split.name} holds numbers")
+            found[option] = None
     if spec.auto:
         sized = by_size(len(split.train))
         found |= {name: value for name, value in sized.items() if name in spec.auto}
@@ -93,9 +107,10 @@ def _job(spec: RunSpec, split: Split) -> Job:
     except RuntimeError as error:
         raise InputError(f"--model {spec.model}: cannot be built: {reason(error)}") from error
     _check_outputs(spec, model, split)
+    weight = weights_of(spec.class_weight or (), split.train)
     return Job(
         model=model,
-        loss=spec.build_loss(),
+        loss=spec.build_loss(weight).to(dtype=getattr(torch, spec.dtype)),
         penalty=spec.build_penalty(),
         method=spec.build_method(steps=steps),
         train=split.train,

@@ -63,7 +63,7 @@ def line_to_beat(job: Job) -> LineToBeat:
     train = job.train.to(dtype=job.dtype)
     sample = train.fixed_sample
     model = job.model.to(device=job.device)
-    beginning = evaluate(model, job.loss, sample.to(device=job.device)).loss
+    beginning = evaluate(model, job.placed_loss, sample.to(device=job.device)).loss
     model.cpu()  # engines bring it to the device again; many jobs may wait for theirs
     constant = best_constant(train, job.loss)
     if constant is None:

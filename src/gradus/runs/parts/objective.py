@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
+from gradus.runs.parts.class_weight import ClassWeight
 from gradus.runs.parts.part import Part, Table
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gradus.risk.losses import Loss
     from gradus.risk.penalties import Penalty
 
@@ -24,6 +27,11 @@ LOSS_CLASSES = {
     "l1": "L1Loss",
     "kl-div": "KLDivLoss",
 }
+BY_TARGET = "by the target"
+"""The loss where none is given: it follows from the data, and so may take what one of them does."""
+
+OF_CLASSES: Mapping[str, Any] = {"label_smoothing": 0.0, "class_weight": ()}
+
 PENALTY_CLASSES = {"l1": "L1", "l2": "L2", "squared-l2": "SquaredL2", "elastic-net": "ElasticNet"}
 
 
@@ -32,18 +40,37 @@ class ObjectivePart(Part):
 
     heading: ClassVar[str] = "Loss and penalty"
     tables: ClassVar[Mapping[str, Table]] = {
+        "loss": {
+            BY_TARGET: OF_CLASSES,
+            "cross-entropy": OF_CLASSES,
+            "nll": {"class_weight": ()},
+            "mse": {},
+            "l1": {},
+            "kl-div": {},
+        },
         "penalty": {
             "none": {},
             "l1": {"strength": None, "proximal": False},
             "l2": {"strength": None, "proximal": False},
             "squared-l2": {"strength": None, "proximal": False},
             "elastic-net": {"strength": None, "l1_ratio": 0.5, "proximal": False},
-        }
+        },
     }
-    default_choices: ClassVar[Mapping[str, str]] = {"penalty": "none"}
+    default_choices: ClassVar[Mapping[str, str]] = {"loss": BY_TARGET, "penalty": "none"}
 
     loss: LossName | None = Field(
         default=None, description="default: by the target, cross-entropy or mse"
+    )
+    label_smoothing: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="share of the target that cross-entropy spreads evenly over all classes",
+    )
+    class_weight: ClassWeight | None = Field(
+        default=None,
+        description="what each class counts in cross-entropy and nll: yes=2,no=1, those not named "
+        "1; balanced: each class as much as any other",
     )
     penalty: PenaltyName | None = Field(default=None, description="regulariser Ω")
     strength: float | None = Field(default=None, ge=0, description="λ, the weight of the penalty")
@@ -54,14 +81,22 @@ class ObjectivePart(Part):
         default=None, description="take the penalty by its proximal step: exact zeros with l1"
     )
 
-    def build_loss(self) -> Loss:
-        """The loss, once it is known; KL as a mean over examples, as every other."""
+    def build_loss(self, weight: Tensor | None = None) -> Loss:
+        """The loss, once it is known; KL as a mean over examples, as every other.
+
+        Args:
+            weight: what each class counts, ``[C]``; it follows from ``class_weight`` and the data.
+        """
         from gradus.risk import losses
 
         if self.loss is None:
             raise ValueError("the loss follows from the data: give one, or train")
-        reduction = "batchmean" if self.loss == "kl-div" else "mean"
-        loss: Loss = getattr(losses, LOSS_CLASSES[self.loss])(reduction=reduction)
+        options: dict[str, Any] = {"reduction": "batchmean" if self.loss == "kl-div" else "mean"}
+        if weight is not None:
+            options["weight"] = weight
+        if self.label_smoothing:
+            options["label_smoothing"] = self.label_smoothing
+        loss: Loss = getattr(losses, LOSS_CLASSES[self.loss])(**options)
         return loss
 
     def build_penalty(self) -> Penalty | None:
