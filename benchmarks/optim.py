@@ -27,7 +27,7 @@ import torch
 from torch import nn
 
 import gradus
-from benchmarks.tables import describe_machine, markdown
+from benchmarks.markdown import describe_machine, markdown
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
 from gradus.engine import eager

@@ -21,7 +21,7 @@ from torch import nn
 
 from benchmarks import limits, peers
 from benchmarks.reference import LR, METHODS, MOMENTUM, SEED, WIDTHS, positives, refuse
-from benchmarks.tables import describe_machine, markdown
+from benchmarks.markdown import describe_machine, markdown
 from gradus import kernels
 
 FLOAT = 4

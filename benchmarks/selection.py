@@ -20,7 +20,7 @@ import torch
 
 import gradus
 from benchmarks.reference import positive
-from benchmarks.tables import describe_machine, markdown
+from benchmarks.markdown import describe_machine, markdown
 from gradus.data.load import load
 
 HELD_BACK, LEFT = 600, 600

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from benchmarks.reference import MOMENTUM, WIDTHS, positive, refuse
-from benchmarks.tables import describe_machine, markdown
+from benchmarks.markdown import describe_machine, markdown
 from gradus import CrossEntropyLoss, kernels
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.processes import THIS, Cost, run
-from benchmarks.tables import describe_machine, markdown
+from benchmarks.markdown import describe_machine, markdown
 
 TORCH = "import torch"
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}

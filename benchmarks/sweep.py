@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks import jax_environment, processes
 from benchmarks.reference import add_data_dir, positive, refuse
-from benchmarks.tables import describe_machine, markdown
+from benchmarks.markdown import describe_machine, markdown
 
 LECTURE = Path("examples/lecture.toml")
 FASTER_THAN = {"plain": 20.0, "jax": 2.5}

@@ -40,7 +40,7 @@ from benchmarks.reference import (
     positives,
     refuse,
 )
-from benchmarks.tables import describe_machine, markdown
+from benchmarks.markdown import describe_machine, markdown
 
 BATCH_SIZES = [1, 4, 16, 64, 256, 1024, 4096]
 SAMPLES = {1: 4096, 4: 8192, 16: 16384}
