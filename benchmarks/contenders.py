@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import jax_environment, processes
+from benchmarks import processes
+from benchmarks.environments import JAX, AbsentError
 from benchmarks.reference import LOG_EVERY, LR, MOMENTUM, SEED, TRAIN, find_data
 
 CONTENDERS = {
@@ -106,8 +107,8 @@ class Paddock:
         if "jax" in contenders:
             processes.run(["-m", "benchmarks.initial", str(self._initial)])
             try:
-                self._jax = jax_environment.python()
-            except jax_environment.JaxAbsentError as error:
+                self._jax = JAX.python()
+            except AbsentError as error:
                 self._jax_absent = str(error)
 
     def job(self, method: str, batch_size: int, samples: int, epochs: int) -> Job:

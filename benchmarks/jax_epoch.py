@@ -1,7 +1,7 @@
 # mypy: ignore-errors
 """How the reference job is written in JAX and optax: a whole epoch in one compiled scan.
 
-This runs in the environment of benchmarks/jax_environment.py, where there is neither torch nor
+This runs in the environment of benchmarks/environments.py, where there is neither torch nor
 Gradus. The data lie on the device as bytes, each batch is converted within the scan, and the
 parameters are donated. Weights lie as [in, out] or as [out, in], whichever was faster in a trial.
 """

@@ -1,7 +1,7 @@
 # mypy: ignore-errors
 """The runs of a sweep in JAX, one after another in one process: as benchmarks/jax_epoch.py.
 
-This runs in the environment of benchmarks/jax_environment.py. The data lie on the device for all
+This runs in the environment of benchmarks/environments.py. The data lie on the device for all
 runs; a run is compiled in the form that is usual in JAX, with weights [in, out], since a trial of
 both forms would take longer than it saves.
 """

@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import jax_environment, processes
+from benchmarks import processes
+from benchmarks.environments import JAX, AbsentError
 from benchmarks.reference import add_data_dir, positive, refuse
 from benchmarks.markdown import describe_machine, markdown
 
@@ -112,7 +113,7 @@ def by_jax(data_dir: Path, epochs: int, scratch: Path) -> Cost:
         str(data_dir),
         str(epochs),
     ]
-    cost = processes.run([*arguments, *runs], python=jax_environment.python())
+    cost = processes.run([*arguments, *runs], python=JAX.python())
     told = json.loads(result.read_text(encoding="utf-8"))
     last = {run: one["seconds"] for run, one in zip(curves(), told, strict=True)}
     again = sum(one["seconds"] for one in told) - sum(last.values())
@@ -131,7 +132,7 @@ def lecture(
         for name in contenders:
             try:
                 cost = BY[name](data_dir, epochs, scratch)
-            except jax_environment.JaxAbsentError as error:
+            except AbsentError as error:
                 refuse(f"jax: {error}; leave it out of --contenders")
             measured[name].append(cost)
             _tell(f"turn {turn}  {name}  {cost.whole:.1f} s")
