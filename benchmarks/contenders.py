@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import processes
-from benchmarks.environments import JAX, AbsentError
+from benchmarks.environments import JAX, NotInstalledError
 from benchmarks.reference import LOG_EVERY, LR, MOMENTUM, SEED, TRAIN, find_data
 
 CONTENDERS = {
@@ -108,7 +108,7 @@ class Paddock:
             processes.run(["-m", "benchmarks.initial", str(self._initial)])
             try:
                 self._jax = JAX.python()
-            except AbsentError as error:
+            except NotInstalledError as error:
                 self._jax_absent = str(error)
 
     def job(self, method: str, batch_size: int, samples: int, epochs: int) -> Job:

@@ -14,7 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-class AbsentError(Exception):
+class NotInstalledError(Exception):
     """What an environment holds cannot be installed here; the message says why."""
 
 
@@ -36,7 +36,7 @@ class Environment:
         """The interpreter of the environment, which is made anew where it is not what is required.
 
         Raises:
-            AbsentError: it cannot be made.
+            NotInstalledError: it cannot be made.
         """
         folder, requirements = HERE.parent / "build" / self.name, self.requirements
         complete = folder / "complete"  # holds the requirements, once all of them are installed
@@ -71,7 +71,7 @@ class Environment:
             if line.startswith("ERROR") or not last.startswith("ERROR"):
                 last = line.strip() or last
         if process.wait():
-            raise AbsentError(f"{self.what} cannot be installed: {last}")
+            raise NotInstalledError(f"{self.what} cannot be installed: {last}")
 
 
 JAX = Environment("jax", "JAX", "half a minute, 650 MB on disk")

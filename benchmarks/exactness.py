@@ -29,8 +29,8 @@ from torch.nn.utils import parameters_to_vector
 
 import gradus
 from benchmarks import peers
-from benchmarks.reference import LR, MOMENTUM, SEED, TRAIN, add_data_options, find_data, refuse
 from benchmarks.markdown import describe_machine, markdown
+from benchmarks.reference import LR, MOMENTUM, SEED, TRAIN, add_data_options, find_data, refuse
 from gradus.optim.rounding import rounds_once
 
 UNITS = 4

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from benchmarks import processes
 from benchmarks.contenders import Job, Measurement, Paddock, by_gradus, read
-from benchmarks.reference import METHODS, TRAIN, add_data_dir, positive, refuse
 from benchmarks.markdown import describe_machine, markdown
+from benchmarks.reference import METHODS, TRAIN, add_data_dir, positive, refuse
 
 SHARE = 0.9
 """Of the speed of one alone that each is to have."""

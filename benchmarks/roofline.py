@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from benchmarks import limits, peers
-from benchmarks.reference import LR, METHODS, MOMENTUM, SEED, WIDTHS, positives, refuse
 from benchmarks.markdown import describe_machine, markdown
+from benchmarks.reference import LR, METHODS, MOMENTUM, SEED, WIDTHS, positives, refuse
 from gradus import kernels
 
 FLOAT = 4

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 import gradus
-from benchmarks.reference import positive
 from benchmarks.markdown import describe_machine, markdown
+from benchmarks.reference import positive
 from gradus.data.load import load
 
 HELD_BACK, LEFT = 600, 600

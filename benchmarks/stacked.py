@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from benchmarks.reference import MOMENTUM, WIDTHS, positive, refuse
 from benchmarks.markdown import describe_machine, markdown
+from benchmarks.reference import MOMENTUM, WIDTHS, positive, refuse
 from gradus import CrossEntropyLoss, kernels
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from benchmarks.processes import THIS, Cost, run
 from benchmarks.markdown import describe_machine, markdown
+from benchmarks.processes import THIS, Cost, run
 
 TORCH = "import torch"
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}

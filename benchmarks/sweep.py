@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import processes
-from benchmarks.environments import JAX, AbsentError
-from benchmarks.reference import add_data_dir, positive, refuse
+from benchmarks.environments import JAX, NotInstalledError
 from benchmarks.markdown import describe_machine, markdown
+from benchmarks.reference import add_data_dir, positive, refuse
 
 LECTURE = Path("examples/lecture.toml")
 FASTER_THAN = {"plain": 20.0, "jax": 2.5}
@@ -132,7 +132,7 @@ def lecture(
         for name in contenders:
             try:
                 cost = BY[name](data_dir, epochs, scratch)
-            except AbsentError as error:
+            except NotInstalledError as error:
                 refuse(f"jax: {error}; leave it out of --contenders")
             measured[name].append(cost)
             _tell(f"turn {turn}  {name}  {cost.whole:.1f} s")

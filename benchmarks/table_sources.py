@@ -7,8 +7,10 @@ target in other words.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 Frame = Any
@@ -237,3 +239,14 @@ SOURCES = {
     "wages": Source("wage", "numbers", _r("ISLR", "Wage", "logwage")),
 }
 """The tables by name."""
+
+
+def main() -> None:
+    """``python -m benchmarks.table_sources FOLDER NAME..``: write tables as CSV files."""
+    folder, *names = sys.argv[1:]
+    for name in names:
+        table(name).to_csv(Path(folder) / f"{name}.csv", index=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 from benchmarks import processes
 from benchmarks.contenders import CONTENDERS, OURS, AbsentError, Job, Measurement, Paddock
+from benchmarks.markdown import describe_machine, markdown
 from benchmarks.reference import (
     LR,
     METHODS,
@@ -40,7 +41,6 @@ from benchmarks.reference import (
     positives,
     refuse,
 )
-from benchmarks.markdown import describe_machine, markdown
 
 BATCH_SIZES = [1, 4, 16, 64, 256, 1024, 4096]
 SAMPLES = {1: 4096, 4: 8192, 16: 16384}
