@@ -60,6 +60,38 @@ def test_the_parameters_that_remain_are_those_of_the_best_epoch(execute, measure
             assert getattr(row, f"{part}_accuracy") == judged.accuracy
 
 
+def scored(measure, keep="best", patience=None):
+    """By a figure that only all examples together have: how far the outputs are spread, less y."""
+    return Selection(
+        measure, keep, patience, lambda outputs, y: float(outputs.std() - y.double().mean())
+    )
+
+
+@pytest.mark.parametrize("execute", ENGINES)
+@pytest.mark.parametrize("measure", ["validation_f1", "validation_mae", "test_f1"])
+def test_a_figure_of_all_outputs_may_choose(execute, measure):
+    """The spread grows as the network overfits: the more the better, or the less."""
+    given = made(scored(measure))
+    outcome = execute(given)
+    figures = [row.measured for row in outcome.evaluation]
+    best = figures.index((max if measure.endswith("f1") else min)(figures)) + 1
+    assert outcome.kept_epoch == best
+    part = getattr(given, measure.partition("_")[0])
+    outputs = evaluate.outputs_of(given.model)(part, slice(None))
+    expected = given.selection.score(outputs, part.targets())
+    assert figures[best - 1] == pytest.approx(expected, **TOLERANCE)
+    alone = eager.execute(made(scored(measure)))
+    assert figures == pytest.approx([row.measured for row in alone.evaluation], **TOLERANCE)
+
+
+@pytest.mark.parametrize("execute", ENGINES)
+def test_a_run_may_wait_for_a_better_figure(execute):
+    outcome = execute(made(scored("validation_mae", patience=2)))
+    figures = [row.measured for row in outcome.evaluation]
+    assert len(figures) - figures.index(min(figures)) - 1 == 2
+    assert len(figures) < EPOCHS
+
+
 @pytest.mark.parametrize("execute", ENGINES)
 @pytest.mark.parametrize("patience", [1, 2, 4])
 @pytest.mark.parametrize("keep", ["best", "last"])
@@ -122,14 +154,18 @@ def test_runs_of_one_block_end_each_by_its_own_patience():
         Selection("validation_loss"),
         Selection("validation_accuracy", "best", 3),
         Selection("train_loss", "last", 2),
+        scored("validation_mae", patience=2),
+        scored("validation_f1"),
     ]
-    lrs = (0.3, 0.1, 0.2, 0.5)
+    lrs = (0.3, 0.1, 0.2, 0.5, 0.3, 0.2)
     jobs = [made(each, lr=lr) for each, lr in zip(selections, lrs, strict=True)]
     assert len(stacked.blocks(jobs)) == 1
     alone = copy.deepcopy(jobs)
     for given, one, found in zip(alone, jobs, stacked.execute(jobs), strict=True):
         expected = eager.execute(given)
         assert (found.step, found.kept_epoch) == (expected.step, expected.kept_epoch)
+        measured = [[row.measured or 0.0 for row in each.evaluation] for each in (found, expected)]
+        assert measured[0] == pytest.approx(measured[1], **TOLERANCE)
         torch.testing.assert_close(where(one.model), where(given.model), rtol=1e-9, atol=1e-9)
         assert found.tested.loss == pytest.approx(expected.tested.loss, **TOLERANCE)
     assert len({found.epochs for found in jobs}) == 1

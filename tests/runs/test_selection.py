@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy.stats import binomtest, sem
@@ -130,7 +131,10 @@ def test_a_regression_has_a_standard_error_and_no_interval(table):
         ({"keep": "best"}, "--keep best: no examples are held for validation"),
         ({"measure": "validation-loss"}, "--measure validation-loss: no examples are held .*"
          "--measure test-loss"),
-        ({"measure": "loss"}, "--measure loss: choose validation-loss"),
+        ({"measure": "los"}, "--measure los: choose validation-loss"),
+        ({"measure": "f1"}, "--measure validation-f1: no examples are held .*"
+         "--measure test-f1"),
+        ({"measure": "test-r2"}, "--measure test-r2: the targets are classes, .* test-f1"),
         ({"patience": 0}, "--patience 0: must be greater than or equal to 1"),
         ({"validation_fraction": 1}, "--validation-fraction 1: must be less than 1"),
         ({"group": "a"}, "--group a: does not apply to digits"),
@@ -142,10 +146,87 @@ def test_what_cannot_be_chosen_is_said_in_one_line(given, said):
         gradus.train(RunSpec.read(QUICK | given))
 
 
-def test_numbers_have_no_accuracy_to_choose_by(table):
-    spec = RunSpec(**QUICK, data=str(table), target="b", loss="mse", measure="validation-accuracy")
-    with pytest.raises(InputError, match=r"validation-accuracy: .*--measure validation-loss"):
+@pytest.mark.parametrize(
+    ("measure", "other"),
+    [("accuracy", "r2"), ("f1", "r2"), ("auc", "r2"), ("log-loss", "rmse")],
+)
+def test_numbers_have_no_figures_of_classes_to_choose_by(table, measure, other):
+    spec = RunSpec(**QUICK, data=str(table), target="b", loss="mse", measure=measure)
+    said = f"validation-{measure}: the targets are numbers, .*--measure validation-{other}"
+    with pytest.raises(InputError, match=said):
         gradus.train(spec)
+
+
+def parts(path, y):
+    """Arrays whose validation part has these targets."""
+    x, y = np.arange(40.0)[:, None] / 40, np.array(y)
+    np.savez(
+        path,
+        x_train=x[:20],
+        y_train=np.arange(20) % 3 * y.dtype.type(1),
+        x_validation=x[20:24],
+        y_validation=y,
+        x_test=x[24:],
+        y_test=np.arange(16) % 3,
+    )
+    return str(path)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("y", "loss", "measure", "said"),
+    [
+        ([0, 1, 1, 0], None, "auc", "the validation part has no example of class 2, .*-f1"),
+        ([1.5, 1.5, 1.5, 1.5], "mse", "r2", "of the validation part are all the same, .*-rmse"),
+    ],
+)
+def test_a_part_may_lack_what_a_measure_needs(tmp_path, y, loss, measure, said):
+    data = parts(tmp_path / "own.npz", y)
+    with pytest.raises(InputError, match=said):
+        gradus.train(RunSpec(**QUICK, data=data, loss=loss, measure=measure))
+
+
+OWN = {"f1": 1, "balanced-accuracy": 1, "auc": 1, "log-loss": -1, "r2": 1, "rmse": -1, "mae": -1}
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+@pytest.mark.parametrize("measure", OWN)
+def test_a_figure_chooses_and_is_a_column(table, tmp_path, measure, part):
+    target = {"target": "b", "loss": "mse", "lr": 1e-3}
+    if measure not in ("r2", "rmse", "mae"):
+        target = {"target": "y", "lr": 0.02}
+    named = measure if part == "validation" else f"test-{measure}"
+    spec = RunSpec(**QUICK | {"epochs": 4} | target, data=str(table), measure=named, keep="best")
+    run = gradus.train(spec, out=tmp_path)
+    column = f"{part}_{measure.replace('-', '_')}"
+    opened = gradus.open_run(tmp_path)
+    assert opened.evaluation.column_names[-1] == column
+    figures = opened.evaluation[column].to_pylist()
+    best = max(figures, key=lambda value: OWN[measure] * value)
+    kept = run.summary["kept"]
+    assert (kept["measure"], kept["best"], kept["last"]) == (column, best, figures[-1])
+    assert opened.summary["final"][column] == best
+    assert kept["epoch"] == figures.index(best) + 1
+    if part == "test":
+        figure = run.summary["figures"]["test"][measure.replace("-", "_")]
+        assert figure["value"] == pytest.approx(best, rel=1e-12)
+
+
+def test_a_run_that_is_broken_off_goes_on_to_choose_by_its_figure(table, tmp_path):
+    spec = RunSpec(**QUICK | {"epochs": 6, "lr": 0.02}, data=str(table), target="y", measure="f1")
+    whole = gradus.train(spec)
+
+    def interrupt(job, split):
+        def observe(progress):
+            if progress.epoch == 3:
+                raise KeyboardInterrupt
+
+        return observe
+
+    broken = gradus.train(spec, out=tmp_path, observe=interrupt)
+    assert broken.status == "interrupted"
+    found = gradus.resume(tmp_path)
+    assert found.evaluation.equals(whole.evaluation)
+    assert found.summary["kept"] == whole.summary["kept"]
 
 
 @pytest.mark.parametrize(
@@ -162,8 +243,6 @@ def test_groups_that_cannot_be_are_said(table, given, said):
 
 
 def test_arrays_may_bring_their_own_validation_part(tmp_path):
-    import numpy as np
-
     path, x = tmp_path / "own.npz", np.arange(20.0)[:, None]
     np.savez(path, x_train=x[:12], y_train=np.arange(12) % 2, x_validation=x[12:16],
              y_validation=np.arange(4) % 2, x_test=x[16:], y_test=np.arange(4) % 2)  # fmt: skip

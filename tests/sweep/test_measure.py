@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from gradus import InputError, RunSpec, SweepSpec, train_sweep
+from gradus import InputError, RunSpec, SweepSpec, open_sweep, train, train_sweep
+from gradus.figures.choice_notes import notes
 from gradus.runs.train import load_for
+from gradus.sweep.compare import ranking
 from gradus.sweep.result import worths
 from gradus.sweep.space import runs_of
 from gradus.sweep.toml_file import read_toml, to_toml
@@ -45,7 +47,7 @@ def test_seeds_see_the_same_examples_of_which_some_are_held():
     [
         ({"vary": {"measure": "test-loss,train-loss"}}, "--measure is what all runs are compared"),
         ({"around": {"base": {"measure": "test-loss"}}}, "--measure is what all runs are compared"),
-        ({"base": {"measure": "loss"}}, "--measure loss: choose validation-loss"),
+        ({"base": {"measure": "los"}}, "--measure los: choose validation-loss"),
         (
             {"base": {"validation_fraction": 0}},
             "--measure validation-loss: --valid",
@@ -99,6 +101,33 @@ def test_pruning_compares_on_validation_and_tests_only_what_was_not_cut(tmp_path
     best = min(first, key=first.get)
     assert [run for run, row in rows.items() if row["status"] == "finished"] == [best]
     assert {run for run, row in rows.items() if row["test_loss"] is not None} == {best}
+
+
+@pytest.mark.parametrize("prune", [None, "halving"])
+def test_a_figure_chooses_and_is_tested_once(tmp_path, prune):
+    swept = train_sweep(spec({"measure": "f1"}, prune=prune), name="f", out=tmp_path, workers=1)
+    assert swept.spec.measure == "validation_f1"
+    rows = swept.evaluation.to_pylist()
+    kept = [row for row in swept.runs.to_pylist() if row["status"] == "finished"]
+    assert len(kept) == (1 if prune else 3)
+    for row in kept:
+        own = [each for each in rows if each["run"] == row["run"]]
+        figures = [each["validation_f1"] for each in sorted(own, key=lambda each: each["epoch"])]
+        assert row["validation_f1"] == row["best_validation_f1"] == max(figures)
+        alone = train(RunSpec.model_validate_json(row["spec"]))
+        assert row["test_f1"] == pytest.approx(alone.summary["figures"]["test"]["f1"]["value"])
+    assert swept.best()["validation_f1"] == max(row["validation_f1"] for row in kept)
+    opened = open_sweep(swept.folder)
+    assert ranking(opened)["validation_f1"][0].as_py() == swept.best()["validation_f1"]
+    assert ranking(opened, "test_f1").column_names.count("test_f1") == 1
+    assert any("test macro F1" in note for note in notes(opened))
+
+
+def test_a_figure_that_no_run_has_is_none_to_compare_by(trained):
+    with pytest.raises(InputError, match="validation_f1: no run of this sweep has one; choose "):
+        ranking(trained, "validation_f1")
+    with pytest.raises(InputError, match="measure f2: choose validation_loss"):
+        ranking(trained, "f2")
 
 
 def test_the_specification_of_a_run_says_no_measure_of_its_own():

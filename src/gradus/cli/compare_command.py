@@ -57,7 +57,7 @@ def compare(
     from gradus.sweep.measures import measure_of
 
     sweep = _opened(name)
-    compared = _option(measure) or measure_of(sweep.runs)
+    compared = _measure(measure) or measure_of(sweep.runs)
     chosen = pictures(sweep, _option(by), _option(facet), compared, against)
     compare_report.show(sweep, compared, top)
     if out is None:
@@ -97,7 +97,7 @@ def report(
 
     sweep = _opened(name)
     options = {"by": _option(by), "facet": _option(facet)}
-    content = page(sweep, **options, measure=_option(measure), against=against).encode()
+    content = page(sweep, **options, measure=_measure(measure), against=against).encode()
     path = sweep.folder / "report.html" if out is None else out
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, content)
@@ -114,6 +114,13 @@ def _opened(name: str) -> Sweep:
     if sweep.runs.num_rows == 0:
         raise InputError(f"{sweep.folder}: no run has ended yet; train it by gradus sweep")
     return sweep
+
+
+def _measure(said: str | None) -> str | None:
+    """The column of a measure, written as on the command line."""
+    from gradus.sweep.measures import named
+
+    return None if said is None else named(said)
 
 
 def _option(said: str | None) -> str | None:

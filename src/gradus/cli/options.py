@@ -126,6 +126,8 @@ def _help(field: FieldInfo) -> str:
 def _metavar(field: FieldInfo) -> str:
     from gradus.runs.spec import choices
 
+    if isinstance(field.json_schema_extra, dict) and "metavar" in field.json_schema_extra:
+        return str(field.json_schema_extra["metavar"])
     kinds = _kinds(field)
     kind = "N" if int in kinds else "X" if float in kinds else "TEXT"
     return "|".join(choices(field.annotation)) or kind

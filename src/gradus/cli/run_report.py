@@ -15,6 +15,7 @@ from gradus.cli.formatting import duration, number
 from gradus.cli.table_report import chosen_line, treatment_lines
 from gradus.data.dataset import Split
 from gradus.engine.job import Job, Progress
+from gradus.figures.scores import lines, measure_name, rows_of, verdicts
 from gradus.models.own import is_own
 from gradus.runs.curve import in_terminal
 from gradus.runs.record import Run
@@ -169,8 +170,6 @@ def close(run: Run) -> None:
     if run.history.num_rows > 1:
         width = max(30, min(72, console.width - 12))
         console.print(in_terminal(run.curve, width=width), markup=False)
-    from gradus.figures.scores import lines, rows_of, verdicts
-
     if rows := rows_of(summary):
         for line in (*lines(rows, summary["data"]["test"]), *verdicts(summary), ""):
             console.print(line, soft_wrap=True)
@@ -208,6 +207,9 @@ def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
             continue
         accuracy = final[f"{part}_accuracy"]
         share = "" if accuracy is None else f", accuracy {100 * accuracy:.2f} %"
+        measure = (kept and kept["measure"]) or ""
+        if measure.startswith(part) and measure not in (f"{part}_loss", f"{part}_accuracy"):
+            share += f", {measure_name(measure).removeprefix(f'{part} ')} {number(final[measure])}"
         figures[part] = f"loss {number(final[f'{part}_loss'])}{share}"
     running = f"{number(final['running_train_loss'])} on the way, as a mean over the epoch"
     figures["training loss"] = f"{number(final['train_loss'])}; {running}"
@@ -217,7 +219,7 @@ def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
         figures["to beat"] = f"{beaten}: the best constant prediction"
     last = run.evaluation["epoch"][-1].as_py()
     if kept is not None and kept["which"] == "best":
-        measure = kept["measure"].replace("_", " ")
+        measure = measure_name(kept["measure"])
         told = f"{measure} {number(kept['best'])}; after the last {number(kept['last'])}"
         figures["kept"] = f"epoch {kept['epoch']} of {last} ({told})"
     if run.status in ("finished", "failed") and last < run.spec.epochs:

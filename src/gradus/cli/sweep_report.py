@@ -14,12 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from gradus.cli.formatting import duration, number
+from gradus.engine.selection import rises
 from gradus.figures.choice_notes import notes
 from gradus.figures.style import figure_of
 from gradus.runs.choices import flag
 from gradus.sweep.configurations import SEEDS
 from gradus.sweep.groups import cell, varied
-from gradus.sweep.measures import FINISHED, accuracy_of, complete, measure_of, rises, statuses
+from gradus.sweep.measures import FINISHED, accuracy_of, complete, measure_of, statuses
 from gradus.sweep.sweep import Sweep
 
 if TYPE_CHECKING:

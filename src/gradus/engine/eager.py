@@ -135,7 +135,8 @@ class _Execution(Execution):
 
     def judge(self, part: Part) -> Judged:
         """The loss and the accuracy on a part of the data."""
-        return evaluate.judge(self.outputs, self.loss, self.parts[part])
+        score = self.job.selection.score_on(part)
+        return evaluate.judge(self.outputs, self.loss, self.parts[part], score)
 
     def test(self) -> Tested:
         """The same on the test part, with the losses of its examples."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
 from gradus.engine.job import Judged, Tested
+from gradus.engine.selection import Score
 from gradus.risk.chunks import averaged, summed
 from gradus.risk.losses import Loss
 
@@ -47,18 +48,23 @@ def evaluate(model: nn.Module, loss: Loss, data: Dataset) -> Judged:
     return judge(outputs_of(model), loss, data)
 
 
-def judge(outputs: Outputs, loss: Loss, data: Dataset) -> Judged:
-    """The mean loss and the accuracy of these outputs."""
+def judge(outputs: Outputs, loss: Loss, data: Dataset, score: Score | None = None) -> Judged:
+    """The mean loss and the accuracy of these outputs, and a score of all of them together."""
     totals, masses, correct = [], [], torch.zeros((), dtype=torch.int64)
+    given = []
     for at in _slices(data):
         output, y = outputs(data, at), data.targets(at)
+        if score is not None:
+            given.append(output)
         total, mass = summed(loss, output, y)
         totals.append(total.double())
         masses.append(mass)
         if data.classes is not None:
             correct = correct + _correct(output, y)
     mean = float(averaged(torch.stack(totals).sum(), masses))
-    return Judged(mean, None if data.classes is None else int(correct) / len(data))
+    accuracy = None if data.classes is None else int(correct) / len(data)
+    measured = None if score is None else score(torch.cat(given), data.targets())
+    return Judged(mean, accuracy, measured)
 
 
 def test(outputs: Outputs, loss: Loss, data: Dataset) -> Tested:
@@ -67,7 +73,9 @@ def test(outputs: Outputs, loss: Loss, data: Dataset) -> Tested:
     found = [terms(loss, given[at.start], data.targets(at)) for at in _slices(data)]
     losses, masses = (torch.cat(parts).double().cpu() for parts in zip(*found, strict=True))
     judged = judge(lambda data, at: given[at.start], loss, data)
-    return Tested(*judged, losses, masses, torch.cat(list(given.values())).cpu())
+    return Tested(
+        judged.loss, judged.accuracy, losses, masses, torch.cat(list(given.values())).cpu()
+    )
 
 
 def terms(loss: Loss, output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,12 +13,10 @@ from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
-from gradus.engine.selection import Selection
+from gradus.engine.selection import NOTHING_SELECTED, Selection
 from gradus.methods.method import Method
 from gradus.risk.losses import Loss
 from gradus.risk.penalties import Penalty
-
-NOTHING_SELECTED = Selection()
 
 Part = Literal["train", "validation", "test"]
 """A part of the data: that of training stands for itself up to 10,000 of its examples."""
@@ -106,6 +104,8 @@ class Evaluation(NamedTuple):
     """The fraction of test examples whose largest output is their class; None for regression."""
     work: int
     """Examples whose gradient or Hessian product was evaluated so far."""
+    measured: float | None = None
+    """The measure that epochs are compared by, where it is none of the above."""
 
 
 class Judged(NamedTuple):
@@ -113,6 +113,8 @@ class Judged(NamedTuple):
 
     loss: float
     accuracy: float | None
+    measured: float | None = None
+    """What epochs are compared by, where that is taken on this part, and neither of the above."""
 
 
 class Tested(NamedTuple):

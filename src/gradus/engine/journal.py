@@ -78,9 +78,9 @@ class Journal:
     def evaluate(
         self, epoch: int, running_train_loss: float, judge: Callable[[Part], Judged]
     ) -> None:
-        """What is known after an epoch; ``judge`` gives mean loss and accuracy on a part."""
+        """What is known after an epoch; ``judge`` says how good the model is on a part."""
         outcome, started = self.outcome, time.perf_counter()
-        nothing: tuple[None, None] = None, None
+        nothing: tuple[None, None, None] = None, None, None
         train = judge("train").loss
         validation = nothing if self.job.validation is None else judge("validation")
         test = judge("test") if self.job.tests_every_epoch else nothing
@@ -97,6 +97,7 @@ class Journal:
             *(validation[0], validation[1]),
             *(test[0], test[1]),
             outcome.work,
+            test[2] if validation[2] is None else validation[2],
         )
         outcome.evaluation.append(row)
         self.best = self.job.selection.best([row] if self.best is None else [self.best, row])

@@ -203,7 +203,8 @@ class _Execution(Execution):
 
     def judge(self, part: Part) -> Judged:
         """The loss and the accuracy on a part of the data, by outputs of the kernels."""
-        return evaluate.judge(self._outputs, self.job.loss, self.parts[part])
+        score = self.job.selection.score_on(part)
+        return evaluate.judge(self._outputs, self.job.loss, self.parts[part], score)
 
     def test(self) -> Tested:
         """The same on the test part, with the losses of its examples."""

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-Measure = Literal[
-    "validation_loss", "validation_accuracy", "test_loss", "test_accuracy", "train_loss"
-]
-"""A column of the evaluation by which epochs are told better or worse."""
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Keep = Literal["best", "last"]
+
+Score = Callable[["Tensor", "Tensor"], float]
+"""A figure of outputs ``[n, m]`` and targets of all examples of a part."""
+
+RISING = ("accuracy", "f1", "auc", "r2")
+
+
+def rises(measure: str) -> bool:
+    """Whether more of a measure is better.
+
+    Example:
+        >>> [rises(each) for each in ("test_accuracy", "test_loss", "validation_r2")]
+        [True, False, True]
+    """
+    return measure.endswith(RISING)
 
 
 class Epoch(Protocol):
@@ -31,21 +44,34 @@ class Selection:
     """What is chosen in a run, and by what.
 
     Attributes:
-        measure: what epochs are compared by; None where nothing is chosen.
+        measure: what epochs are compared by, as ``validation_loss``; None where nothing is chosen.
         keep: the parameters of which epoch remain: the best by the measure, or the last.
         patience: after how many epochs without a better one the run ends; None: never.
+        score: what gives the measure, where it is neither a loss nor an accuracy, of which every
+            evaluation has a column.
     """
 
-    measure: Measure | None = None
+    measure: str | None = None
     keep: Keep = "last"
     patience: int | None = None
+    score: Score | None = None
+
+    def score_on(self, part: str) -> Score | None:
+        """What gives the measure, where it is taken on this part and is no column."""
+        return self.score if (self.measure or "").startswith(part) else None
+
+    def value(self, row: Epoch) -> float | None:
+        """The measure after an epoch."""
+        assert self.measure is not None
+        found: float | None = getattr(row, "measured" if self.score else self.measure)
+        return found
 
     def worth(self, row: Epoch) -> float:
         """The measure after an epoch, so that less is better."""
         assert self.measure is not None
-        value: float | None = getattr(row, self.measure)
+        value = self.value(row)
         value = math.nan if value is None else value
-        return -value if self.measure.endswith("accuracy") else value
+        return -value if rises(self.measure) else value
 
     def best(self, rows: Sequence[AnEpoch]) -> AnEpoch | None:
         """The first of the best epochs; None where nothing is compared, or there is no epoch.
@@ -68,3 +94,6 @@ class Selection:
         if self.patience is None or best is None:
             return False
         return latest.epoch - best.epoch >= self.patience
+
+
+NOTHING_SELECTED = Selection()

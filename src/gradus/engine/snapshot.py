@@ -201,7 +201,10 @@ def _columns(table: str, rows: Sequence[NamedTuple], kind: type[NamedTuple]) -> 
 
 
 def _rows(table: str, tensors: Mapping[str, Tensor], kind: Any) -> list[Any]:
-    columns = [tensors[f"{table}.{name}"].tolist() for name in kind._fields]
+    # A field with a default is newer than some snapshots.
+    there = [name for name in kind._fields if name not in kind._field_defaults]
+    there += [name for name in kind._field_defaults if f"{table}.{name}" in tensors]
+    columns = [tensors[f"{table}.{name}"].tolist() for name in there]
     return [
         kind(*(None if isinstance(v, float) and math.isnan(v) else v for v in row))
         for row in zip(*columns, strict=True)

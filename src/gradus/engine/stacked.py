@@ -350,7 +350,9 @@ class _Stack:
         sizes = runs[0].job.sampling.sizes[: len(seen)]
         train_losses = np.average(seen, axis=0, weights=sizes)
         judged: dict[Part, list[Judged]] = {
-            part: self.risk.judge(self.at.w, data)
+            part: self.risk.judge(
+                self.at.w, data, [job.selection.score_on(part) for job in self.jobs]
+            )
             for part, data in self.parts.items()
             if part != "test" or runs[0].job.tests_every_epoch
         }

@@ -16,6 +16,7 @@ from gradus.data.dataset import Dataset
 from gradus.engine import dense
 from gradus.engine.evaluate import terms
 from gradus.engine.job import Judged, Tested
+from gradus.engine.selection import Score
 from gradus.risk.chunks import averaged, summed
 from gradus.risk.losses import Loss
 from gradus.risk.penalties import Penalty
@@ -254,23 +255,33 @@ class StackedRisk:
             gradient = gradient + self.penalty.gradient(w)
         return losses, gradient
 
-    def judge(self, w: Tensor, part: Examples) -> list[Judged]:
-        """The mean loss and the accuracy of every run on a part of its data."""
+    def judge(
+        self, w: Tensor, part: Examples, scores: Sequence[Score | None] | None = None
+    ) -> list[Judged]:
+        """The mean loss and the accuracy of every run on a part of its data, and its score."""
         totals, masses = [], []
+        scored = [k for k, score in enumerate(scores or ()) if score is not None]
+        kept: list[tuple[Tensor, Tensor]] = []
         correct = torch.zeros(part.runs, dtype=torch.int64, device=w.device)
         has_classes = part.groups[0][0].classes is not None
         for outputs, y in self._outputs(w, part):
             total, mass = self._summed(outputs, y)
             totals.append(total.double())
             masses.append(mass)
+            if scored:
+                kept.append((outputs[scored], y[scored]))
             if has_classes:
                 classes = y.argmax(2) if y.is_floating_point() else y
                 correct += (outputs.argmax(2) == classes).sum(1)
         means = averaged(torch.stack(totals).sum(0), masses).tolist()
-        if not has_classes:
-            return [Judged(each, None) for each in means]
-        shares = (correct.double() / len(part)).tolist()
-        return [Judged(*each) for each in zip(means, shares, strict=True)]
+        shares = (correct.double() / len(part)).tolist() if has_classes else [None] * part.runs
+        measured: list[float | None] = [None] * part.runs
+        if scores is not None and scored:
+            given, targets = (torch.cat(each, 1) for each in zip(*kept, strict=True))
+            for k, *both in zip(scored, given, targets, strict=True):
+                if (score := scores[k]) is not None:
+                    measured[k] = score(*both)
+        return [Judged(*each) for each in zip(means, shares, measured, strict=True)]
 
     def test(self, w: Tensor, part: Examples) -> list[Tested]:
         """The same, with what every example gives and adds to the mean loss of its run."""
@@ -279,8 +290,11 @@ class StackedRisk:
         found = [each_run(outputs, y) for outputs, y in given]
         losses, masses = (torch.cat(both, 1).double().cpu() for both in zip(*found, strict=True))
         outputs = torch.cat([each for each, _ in given], 1).cpu()
-        judged = zip(*self.judge(w, part), strict=True)
-        return [Tested(*each) for each in zip(*judged, losses, masses, outputs, strict=True)]
+        judged = self.judge(w, part)
+        return [
+            Tested(each.loss, each.accuracy, *own)
+            for each, *own in zip(judged, losses, masses, outputs, strict=True)
+        ]
 
     def _outputs(self, w: Tensor, part: Examples) -> Iterator[tuple[Tensor, Tensor]]:
         """Outputs and targets of a part of the data, in pieces of bounded size."""

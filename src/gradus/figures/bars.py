@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gradus.engine.selection import rises
 from gradus.figures import style
 from gradus.figures.curve_styles import STYLES
 from gradus.sweep.compare import ranking
 from gradus.sweep.groups import Compared, Grouped, varied
 from gradus.sweep.importance import importance
-from gradus.sweep.measures import STATUSES, complete, measure_of, numbers, rises
+from gradus.sweep.measures import STATUSES, complete, in_percent, measure_of, numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,7 +100,7 @@ def final_measures(sweep: Compared, measure: str | None = None) -> FinalMeasures
 
 def draw_final(facts: FinalMeasures) -> Figure:
     """A bar a configuration with its interval and seeds; runs that were lost are named."""
-    factor = 100.0 if rises(facts.measure) else 1.0
+    factor = 100.0 if in_percent(facts.measure) else 1.0
     n = len(facts.labels)
     with style.lecture():
         figure = style.canvas(13.0, 2.0 + 0.46 * n)
@@ -114,6 +115,8 @@ def draw_final(facts: FinalMeasures) -> Figure:
             fmt="none", ecolor=style.INK, elinewidth=2, capsize=5,
         )  # fmt: skip
         right = factor * (1.0 if rises(facts.measure) else max(*shown, 0.0) or 1.0)
+        # R² of a model that is worse than the mean is below 0, without a bound.
+        left = max(-1.0, min(*shown, 0.0))
         for y, mean, half, seeds, counts, drawn in zip(
             at, facts.mean, facts.half_width, facts.seeds, facts.counts, shown, strict=True
         ):
@@ -138,13 +141,13 @@ def draw_final(facts: FinalMeasures) -> Figure:
             if not math.isfinite(mean):
                 axes.barh(y, 0.012 * right, height=0.68, color="none", hatch="////",
                           edgecolor=style.ENDED)  # fmt: skip
-        unit = " (%)" if rises(facts.measure) else ""
+        unit = " (%)" if in_percent(facts.measure) else ""
         style.dress(axes, x=f"final {style.word(facts.measure)}{unit}", y="", title=facts.title)
         axes.set_yticks(at, facts.labels)
         axes.set_ylim(-0.6, n - 0.4)
-        axes.set_xlim(0, 1.28 * right)
-        if rises(facts.measure):
-            axes.set_xticks(range(0, 101, 20))
+        axes.set_xlim(left, 1.28 * right)
+        if rises(facts.measure):  # nothing is above 1
+            axes.set_xticks(factor * np.arange(np.ceil(5 * left), 6) / 5)
         axes.grid(visible=False, axis="y")
         told = "bars: mean over seeds, circles: seeds, whiskers: 95 % interval of the mean"
         notes = [told] if any(len(seeds) > 1 for seeds in facts.seeds) else []

@@ -12,8 +12,9 @@ from gradus.figures.style import figure_of, titled, word
 from gradus.metrics.uncertainty import wilson_interval
 from gradus.sweep.compare import ranking
 from gradus.sweep.groups import Compared, Grouped, varied
-from gradus.sweep.measures import complete, measure_of, numbers, rises
+from gradus.sweep.measures import complete, measure_of, numbers
 from gradus.sweep.paired import seeds_to_tell
+from gradus.sweep.result import SCORED
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Choice:
         test_error: its standard error over test examples.
         test_accuracy: the mean over seeds.
         test_interval: Wilson's interval of the accuracy over test examples.
+        test_measured: the figure that it was chosen by, on the test part, where that is neither a
+            loss nor an accuracy.
         examples: of the test part.
     """
 
@@ -50,6 +53,7 @@ class Choice:
     test_error: float | None
     test_accuracy: float | None
     test_interval: tuple[float, float] | None
+    test_measured: float | None
     examples: int | None
 
     @property
@@ -88,6 +92,7 @@ def choice(sweep: Compared, measure: str | None = None) -> Choice | None:
     if examples and accuracy is not None:
         n = round(examples)
         interval = wilson_interval(round(accuracy * n), n)
+    on_test = f"test_{measure.removeprefix('best_').partition('_')[2]}"
     low, high = best[f"{measure}_low"], best[f"{measure}_high"]
     rows = ranked.to_pylist()
     told = best["may_be_best"] is not None
@@ -105,6 +110,7 @@ def choice(sweep: Compared, measure: str | None = None) -> Choice | None:
         test_error=mean("test_standard_error"),
         test_accuracy=accuracy,
         test_interval=interval,
+        test_measured=mean(on_test) if on_test in SCORED else None,
         examples=None if examples is None else round(examples),
     )
 
@@ -171,6 +177,9 @@ def _chosen(found: Choice) -> str:
         if found.test_interval is not None:
             low, high = found.test_interval
             told[-1] += f" ({100 * low:.2f} to {100 * high:.2f})"
+    if found.test_measured is not None:
+        name = f"test_{found.measure.removeprefix('best_').partition('_')[2]}"
+        told.append(f"{word(name)} {figure_of(name, found.test_measured)}")
     if found.examples is not None and math.isfinite(found.examples):
         told[-1] += f" on {found.examples:,} examples"
     return "; ".join(told)
@@ -178,7 +187,7 @@ def _chosen(found: Choice) -> str:
 
 def interval_note(rows: list[dict[str, Any]], measure: str) -> str:
     """What ± means in a ranking."""
-    unit = "accuracy" if rises(measure) else "loss"
+    unit = word(measure.removeprefix("best_")).partition(" ")[2]
     if any(row["runs"] > 1 for row in rows):
         return (
             f"± is half the 95 % confidence interval of the mean {unit} over seeds; to the best, "

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradus.engine.selection import rises
 from gradus.figures import style
 from gradus.sweep.compare import cells
 from gradus.sweep.groups import Compared, shown
-from gradus.sweep.measures import measure_of, rises
+from gradus.sweep.measures import in_percent, measure_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,6 +109,8 @@ def draw_heat_map(facts: HeatMap) -> Figure:
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
     high = min(high, facts.ceiling) if facts.ceiling is not None else high
+    # R² of a model that is worse than the mean is below 0, without a bound.
+    low = max(low, -1.0) if rises(facts.measure) else low
     norm = LogNorm(low, high) if 0 < low < high / 30 else Normalize(low, high)
     map_name = "cividis" if rises(facts.measure) else "cividis_r"
     with style.lecture():
@@ -122,7 +125,7 @@ def draw_heat_map(facts: HeatMap) -> Figure:
         if mesh is not None and len(finite):
             bar = figure.colorbar(mesh, ax=axes_list, pad=0.02)
             bar.set_label(style.word(facts.measure))
-            if rises(facts.measure):
+            if in_percent(facts.measure):
                 bar.ax.yaxis.set_major_formatter("{x:.0%}")
             bar.outline.set_visible(False)
         figure.suptitle(facts.title, fontsize=16)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradus.engine.selection import rises
 from gradus.figures import style
 from gradus.figures.choice_notes import interval_note, notes
 from gradus.figures.sweep_figures import pictures
@@ -20,7 +21,7 @@ from gradus.figures.thinning import Curves, curves_of
 from gradus.runs.curve import Against
 from gradus.sweep.compare import ranking
 from gradus.sweep.groups import Grouped, cell, varied
-from gradus.sweep.measures import accuracy_of, check_measure, measure_of, measured, rises
+from gradus.sweep.measures import accuracy_of, check_measure, measure_of, measured
 from gradus.sweep.store import listed
 from gradus.sweep.toml_file import to_toml
 

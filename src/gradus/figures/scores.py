@@ -89,6 +89,17 @@ def lines(rows: Sequence[Row], examples: int, of: str = "test part") -> list[str
     ]
 
 
+def measure_name(measure: str) -> str:
+    """What the column of a measure is called.
+
+    Example:
+        >>> measure_name("validation_auc"), measure_name("test_balanced_accuracy")
+        ('validation ROC AUC', 'test balanced accuracy')
+    """
+    part, _, figure = measure.partition("_")
+    return f"{part} {WORDS[figure]}" if figure in WORDS else measure.replace("_", " ")
+
+
 def name_of(figure: str, data: Mapping[str, Any]) -> str:
     """What a figure is called.
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradus.engine.selection import rises
 from gradus.figures import style
 from gradus.figures.curve_styles import STYLES
 from gradus.sweep.compare import sensitivity
 from gradus.sweep.groups import Compared, shown
-from gradus.sweep.measures import measure_of, rises
+from gradus.sweep.measures import in_percent, measure_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -169,7 +170,7 @@ def draw_sensitivity(facts: Sensitivity) -> Figure:
 
 def _draw_response(axes: Axes, one: Response, facts: Sensitivity) -> None:
     scale, line, other = scale_of(one.values), STYLES[0], STYLES[1]
-    factor = 100.0 if rises(facts.measure) else 1.0
+    factor = 100.0 if in_percent(facts.measure) else 1.0
     best, mean, worst = factor * one.best, factor * one.mean, factor * one.worst
     if max(one.configurations) > 1:
         axes.fill_between(
@@ -191,8 +192,11 @@ def _draw_response(axes: Axes, one: Response, facts: Sensitivity) -> None:
     )
     finite = np.concatenate([best, worst])
     finite = finite[np.isfinite(finite)]
-    if rises(facts.measure):
+    if in_percent(facts.measure):
         axes.set_ylim(0, 100)
+    elif rises(facts.measure):
+        # R² of a model that is worse than the mean is below 0, without a bound.
+        axes.set_ylim(max(-1.0, min(0.0, *finite)), 1)
     elif len(finite) and 0 < finite.min() < finite.max() / 30:
         axes.set_yscale("log")
     if facts.ceiling is not None:
@@ -206,7 +210,7 @@ def _draw_response(axes: Axes, one: Response, facts: Sensitivity) -> None:
 
 
 def _axis(measure: str) -> str:
-    return style.word(measure) + (" (%)" if rises(measure) else "")
+    return style.word(measure) + (" (%)" if in_percent(measure) else "")
 
 
 def _shade(axes: Axes, one: Response, scale: Scale) -> None:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradus.figures.scores import measure_name
 from gradus.runs.files import write_whole
 from gradus.sweep.groups import shown
-from gradus.sweep.measures import FINISHED, STATUSES, rises
+from gradus.sweep.measures import FINISHED, STATUSES, in_percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,10 +42,10 @@ def word(name: str) -> str:
     """What an option or a measure is called on an axis.
 
     Example:
-        >>> word("lr"), word("batch_size"), word("test_loss")
-        ('learning rate (lr)', 'batch size', 'test loss')
+        >>> word("lr"), word("batch_size"), word("test_loss"), word("validation_f1")
+        ('learning rate (lr)', 'batch size', 'test loss', 'validation macro F1')
     """
-    return WORDS.get(name, name.replace("_", " "))
+    return WORDS.get(name) or measure_name(name)
 
 
 def told(option: str, value: Any) -> str:
@@ -80,7 +81,7 @@ def figure_of(measure: str, value: float | None, half: float | None = None) -> s
     if value is None or not np.isfinite(value):
         return "–"
     sure = "" if half is None or not np.isfinite(half) else " ± {}"
-    if rises(measure):
+    if in_percent(measure):
         return f"{100 * value:.2f}{sure.format(f'{100 * (half or 0):.2f}')} %"
     small = ".4f" if 1e-2 <= abs(value) < 100 else ".3g"
     return f"{value:{small}}" + sure.format(f"{half or 0:{'.1g' if small == '.3g' else small}}")

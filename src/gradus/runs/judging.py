@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gradus.errors import InputError, quoted
+from gradus.metrics.measures import OF_CLASSES, OF_NUMBERS
 from gradus.metrics.predictions import ClassPredictions, NumberPredictions, Predictions
 from gradus.runs.files import open_plain
 from gradus.runs.reading import UNREADABLE
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gradus.data.dataset import Dataset, Split
     from gradus.data.preparation import Quantities
     from gradus.engine.job import Job, Outcome, Part
+    from gradus.engine.selection import Score
     from gradus.runs.spec import RunSpec
 
 
@@ -47,10 +49,45 @@ def predictions_of(spec: RunSpec, split: Split, part: Dataset, outputs: Tensor) 
     """
     y = part.y.cpu()
     if part.classes is not None:
-        given = outputs.double()
-        p = given.exp() if spec.takes_log_probabilities else given.softmax(dim=1)
-        return ClassPredictions(p.numpy(), _labels(y).numpy(), part.classes)
+        p = probabilities(outputs, logarithms=spec.takes_log_probabilities)
+        return ClassPredictions(p, labels_of(y).numpy(), part.classes)
     return NumberPredictions(_own_unit(outputs, split), _own_unit(y, split), target_names(split))
+
+
+def score_of(spec: RunSpec, split: Split, figure: str) -> Score:
+    """What gives a figure of the outputs of a model and targets, on any part.
+
+    Args:
+        spec: of the run.
+        split: its data.
+        figure: one of `gradus.metrics.measures`.
+    """
+    if split.train.classes is None:
+        of_numbers = OF_NUMBERS[figure]
+
+        def score(outputs: Tensor, y: Tensor) -> float:
+            return of_numbers(*(_own_unit(each.cpu(), split) for each in (outputs, y)))
+
+        return score
+    of_classes = OF_CLASSES[figure]
+    logarithms = spec.takes_log_probabilities
+
+    def score_of_classes(outputs: Tensor, y: Tensor) -> float:
+        p = probabilities(outputs.cpu(), logarithms=logarithms)
+        return of_classes(p, labels_of(y).cpu().numpy())
+
+    return score_of_classes
+
+
+def probabilities(outputs: Tensor, *, logarithms: bool) -> NDArray[np.float64]:
+    """The probabilities of classes, ``[n, C]``.
+
+    Args:
+        outputs: of a model, ``[n, C]``, on the CPU.
+        logarithms: whether they are logarithms of probabilities; logits else.
+    """
+    found = outputs.double()
+    return (found.exp() if logarithms else found.softmax(dim=1)).numpy()
 
 
 def target_names(split: Split) -> tuple[str, ...]:
@@ -76,7 +113,7 @@ def targets_of(split: Split) -> dict[str, Any]:
         }
     if y.is_floating_point():
         return {"shares": y.double().mean(dim=0).tolist()}
-    counts = torch.bincount(y, minlength=split.train.outputs)
+    counts = y.bincount(minlength=split.train.outputs)
     return {"shares": (counts.double() / len(y)).tolist()}
 
 
@@ -136,7 +173,7 @@ def read_predictions(
     return found
 
 
-def _labels(y: Tensor) -> Tensor:
+def labels_of(y: Tensor) -> Tensor:
     """Classes, where targets may be rows of probabilities: the most probable."""
     return y.argmax(dim=1) if y.is_floating_point() else y
 

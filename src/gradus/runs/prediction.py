@@ -20,6 +20,7 @@ from gradus.data.reading import Source, stream
 from gradus.errors import MOST_QUOTED, InputError, brief
 from gradus.metrics import Figure
 from gradus.metrics.predictions import ClassPredictions, NumberPredictions, Predictions
+from gradus.runs.judging import probabilities
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,17 +80,6 @@ def outputs_of(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """What a model in ``eval`` mode gives for N inputs, ``[N, outputs]`` on the CPU."""
     with torch.no_grad():
         return torch.cat([model(part) for part in x.split(CHUNK)])
-
-
-def probabilities(outputs: torch.Tensor, *, logarithms: bool) -> NDArray[np.float64]:
-    """The probabilities of classes, ``[N, C]``.
-
-    Args:
-        outputs: of a model, ``[N, C]``.
-        logarithms: whether they are logarithms of probabilities; logits else.
-    """
-    found = outputs.double()
-    return (found.exp() if logarithms else found.softmax(dim=1)).numpy()
 
 
 def predictions(run: Run, source: Source) -> pa.Table:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from gradus import metrics
     from gradus.data.preparation import Preparation
+    from gradus.engine.job import Evaluation
+    from gradus.engine.selection import Selection
     from gradus.metrics.predictions import Predictions
 
 NAMED_TYPES = {"int64": pa.int64(), "int32": pa.int32(), "float64": pa.float64()}
@@ -367,6 +369,15 @@ class Run:
         )
         write_whole(folder / "run.json", text.encode() + b"\n")
         return folder
+
+
+def evaluated(
+    rows: Sequence[Evaluation], selection: Selection
+) -> tuple[Sequence[Sequence[Any]], pa.Schema]:
+    """What is known after each epoch, and its columns: the measure is one where it is a score."""
+    if selection.score is None:
+        return [row[:-1] for row in rows], EVALUATION
+    return rows, EVALUATION.append(pa.field(str(selection.measure), pa.float64()))
 
 
 def table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from gradus.engine.selection import Keep, Measure, Selection
-from gradus.errors import InputError
-from gradus.metrics import standard_error, wilson_interval
+from gradus.engine.selection import Keep, Selection
+from gradus.errors import InputError, brief
+from gradus.metrics.measures import OF_CLASSES, OF_NUMBERS
+from gradus.metrics.uncertainty import standard_error, wilson_interval
+from gradus.runs.judging import labels_of, score_of
 
 if TYPE_CHECKING:
     from gradus.data.dataset import Split
@@ -15,9 +17,24 @@ if TYPE_CHECKING:
     from gradus.runs.spec import RunSpec
 
 
-def column_of(measure: str) -> Measure:
+def column_of(measure: str) -> str:
     """The column of a measure: ``validation_loss`` of ``validation-loss``."""
-    return cast(Measure, measure.replace("-", "_"))
+    return measure.replace("-", "_")
+
+
+def figure_of(measure: str) -> str:
+    """What a measure takes on its part: ``log_loss`` of ``test-log-loss``."""
+    return column_of(measure.partition("-")[2])
+
+
+def is_scored(measure: str) -> bool:
+    """Whether a measure is a figure of its own: neither a loss nor an accuracy.
+
+    Example:
+        >>> [is_scored(each) for each in ("test-loss", "validation-f1", "test-log-loss")]
+        [False, True, True]
+    """
+    return figure_of(measure) in (*OF_CLASSES, *OF_NUMBERS)
 
 
 def selection_of(spec: RunSpec, split: Split) -> Selection:
@@ -35,14 +52,10 @@ def selection_of(spec: RunSpec, split: Split) -> Selection:
     if measure is not None and measure.startswith("validation") and not held:
         raise InputError(
             f"--measure {measure}: no examples are held for validation; give --validation-fraction "
-            "0.15, or --measure test-loss"
+            f"0.15, or --measure {measure.replace('validation', 'test')}"
         )
-    if measure is not None and measure.endswith("accuracy") and split.train.classes is None:
-        part = measure.partition("-")[0]
-        raise InputError(
-            f"--measure {measure}: the targets are numbers, of which there is no accuracy; give "
-            f"--measure {part}-loss"
-        )
+    if measure is not None:
+        _check_measure(measure, split)
     if measure is None and held:
         measure = "validation-loss"
     given = f"--patience {spec.patience}" if spec.patience is not None else f"--keep {spec.keep}"
@@ -51,9 +64,49 @@ def selection_of(spec: RunSpec, split: Split) -> Selection:
             f"{given}: no examples are held for validation, to compare epochs on; give "
             "--validation-fraction 0.15, or name what else to compare by, as --measure train-loss"
         )
-    usual: Keep = "best" if held else "last"
-    column = None if measure is None else column_of(measure)
-    return Selection(column, spec.keep or usual, spec.patience)
+    keep: Keep = spec.keep or ("best" if held else "last")
+    if measure is None:
+        return Selection(None, keep, spec.patience)
+    score = score_of(spec, split, figure_of(measure)) if is_scored(measure) else None
+    return Selection(column_of(measure), keep, spec.patience, score)
+
+
+def _check_measure(measure: str, split: Split) -> None:
+    """Refuse a measure that the targets do not have.
+
+    Raises:
+        InputError: it is of classes and they are numbers, or the other way round; or their values
+            on its part leave it without a value.
+    """
+    name, _, figure = measure.partition("-")
+    part = {"train": split.train, "validation": split.validation, "test": split.test}[name]
+    assert part is not None
+    of_classes = figure == "accuracy" or column_of(figure) in OF_CLASSES
+    if of_classes and part.classes is None:
+        other = "rmse" if figure == "log-loss" else "r2"
+        raise InputError(
+            f"--measure {measure}: the targets are numbers, of which there is no {figure}; give "
+            f"--measure {name}-{other}"
+        )
+    if figure in OF_NUMBERS and part.classes is not None:
+        raise InputError(
+            f"--measure {measure}: the targets are classes, of which there is no {figure}; give "
+            f"--measure {name}-f1"
+        )
+    if figure == "auc" and part.classes is not None:
+        present = set(labels_of(part.y).unique().tolist())
+        lacking = [each for k, each in enumerate(part.classes) if k not in present]
+        if lacking:
+            raise InputError(
+                f"--measure {measure}: the {name} part has no example of class "
+                f"{brief(lacking[0])}, to be told from the rest; give --measure {name}-f1, or "
+                f"hold more examples"
+            )
+    if figure == "r2" and bool((part.y == part.y[0]).all(dim=0).any()):
+        raise InputError(
+            f"--measure {measure}: the targets of the {name} part are all the same, with no "
+            f"variance to explain; give --measure {name}-rmse"
+        )
 
 
 def figures(job: Job, outcome: Outcome) -> dict[str, Any]:
@@ -62,10 +115,17 @@ def figures(job: Job, outcome: Outcome) -> dict[str, Any]:
     kept = next((row for row in rows if row.epoch == outcome.kept_epoch), None)
     row = kept or (rows[-1] if rows else None)
     return {
-        "final": row and row._asdict(),
+        "final": row and figures_after(row, job.selection),
         "kept": kept and _kept(job.selection, kept, rows),
         "test": outcome.tested and tested(outcome.tested),
     }
+
+
+def figures_after(row: Evaluation, selection: Selection) -> dict[str, Any]:
+    """What is known after an epoch, by the names of columns."""
+    found = row._asdict()
+    measured = found.pop("measured")
+    return found if selection.score is None else {**found, str(selection.measure): measured}
 
 
 def _kept(selection: Selection, kept: Evaluation, rows: list[Evaluation]) -> dict[str, Any]:
@@ -75,8 +135,8 @@ def _kept(selection: Selection, kept: Evaluation, rows: list[Evaluation]) -> dic
         "which": selection.keep,
         "epoch": kept.epoch,
         "measure": measure,
-        "best": None if measure is None or best is None else getattr(best, measure),
-        "last": None if measure is None else getattr(rows[-1], measure),
+        "best": None if best is None else selection.value(best),
+        "last": None if measure is None else selection.value(rows[-1]),
         "note": note(selection),
     }
 

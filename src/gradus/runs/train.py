@@ -26,7 +26,7 @@ from gradus.runs.interrupt import OneInterrupt
 from gradus.runs.job import load_for, prepare, resolved
 from gradus.runs.judging import predictions_on_test
 from gradus.runs.lock import locked
-from gradus.runs.record import EVALUATION, HISTORY, Run, in_the_way, open_run, table
+from gradus.runs.record import HISTORY, Run, evaluated, in_the_way, open_run, table
 from gradus.runs.spec import RunSpec
 from gradus.runs.status import line_to_beat
 from gradus.runs.summary import as_options, summary_of
@@ -219,7 +219,7 @@ def _train(
                 spec,
                 summary,
                 table(outcome.history, HISTORY),
-                table(outcome.evaluation, EVALUATION),
+                table(*evaluated(outcome.evaluation, job.selection)),
                 folder,
                 job.model.cpu().eval(),
                 on_test=predictions,

@@ -10,7 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gradus.engine.selection import rises
 from gradus.errors import InputError
+from gradus.runs.parts.training import full_measure
+from gradus.sweep.result import SCORED
 
 FINISHED, FAILED, PRUNED, STOPPED, DIVERGED = STATUSES = (
     "finished",
@@ -34,6 +37,8 @@ MEASURES = (
     "best_validation_accuracy",
     "best_test_loss",
     "best_test_accuracy",
+    *SCORED,
+    *(f"best_{each}" for each in SCORED),
 )
 """The figures of a run that configurations are compared by."""
 
@@ -54,6 +59,16 @@ def measure_of(runs: pa.Table) -> str:
     return str(known).replace("-", "_")
 
 
+def named(measure: str) -> str:
+    """The column of a measure as the user writes it.
+
+    Example:
+        >>> named("test-accuracy"), named("f1"), named("best_test_loss")
+        ('test_accuracy', 'validation_f1', 'best_test_loss')
+    """
+    return str(full_measure(measure.replace("_", "-"))).replace("-", "_")
+
+
 def accuracy_of(runs: pa.Table, measure: str) -> str:
     """The accuracy on the part of a measure, where runs have one; else the measure itself.
 
@@ -72,21 +87,21 @@ def check_measure(runs: pa.Table, measure: str) -> None:
     Raises:
         InputError: it is unknown, or missing in every run.
     """
+    found = measured(runs)
     if measure not in MEASURES:
         near = difflib.get_close_matches(measure, MEASURES, n=1)
         meant = f" (did you mean {near[0]}?)" if near else ""
-        raise InputError(f"measure {measure}: choose {' | '.join(MEASURES)}{meant}")
-    found = measured(runs)
+        raise InputError(f"measure {measure}: choose {' | '.join(found or MEASURES)}{meant}")
     if found and measure not in found:
         raise InputError(f"measure {measure}: no run of this sweep has one; choose "
                          f"{' | '.join(found)}")  # fmt: skip
 
 
-def rises(measure: str) -> bool:
-    """Whether more of it is better.
+def in_percent(measure: str) -> bool:
+    """Whether it is shown in percent: accuracies are.
 
     Example:
-        >>> rises("test_accuracy"), rises("test_loss")
+        >>> in_percent("test_accuracy"), in_percent("test_f1")
         (True, False)
     """
     return measure.endswith("accuracy")

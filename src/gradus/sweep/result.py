@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -10,8 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gradus.runs.record import EVALUATION, HISTORY
-from gradus.runs.selection import column_of, tested
+from gradus.engine.selection import NOTHING_SELECTED, Selection, rises
+from gradus.runs.parts.training import MEASURES
+from gradus.runs.record import HISTORY, evaluated
+from gradus.runs.selection import column_of, figure_of, is_scored, tested
 from gradus.runs.spec import RunSpec, canonical
 
 if TYPE_CHECKING:
@@ -35,10 +38,13 @@ class Result:
         work: examples whose gradient or Hessian product was evaluated.
         history: step, samples, epoch, loss, lr, work.
         evaluation: epoch, samples, running_train_loss, train_loss, and loss and accuracy on the
-            validation and on the test part (NaN where there is none, or it was not evaluated).
+            validation and on the test part (NaN where there is none, or it was not evaluated); and
+            the measure of the run, where it is another figure.
         constant_train_loss: what the best constant prediction reaches on the training part.
         kept_epoch: the epoch whose parameters the run left.
         test: of those, the figures on the test part, with their uncertainty.
+        test_measured: of those, what runs are compared by, taken on the test part; None where it is
+            a loss or an accuracy.
         pruned_epoch: after which epoch it was cut.
     """
 
@@ -57,6 +63,7 @@ class Result:
     constant_train_loss: float | None = None
     kept_epoch: int | None = None
     test: Mapping[str, Any] | None = None
+    test_measured: float | None = None
     divergence: Divergence | None = None
     stopped: str | None = None
     pruned_epoch: int | None = None
@@ -78,7 +85,7 @@ class Result:
         epochs = list(self.evaluation["epoch"])
         at = -1 if self.kept_epoch is None else epochs.index(self.kept_epoch)
         value = float(self.evaluation[measure][at])
-        return -value if measure.endswith("accuracy") else value
+        return -value if rises(measure) else value
 
     def pruned(self) -> Result:
         """The same run, cut where it has paused."""
@@ -95,6 +102,8 @@ def result_of(
     engine: str,
     kernels: str | None,
     constant_train_loss: float | None = None,
+    selection: Selection = NOTHING_SELECTED,
+    test_measured: float | None = None,
 ) -> Result:
     """The result of a run, its rows as columns."""
     return Result(
@@ -109,10 +118,11 @@ def result_of(
         work=outcome.work,
         train_seconds=outcome.train_seconds,
         history=columns(outcome.history, HISTORY),
-        evaluation=columns(outcome.evaluation, EVALUATION),
+        evaluation=columns(*evaluated(outcome.evaluation, selection)),
         constant_train_loss=constant_train_loss,
         kept_epoch=outcome.kept_epoch,
         test=outcome.tested and tested(outcome.tested),
+        test_measured=test_measured,
         divergence=outcome.divergence,
         stopped=outcome.stopped,
     )
@@ -184,6 +194,22 @@ RUNS = pa.schema(
 """The columns of runs.parquet."""
 
 
+SCORED: tuple[str, ...] = tuple(column_of(each) for each in MEASURES if is_scored(each))
+"""Columns of figures that only runs have that are compared by them."""
+
+
+def with_scores(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
+    """A schema with those columns of figures that are among the names.
+
+    Example:
+        >>> with_scores(pa.schema([("run", pa.string())]), ["run", "test_f1"]).names
+        ['run', 'test_f1']
+    """
+    there = {*names} - {*schema.names}
+    possible = [name for each in SCORED for name in (each, f"best_{each}")]
+    return pa.schema([*schema, *((name, pa.float64()) for name in possible if name in there)])
+
+
 def _figures(result: Result) -> dict[str, Any]:
     """What is known of a run after the epoch that it kept, and of the best of its epochs."""
     evaluation = result.evaluation
@@ -191,10 +217,11 @@ def _figures(result: Result) -> dict[str, Any]:
     at = len(epochs) - 1 if result.kept_epoch is None else list(epochs).index(result.kept_epoch)
     found: dict[str, Any] = {"kept_epoch": result.kept_epoch}
     for name, values in evaluation.items():
-        if name not in FIGURES or name in ("samples", "work") or np.isnan(values).all():
+        known = name in FIGURES or name in SCORED
+        if not known or name in ("samples", "work") or np.isnan(values).all():
             continue
         found[name] = None if np.isnan(values[at]) else float(values[at])
-        if f"best_{name}" in FIGURES:
+        if f"best_{name}" in FIGURES or name in SCORED:
             found[f"best_{name}"] = float(values[best_of(name, values)])
     measure = column_of(result.spec.measure or "validation-loss")
     if not np.isnan(evaluation[measure]).all():
@@ -202,6 +229,8 @@ def _figures(result: Result) -> dict[str, Any]:
     if result.test is not None:
         found["test_standard_error"] = result.test["standard_error"]
         found["test_examples"] = result.test["examples"]
+    if result.test_measured is not None and not math.isnan(result.test_measured):
+        found[f"test_{figure_of(str(result.spec.measure))}"] = result.test_measured
     return found
 
 
@@ -210,14 +239,14 @@ def worths(runs: pa.Table) -> list[float | None]:
     found: list[float | None] = []
     for at, asked in enumerate(runs["measure"].to_pylist()):
         measure = column_of(asked or "validation-loss")
-        value = runs[measure][at].as_py()
-        found.append(None if value is None else -value if measure.endswith("accuracy") else value)
+        value = runs[measure][at].as_py() if measure in runs.column_names else None
+        found.append(None if value is None else -value if rises(measure) else value)
     return found
 
 
 def best_of(measure: str, values: NDArray[np.float64]) -> int:
     """The position of the best value: of the highest accuracy, of the least loss."""
-    return int(np.nanargmax(values) if measure.endswith("accuracy") else np.nanargmin(values))
+    return int(np.nanargmax(values) if rises(measure) else np.nanargmin(values))
 
 
 def option_columns(spec: RunSpec, loss: str | None) -> dict[str, Any]:

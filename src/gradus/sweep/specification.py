@@ -17,6 +17,8 @@ from pydantic import (
 
 from gradus.errors import InputError, quoted
 from gradus.runs.choices import flag
+from gradus.runs.parts.training import full_measure
+from gradus.runs.selection import column_of
 from gradus.runs.spec import RunSpec, first_line, nearest
 from gradus.sweep.values import OptionError, alternatives, open_range, value_of
 
@@ -177,6 +179,7 @@ class SweepSpec(BaseModel):
         simultaneous = "halving compares all runs at once: take --prune asha with --search optuna"
         own = [point.base.keys() | point.vary.keys() for point in self.around]
         measured = "measure" in varied or any("measure" in options for options in own)
+        figure = str(self.base["measure"]).removeprefix("validation-")
         unheld = any(
             0 in point.vary.get("validation_fraction", (point.base.get("validation_fraction"),))
             for point in self.points
@@ -186,7 +189,7 @@ class SweepSpec(BaseModel):
             (measured, "measure", "is what all runs are compared by: give it one value, in base"),
             (unheld and self.measure.startswith("validation"), "measure",
              f"{self.base['measure']}: --validation-fraction 0 holds no examples for it; give "
-             "--measure test-loss, or hold some"),
+             f"--measure test-{figure}, or hold some"),
             (bool(pruned) and patient, "patience", "ends runs by themselves, and --prune by "
              "comparison: leave out one of them"),
             (drawn and self.trials is None, "search", f"{self.search} needs --trials"),
@@ -212,7 +215,7 @@ class SweepSpec(BaseModel):
     @property
     def measure(self) -> str:
         """The column by which runs are compared: ``validation_loss`` unless the base says."""
-        return str(self.base["measure"]).replace("-", "_")
+        return column_of(full_measure(self.base["measure"]))
 
     @property
     def points(self) -> tuple[Point, ...]:

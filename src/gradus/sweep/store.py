@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from gradus.engine.selection import rises
 from gradus.errors import InputError
 from gradus.runs.files import open_plain, own_folder, write_whole
 from gradus.runs.record import EVALUATION, HISTORY
 from gradus.sweep import earlier
 from gradus.sweep.measures import FINISHED
-from gradus.sweep.result import OPTIONS, RUNS, Columns, Result, row
+from gradus.sweep.result import OPTIONS, RUNS, Columns, Result, row, with_scores
 
 FORMAT = 2
 """Of the files; a store with a higher one is refused."""
@@ -94,18 +95,20 @@ class Store:
             InputError: a file cannot be written; what was kept before is kept still.
         """
         part, small = self._next, self._to_join()
-        rows = pa.Table.from_pylist([row(result, part) for result in results], schema=RUNS)
+        new = [row(result, part) for result in results]
+        schema = with_scores(RUNS, {name for each in new for name in each})
+        rows = pa.Table.from_pylist(new, schema=schema)
         if small:
             joined = np.isin(self.runs["part"].to_numpy(), small)
-            rows = pa.concat_tables([_in_part(self.runs.filter(joined), part), rows])
-            kept = pa.concat_tables([self.runs.filter(~joined), rows])
+            rows = _together([_in_part(self.runs.filter(joined), part), rows])
+            kept = _together([self.runs.filter(~joined), rows])
         else:
-            kept = pa.concat_tables([self.runs, rows])
+            kept = _together([self.runs, rows])
         self._next += 1
         for kind, schema in PARTS.items():
             parts = [_read(_path(self.folder, kind, number)) for number in small]
             content = _stacked(results, kind, schema)
-            table = pa.concat_tables([*parts, content]).unify_dictionaries()
+            table = _together([*parts, content]).unify_dictionaries()
             self._write(_path(self.folder, kind, part), table, rows)
         self._write(self.folder / "runs.parquet", kept.combine_chunks())
         self.runs = kept
@@ -162,7 +165,7 @@ class Store:
             tables.append(rows.filter(pa.array(new)))
             seen.update(listed(rows, "run"))
         if tables:
-            self.runs = pa.concat_tables(tables[::-1])
+            self.runs = _together(tables[::-1])
         if indexed is None or not _same_rows(indexed, self.runs):
             self._write(self.folder / "runs.parquet", self.runs.combine_chunks())
         # What a killed process was writing beside; by name, in folders that are no links.
@@ -249,11 +252,13 @@ def listed(table: pa.Table, column: str) -> list[Any]:
 
 def best_row(runs: pa.Table, by: str) -> dict[str, Any] | None:
     """The finished run with the least of a figure, or the most of an accuracy; None without one."""
+    if by not in runs.column_names:
+        return None
     found = runs.filter((pc.field("status") == FINISHED) & pc.field(by).is_valid())
     if found.num_rows == 0:
         return None
     values = found[by].to_numpy()
-    at = np.nanargmax(values) if by.endswith("accuracy") else np.nanargmin(values)
+    at = np.nanargmax(values) if rises(by) else np.nanargmin(values)
     return dict(found.slice(int(at), 1).to_pylist()[0])
 
 
@@ -273,7 +278,8 @@ def read_parts(folder: Path, kind: str, runs: pa.Table) -> pa.Table:
         try:
             for number in numbers:
                 path = _path(folder, kind, number)
-                tables.append(_read(path).cast(PARTS[kind]))
+                found = _read(path)
+                tables.append(found.cast(with_scores(PARTS[kind], found.column_names)))
         except FileNotFoundError:
             now = read_runs(folder)
             located = now.filter(pc.is_in(now["run"], value_set=runs["run"].combine_chunks()))
@@ -284,7 +290,7 @@ def read_parts(folder: Path, kind: str, runs: pa.Table) -> pa.Table:
             raise InputError(
                 f"{path}: is damaged; gradus sweep --resume {folder.name} trains its runs again"
             ) from None
-        table = pa.concat_tables(tables).unify_dictionaries()
+        table = _together(tables).unify_dictionaries()
         if located.num_rows == runs.num_rows and _only(numbers, located, read_runs(folder)):
             return table
         names = runs["run"].combine_chunks()
@@ -330,13 +336,14 @@ def _rows(table: pa.Table) -> pa.Table:
         KeyError: a column is missing.
         ValueError: one has another type, or no value where there has to be one.
     """
+    schema = with_scores(RUNS, table.column_names)
     columns = [
         pa.nulls(table.num_rows, field.type)
         if field.name in OPTIONS and field.name not in table.column_names
         else _checked(table, field, whole=field.name in WHOLE)
-        for field in RUNS
+        for field in schema
     ]
-    return pa.Table.from_arrays(columns, schema=RUNS)
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _checked(table: pa.Table, field: pa.Field[Any], *, whole: bool) -> pa.ChunkedArray[Any]:
@@ -363,11 +370,23 @@ def _stacked(results: Sequence[Result], kind: str, schema: pa.Schema) -> pa.Tabl
     lengths = [len(table["epoch"]) for table in tables]
     which = np.repeat(np.arange(len(results), dtype=np.int32), lengths)
     runs = pa.DictionaryArray.from_arrays(which, pa.array([r.run for r in results], pa.string()))
+    schema = with_scores(schema, {name for table in tables for name in table})
     arrays: list[Any] = [runs]
     for field in list(schema)[1:]:
-        values = np.concatenate([table[field.name] for table in tables])
+        # A figure that only some are compared by is missing in the others.
+        values = np.concatenate(
+            [
+                table.get(field.name, np.full(length, np.nan))
+                for table, length in zip(tables, lengths, strict=True)
+            ]
+        )
         arrays.append(pa.array(values, field.type, from_pandas=field.nullable))
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _together(tables: Sequence[pa.Table]) -> pa.Table:
+    """Rows one below the other; a figure that only some have is missing in the others."""
+    return pa.concat_tables(tables, promote_options="default")
 
 
 def _in_part(rows: pa.Table, part: int) -> pa.Table:

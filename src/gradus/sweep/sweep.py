@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 import pyarrow as pa
 
+from gradus.engine.selection import rises
 from gradus.errors import InputError, quoted
 from gradus.runs.choices import flag
 from gradus.runs.files import write_whole
@@ -301,10 +302,12 @@ def _losses(store: Store, measure: str) -> Mapping[str, Mapping[int, float]]:
     """The measure of every run that is kept, by epoch, so that less is better."""
     table = read_parts(store.folder, "evaluation", store.runs)
     losses: defaultdict[str, dict[int, float]] = defaultdict(dict)
+    if measure not in table.column_names:
+        return losses
     rows = zip(*(table[name].to_pylist() for name in ("run", "epoch", measure)), strict=True)
     for run, epoch, value in rows:
         if value is not None:
-            losses[run][epoch] = -value if measure.endswith("accuracy") else value
+            losses[run][epoch] = -value if rises(measure) else value
     return losses
 
 

@@ -111,6 +111,10 @@ class Trainer:
         if line.failure(job, outcome):
             status = "failed"
         constant = line.constant.get("train")
+        score, tested = job.selection.score, outcome.tested
+        measured = None
+        if score is not None and tested is not None:
+            measured = score(tested.outputs, job.test.targets())
         return result_of(
             task.run,
             task.spec,
@@ -120,6 +124,8 @@ class Trainer:
             engine=engine,
             kernels=self._variant if engine == "native" else None,
             constant_train_loss=None if constant is None else constant.loss,
+            selection=job.selection,
+            test_measured=measured,
         )
 
     def _since(self, folder: Path, engine: str) -> Snapshot | None:

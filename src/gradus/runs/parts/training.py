@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gradus.runs.parts.part import Names, Part, Table
 
@@ -16,9 +16,41 @@ CLASSICAL = {"fashion-mnist": 100}
 """Batches between two rows in the trainings of the subject."""
 
 MeasureName = Literal[
-    "validation-loss", "validation-accuracy", "test-loss", "test-accuracy", "train-loss"
+    "validation-loss",
+    "validation-accuracy",
+    "validation-balanced-accuracy",
+    "validation-f1",
+    "validation-auc",
+    "validation-log-loss",
+    "validation-r2",
+    "validation-rmse",
+    "validation-mae",
+    "test-loss",
+    "test-accuracy",
+    "test-balanced-accuracy",
+    "test-f1",
+    "test-auc",
+    "test-log-loss",
+    "test-r2",
+    "test-rmse",
+    "test-mae",
+    "train-loss",
 ]
 SamplingName = Literal["shuffle", "sequential", "replacement", "full"]
+
+
+MEASURES: tuple[str, ...] = get_args(MeasureName)
+
+
+def full_measure(value: Any) -> Any:
+    """The name of a measure; one without a part is meant on the validation part.
+
+    Example:
+        >>> full_measure("f1"), full_measure("test-f1"), full_measure("nothing")
+        ('validation-f1', 'test-f1', 'nothing')
+    """
+    full = f"validation-{value}"
+    return full if full in MEASURES else value
 
 
 class TrainingPart(Part):
@@ -47,8 +79,12 @@ class TrainingPart(Part):
         description="the parameters that remain: of the best epoch, or the last  [default: best "
         "where there is a validation part]",
     )
-    measure: MeasureName | None = Field(
-        default=None, description="by which epochs are compared  [default: validation-loss]"
+    measure: Annotated[MeasureName | None, BeforeValidator(full_measure)] = Field(
+        default=None,
+        description="by which epochs are compared: loss, accuracy, balanced-accuracy, f1, auc, "
+        "log-loss, r2, rmse or mae of the validation part, or as test-f1 of the test part, or "
+        "train-loss  [default: validation-loss]",
+        json_schema_extra={"metavar": "MEASURE"},
     )
     auto: Names = Field(
         default=(),

@@ -1,0 +1,11 @@
+from .calibration import Reliability as Reliability
+from .calibration import calibration_error as calibration_error
+from .calibration import reliability as reliability
+from .classes import figures_of_classes as figures_of_classes
+from .constant import ConstantPrediction as ConstantPrediction
+from .constant import best_constant as best_constant
+from .decisions import confusion_matrix as confusion_matrix
+from .figure import Figure as Figure
+from .numbers import figures_of_numbers as figures_of_numbers
+from .uncertainty import standard_error as standard_error
+from .uncertainty import wilson_interval as wilson_interval
