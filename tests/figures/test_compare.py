@@ -233,7 +233,7 @@ def test_sensitivity_is_best_mean_and_worst_over_what_is_free():
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda s: ranking(s, "loss"), r"choose validation_loss .*did you mean test_loss\?"),
+        (lambda s: ranking(s, "loss"), r"choose test_loss .*did you mean test_loss\?"),
         (lambda s: sensitivity(s, "lrr"), r"lrr: does not vary .* choose lr \| .*mean lr\?"),
         (lambda s: sensitivity(s, "seed"), "seed: does not vary in this sweep"),
         (lambda s: ranking(made("x", [sgd(0.1, 0, 16)], accuracies=False), "test_accuracy"),

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +59,12 @@ def rows(table):
 def content(folder):
     runs = read_runs(folder)
     return (rows(runs), *(rows(read_parts(folder, kind, runs)) for kind in KINDS))
+
+
+def test_what_is_complete_is_opened_without_torch():
+    script = "import sys, gradus.sweep.sweep, gradus.figures.page; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert found.stdout.strip() == "False", found.stderr
 
 
 def test_a_row_tells_how_a_run_went(tmp_path):

@@ -53,8 +53,8 @@ def best_constant(train: Dataset, loss: Loss) -> ConstantPrediction | None:
         >>> from gradus.metrics import best_constant
         >>> data = Dataset(torch.zeros(4, 1), torch.tensor([0, 0, 0, 1]), classes=("no", "yes"))
         >>> constant = best_constant(data, gradus.CrossEntropyLoss())
-        >>> entropy, accuracy = constant.judge(data)
-        >>> round(entropy, 4), accuracy
+        >>> judged = constant.judge(data)
+        >>> round(judged.loss, 4), judged.accuracy
         (0.5623, 0.75)
     """
     y, kind = train.targets(), type(loss)  # a subclass may compute something else

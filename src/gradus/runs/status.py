@@ -30,7 +30,7 @@ class LineToBeat:
         return {
             f"{part}_{name}": value
             for part, judged in self.constant.items()
-            for name, value in judged._asdict().items()
+            for name, value in (("loss", judged.loss), ("accuracy", judged.accuracy))
         } or None
 
     def failure(self, job: Job, outcome: Outcome) -> dict[str, Any] | None:

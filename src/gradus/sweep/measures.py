@@ -89,9 +89,10 @@ def check_measure(runs: pa.Table, measure: str) -> None:
     """
     found = measured(runs)
     if measure not in MEASURES:
-        near = difflib.get_close_matches(measure, MEASURES, n=1)
+        known = found or MEASURES
+        near = difflib.get_close_matches(measure, known, n=1)
         meant = f" (did you mean {near[0]}?)" if near else ""
-        raise InputError(f"measure {measure}: choose {' | '.join(found or MEASURES)}{meant}")
+        raise InputError(f"measure {measure}: choose {' | '.join(known)}{meant}")
     if found and measure not in found:
         raise InputError(f"measure {measure}: no run of this sweep has one; choose "
                          f"{' | '.join(found)}")  # fmt: skip
