@@ -208,7 +208,8 @@ def test_a_figure_chooses_and_is_a_column(table, tmp_path, measure, part):
     assert kept["epoch"] == figures.index(best) + 1
     if part == "test":
         figure = run.summary["figures"]["test"][measure.replace("-", "_")]
-        assert figure["value"] == pytest.approx(best, rel=1e-12)
+        # On its way a run sees its targets as float32.
+        assert figure["value"] == pytest.approx(best, rel=1e-6)
 
 
 def test_a_run_that_is_broken_off_goes_on_to_choose_by_its_figure(table, tmp_path):
