@@ -11,6 +11,7 @@ from gradus._version import __version__
 from gradus.cli.compare_command import compare, report
 from gradus.cli.evaluate_command import evaluate
 from gradus.cli.exit_codes import INTERRUPTED, WRONG, warn
+from gradus.cli.export_command import export
 from gradus.cli.figures_command import figures
 from gradus.cli.landscape_command import landscape
 from gradus.cli.other_names import unknown_option
@@ -48,6 +49,7 @@ def cli(ctx: click.Context) -> None:
 cli.add_command(train)
 cli.add_command(predict)
 cli.add_command(evaluate)
+cli.add_command(export)
 cli.add_command(sweep)
 cli.add_command(compare)
 cli.add_command(report)

@@ -464,6 +464,8 @@ def finite(value: Any) -> Any:
     """The same value with numbers that JSON does not know (inf, NaN) as their names."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
