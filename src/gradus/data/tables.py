@@ -41,6 +41,7 @@ class TableOptions:
         missing: what becomes of a missing value: a number is the mean or the median of its column
             over the training part, and a feature says so; or its row is left out ("drop").
         scaling: of numbers.
+        pieces: into how many each column of numbers is cut, 0 for none.
         standardize_target: whether numbers to predict are learned at mean 0 and deviation 1.
         categorical: columns whose values are names, also where they are numbers.
         drop: columns to leave out.
@@ -52,6 +53,7 @@ class TableOptions:
     loss: str | None = None
     missing: Literal["mean", "median", "drop"] = "median"
     scaling: Scaling = "none"
+    pieces: int = 0
     standardize_target: bool = False
     categorical: Sequence[str] = ()
     drop: Sequence[str] = ()
@@ -136,7 +138,10 @@ def load_table(path: Path, options: TableOptions) -> Split:
         )
     goal, y = goal_of(goals, y, train, scale=options.standardize_target)
     preparation = Preparation(
-        encoders=tuple(fit(column.rows(train), options.scaling, options.fill) for column in used),
+        encoders=tuple(
+            fit(column.rows(train), options.scaling, options.fill, options.pieces)
+            for column in used
+        ),
         goal=goal,
     )
 

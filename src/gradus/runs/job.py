@@ -36,6 +36,7 @@ def load_for(spec: RunSpec, data_dir: str | os.PathLike[str] | None) -> Split:
         missing=spec.missing,
         standardize=spec.standardize,
         scaling=spec.scaling or "standard",
+        pieces=spec.pieces,
         standardize_target=spec.standardize_target,
         dtype=spec.dtype,
         validation_fraction=spec.validation_fraction,

@@ -17,6 +17,7 @@ PREPARED: Mapping[str, Any] = {
     "missing": "median",
     "standardize": True,
     "scaling": "robust",
+    "pieces": 16,
     "standardize_target": True,
 }
 """How rows become numbers."""
@@ -54,7 +55,7 @@ def defaults_for(given: Mapping[str, Any], on_all_data: frozenset[str]) -> dict[
     """
     usual = dict(PREPARED)
     if given.get("standardize") in (False, "false"):
-        del usual["scaling"], usual["standardize_target"]
+        del usual["scaling"], usual["pieces"], usual["standardize_target"]
     own = {field.name for field in entries()[LEARNED["method"]].hyperparameters}
     theirs = {field.name for entry in entries().values() for field in entry.hyperparameters}
     if "method" not in given and not (given.keys() & theirs - own):

@@ -82,6 +82,21 @@ def test_pieces_are_the_piecewise_linear_encoding():
     assert pieces.encode(column)[:, 1:].tolist() == [[0, 0], [0.5, 0], [1, 0.5], [1, 1]]
 
 
+@pytest.mark.parametrize(
+    ("values", "knots"),
+    [
+        (np.arange(101.0), (0, 25, 50, 75, 100)),
+        ([1, 1, 1, 2, 5, np.nan], (1, 2, 5)),
+        ([0.0] * 90 + list(range(10)), (0, 9)),
+        ([3, 4], ()),
+    ],
+)
+def test_pieces_hold_as_many_rows_each(values, knots):
+    column = Column("n", Form("number"), np.array(values, dtype=np.float64))
+    assert fit(column, pieces=4).knots == (knots if len(knots) > 2 else ())
+    assert fit(column).knots == ()
+
+
 def test_names_are_indicators_as_scikit_learn_has_them():
     words = [*("abc" * 40), *(f"rare {i}" for i in range(5)), None]
     column = names(*words)

@@ -63,6 +63,13 @@ class DataPart(Part):
         description="how numbers of a table are standardised: by mean and deviation; or by median "
         "and quartiles, extremes drawn in",
     )
+    pieces: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="cut each column of numbers of a table into so many pieces, with a feature for "
+        "each, as trees do; 0: none  [default: of a table, 16]",
+    )
     standardize_target: bool = Field(
         default=False,
         description="learn numbers to predict at mean 0 and deviation 1, and give them in their "
