@@ -52,7 +52,7 @@ class Live:
         for line in (*treatment_lines(split.treatments), *split.notes):
             self.console.print(line, soft_wrap=True, markup=False)
         self.console.print(
-            f"{parameters:,} parameters, {_counted(job.steps, 'step')} in "
+            f"{_several(job)}{parameters:,} parameters, {_counted(job.steps, 'step')} in "
             f"{_counted(job.epochs, 'epoch')} on {job.device.type}"
         )
         return self._bar(job) if self.console.is_terminal else self._lines(job)
@@ -73,7 +73,7 @@ class Live:
                 refresh_per_second=8,
             )
         )
-        task = bar.add_task("", total=job.steps, epoch="", loss="", speed="")
+        task = bar.add_task("", total=job.steps * job.nets, epoch="", loss="", speed="")
         started = shown = time.perf_counter()
 
         def report(progress: Progress) -> None:
@@ -92,16 +92,17 @@ class Live:
         return report
 
     def _lines(self, job: Job) -> Callable[[Progress], None]:
+        steps = job.steps * job.nets
         started = told = time.perf_counter()
 
         def report(progress: Progress) -> None:
             nonlocal told
             now = time.perf_counter()
-            last = progress.step == job.steps and progress.evaluation is not None
+            last = progress.step == steps and progress.evaluation is not None
             if now - told < LINE_EVERY and not last:
                 return
             told = now
-            left = (now - started) * (job.steps - progress.step) / (progress.step - progress.since)
+            left = (now - started) * (steps - progress.step) / (progress.step - progress.since)
             parts = [
                 f"epoch {progress.epoch}/{job.epochs}",
                 f"loss {number(progress.loss)}",
@@ -229,6 +230,10 @@ def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
             else f"{run.spec.patience} epochs without a better one"
         )
     return figures
+
+
+def _several(job: Job) -> str:
+    return f"{job.nets} nets of " if job.nets > 1 else ""
 
 
 def _counted(count: int, what: str) -> str:

@@ -32,6 +32,7 @@ class Job:
         validation: what epochs are compared on, None where no examples are held for it.
         selection: which epoch's parameters remain, and when the run ends before its last epoch.
         log_every: a row is logged at every batch of an epoch whose index this number divides.
+        nets: how many are trained one after another, of which this is one.
         seed: of what is random in the model while it trains (dropout), with the epoch.
     """
 
@@ -49,6 +50,7 @@ class Job:
     dtype: torch.dtype
     validation: Dataset | None = None
     selection: Selection = NOTHING_SELECTED
+    nets: int = 1
 
     @property
     def tests_every_epoch(self) -> bool:
@@ -181,6 +183,10 @@ class Outcome:
     """What they are worth on the test part."""
     stopped: str | None = None
     """Why the method could not take its next step."""
+    averaged: Evaluation | None = None
+    """Where several nets were averaged, the figures of the average."""
+    kept_epochs: tuple[int | None, ...] = ()
+    """Likewise the epoch of each net."""
     train_seconds: float = 0.0
     test_seconds: float = 0.0
 

@@ -124,6 +124,7 @@ def _job(spec: RunSpec, split: Split) -> Job:
         seed=spec.seed,
         device=torch.device(device),
         dtype=getattr(torch, spec.dtype),
+        nets=spec.models,
     )
 
 

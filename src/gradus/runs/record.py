@@ -143,13 +143,14 @@ class Run:
         self.check_code()
         import torch
 
+        from gradus.models.average import Average
         from gradus.models.networks import build
 
         assert self.folder is not None
         data, path = self.summary["data"], self.folder / "model.safetensors"
         dtype: torch.dtype = getattr(torch, self.spec.dtype)
 
-        def built() -> nn.Module:
+        def net() -> nn.Module:
             return build(
                 self.spec.model,
                 data["input_shape"],
@@ -157,6 +158,13 @@ class Run:
                 hidden=self.spec.hidden or (),
                 log_probabilities=self.spec.takes_log_probabilities,
             )
+
+        def built() -> nn.Module:
+            nets = self.summary.get("nets") or 1
+            if nets == 1:
+                return net()
+            classes = data["task"] == "classification"
+            return Average((net() for _ in range(nets)), classes=classes)
 
         if not is_own(self.spec.model):
             check_size(built, dtype.itemsize, path)

@@ -115,7 +115,7 @@ def figures(job: Job, outcome: Outcome) -> dict[str, Any]:
     kept = next((row for row in rows if row.epoch == outcome.kept_epoch), None)
     row = kept or (rows[-1] if rows else None)
     return {
-        "final": row and figures_after(row, job.selection),
+        "final": row and figures_after(outcome.averaged or row, job.selection),
         "kept": kept and _kept(job.selection, kept, rows),
         "test": outcome.tested and tested(outcome.tested),
     }

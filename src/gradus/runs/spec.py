@@ -122,8 +122,8 @@ class RunSpec(
 
     @property
     def fixed(self) -> RunSpec:
-        """The same spec, in which nothing but the loss is left to follow from the data."""
-        return self.model_copy(update={"auto": ()}) if self.auto else self
+        """The same spec, of one net, in which nothing but the loss follows from the data."""
+        return self.model_copy(update={"auto": (), "models": 1}) if self.auto else self
 
     def build_method(self, steps: int) -> Method:
         """The method with its learning-rate schedule, for a run of so many steps."""

@@ -97,6 +97,8 @@ def summary_of(
             "notes": list(split.notes),
         },
         "auto": {name: getattr(spec, name) for name in auto},
+        "nets": len(outcome.kept_epochs) or 1,
+        "kept_epochs": list(outcome.kept_epochs) or None,
         "parameters": sum(p.numel() for p in job.model.parameters()),
         "zeros": sum(int((p == 0).sum()) for p in job.model.parameters()),
         "timings": _timings(outcome, load_seconds=load_seconds),

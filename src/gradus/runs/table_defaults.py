@@ -33,7 +33,7 @@ LEARNED: Mapping[str, Any] = {
 COURSE: Mapping[str, Any] = {"batch_size": 64, "epochs": 64, "patience": 16}
 """For how long, for a table of some thousand rows."""
 
-WIDTHS = (128, 128)
+WIDTHS, NETS = (128, 128), 4
 
 
 def is_table(data: object) -> bool:
@@ -68,7 +68,7 @@ def defaults_for(given: Mapping[str, Any], on_all_data: frozenset[str]) -> dict[
     if given.get("keep") == "last":
         del usual["patience"]
     if given.get("model", "mlp") == "mlp":
-        usual["hidden"] = WIDTHS
+        usual |= {"hidden": WIDTHS, "models": NETS}
     return {name: value for name, value in usual.items() if name not in given}
 
 

@@ -27,6 +27,7 @@ from gradus.runs.job import load_for, prepare, resolved
 from gradus.runs.judging import predictions_on_test
 from gradus.runs.lock import locked
 from gradus.runs.record import HISTORY, Run, evaluated, in_the_way, open_run, table
+from gradus.runs.several import train_others
 from gradus.runs.spec import RunSpec
 from gradus.runs.status import line_to_beat
 from gradus.runs.summary import as_options, summary_of
@@ -205,6 +206,14 @@ def _train(
         loaded = time.perf_counter()
         with OneInterrupt() as interrupts:
             outcome = _execute(spec, engine, job, report, course)
+            if spec.models > 1 and outcome.status == "finished":
+                observed = Course(observe=course.observe)
+                model, outcome = train_others(
+                    *(spec, split, job, outcome),
+                    lambda other, report: _execute(spec, engine, other, report, observed),
+                    report,
+                )
+                job = replace(job, model=model)
             interrupts.close()
             executed = {"engine": engine, "not_native": why, "kernels": variant}
             predictions = predictions_on_test(spec, split, job, outcome)

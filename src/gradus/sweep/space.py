@@ -154,7 +154,13 @@ class _Place:
             # A sweep chooses between runs: it holds examples for that where a single run does not.
             given.setdefault("validation_fraction", VALIDATION_FRACTION)
         try:
-            return RunSpec.read(given).fixed
+            spec = RunSpec.read(given)
+            if spec.models > 1 and "models" not in spec.auto:
+                raise InputError(
+                    f"--models {spec.models}: a sweep trains one net a run; leave it out here, and "
+                    "give it to gradus train with the settings that were found"
+                )
+            return spec.fixed
         except InputError as error:
             varied = [f"{flag(name)} {shown(given[name])}" for name in self.vary if name in given]
             beside = f" (with {' '.join(varied)})" if varied else ""

@@ -82,12 +82,17 @@ def path_of(
         progress: called as the work goes on.
 
     Raises:
-        InputError: the run took no step, is too large to be kept at three points, or its data
-            cannot be had.
+        InputError: the run took no step, has several nets, is too large to be kept at three
+            points, or its data cannot be had.
     """
     steps = int(run.summary["steps"])
     name = run.folder or run.spec.title
     run.check_code()
+    if (run.summary.get("nets") or 1) > 1:
+        raise InputError(
+            f"{name}: is the average of {run.summary['nets']} nets, which has no one path; draw "
+            "that of a run with --models 1"
+        )
     if steps < 1:
         raise InputError(f"{name}: took no step: there is no path to draw")
     split = load_for(run.spec, data_dir)

@@ -20,4 +20,11 @@ class ModelPart(Part):
     default_choices: ClassVar[Mapping[str, str]] = {"model": "mlp"}
 
     model: str = Field(default="mlp", description="linear, mlp, or package.module:factory")
+    models: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="nets that differ in their seed, trained one after another and averaged  "
+        "[default: of a table, 4]",
+    )
     hidden: Widths | None = Field(default=None, description="widths of the hidden layers of mlp")

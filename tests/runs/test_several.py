@@ -1,0 +1,96 @@
+"""Several nets of one run: each is the run of its own seed, and what they give is averaged."""
+
+import signal
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import gradus
+from gradus import InputError, RunSpec
+from gradus.figures.landscape import landscape
+from gradus.models.average import Average
+from gradus.runs.several import seed_of
+
+CHEAP = {"data": "digits", "hidden": (16,), "lr": 0.1, "epochs": 3, "validation_fraction": 0.2}
+
+
+@pytest.mark.parametrize("engine", ["native", "eager"])
+def test_each_net_is_the_run_of_its_seed(tmp_path, engine):
+    run = gradus.train(RunSpec(**CHEAP, engine=engine, models=3), out=tmp_path / "run")
+    alone = [
+        gradus.train(RunSpec(**CHEAP, engine=engine, seed=seed_of(0, net))) for net in range(3)
+    ]
+    kept = load_file(tmp_path / "run" / "model.safetensors")
+    for net, other in enumerate(alone):
+        for name, parameter in other.model.state_dict().items():
+            assert torch.equal(kept[f"nets.{net}.{name}"], parameter)
+    assert run.history.equals(alone[0].history)
+    assert run.summary["steps"] == sum(other.summary["steps"] for other in alone)
+    assert run.summary["kept_epochs"] == [other.summary["kept"]["epoch"] for other in alone]
+    x, y = gradus.data.load("digits", validation_fraction=0.2).test.batch()
+    with torch.no_grad():
+        p = torch.stack([other.model(x).softmax(dim=1) for other in alone]).mean(dim=0)
+    right = (p.argmax(dim=1) == y).double().mean().item()
+    assert run.summary["final"]["test_accuracy"] == pytest.approx(right)
+    loss = -p[torch.arange(len(y)), y].log().mean().item()
+    assert run.summary["test"]["loss"] == pytest.approx(loss, rel=1e-5)
+    again = gradus.open_run(tmp_path / "run")
+    with torch.no_grad():
+        assert torch.equal(again.model(x), run.model(x))
+
+
+def test_numbers_are_averaged_as_they_are():
+    nets = [torch.nn.Linear(2, 1) for _ in range(3)]
+    x = torch.randn(5, 2)
+    expected = sum(net(x) for net in nets) / 3
+    torch.testing.assert_close(Average(nets, classes=False)(x), expected)
+
+
+@pytest.mark.parametrize("nets", [1, 4])
+def test_probabilities_are_averaged(nets):
+    models = [torch.nn.Linear(2, 3) for _ in range(nets)]
+    x = torch.randn(7, 2)
+    expected = np.mean([net(x).softmax(dim=1).detach().numpy() for net in models], axis=0)
+    got = Average(models, classes=True)(x).exp()
+    np.testing.assert_allclose(got.detach().numpy(), expected, rtol=1e-5)
+
+
+def test_what_is_interrupted_goes_on_to_the_same_record(tmp_path):
+    spec = RunSpec(**CHEAP, models=3)
+    whole = gradus.train(spec, out=tmp_path / "whole")
+
+    def interrupt_in_the_second(job, split):
+        def shown(progress):
+            if progress.step > job.steps:
+                signal.raise_signal(signal.SIGINT)
+
+        return shown
+
+    broken = gradus.train(spec, out=tmp_path / "run", progress=interrupt_in_the_second)
+    assert broken.status == "interrupted"
+    assert gradus.open_run(tmp_path / "run").model.state_dict().keys() == {
+        "1.weight", "1.bias", "3.weight", "3.bias",
+    }  # fmt: skip
+    run = gradus.resume(tmp_path / "run")
+    assert run.status == "finished"
+    assert run.summary["final"] == whole.summary["final"]
+    for name, parameter in run.model.state_dict().items():
+        assert torch.equal(parameter, whole.model.state_dict()[name])
+
+
+def test_what_is_of_one_net_says_so(tmp_path):
+    with pytest.raises(InputError, match="--models 3: a sweep trains one net a run"):
+        gradus.train_sweep(
+            gradus.SweepSpec(base={"models": 3}, vary={"lr": "0.1,0.2"}), out=tmp_path
+        )
+    run = gradus.train(RunSpec(**CHEAP, models=2), out=tmp_path / "run")
+    with pytest.raises(InputError, match="is the average of 2 nets, which has no one path"):
+        landscape.facts([run])
+
+
+def test_a_net_that_diverges_is_said():
+    run = gradus.train(RunSpec(data="digits", hidden=(8,), lr=1e30, epochs=1, models=2))
+    assert run.status == "diverged"
+    assert run.summary["nets"] == 1
