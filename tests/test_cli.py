@@ -149,7 +149,10 @@ def test_divergence_is_exit_code_3_and_says_what_to_try(call):
     [
         (["digitz"], "digitz: unknown data; did you mean digits?"),
         (["--model", "nosuch"], "--model nosuch: unknown"),
-        (["--loss", "hinge"], "--loss hinge: choose cross-entropy | nll | mse | l1 | kl-div"),
+        (
+            ["--loss", "hinge"],
+            "--loss hinge: choose cross-entropy | nll | mse | l1 | huber",
+        ),
         (["--method", "sdg"], "--method sdg: choose"),
         (["--momentm", "0.5"], "--momentm: no such option; did you mean --momentum"),
         (["--method", "adam", "--momentum", "0.9"], "--momentum is not an option of --method adam"),

@@ -13,19 +13,19 @@ FEW = np.array([3, 5, 3])
 FEW_FLOATS = np.array([3.0, 5.0, 3.0])
 MANY = np.arange(21)
 REAL = np.array([0.5, 1.0, 2.0])
-EVERY_LOSS = [None, "cross-entropy", "nll", "mse", "l1"]
+EVERY_LOSS = [None, "cross-entropy", "nll", "mse", "l1", "huber", "pinball"]
 
 
 @pytest.mark.parametrize(
     ("values", "tasks"),
     [  # one letter for each of EVERY_LOSS: classes, numbers, refused
-        (TEXT, "cccxx"),
-        (BOOL, "cccxx"),
-        (FEW, "cccnn"),
-        (FEW_FLOATS, "cccnn"),
-        (MANY, "nccnn"),
-        (MANY[:20], "cccnn"),
-        (REAL, "nxxnn"),
+        (TEXT, "cccxxxx"),
+        (BOOL, "cccxxxx"),
+        (FEW, "cccnnnn"),
+        (FEW_FLOATS, "cccnnnn"),
+        (MANY, "nccnnnn"),
+        (MANY[:20], "cccnnnn"),
+        (REAL, "nxxnnnn"),
     ],
     ids=["text", "bool", "integers", "integral floats", "21 integers", "20 integers", "reals"],
 )

@@ -361,6 +361,7 @@ REFUSED = {
     ),
     "test inputs": ({"test": Dataset(X[:, :3], LABELS)}, "3 inputs where 4 are taken"),
     "loss of torch": ({"loss": nn.CrossEntropyLoss()}, "the loss CrossEntropyLoss"),
+    "Huber loss": ({"loss": gradus.HuberLoss(), "train": Dataset(X, Y)}, "the loss HuberLoss"),
     "reduction": (
         {"loss": gradus.CrossEntropyLoss(reduction="none")},
         "CrossEntropyLoss with reduction none",

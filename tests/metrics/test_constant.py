@@ -19,11 +19,17 @@ def dataset(y, classes=None):
 
 
 @pytest.mark.parametrize(
-    ("loss", "strategy"), [(gradus.MSELoss(), "mean"), (gradus.L1Loss(), "median")]
+    ("loss", "dummy"),
+    [
+        (gradus.MSELoss(), DummyRegressor()),
+        (gradus.HuberLoss(delta=1e3), DummyRegressor()),
+        (gradus.L1Loss(), DummyRegressor(strategy="median")),
+        (gradus.PinballLoss(0.75), DummyRegressor(strategy="quantile", quantile=0.75)),
+    ],
 )
-def test_numbers_are_predicted_as_by_a_dummy_regressor(loss, strategy):
+def test_numbers_are_predicted_as_by_a_dummy_regressor(loss, dummy):
     data = dataset(NUMBERS.double())
-    dummy = DummyRegressor(strategy=strategy).fit(data.x, NUMBERS)
+    dummy.fit(data.x, NUMBERS)
     expected = loss(torch.from_numpy(dummy.predict(data.x)), NUMBERS.double()).item()
     assert best_constant(data, loss).judge(data)[:2] == (pytest.approx(expected), None)
 
@@ -51,6 +57,8 @@ def test_rows_of_probabilities_are_predicted_by_their_mean():
     [
         (gradus.MSELoss(), NUMBERS.double(), None),
         (gradus.L1Loss(), NUMBERS.double(), None),
+        *((gradus.PinballLoss(tau), NUMBERS.double(), None) for tau in (0.01, 0.4, 0.9, 0.99)),
+        *((gradus.HuberLoss(delta=delta), NUMBERS.double(), None) for delta in (0.5, 4.0, 100.0)),
         (gradus.CrossEntropyLoss(), CLASSES, ("a", "b", "c")),
     ],
 )

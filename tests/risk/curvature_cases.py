@@ -261,6 +261,8 @@ LOSSES = {
     "mse": (gradus.MSELoss(), NUMBERS, ALL),
     "mse-sum": (gradus.MSELoss(reduction="sum"), NUMBERS, ALL),
     "l1": (gradus.L1Loss(), NUMBERS, ALL),
+    "huber": (gradus.HuberLoss(delta=0.7), NUMBERS, ALL),
+    "pinball": (gradus.PinballLoss(0.8), NUMBERS, ALL),
     "cross-entropy": (gradus.CrossEntropyLoss(), INDICES, ALL),
     "cross-entropy-ignore": (gradus.CrossEntropyLoss(ignore_index=-1), WITH_HOLES, ALL),
     "cross-entropy-ignore-1": (gradus.CrossEntropyLoss(ignore_index=1), INDICES, ALL),

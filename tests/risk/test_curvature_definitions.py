@@ -151,6 +151,7 @@ def test_every_form_of_a_batch_is_the_same_examples(matrix):
         (nn.MSELoss(), gradus.MSELoss(), NUMBERS),
         (nn.MSELoss(reduction="sum"), gradus.MSELoss(reduction="sum"), NUMBERS),
         (nn.L1Loss(), gradus.L1Loss(), NUMBERS),
+        (nn.HuberLoss(delta=0.7), gradus.HuberLoss(delta=0.7), NUMBERS),
         (nn.CrossEntropyLoss(), gradus.CrossEntropyLoss(), INDICES),
         (
             nn.CrossEntropyLoss(ignore_index=1),

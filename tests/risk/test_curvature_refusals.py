@@ -81,11 +81,11 @@ def test_what_the_memory_is_for_and_what_to_do_instead_can_be_told():
         (nn.NLLLoss(WEIGHT), "with class weights, NLLLoss is no "),
         (gradus.CrossEntropyLoss(label_smoothing=0.1), "with label smoothing, CrossEntropyLoss "),
         (nn.functional.cross_entropy, "not of cross_entropy: use the Gauss-Newton matrix"),
-        (nn.HuberLoss(), "not of HuberLoss: use the Gauss-Newton matrix"),
+        (nn.SmoothL1Loss(), "not of SmoothL1Loss: use the Gauss-Newton matrix"),
     ],
 )
 def test_a_loss_that_is_no_known_likelihood_has_no_fisher_matrix(loss, said):
-    y = NUMBERS if isinstance(loss, nn.HuberLoss) else INDICES
+    y = NUMBERS if isinstance(loss, nn.SmoothL1Loss) else INDICES
     risk = EmpiricalRisk(mlp().double(), loss, (numbers(N, FEATURES), y))
     w = risk.point
     with pytest.raises(ValueError, match=said):

@@ -121,6 +121,7 @@ PROBABILITIES = NUMBERS.softmax(1)
 LOSSES = {
     "mse": (gradus.MSELoss(), nn.MSELoss(), NUMBERS),
     "l1": (gradus.L1Loss(), nn.L1Loss(), NUMBERS),
+    "huber": (gradus.HuberLoss(delta=0.5), nn.HuberLoss(delta=0.5), NUMBERS),
     "mse-sum": (gradus.MSELoss(reduction="sum"), nn.MSELoss(reduction="sum"), NUMBERS),
     "kl-batchmean": (
         gradus.KLDivLoss(reduction="batchmean"),

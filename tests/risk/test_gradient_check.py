@@ -48,6 +48,8 @@ LOSSES = [
     for kind, reductions, cases in [
         (gradus.MSELoss, ("mean", "sum"), [({}, normal(4, 5, seed=2))]),
         (gradus.L1Loss, ("mean", "sum"), [({}, normal(4, 5, seed=2))]),
+        (gradus.HuberLoss, ("mean", "sum"), [({"delta": 0.5}, normal(4, 5, seed=2))]),
+        (gradus.PinballLoss, ("mean", "sum"), [({"quantile": 0.9}, normal(4, 5, seed=2))]),
         (
             gradus.NLLLoss,
             ("mean", "sum"),

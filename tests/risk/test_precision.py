@@ -36,6 +36,8 @@ LOSSES = {
     "nll": (gradus.NLLLoss(), -2.0, 0, 2.0),
     "mse": (gradus.MSELoss(), 1.5, [0.0, 0, 0], 2.25),
     "l1": (gradus.L1Loss(), -1.5, [0.0, 0, 0], 1.5),
+    "huber": (gradus.HuberLoss(delta=0.5), -1.5, [0.0, 0, 0], 0.625),
+    "pinball": (gradus.PinballLoss(0.75), -1.5, [0.0, 0, 0], 1.125),
     "kl": (gradus.KLDivLoss(), -2.0, [1.0, 1, 1], 2.0),
     "kl, batchmean": (gradus.KLDivLoss(reduction="batchmean"), -2.0, [1.0, 1, 1], 6.0),
 }

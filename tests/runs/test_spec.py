@@ -126,6 +126,9 @@ def test_a_cosine_ends_with_the_run():
         ({"label_smoothing": 1}, "--label-smoothing 1: must be less than 1"),
         ({"label_smoothing": 0.1, "loss": "mse"}, "--label-smoothing is not an option of --loss"),
         ({"label_smoothing": 0.1, "loss": "nll"}, "nll, which takes --class-weight"),
+        ({"delta": 1.0}, "--delta needs --loss: huber"),
+        ({"delta": 0, "loss": "huber"}, "--delta 0: must be greater than 0"),
+        ({"quantile": 1, "loss": "pinball"}, "--quantile 1: must be less than 1"),
         ({"class_weight": "a=2", "loss": "l1"}, "l1, which takes no options"),
         ({"class_weight": "even"}, "--class-weight even: give balanced, or what each class counts"),
         ({"class_weight": "balanced,a=2"}, "--class-weight balanced: give balanced, or"),
@@ -290,6 +293,8 @@ def test_class_weights_are_the_same_however_they_are_written(one, other):
 
 
 def test_a_loss_that_has_options_is_built_with_them():
+    assert RunSpec(loss="huber", delta=0.5).build_loss().delta == 0.5
+    assert RunSpec(loss="pinball", quantile=0.9).build_loss().quantile == 0.9
     weight = torch.tensor([1.0, 2.0])
     built = RunSpec(loss="cross-entropy", label_smoothing=0.1).build_loss(weight)
     assert (built.label_smoothing, built.weight) == (0.1, weight)

@@ -14,7 +14,7 @@ from gradus.data.dataset import Task
 from gradus.errors import InputError, brief
 
 CLASS_LOSSES = ("cross-entropy", "nll", "kl-div")
-NUMBER_LOSSES = ("mse", "l1")
+NUMBER_LOSSES = ("mse", "l1", "huber", "pinball")
 
 MOST_CLASSES = 20
 """Integers with more distinct values than this are numbers, unless the loss says otherwise."""
@@ -43,7 +43,7 @@ class Targets:
 
 
 def check_loss(loss: str | None) -> None:
-    """Refuse a loss that is not among the five.
+    """Refuse a loss that is not known.
 
     Raises:
         InputError: the loss is unknown.
@@ -142,7 +142,8 @@ def row_targets(values: NDArray[np.float64], loss: str | None, what: str) -> Tar
     if loss == "nll":
         raise InputError(
             f"--loss nll: takes class indices, {what} has {values.shape[1]} numbers per example; "
-            "choose --loss cross-entropy | kl-div (probabilities) or mse | l1 (numbers)"
+            "choose --loss cross-entropy | kl-div (probabilities) or "
+            f"{' | '.join(NUMBER_LOSSES)} (numbers)"
         )
     wrong = (values < 0).any(axis=1) | (np.abs(values.sum(axis=1) - 1) > _SUM_TOLERANCE)
     if wrong.any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +11,21 @@ from torch import Tensor
 from gradus.data.dataset import Dataset
 from gradus.engine.evaluate import judge
 from gradus.engine.job import Judged
-from gradus.risk.losses import CrossEntropyLoss, KLDivLoss, L1Loss, Loss, MSELoss, NLLLoss
+from gradus.risk.losses import (
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    Loss,
+    MSELoss,
+    NLLLoss,
+    PinballLoss,
+)
 
 CLASS_LOSSES = (CrossEntropyLoss, NLLLoss, KLDivLoss)
+
+HALVINGS = 40
+"""Of the range of the targets: to 1e-12 of it, and a loss that is flat there to the last digit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +36,8 @@ class ConstantPrediction:
 
     For classes it is the logarithm of their shares, whose cross entropy is the entropy of the
     shares; class weights and label smoothing count in the shares. For the squared loss it is the
-    mean of the targets, for the absolute loss their median.
+    mean of the targets, for the absolute loss their median, for the pinball loss their quantile;
+    for the Huber loss it is where the targets, each cut off at a distance of $\delta$, pull alike.
 
     Args:
         output: $c^*$, ``[m]``.
@@ -67,6 +81,10 @@ def best_constant(train: Dataset, loss: Loss) -> ConstantPrediction | None:
         output = y.double().mean(dim=0)
     elif kind is L1Loss:
         output = y.median(dim=0).values
+    elif isinstance(loss, PinballLoss):
+        output = y.kthvalue(max(1, math.ceil(loss.quantile * len(y))), dim=0).values
+    elif isinstance(loss, HuberLoss):
+        output = _balance(y.double(), loss.delta)
     else:
         return None
     return ConstantPrediction(output.to(train.dtype), loss)
@@ -83,6 +101,16 @@ def _shares(loss: Loss, y: Tensor, classes: int) -> Tensor:
     if isinstance(loss, CrossEntropyLoss | NLLLoss) and loss.weight is not None:
         shares = loss.weight.double() * shares
     return shares / shares.sum()
+
+
+def _balance(y: Tensor, delta: float) -> Tensor:
+    r"""Where $\sum_i \mathrm{clamp}(y_i - c, -\delta, \delta)$ changes its sign, ``[m]``."""
+    low, high = y.amin(dim=0), y.amax(dim=0)
+    for _ in range(HALVINGS):
+        c = (low + high) / 2
+        above = (y - c).clamp(-delta, delta).sum(dim=0) > 0
+        low, high = torch.where(above, c, low), torch.where(above, high, c)
+    return (low + high) / 2
 
 
 def _moves_minimum(loss: Loss, y: Tensor) -> bool:

@@ -10,16 +10,26 @@ For models of at most some hundred parameters.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gradus.risk.curvature.products import twice_differentiable
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.risk.examples import Batch
-from gradus.risk.losses import CrossEntropyLoss, KLDivLoss, Loss, MSELoss, NLLLoss
+from gradus.risk.losses import (
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    Loss,
+    MSELoss,
+    NLLLoss,
+    PinballLoss,
+)
 from gradus.risk.substitution import substituted
 
 
@@ -81,9 +91,9 @@ def fisher(risk: EmpiricalRisk, w: Tensor, batch: Batch | None = None) -> Tensor
     $$F = \frac{1}{m} \sum_{i=1}^{N} \sum_y p(y \mid z_i) \, g_i(y) \, g_i(y)^\top
       + \nabla^2 \lambda\,\Omega(w), \qquad g_i(y) = \nabla_w\, \ell(h_w(x_i), y)$$
 
-    over all targets y that an example can have: every class; for MSE and L1 every corner
+    over all targets y that an example can have: every class; of numbers every corner
     $z_i \pm \sigma$ of the cube around the output, which has the moments of the distribution that
-    count ($\sigma^2 = 1/2$, and any). m is what the mean of the loss divides by.
+    count ($\sigma^2 = 1/2$ for MSE, any for L1). m is what the mean of the loss divides by.
 
     Args:
         risk: f, with outputs ``[N, C]`` and a loss of this package that is a likelihood.
@@ -113,10 +123,9 @@ def fisher(risk: EmpiricalRisk, w: Tensor, batch: Batch | None = None) -> Tensor
                 one_hot = one_hot.log()
             outcomes = [(z[i, c].exp(), one_hot[c : c + 1]) for c in range(classes)]
         else:
-            far = 0.5**0.5 if isinstance(loss, MSELoss) else 1.0
-            corners = list(itertools.product((-far, far), repeat=classes))
-            share = torch.tensor(1 / len(corners), dtype=w.dtype)
-            outcomes = [(share, z[i : i + 1] + torch.tensor([c], dtype=w.dtype)) for c in corners]
+            corners = itertools.product(_errors(loss), repeat=classes)
+            pairs = [zip(*corner, strict=True) for corner in corners]
+            outcomes = [(z.new_tensor(p).prod(), z[i : i + 1] + z.new_tensor(u)) for u, p in pairs]
         for probability, outcome in outcomes:
             g = _gradient_of_one(risk, drawn, w, x[i : i + 1], outcome)
             total += probability * torch.outer(g, g)
@@ -144,6 +153,22 @@ def empirical_fisher(risk: EmpiricalRisk, w: Tensor, batch: Batch | None = None)
     each = range(len(x))
     g = torch.stack([_gradient_of_one(risk, loss, w, x[i : i + 1], y[i : i + 1]) for i in each])
     return g.T @ g / _mass(loss, _output(risk, w, x), y) + _of_the_penalty(risk, w)
+
+
+def _errors(loss: Loss) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Two errors of one number with probabilities, so that the gradient has its moments."""
+    if isinstance(loss, PinballLoss):
+        return (-1.0, loss.quantile), (1.0, 1 - loss.quantile)
+    far = 1.0
+    if isinstance(loss, MSELoss):
+        far = 0.5**0.5
+    if isinstance(loss, HuberLoss):
+        nodes, weights = np.polynomial.legendre.leggauss(64)
+        u = loss.delta * (nodes + 1) / 2
+        density = loss.delta / 2 * weights * np.exp(-(u**2) / 2)
+        tail = math.exp(-(loss.delta**2) / 2) / loss.delta
+        far = ((density @ u**2 + tail * loss.delta**2) / (density.sum() + tail)) ** 0.5
+    return (-far, 0.5), (far, 0.5)
 
 
 def _examples(risk: EmpiricalRisk, batch: Batch | None) -> tuple[Tensor, Tensor]:

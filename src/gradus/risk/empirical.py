@@ -268,7 +268,8 @@ class EmpiricalRisk:
 
         y is drawn from the distribution of which the loss is the negative logarithm: softmax for
         cross entropy, the log-probabilities themselves for NLL and KL, Gaussian of variance 1/2 for
-        MSE, Laplace for L1. For cross entropy and MSE it is the Gauss-Newton matrix. The empirical
+        MSE, Laplace for L1, with more of it on one side for pinball, Gaussian with its tails for
+        Huber. For cross entropy and MSE it is the Gauss-Newton matrix. The empirical
         Fisher matrix takes the targets of the data in place of the expectation. Both are divided
         by what the mean of the loss is divided by.
 

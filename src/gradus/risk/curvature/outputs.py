@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from gradus.risk.curvature.products import OutputMatrix, backward
-from gradus.risk.losses import CrossEntropyLoss, KLDivLoss, L1Loss, Loss, MSELoss, NLLLoss
+from gradus.risk.losses import (
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    Loss,
+    MSELoss,
+    NLLLoss,
+    PinballLoss,
+)
 
 
 def output_hessian(value: Tensor, output: Tensor, *, create_graph: bool = False) -> OutputMatrix:
@@ -26,7 +37,9 @@ def output_fisher(loss: Loss, output: Tensor, y: Tensor) -> OutputMatrix:
       \mathrm{diag}(p) - p p^\top, \ p = \mathrm{softmax}(z) & \text{cross entropy} \\
       \mathrm{diag}(p), \ p = e^z & \text{NLL and KL, of log-probabilities z} \\
       2 I & \text{MSE: Gaussian of variance } 1/2 \\
-      I & \text{L1: Laplace}
+      I & \text{L1: Laplace} \\
+      \tau (1 - \tau) \, I & \text{pinball: asymmetric Laplace} \\
+      P(|u| < \delta) \, I & \text{Huber: } u \text{ Gaussian, with the tails of Laplace}
       \end{cases}$$
 
     Ignored targets count as nothing.
@@ -34,8 +47,7 @@ def output_fisher(loss: Loss, output: Tensor, y: Tensor) -> OutputMatrix:
     Raises:
         ValueError: class weights or label smoothing, with which the loss is no such likelihood.
     """
-    if isinstance(loss, MSELoss | L1Loss):
-        factor = 2.0 if isinstance(loss, MSELoss) else 1.0
+    if (factor := _of_one_number(loss)) is not None:
         return lambda s, stacked: s * factor
     if isinstance(loss, KLDivLoss):
         probability = output.exp()
@@ -56,6 +68,22 @@ def output_fisher(loss: Loss, output: Tensor, y: Tensor) -> OutputMatrix:
         return (ps - p * ps.sum(axis, keepdim=True)) * used
 
     return output_matrix
+
+
+def _of_one_number(loss: Loss) -> float | None:
+    """The Fisher information of each number, where the outputs are numbers."""
+    if isinstance(loss, MSELoss):
+        return 2.0
+    if isinstance(loss, L1Loss):
+        return 1.0
+    if isinstance(loss, PinballLoss):
+        return loss.quantile * (1 - loss.quantile)
+    if isinstance(loss, HuberLoss):
+        # E[psi^2] = E[psi'] for a density exp(-rho), and psi' is 1 up to delta and 0 beyond.
+        within = math.sqrt(2 * math.pi) * math.erf(loss.delta / math.sqrt(2))
+        beyond = 2 * math.exp(-(loss.delta**2) / 2) / loss.delta
+        return within / (within + beyond)
+    return None
 
 
 def _require_likelihood(loss: CrossEntropyLoss | NLLLoss) -> None:
@@ -93,6 +121,8 @@ def likelihood(loss: object) -> Loss:
         return MSELoss(reduction=loss.reduction)
     if type(loss) is nn.L1Loss:
         return L1Loss(reduction=loss.reduction)
+    if type(loss) is nn.HuberLoss:
+        return HuberLoss(loss.reduction, loss.delta)
     if type(loss) is nn.KLDivLoss:
         return KLDivLoss(reduction=loss.reduction, log_target=loss.log_target)
     if type(loss) is nn.NLLLoss:
@@ -103,6 +133,6 @@ def likelihood(loss: object) -> Loss:
         )
     name = getattr(loss, "__name__", type(loss).__name__)
     raise ValueError(
-        f"the Fisher matrix is known of MSELoss, L1Loss, NLLLoss, CrossEntropyLoss and KLDivLoss, "
-        f"not of {name}: use the Gauss-Newton matrix"
+        "the Fisher matrix is known of MSELoss, L1Loss, HuberLoss, NLLLoss, CrossEntropyLoss and "
+        f"KLDivLoss, not of {name}: use the Gauss-Newton matrix"
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gradus.risk.losses import Loss
     from gradus.risk.penalties import Penalty
 
-LossName = Literal["cross-entropy", "nll", "mse", "l1", "kl-div"]
+LossName = Literal["cross-entropy", "nll", "mse", "l1", "huber", "pinball", "kl-div"]
 PenaltyName = Literal["l1", "l2", "squared-l2", "elastic-net"]
 PENALTIES: tuple[str, ...] = get_args(PenaltyName)
 
@@ -25,6 +25,8 @@ LOSS_CLASSES = {
     "nll": "NLLLoss",
     "mse": "MSELoss",
     "l1": "L1Loss",
+    "huber": "HuberLoss",
+    "pinball": "PinballLoss",
     "kl-div": "KLDivLoss",
 }
 BY_TARGET = "by the target"
@@ -46,6 +48,8 @@ class ObjectivePart(Part):
             "nll": {"class_weight": ()},
             "mse": {},
             "l1": {},
+            "huber": {"delta": 1.0},
+            "pinball": {"quantile": 0.5},
             "kl-div": {},
         },
         "penalty": {
@@ -72,6 +76,18 @@ class ObjectivePart(Part):
         description="what each class counts in cross-entropy and nll: yes=2,no=1, those not named "
         "1; balanced: each class as much as any other",
     )
+    delta: float | None = Field(
+        default=None,
+        gt=0,
+        description="δ of huber: the error from which on it grows like l1, in deviations of a "
+        "target that is standardised, else in its unit",
+    )
+    quantile: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="τ of pinball: the share of the targets that stays below what is predicted",
+    )
     penalty: PenaltyName | None = Field(default=None, description="regulariser Ω")
     strength: float | None = Field(default=None, ge=0, description="λ, the weight of the penalty")
     l1_ratio: float | None = Field(
@@ -91,11 +107,11 @@ class ObjectivePart(Part):
 
         if self.loss is None:
             raise ValueError("the loss follows from the data: give one, or train")
-        options: dict[str, Any] = {"reduction": "batchmean" if self.loss == "kl-div" else "mean"}
+        taken = ObjectivePart.tables["loss"][self.loss]
+        options = {name: getattr(self, name) for name in taken if name != "class_weight"}
+        options["reduction"] = "batchmean" if self.loss == "kl-div" else "mean"
         if weight is not None:
             options["weight"] = weight
-        if self.label_smoothing:
-            options["label_smoothing"] = self.label_smoothing
         loss: Loss = getattr(losses, LOSS_CLASSES[self.loss])(**options)
         return loss
 
