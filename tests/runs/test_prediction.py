@@ -66,6 +66,8 @@ def by_hand(run, columns):
             filled = np.array([encoder["fill"] if v is None else v for v in values], float)
             z = (filled - encoder["centre"]) / encoder["scale"]
             blocks.append(z / np.sqrt(1 + (z / 3) ** 2) if encoder["soft"] else z)
+            for low, high in itertools.pairwise(encoder["knots"]):
+                blocks.append(np.clip((filled - low) / (high - low), 0, 1))
         elif encoder["kind"] == "flag":
             words = encoder["form"]["flags"]
             blocks.append(np.array([float(words.index(value)) for value in values]))
