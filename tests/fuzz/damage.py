@@ -12,6 +12,7 @@ import tomllib
 import zipfile
 
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 import tomli_w
 
@@ -176,6 +177,13 @@ def inside_json(content, draw):
     return "JSON", text.encode()
 
 
+def inside_json_lines(content, draw):
+    lines = content.decode().splitlines()
+    at = draw.randrange(len(lines))
+    lines[at] = json.dumps(damage_value(json.loads(lines[at]), draw))
+    return f"JSON in line {at + 1}", "\n".join(lines).encode()
+
+
 def inside_toml(content, draw):
     return "TOML", tomli_w.dumps(damage_value(tomllib.loads(content.decode()), draw)).encode()
 
@@ -186,6 +194,15 @@ def inside_gzip(content, draw):
 
 
 def inside_npz(content, draw):
+    def sized(member):
+        header = 10 + int.from_bytes(member[8:10], "little")
+        return draw.choice((header, len(member)))  # its header alone, or all of it
+
+    return inside_zip(content, draw, sized)
+
+
+def inside_zip(content, draw, sized=len):
+    """One of the members of an archive damaged, in as many of its bytes as are asked for."""
     whole = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as read, zipfile.ZipFile(whole, "w") as written:
         names = read.namelist()
@@ -193,8 +210,7 @@ def inside_npz(content, draw):
         for name in names:
             member = read.read(name)
             if name == chosen:
-                header = 10 + int.from_bytes(member[8:10], "little")
-                part = draw.choice((header, len(member)))  # its header alone, or all of it
+                part = sized(member)
                 what, damaged = damage_bytes(member[:part], draw)
                 member = damaged + member[part:]
             written.writestr(name, member)
@@ -229,7 +245,22 @@ def column(size, draw):
 
 
 def inside_parquet(content, draw):
-    table = pq.read_table(io.BytesIO(content))
+    table = damage_table(pq.read_table(io.BytesIO(content)), draw)
+    whole = io.BytesIO()
+    pq.write_table(table, whole, use_dictionary=draw.random() < 0.5)
+    return "table", whole.getvalue()
+
+
+def inside_arrow(content, draw):
+    table = damage_table(pyarrow.feather.read_table(io.BytesIO(content)), draw)
+    whole = io.BytesIO()
+    compression = draw.choice(("uncompressed", "lz4", "zstd"))
+    pyarrow.feather.write_feather(table, whole, compression=compression)
+    return f"table ({compression})", whole.getvalue()
+
+
+def damage_table(table, draw):
+    """A table of Arrow with something that few expect."""
     match draw.randrange(6):
         case 0:
             table = table.slice(0, draw.choice((0, 1, 2)))
@@ -248,14 +279,13 @@ def inside_parquet(content, draw):
             at = draw.randrange(table.num_columns)
             new = column(table.num_rows, draw)
             table = table.set_column(at, table.column_names[at], new)
-    whole = io.BytesIO()
-    pq.write_table(table, whole, use_dictionary=draw.random() < 0.5)
-    return "table", whole.getvalue()
+    return table
 
 
 INSIDE = {
     ".json": inside_json, ".toml": inside_toml, ".gz": inside_gzip, ".npz": inside_npz,
-    ".parquet": inside_parquet, ".safetensors": inside_safetensors,
+    ".parquet": inside_parquet, ".safetensors": inside_safetensors, ".arrow": inside_arrow,
+    ".jsonl": inside_json_lines, ".xlsx": inside_zip,
 }  # fmt: skip
 
 

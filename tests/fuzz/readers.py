@@ -1,19 +1,24 @@
 """What Gradus reads: for each kind of file whole examples, and what opens them."""
 
 import contextlib
+import datetime
 import gzip
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
 import gradus
 from gradus.data.load import load
+from gradus.data.reading import read_source, stream
 from gradus.engine import snapshot
 from gradus.runs.record import Run, open_run
 from gradus.runs.spec import RunSpec
@@ -62,6 +67,34 @@ def _parquet(folder):
     pq.write_table(table, folder / "own.parquet", row_group_size=ROWS // 2)
 
 
+def _arrow(folder):
+    table = pa.table(TABLE).append_column("z", pa.array(TABLE["colour"]).dictionary_encode())
+    pyarrow.feather.write_feather(table, folder / "own.arrow", compression="zstd", chunksize=20)
+
+
+def _packed_text(folder):
+    """Packed, in UTF-16, with a comment, semicolons, quoted lines and a column without values."""
+    rows = zip(*TABLE.values(), strict=True)
+    lines = [f'{a}; "{b}" ;"{c} or\n""none""";{d};{y};' for a, b, c, d, y in rows]
+    text = "\n".join(["# of 2024", ";".join(TABLE) + ";", *lines]).replace(".", ",")
+    (folder / "own.csv.gz").write_bytes(gzip.compress(text.encode("utf-16")))
+
+
+def _json_lines(folder):
+    rows = zip(*TABLE.values(), strict=True)
+    lines = [json.dumps(dict(zip(TABLE, row, strict=True)) | {"l": [row[1]]}) for row in rows]
+    (folder / "own.jsonl").write_text("\n".join(lines))
+
+
+def _xlsx(folder):
+    workbook = openpyxl.Workbook()
+    workbook.active.append([*TABLE, "at"])
+    for row in zip(*TABLE.values(), strict=True):
+        workbook.active.append([*row, datetime.datetime(2024, 2, 29, 10, 30)])
+    workbook.create_sheet("other")
+    workbook.save(folder / "own.xlsx")
+
+
 def _npz(folder):
     x, y = RANDOM.normal(size=(ROWS, 3)), np.arange(ROWS) % 2
     np.savez(folder / "own.npz", x_train=x, y_train=y, x_test=x[:5], y_test=y[:5])
@@ -92,6 +125,22 @@ def _load(name, **options):
             spec = RunSpec(data=str(folder / name), target=given.get("target"), loss=loss,
                            missing=given.get("missing"), model="linear", epochs=1)  # fmt: skip
             gradus.train(spec)
+
+    return read
+
+
+def _table_in(name):
+    """Every column of a table, in pieces or whole, as what it is and as text."""
+
+    def read(folder, draw):
+        path = folder / name
+        for source in stream(path) if draw.integers(2) else [read_source(path)]:
+            assert source.arrow.num_rows
+            assert source.place(0)
+            assert source.place(source.arrow.num_rows - 1)
+            for column in source.names:
+                with contextlib.suppress(pa.ArrowException):
+                    assert len(source.text(column)) == source.arrow.num_rows
 
     return read
 
@@ -213,6 +262,10 @@ def _open_store(folder, draw):
 READERS = {
     "csv": Reader(_table, _load("own.csv", target=TARGETS, missing=MISSING), 15),
     "parquet": Reader(_parquet, _load("own.parquet", target=TARGETS, missing=MISSING), 15),
+    "arrow": Reader(_arrow, _table_in("own.arrow"), 6),
+    "packed-text": Reader(_packed_text, _table_in("own.csv.gz"), 6),
+    "json-lines": Reader(_json_lines, _table_in("own.jsonl"), 6),
+    "xlsx": Reader(_xlsx, _table_in("own.xlsx"), 6),
     "npz": Reader(_npz, _load("own.npz", missing=MISSING), 12),
     "npz-images": Reader(_npz_images, _load("own.npz"), 6),
     "idx": Reader(_idx, _load("."), 8),

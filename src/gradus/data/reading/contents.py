@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 from gradus.errors import InputError
@@ -28,11 +29,11 @@ _SIGNS = (
 )
 
 _TEXT_SIGNS = (
-    ("<!doctype html", "an HTML page, as a server sends in place of a file", "download it again"),
-    ("<html", "an HTML page, as a server sends in place of a file", "download it again"),
-    ("<?xml", "XML", "save its table as CSV"),
-    ('{"', "JSON", "name it .jsonl if each line is an object"),
-    ("version https://git-lfs", "the address of a file that Git LFS keeps", "run git lfs pull"),
+    (b"<!doctype html", "an HTML page, as a server sends in place of a file", "download it again"),
+    (b"<html", "an HTML page, as a server sends in place of a file", "download it again"),
+    (b"<?xml", "XML", "save its table as CSV"),
+    (b'{"', "JSON", "name it .jsonl if each line is an object"),
+    (b"version https://git-lfs", "the address of a file that Git LFS keeps", "run git lfs pull"),
 )
 
 
@@ -42,7 +43,7 @@ def check_contents(path: Path, head: bytes, *own: bytes) -> None:
     Args:
         path: the file.
         head: its first ``HEAD`` bytes.
-        own: what files of its kind begin with; none for text.
+        own: what files of its kind begin with.
 
     Raises:
         InputError: it begins as one of another kind.
@@ -50,9 +51,8 @@ def check_contents(path: Path, head: bytes, *own: bytes) -> None:
     signs = [sign for sign in _SIGNS if sign[0] not in own and head.startswith(sign[0])]
     if head[257:262] == b"ustar":
         signs.append((b"", "a tar archive", "unpack it"))
-    for sign, what, remedy in _TEXT_SIGNS:
-        if not own and head.lstrip()[:30].lower().startswith(sign.encode()):
-            signs.append((b"", what, remedy))
+    beginning = head.removeprefix(codecs.BOM_UTF8).lstrip()[:30].lower()
+    signs += [sign for sign in _TEXT_SIGNS if sign[0] not in own and beginning.startswith(sign[0])]
     if signs:
         _, what, remedy = signs[0]
         raise InputError(f"{path}: is {what}, not what its ending says; {remedy}")

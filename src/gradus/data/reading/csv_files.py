@@ -15,7 +15,7 @@ from gradus.errors import InputError
 _BEGINNINGS = (2**16, 2**20, 2**24)
 """Bytes from which the layout is told: more where they hold less than a few rows."""
 
-PIECE = 2**25
+PIECE = 2**24
 """Bytes of a file that are one table where it is read in pieces."""
 
 

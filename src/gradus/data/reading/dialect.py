@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gradus.data.reading.missing import MISSING
 from gradus.errors import quoted
 
 SEPARATORS = {"\t": "tabs", ";": "';'", "|": "'|'", ",": "commas"}
@@ -62,11 +63,6 @@ class _Record:
     @property
     def comment(self) -> bool:
         return bool(self.fields) and self.fields[0].lstrip().startswith("#")
-
-    @property
-    def title(self) -> bool:
-        """Whether only the first field holds anything, as where a title stands above a table."""
-        return bool(self.fields[0].strip()) and not any(map(str.strip, self.fields[1:]))
 
 
 @dataclass(frozen=True)
@@ -137,7 +133,7 @@ def _layout(text: str, separator: str, whole: bool) -> _Layout:
     comments = 0
     while comments < len(full) - 1 and full[comments].comment:
         comments += 1
-    at = comments + _titles(full[comments:])
+    at = comments + title_rows([record.fields for record in full[comments:]])
     names = [name.strip() for name in full[at].fields]
     if comments and _names_in_comment(full[comments - 1], full[comments]):
         at = comments - 1
@@ -169,29 +165,39 @@ def _layout(text: str, separator: str, whole: bool) -> _Layout:
     return _Layout(counts[len(names)] / len(rows) if rows else 1.0, dialect)
 
 
-def _titles(full: list[_Record]) -> int:
-    """How many records before the names are a title.
+def title_rows(rows: list[list[str]]) -> int:
+    """How many rows at the beginning of a table, before its names, are a title.
 
-    They are where each holds one field alone, the names behind them are as many as the fields of
-    the rows, and one column of the rows is numbers throughout: a first row of names that is merely
+    They are where each holds its first field alone, the names behind them are as many as the fields
+    of the rows, and a column of the rows is numbers throughout: a first row of names that is merely
     too short stays what it is.
     """
     count = 0
-    while count < min(MOST_TITLES, len(full) - 2) and full[count].title:
+    while count < min(MOST_TITLES, len(rows) - 2) and _is_title(rows[count]):
         count += 1
     if not count:
         return 0
-    names, rows = full[count].fields, full[count + 1 :]
-    columns = len(names)
+    names, rows = rows[count], rows[count + 1 :]
     if (
-        columns < 2
+        len(names) < 2
         or not all(map(str.strip, names[:-1]))
         or any(map(is_number, names))
-        or any(len(row.fields) != columns for row in rows)
-        or not any(all(is_number(row.fields[i]) for row in rows) for i in range(columns))
+        or any(len(row) != len(names) for row in rows)
+        or not any(_is_of_numbers(column) for column in zip(*rows, strict=True))
     ):
         return 0
     return count
+
+
+def _is_title(fields: list[str]) -> bool:
+    """Whether only the first field holds anything."""
+    return bool(fields[0].strip()) and not any(map(str.strip, fields[1:]))
+
+
+def _is_of_numbers(column: tuple[str, ...]) -> bool:
+    """Whether a column is numbers, as far as it has values."""
+    values = [field for field in column if field.strip() not in MISSING]
+    return bool(values) and all(map(is_number, values))
 
 
 def _names_in_comment(comment: _Record, first: _Record) -> bool:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gradus.data.reading.csv_files import read_csv, stream_csv
+from gradus.data.reading.excel import read_excel
+from gradus.data.reading.feather import read_feather, stream_feather
+from gradus.data.reading.json_lines import read_json_lines
 from gradus.data.reading.packing import PACKINGS
 from gradus.data.reading.parquet import read_parquet, stream_parquet
 from gradus.data.reading.source import Source
@@ -25,9 +28,14 @@ _TEXT: dict[str, tuple[_Read, _Stream]] = {
     ".csv": (read_csv, stream_csv),
     ".tsv": (read_csv, stream_csv),
     ".txt": (read_csv, stream_csv),
+    ".jsonl": (read_json_lines, _whole(read_json_lines)),
+    ".ndjson": (read_json_lines, _whole(read_json_lines)),
 }
 _OTHER: dict[str, tuple[_Read, _Stream]] = {
     ".parquet": (read_parquet, stream_parquet),
+    ".feather": (read_feather, stream_feather),
+    ".arrow": (read_feather, stream_feather),
+    ".xlsx": (read_excel, _whole(read_excel)),
 }
 _PACKED = {suffix + packing: both for suffix, both in _TEXT.items() for packing in PACKINGS}
 _READERS = _TEXT | _OTHER | _PACKED
@@ -94,7 +102,9 @@ def _reader(path: Path) -> tuple[_Read, _Stream]:
 
 
 def _check(source: Source) -> None:
-    """Refuse names that several columns share."""
+    """Refuse names that several columns share, and a table without columns."""
+    if not source.names:
+        raise InputError(f"{source.path}: no columns; give names of columns and rows")
     counts = Counter(source.names)
     repeated = [(name, count) for name, count in counts.items() if count > 1]
     if repeated:

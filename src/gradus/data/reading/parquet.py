@@ -83,7 +83,7 @@ def _source(path: Path, arrow: pa.Table, schema: pa.Schema, before: int) -> Sour
     arrow = arrow.select([at for at, name in enumerate(names) if not _PANDAS_INDEX.fullmatch(name)])
     return Source(
         path,
-        arrow,
+        arrow.unify_dictionaries(),
         lambda row: f"row {before + row + 1}",
         categories=declared_categories(schema),
     )

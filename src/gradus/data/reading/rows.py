@@ -23,7 +23,7 @@ from gradus.data.reading.lossless import as_numbers_or_names, cleaned, exact
 from gradus.data.reading.missing import MISSING_WITH_SPACE
 from gradus.data.reading.rewriting import Rewritten
 from gradus.data.reading.source import Source
-from gradus.data.reading.text_files import line_ends
+from gradus.data.reading.text_files import BLOCK, in_blocks, line_ends
 from gradus.errors import InputError, quoted
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _Done = Literal["skip", "error"]
-
-_BLOCKS = (2**20, 2**25, 2**31 - 1)
-"""Bytes that pyarrow parses at once: more where a row is longer than that."""
 
 
 def _is_space(row: Any) -> bool:
@@ -238,7 +235,7 @@ class Rows:
         import pyarrow as pa
 
         with self._stream() as stream:
-            sample = stream.read(_BLOCKS[0])
+            sample = stream.read(BLOCK)
         if not sample:
             return None
         rows = sample[: max(sample.rfind(b"\n"), sample.rfind(b"\r")) + 1] or sample
@@ -264,16 +261,12 @@ class Rows:
         threads: bool = True,
     ) -> pa.Table:
         """The rows with columns of these types; those alone whose numbers are given."""
-        import pyarrow as pa
 
-        for block in _BLOCKS:
-            try:
-                with self._stream() as stream:
-                    return self._parse(stream, block, invalid, types, columns, threads)
-            except pa.ArrowInvalid as error:
-                if "straddl" not in str(error) or block == _BLOCKS[-1] or block > self.size:
-                    raise
-        raise AssertionError
+        def parse(block: int) -> pa.Table:
+            with self._stream() as stream:
+                return self._parse(stream, block, invalid, types, columns, threads)
+
+        return in_blocks(parse, self.size)
 
     def _parse(
         self,
@@ -289,7 +282,7 @@ class Rows:
         return pyarrow.csv.read_csv(
             stream,
             read_options=pyarrow.csv.ReadOptions(
-                block_size=min(block, self.size + 1),
+                block_size=block,
                 column_names=[str(at) for at in range(len(self.dialect.names))],
                 use_threads=threads,
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,11 @@ from gradus.errors import InputError
 
 if TYPE_CHECKING:
     from typing import BinaryIO
+
+    import pyarrow as pa
+
+BLOCK = 2**20
+"""Bytes that pyarrow parses at once."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +41,19 @@ class TextFile:
     size: int = 0
 
     @classmethod
-    def at(cls, path: Path) -> TextFile:
+    def at(cls, path: Path, *own: bytes) -> TextFile:
         """The file in the encoding that its first bytes speak for.
+
+        Args:
+            path: the file.
+            own: what files of its kind begin with, where that speaks of another kind otherwise.
 
         Raises:
             InputError: it cannot be read, or is something else than text.
         """
         with open_unpacked(path) as stream:
             head = stream.read(1000)
-        check_contents(path, head)
+        check_contents(path, head, *own)
         marked = head.startswith(codecs.BOM_UTF8)
         return cls(path, encoding_of(head), len(codecs.BOM_UTF8) if marked else 0)
 
@@ -131,3 +140,23 @@ class TextFile:
 def line_ends(content: bytes) -> int:
     """How many lines end in some text."""
     return content.count(b"\n") + content.count(b"\r") - content.count(b"\r\n")
+
+
+def in_blocks(parse: Callable[[int], pa.Table], size: int) -> pa.Table:
+    """What pyarrow makes of a text that it parses in blocks, which are larger where a row is.
+
+    Args:
+        parse: reads the text in blocks of so many bytes.
+        size: bytes of the text.
+    """
+    import pyarrow as pa
+
+    most = min(size + 1, 2**31 - 1)
+    block = min(BLOCK, most)
+    while True:
+        try:
+            return parse(block)
+        except pa.ArrowInvalid as error:
+            if "straddl" not in str(error) or block == most:
+                raise
+        block = min(32 * block, most)
