@@ -67,7 +67,8 @@ def train(
     """Fit a model to DATA, record what happens, and draw the loss curve.
 
     DATA is digits (embedded, the default), fashion-mnist, mnist, or a file or folder of your own:
-    CSV or Parquet (with --target), .npz, or the four IDX files of an image set.
+    a table (with --target) as CSV, Parquet, Arrow, JSON lines or Excel, .npz, or the four IDX files
+    of an image set.
     """
     with without_collection():
         from gradus.cli import run_report as report
