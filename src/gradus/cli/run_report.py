@@ -15,7 +15,6 @@ from gradus.cli.formatting import duration, number
 from gradus.cli.table_report import chosen_line, treatment_lines
 from gradus.data.dataset import Split
 from gradus.engine.job import Job, Progress
-from gradus.figures.scores import lines, measure_name, rows_of, verdicts
 from gradus.models.own import is_own
 from gradus.runs.curve import in_terminal
 from gradus.runs.record import Run
@@ -166,6 +165,8 @@ class Stages:
 
 def close(run: Run) -> None:
     """The closing words: the curve, the figures, and where the record stands."""
+    from gradus.figures.scores import lines, rows_of, verdicts
+
     console = Console(highlight=False, markup=False, emoji=False)
     summary, final = run.summary, run.summary["final"]
     if run.history.num_rows > 1:
@@ -198,6 +199,8 @@ def close(run: Run) -> None:
 
 def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
     """What is known of the parameters that the run left, and which these are."""
+    from gradus.figures.scores import measure_name
+
     figures: dict[str, str] = {}
     kept, test = run.summary["kept"], run.summary["test"]
     if test is not None:
@@ -223,6 +226,8 @@ def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
         measure = measure_name(kept["measure"])
         told = f"{measure} {number(kept['best'])}; after the last {number(kept['last'])}"
         figures["kept"] = f"epoch {kept['epoch']} of {last} ({told})"
+        if epochs := run.summary.get("kept_epochs"):
+            figures["kept"] = f"of {len(epochs)} nets the epochs {', '.join(map(str, epochs))}"
     if run.status in ("finished", "failed") and last < run.spec.epochs:
         figures["ended early"] = (
             "as its observer asked"

@@ -16,6 +16,7 @@ from gradus.data.preparation.moments import Dates, Times
 from gradus.data.preparation.names import Names
 from gradus.data.preparation.numbers import SOFT, Flags, Numbers
 from gradus.errors import MOST_QUOTED, InputError, brief, quoted
+from gradus.models.average import Average
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
@@ -309,6 +310,8 @@ def _applied(graph: Graph, model: nn.Module, x: str) -> str:
         for layer in model:
             x = _applied(graph, layer, x)
         return x
+    if isinstance(model, Average):
+        return _averaged(graph, model, x)
     if type(model) not in LAYERS or (isinstance(model, nn.Flatten) and model.start_dim != 1):
         known = ", ".join(sorted(layer.__name__ for layer in LAYERS))
         raise InputError(
@@ -316,6 +319,19 @@ def _applied(graph: Graph, model: nn.Module, x: str) -> str:
             f"{known}, one after another; use --to torch-export"
         )
     return LAYERS[type(model)](graph, model, x)
+
+
+def _averaged(graph: Graph, average: Average, x: str) -> str:
+    """The mean of what several nets give; of classes, the logarithm of that of probabilities."""
+    given = [_applied(graph, net, x) for net in average.nets]
+    if average.classes:
+        given = [graph.node("Softmax", outputs, axis=1) for outputs in given]
+    total = given[0]
+    for outputs in given[1:]:  # their mean in one node is known to few runtimes in float64
+        total = graph.node("Add", total, outputs)
+    kind = next(average.parameters()).detach().cpu().numpy().dtype
+    mean = graph.node("Div", total, graph.constant(np.array(len(given), kind)))
+    return graph.node("Log", mean) if average.classes else mean
 
 
 def _results(
