@@ -361,6 +361,10 @@ REFUSED = {
     ),
     "test inputs": ({"test": Dataset(X[:, :3], LABELS)}, "3 inputs where 4 are taken"),
     "loss of torch": ({"loss": nn.CrossEntropyLoss()}, "the loss CrossEntropyLoss"),
+    "weights of examples": (
+        {"train": Dataset(X, LABELS, weights=torch.ones(len(X)))},
+        "examples with weights",
+    ),
     "Huber loss": ({"loss": gradus.HuberLoss(), "train": Dataset(X, Y)}, "the loss HuberLoss"),
     "reduction": (
         {"loss": gradus.CrossEntropyLoss(reduction="none")},

@@ -1,6 +1,7 @@
 """The best constant prediction is the best: against closed forms, scikit-learn and every other."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -73,6 +74,31 @@ def test_no_other_constant_is_better(loss, y, classes):
         )
         value = loss(other.expand(len(data), -1), y).item()
         assert value >= least * (1 - 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "classes"),
+    [
+        *(
+            (loss, NUMBERS.double(), None)
+            for loss in (
+                gradus.MSELoss(),
+                gradus.L1Loss(),
+                gradus.PinballLoss(0.3),
+                gradus.HuberLoss(delta=4.0),
+            )
+        ),
+        (gradus.CrossEntropyLoss(label_smoothing=0.1), CLASSES[:5], ("a", "b", "c")),
+    ],
+)
+def test_an_example_of_a_weight_is_as_many_examples(loss, y, classes):
+    weights = torch.tensor([3, 0, 1, 2, 1])
+    data = dataset(y, classes)
+    weighted = replace(data, weights=weights.double())
+    repeated = data.subset(torch.arange(5).repeat_interleave(weights))
+    one, other = best_constant(weighted, loss), best_constant(repeated, loss)
+    torch.testing.assert_close(one.output, other.output)
+    assert one.judge(weighted).loss == pytest.approx(other.judge(repeated).loss)
 
 
 def test_a_class_that_training_lacks_costs_much_and_is_no_error():

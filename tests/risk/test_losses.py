@@ -22,6 +22,7 @@ from gradus.risk.losses import (
     MSELoss,
     NLLLoss,
     PinballLoss,
+    Weighted,
     mean,
 )
 
@@ -371,6 +372,27 @@ def test_values_and_masses_add_up_over_chunks(case):
     torch.testing.assert_close(mean(total, mass), loss(output, target), **TOLERANCE)
     none = ours(**{**options, "reduction": "none"})
     torch.testing.assert_close(loss.terms(output, target).values, none(output, target))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("case", LOSS_CASES)
+def test_an_example_of_a_weight_is_one_that_stands_there_so_often(case, reduction):
+    ours, options, output, target = case
+    loss = ours(**{"reduction": reduction, **options})
+    weights = torch.tensor([2, 0, 1, 3, 1, 2])
+    output = output.clone().requires_grad_()
+    value = Weighted(loss, weights.double())(output, target)
+    repeated = loss(output.repeat_interleave(weights, 0), target.repeat_interleave(weights, 0))
+    torch.testing.assert_close(value, repeated, **TOLERANCE)
+    gradients = [torch.autograd.grad(each, output)[0] for each in (value, repeated)]
+    torch.testing.assert_close(*gradients, **TOLERANCE)
+
+
+def test_a_batch_in_which_nothing_counts_has_a_mean_of_0_and_no_gradient():
+    output = normal((3, C)).requires_grad_()
+    value = Weighted(CrossEntropyLoss(), torch.zeros(3))(output, class_index((3, C)))
+    assert value == 0
+    assert not torch.autograd.grad(value, output)[0].any()
 
 
 @pytest.mark.parametrize("case", LOSS_CASES)

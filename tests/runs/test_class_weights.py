@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,6 +32,13 @@ def test_weights_are_those_of_scikit_learn(given, theirs):
 def test_probabilities_count_as_the_examples_that_they_stand_for():
     rows = Dataset(torch.zeros(7, 1), torch.nn.functional.one_hot(LABELS).double(), classes=NAMES)
     assert torch.equal(weights_of(("balanced",), rows), weights_of(("balanced",), DATA))
+
+
+def test_examples_with_weights_are_counted_by_them():
+    weights = torch.tensor([2, 1, 3, 1, 1, 4, 0])
+    given = replace(DATA, weights=weights.double())
+    repeated = DATA.subset(torch.arange(7).repeat_interleave(weights))
+    assert torch.equal(weights_of(("balanced",), given), weights_of(("balanced",), repeated))
 
 
 def test_a_class_without_training_examples_counts_as_one_that_is_not_named():

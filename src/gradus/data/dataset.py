@@ -39,9 +39,12 @@ class Dataset:
         mean: subtracted after the division; broadcasts against ``[..., *input_shape]``.
         std: divided by after the subtraction; broadcasts likewise.
         dtype: of the batches.
+        weights: what each example counts in a mean loss, floating ``[N]`` and >= 0; None where all
+            count alike. An accuracy is a share of the examples all the same.
 
     Raises:
-        InputError: x and y differ in length, are empty, or have a type that no batch can be cut of.
+        InputError: x, y and weights differ in length, are empty, or have a type that no batch can
+            be cut of.
 
     Example:
         >>> x = torch.arange(12, dtype=torch.uint8).reshape(3, 1, 2, 2)
@@ -60,12 +63,18 @@ class Dataset:
     mean: Tensor | None = None
     std: Tensor | None = None
     dtype: torch.dtype = torch.float32
+    weights: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.x.ndim == 0 or self.y.ndim == 0 or len(self.x) != len(self.y):
             raise InputError(
                 f"x has shape {list(self.x.shape)} and y has shape {list(self.y.shape)}: "
                 "both need one row per example"
+            )
+        if self.weights is not None and self.weights.shape != self.x.shape[:1]:
+            raise InputError(
+                f"weights have shape {list(self.weights.shape)} for {len(self.x)} examples: one is "
+                "needed for each"
             )
         if len(self.x) == 0:
             raise InputError("the data hold no examples: at least one is needed")
@@ -145,6 +154,7 @@ class Dataset:
             mean=None if self.mean is None else moved(self.mean),
             std=None if self.std is None else moved(self.std),
             dtype=kept,
+            weights=None if self.weights is None else moved(self.weights),
         )
 
     @cached_property
@@ -164,10 +174,9 @@ class Dataset:
 
     def subset(self, indices: Tensor | slice) -> Dataset:
         """The examples at ``indices`` (int64 ``[n]``, gathered; or a slice, shared)."""
-        if isinstance(indices, slice):
-            return dataclasses.replace(self, x=self.x[indices], y=self.y[indices])
+        weights = None if self.weights is None else _at(self.weights, indices)
         return dataclasses.replace(
-            self, x=self.x.index_select(0, indices), y=self.y.index_select(0, indices)
+            self, x=_at(self.x, indices), y=_at(self.y, indices), weights=weights
         )
 
 

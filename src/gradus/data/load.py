@@ -50,6 +50,7 @@ def load(
     split: SplitName = "random",
     split_seed: int = 0,
     group: str | None = None,
+    weights: str | None = None,
     categorical: Sequence[str] = (),
     drop: Sequence[str] = (),
     data_dir: str | Path | None = None,
@@ -84,6 +85,7 @@ def load(
             (tables and arrays), the last rows test and those before them validate.
         split_seed: of the draw, >= 0.
         group: tables: the column whose values never stand in two parts. It is no feature.
+        weights: tables: the column of what each row counts in the loss. It is no feature.
         categorical: tables: columns whose values are names, also where they are numbers.
         drop: tables: columns to leave out.
         data_dir: folder in which the files of ``fashion-mnist`` and ``mnist`` are looked for first.
@@ -116,6 +118,7 @@ def load(
         "--test-fraction": test_fraction,
         "--split": None if split == "random" else split,
         "--group": group,
+        "--weights": weights,
         "--categorical": ",".join(categorical),
         "--drop": ",".join(drop),
         "--data-dir": data_dir,
@@ -165,6 +168,7 @@ def load(
             "--test-fraction",
             "--split",
             "--group",
+            "--weights",
             "--categorical",
             "--drop",
         )
@@ -182,6 +186,7 @@ def load(
                 categorical,
                 drop,
                 parts,
+                weights,
                 dtype,
             ),
         )

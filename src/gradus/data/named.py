@@ -53,6 +53,7 @@ def columns_left(
     categorical: Sequence[str],
     drop: Sequence[str],
     group: str | None,
+    weights: str | None,
     path: Path,
 ) -> list[str]:
     """Names of the columns that are not left out by the user, in their order: the features.
@@ -61,8 +62,10 @@ def columns_left(
         InputError: an option names no column, options contradict each other, or no column but the
             target is left.
     """
-    own = [] if group is None else [group]
-    for flag, named in (("--categorical", categorical), ("--drop", drop), ("--group", own)):
+    own = {"--group": group, "--weights": weights}
+    beside = {flag: name for flag, name in own.items() if name is not None}
+    given = {"--categorical": categorical, "--drop": drop}
+    for flag, named in (given | {flag: [name] for flag, name in beside.items()}).items():
         for name in named:
             check_named(flag, name, names, path)
     for target in targets:
@@ -76,9 +79,14 @@ def columns_left(
                 f"--group {quoted(target, 60)}: is the target; name the column that says what "
                 "belongs together"
             )
+        if target == weights:
+            raise InputError(
+                f"--weights {quoted(target, 60)}: is the target; name the column that says what a "
+                "row counts"
+            )
     if both := [name for name in categorical if name in drop]:
         raise InputError(f"--drop {quoted(both[0], 60)}: is declared --categorical too; choose one")
-    left = [name for name in names if name not in (*drop, *targets, *own)]
+    left = [name for name in names if name not in (*drop, *targets, *beside.values())]
     if not left:
         raise InputError(
             f"{path}: no column but the target {brief(targets[0])!r} is left to learn from"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gradus.data.columns import Column, recognise, useless
 from gradus.data.dataset import Dataset, Split, Treatment
+from gradus.data.example_weights import example_weights
 from gradus.data.named import columns_left, target_names
 from gradus.data.partition import USUAL_PARTS, Parts, three_parts
 from gradus.data.preparation import Fill, Preparation, Scaling, fit
@@ -46,6 +47,7 @@ class TableOptions:
         categorical: columns whose values are names, also where they are numbers.
         drop: columns to leave out.
         parts: how the rows are split. The column of its group is no feature.
+        weights: the column of what each row counts in the loss, which is no feature.
         dtype: of x.
     """
 
@@ -58,6 +60,7 @@ class TableOptions:
     categorical: Sequence[str] = ()
     drop: Sequence[str] = ()
     parts: Parts = USUAL_PARTS
+    weights: str | None = None
     dtype: Literal["float32", "float64"] = "float32"
 
     @property
@@ -96,7 +99,13 @@ def load_table(path: Path, options: TableOptions) -> Split:
     source = read_source(path)
     targets = target_names(options.target, source.names, path)
     named = columns_left(
-        source.names, targets, options.categorical, options.drop, options.parts.group, path
+        source.names,
+        targets,
+        options.categorical,
+        options.drop,
+        options.parts.group,
+        options.weights,
+        path,
     )
 
     def column(name: str, *, categorical: bool) -> Column:
@@ -115,6 +124,9 @@ def load_table(path: Path, options: TableOptions) -> Split:
     if options.parts.group is not None:
         group = column(options.parts.group, categorical=True)
         _check_group(group, path, options)
+    counted = None
+    if options.weights is not None:
+        counted = column(options.weights, categorical=False)
     left_out = useless(list(inputs.values()))
     used = [column for name, column in inputs.items() if name not in left_out]
     kept, notes = _kept_rows(goals, used, group, path, options)
@@ -124,6 +136,7 @@ def load_table(path: Path, options: TableOptions) -> Split:
         left_out |= useless(used)
         used = [column for column in used if column.name not in left_out]
         group = None if group is None else group.rows(kept)
+        counted = None if counted is None else counted.rows(kept)
     y = targets_of(goals, options.loss, str(path))
     groups = None if group is None else group.values.astype(np.int64)
     rows = three_parts(len(y.y), options.parts, labels=y.labels, groups=groups)
@@ -136,6 +149,10 @@ def load_table(path: Path, options: TableOptions) -> Split:
             f"{path}: no column says anything of the target {brief(targets[0])!r}: "
             + brief("; ".join(f"{name!r} {why}" for name, why in left_out.items()), MOST_QUOTED)
         )
+    weights = None
+    if counted is not None:
+        weights = torch.from_numpy(example_weights(counted, rows, path))
+        notes.append(f"rows count in the loss by {brief(counted.name)!r}, in figures all alike")
     goal, y = goal_of(goals, y, train, scale=options.standardize_target)
     preparation = Preparation(
         encoders=tuple(
@@ -149,7 +166,13 @@ def load_table(path: Path, options: TableOptions) -> Split:
         if not len(of):
             return None
         x = preparation.inputs((column.rows(of.numpy()) for column in used), options.dtype)
-        return Dataset(torch.from_numpy(x), y.y[of], y.classes, dtype=getattr(torch, options.dtype))
+        return Dataset(
+            torch.from_numpy(x),
+            y.y[of],
+            y.classes,
+            dtype=getattr(torch, options.dtype),
+            weights=None if weights is None else weights[of],
+        )
 
     trains, tests = part(rows.train), part(rows.test)
     assert trains is not None

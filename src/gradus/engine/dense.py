@@ -281,6 +281,8 @@ def check_risk(job: Job) -> Network:
     for given, kind in ((job.train, Dataset), (job.test, Dataset), (job.sampling, Sampling)):
         if type(given) is not kind:
             raise Obstacle(f"{type(given).__name__}, which may be another {kind.__name__}")
+    if any(each.weights is not None for each in (job.train, job.test)):
+        raise Obstacle("examples with weights")
     network = network_of(job.model)
     flattened = any(type(layer) is nn.Flatten for layer in job.model.modules())
     for shape in (job.train.input_shape, job.test.input_shape):

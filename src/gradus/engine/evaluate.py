@@ -11,7 +11,8 @@ from gradus.data.dataset import Dataset
 from gradus.engine.job import Judged, Tested
 from gradus.engine.selection import Score
 from gradus.risk.chunks import averaged, summed
-from gradus.risk.losses import Loss
+from gradus.risk.examples import weights_of
+from gradus.risk.losses import Loss, weighted
 
 CHUNK = 2000
 
@@ -56,7 +57,7 @@ def judge(outputs: Outputs, loss: Loss, data: Dataset, score: Score | None = Non
         output, y = outputs(data, at), data.targets(at)
         if score is not None:
             given.append(output)
-        total, mass = summed(loss, output, y)
+        total, mass = summed(weighted(loss, weights_of(data, at)), output, y)
         totals.append(total.double())
         masses.append(mass)
         if data.classes is not None:
@@ -72,6 +73,9 @@ def test(outputs: Outputs, loss: Loss, data: Dataset) -> Tested:
     given = {at.start: outputs(data, at) for at in _slices(data)}
     found = [terms(loss, given[at.start], data.targets(at)) for at in _slices(data)]
     losses, masses = (torch.cat(parts).double().cpu() for parts in zip(*found, strict=True))
+    if data.weights is not None:
+        weights = data.weights.double().cpu()
+        losses, masses = losses * weights, masses * weights
     judged = judge(lambda data, at: given[at.start], loss, data)
     return Tested(
         judged.loss, judged.accuracy, losses, masses, torch.cat(list(given.values())).cpu()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +37,7 @@ class ConstantPrediction:
     shares; class weights and label smoothing count in the shares. For the squared loss it is the
     mean of the targets, for the absolute loss their median, for the pinball loss their quantile;
     for the Huber loss it is where the targets, each cut off at a distance of $\delta$, pull alike.
+    All of them with the weights of the examples, where they have any.
 
     Args:
         output: $c^*$, ``[m]``.
@@ -71,31 +71,30 @@ def best_constant(train: Dataset, loss: Loss) -> ConstantPrediction | None:
         >>> round(judged.loss, 4), judged.accuracy
         (0.5623, 0.75)
     """
-    y, kind = train.targets(), type(loss)  # a subclass may compute something else
+    y, w = train.targets(), torch.ones(len(train)) if train.weights is None else train.weights
+    w = w.double() / w.double().sum()
+    kind = type(loss)  # a subclass may compute something else
     if _moves_minimum(loss, y):
         return None
     if kind in CLASS_LOSSES:
         # The smallest number stands for a share of 0, whose logarithm no arithmetic survives.
-        output = _shares(loss, y, train.outputs).clamp_min(torch.finfo(train.dtype).tiny).log()
+        output = _shares(loss, y, w, train.outputs).clamp_min(torch.finfo(train.dtype).tiny).log()
     elif kind is MSELoss:
-        output = y.double().mean(dim=0)
+        output = w @ y.double()
     elif kind is L1Loss:
-        output = y.median(dim=0).values
+        output = _quantile(y, w, 0.5)
     elif isinstance(loss, PinballLoss):
-        output = y.kthvalue(max(1, math.ceil(loss.quantile * len(y))), dim=0).values
+        output = _quantile(y, w, loss.quantile)
     elif isinstance(loss, HuberLoss):
-        output = _balance(y.double(), loss.delta)
+        output = _balance(y.double(), w, loss.delta)
     else:
         return None
     return ConstantPrediction(output.to(train.dtype), loss)
 
 
-def _shares(loss: Loss, y: Tensor, classes: int) -> Tensor:
+def _shares(loss: Loss, y: Tensor, w: Tensor, classes: int) -> Tensor:
     r"""The share of each class, ``[C]``: $w_c ((1 - \varepsilon) n_c / N + \varepsilon / C)$."""
-    if y.is_floating_point():
-        shares = y.double().mean(dim=0)
-    else:
-        shares = torch.bincount(y, minlength=classes).double() / len(y)
+    shares = w @ y.double() if y.is_floating_point() else torch.bincount(y, w, minlength=classes)
     if isinstance(loss, CrossEntropyLoss):
         shares = (1 - loss.label_smoothing) * shares + loss.label_smoothing / classes
     if isinstance(loss, CrossEntropyLoss | NLLLoss) and loss.weight is not None:
@@ -103,12 +102,20 @@ def _shares(loss: Loss, y: Tensor, classes: int) -> Tensor:
     return shares / shares.sum()
 
 
-def _balance(y: Tensor, delta: float) -> Tensor:
-    r"""Where $\sum_i \mathrm{clamp}(y_i - c, -\delta, \delta)$ changes its sign, ``[m]``."""
+def _quantile(y: Tensor, w: Tensor, share: float) -> Tensor:
+    """The least target, ``[m]``, that with all below it has this share of the weights ``[N]``."""
+    ordered, order = y.sort(dim=0)
+    # A share that falls on a target to rounding: on either side the loss is the same.
+    reached = (w[order].cumsum(dim=0) < share).sum(dim=0).clamp_max(len(y) - 1)
+    return ordered.gather(0, reached[None])[0]
+
+
+def _balance(y: Tensor, w: Tensor, delta: float) -> Tensor:
+    r"""Where $\sum_i w_i \, \mathrm{clamp}(y_i - c, -\delta, \delta)$ changes its sign, ``[m]``."""
     low, high = y.amin(dim=0), y.amax(dim=0)
     for _ in range(HALVINGS):
         c = (low + high) / 2
-        above = (y - c).clamp(-delta, delta).sum(dim=0) > 0
+        above = w @ (y - c).clamp(-delta, delta) > 0
         low, high = torch.where(above, c, low), torch.where(above, high, c)
     return (low + high) / 2
 

@@ -19,7 +19,8 @@ from gradus.risk.curvature.products import (
     hessian_product,
     twice_differentiable,
 )
-from gradus.risk.examples import Batch, Examples, TensorPair, examples_of, in_chunks
+from gradus.risk.examples import Batch, Examples, TensorPair, examples_of, in_chunks, weights_of
+from gradus.risk.losses import weighted
 from gradus.risk.penalties import Penalty
 from gradus.risk.precision import is_narrow, narrow, wide
 from gradus.risk.substitution import substituted
@@ -54,7 +55,8 @@ class EmpiricalRisk:
     there are such), and any callable that is not a :class:`~gradus.risk.losses.Loss` with its
     number of examples. A layer that looks across the batch, such as batch normalisation in train
     mode, sees one chunk at a time. A loss whose ``reduction`` is ``"sum"`` is added up, not
-    averaged.
+    averaged. Data that have ``weights [N]`` count each example by its own, as if it stood there so
+    many times.
 
     Args:
         model: any module that maps ``x [B, ...]`` to an output that the loss takes.
@@ -67,7 +69,8 @@ class EmpiricalRisk:
 
     Raises:
         ValueError: x and y differ in length or are empty, the model has no parameter to move, w has
-            the wrong length, the loss is not a scalar, or chunk_size is less than 1.
+            the wrong length, the loss is not a scalar, or chunk_size is less than 1; or the data
+            have weights and the loss is none of this package.
 
     Example:
         >>> import gradus, torch
@@ -176,11 +179,11 @@ class EmpiricalRisk:
             entries, chunks = _entries(w), in_chunks(batch, len(self.data), self.chunk_size)
             if len(chunks) == 1:
                 with self._at(entries):
-                    return self._loss(*examples_of(self.data, chunks[0]))
+                    return self._loss(chunks[0])
             parts = []
             for chunk in chunks:
                 with self._at(entries):
-                    parts.append(self._part(*examples_of(self.data, chunk)))
+                    parts.append(self._part(chunk))
             totals, masses = zip(*parts, strict=True)
             return averaged(torch.stack(totals).sum(), masses)
 
@@ -329,7 +332,7 @@ class EmpiricalRisk:
                     partial(self.model, x),
                     partial(self._at, leaves, update_buffers=False),
                     leaves,
-                    self.loss,
+                    self._loss_on(chunk),
                     y,
                     examples=len(x),
                     alone=len(chunks) == 1,
@@ -363,14 +366,14 @@ class EmpiricalRisk:
         chunks = in_chunks(batch, len(self.data), self.chunk_size)
         if len(chunks) == 1:
             with self._at(leaves), twice():
-                value = self._loss(*examples_of(self.data, chunks[0]))
+                value = self._loss(chunks[0])
                 return value, gradients_of(value)
         totals, masses = [], []
         gradients = wide(Tensors([torch.zeros_like(leaf) for leaf in leaves]))
         is_any_narrow = any(is_narrow(leaf.dtype) for leaf in leaves)
         for chunk in chunks:
             with self._at(leaves), twice():
-                total, mass = self._part(*examples_of(self.data, chunk))
+                total, mass = self._part(chunk)
                 if is_any_narrow:  # in which the gradient of a sum may have no number
                     of_mean = wide(Tensors(gradients_of(averaged(total, [mass]))))
                     is_sum = isinstance(mass, float) and mass == 0
@@ -383,11 +386,17 @@ class EmpiricalRisk:
         share = averaged(torch.ones_like(total), masses)
         return averaged(total, masses), narrow(gradients * share, Tensors(leaves)).values
 
-    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
-        return reduced(self.loss, self.model(x), y)
+    def _loss(self, chunk: Batch) -> Tensor:
+        x, y = examples_of(self.data, chunk)
+        return reduced(self._loss_on(chunk), self.model(x), y)
 
-    def _part(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | float]:
-        return summed(self.loss, self.model(x), y)
+    def _part(self, chunk: Batch) -> tuple[Tensor, Tensor | float]:
+        x, y = examples_of(self.data, chunk)
+        return summed(self._loss_on(chunk), self.model(x), y)
+
+    def _loss_on(self, chunk: Batch) -> Callable[[Tensor, Tensor], Tensor]:
+        """The loss, in which each example of the chunk counts what it does in the data."""
+        return weighted(self.loss, weights_of(self.data, chunk))
 
     def _at(
         self, entries: tuple[Tensor, ...], *, update_buffers: bool | None = None

@@ -45,6 +45,15 @@ def examples_of(data: Examples, batch: Batch) -> tuple[Tensor, Tensor]:
     return batch if isinstance(batch, tuple) else data.batch(batch)
 
 
+def weights_of(data: Examples, batch: Batch) -> Tensor | None:
+    """What each example of a batch counts, ``[B]``; None where all count alike.
+
+    Data say so by ``weights``, a tensor ``[N]``. Examples that are given as tensors count alike.
+    """
+    weights: Tensor | None = getattr(data, "weights", None)
+    return None if weights is None or isinstance(batch, tuple) else weights[batch]
+
+
 def size_of(batch: Batch | None, examples: int) -> int:
     """How many examples a batch holds, of data that hold so many."""
     if batch is None:

@@ -126,7 +126,9 @@ def _digest(split: Split) -> str:
     for data in (split.train, split.validation, split.test):
         if data is None:
             continue
-        for tensor in (data.x, data.y):
+        for tensor in (data.x, data.y, data.weights):
+            if tensor is None:
+                continue
             digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
             digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()

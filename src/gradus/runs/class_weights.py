@@ -17,8 +17,9 @@ def weights_of(given: tuple[str, ...], train: Dataset) -> Tensor | None:
     r"""What each class counts in the loss, float64 ``[C]``; None where all count alike.
 
     Where they are balanced, a class with $n_c$ of the N training examples counts
-    $N / (C \, n_c)$, so that all examples of a class together count as much as those of any other.
-    A class that is not named counts 1, and so does one without training examples.
+    $N / (C \, n_c)$, so that all examples of a class together count as much as those of any other;
+    examples with weights are counted by them. A class that is not named counts 1, and so does one
+    without training examples.
 
     Args:
         given: as a spec holds it.
@@ -41,7 +42,7 @@ def weights_of(given: tuple[str, ...], train: Dataset) -> Tensor | None:
     counts = class_counts(train)
     if given == BALANCED:
         there = counts > 0
-        shares = counts / len(train) * there.sum()
+        shares = counts / counts.sum() * there.sum()
         return torch.where(there, 1 / shares, 1.0)
     classes = train.classes or tuple(map(str, range(train.outputs)))
     weights = torch.ones_like(counts)
@@ -58,10 +59,11 @@ def weights_of(given: tuple[str, ...], train: Dataset) -> Tensor | None:
 
 
 def class_counts(data: Dataset) -> Tensor:
-    """How many examples each class has, float64 ``[C]``; of probabilities, their sums."""
+    """How many examples each class has, or their weights, ``[C]``; of probabilities, their sums."""
     import torch
 
     y = data.y
+    weights = torch.ones(len(y)) if data.weights is None else data.weights
     if y.is_floating_point():
-        return y.double().sum(dim=0)
-    return torch.bincount(y, minlength=data.outputs).double()
+        return weights.double() @ y.double()
+    return torch.bincount(y, weights.double(), minlength=data.outputs)

@@ -44,6 +44,7 @@ def load_for(spec: RunSpec, data_dir: str | os.PathLike[str] | None) -> Split:
         split=spec.split,
         split_seed=spec.split_seed,
         group=spec.group,
+        weights=spec.weights,
         categorical=spec.categorical,
         drop=spec.drop,
         data_dir=None if data_dir is None else Path(data_dir),

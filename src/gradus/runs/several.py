@@ -87,9 +87,11 @@ def _judged(average: nn.Module, job: Job, outcome: Outcome) -> tuple[Evaluation,
 
     def judged(data: Dataset, part: str) -> Judged:
         given = data.to(device=job.device, dtype=job.dtype)
-        return evaluate.judge(outputs, job.loss, given, job.selection.score_on(part))
+        return evaluate.judge(outputs, job.placed_loss, given, job.selection.score_on(part))
 
-    tested = evaluate.test(outputs, job.loss, job.test.to(device=job.device, dtype=job.dtype))
+    tested = evaluate.test(
+        outputs, job.placed_loss, job.test.to(device=job.device, dtype=job.dtype)
+    )
     kept = next(row for row in outcome.evaluation if row.epoch == outcome.kept_epoch)
     train, test = judged(job.train.fixed_sample, "train"), judged(job.test, "test")
     measured = [train.measured, test.measured]

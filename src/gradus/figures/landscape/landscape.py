@@ -43,8 +43,8 @@ MARGIN: Final = 0.25
 
 SAME: Final = (
     "data", "target", "categorical", "drop", "missing", "standardize", "model", "hidden", "loss",
-    "label_smoothing", "class_weight", "delta", "quantile", "penalty", "strength", "l1_ratio",
-    "dtype",
+    "label_smoothing", "class_weight", "delta", "quantile", "weights", "penalty", "strength",
+    "l1_ratio", "dtype",
 )  # fmt: skip
 """Options in which runs have to agree to move over one landscape."""
 

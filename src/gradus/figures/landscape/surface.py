@@ -16,6 +16,8 @@ from gradus.engine.job import Job
 from gradus.figures.landscape.plane import Plane
 from gradus.risk.chunks import Mass, averaged, summed
 from gradus.risk.empirical import EmpiricalRisk
+from gradus.risk.examples import weights_of
+from gradus.risk.losses import weighted
 
 Numbers = NDArray[np.float64]
 
@@ -101,7 +103,9 @@ def _dense(
     masses: list[Mass] = []
     chunks = range(0, len(data), CHUNK)
     for done, start in enumerate(chunks):
-        x, y = data.batch(slice(start, min(start + CHUNK, len(data))))
+        chunk = slice(start, min(start + CHUNK, len(data)))
+        x, y = data.batch(chunk)
+        loss = weighted(job.loss, weights_of(data, chunk))
         x = x.flatten(1)
         o, u, v = (torch.addmm(bias, x, weight.T) for weight, bias in layers[0])
         # Fresh memory for every product would cost more than the smaller of them.
@@ -116,7 +120,7 @@ def _dense(
                     h = activation(buffer.outputs(h, float(second)))
                 if network.log_softmax:
                     h = h.log_softmax(dim=1)
-                total, mass = summed(job.loss, h, y)
+                total, mass = summed(loss, h, y)
                 totals[j, i] += float(total)
             progress(done * len(a) + i + 1, len(chunks) * len(a))
         masses.append(mass)

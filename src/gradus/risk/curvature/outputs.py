@@ -17,6 +17,7 @@ from gradus.risk.losses import (
     MSELoss,
     NLLLoss,
     PinballLoss,
+    Weighted,
 )
 
 
@@ -115,6 +116,10 @@ def likelihood(loss: object) -> Loss:
     Raises:
         ValueError: there is none.
     """
+    if isinstance(loss, Weighted):
+        raise ValueError(
+            "the Fisher matrix of examples with weights is not known: use the Gauss-Newton matrix"
+        )
     if isinstance(loss, Loss):
         return loss
     if type(loss) is nn.MSELoss:

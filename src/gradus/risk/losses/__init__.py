@@ -16,6 +16,7 @@ from gradus.risk.losses.classification import CrossEntropyLoss, NLLLoss
 from gradus.risk.losses.elementwise import KLDivLoss, L1Loss, MSELoss
 from gradus.risk.losses.loss import Loss, Terms, mean
 from gradus.risk.losses.robust import HuberLoss, PinballLoss
+from gradus.risk.losses.weighted import Weighted, weighted
 
 __all__ = [
     "CrossEntropyLoss",
@@ -27,5 +28,7 @@ __all__ = [
     "NLLLoss",
     "PinballLoss",
     "Terms",
+    "Weighted",
     "mean",
+    "weighted",
 ]

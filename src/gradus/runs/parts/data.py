@@ -99,3 +99,7 @@ class DataPart(Part):
     group: str | None = Field(
         default=None, description="column of which no value stands in two parts (CSV, Parquet)"
     )
+    weights: str | None = Field(
+        default=None,
+        description="column of what a row counts in the loss, a number >= 0; no feature (tables)",
+    )
