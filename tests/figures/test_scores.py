@@ -53,6 +53,17 @@ def test_of_errors_less_is_better(off, remark):
     assert {row.remark for row in rows} == {remark}
 
 
+@pytest.mark.parametrize(("loss", "told"), [(0.2, False), (0.35, True), (0.5, True)])
+def test_a_quantile_is_not_judged_by_figures_of_means_alone(loss, told):
+    """A model of the 0.9-quantile is far above nearly all targets, and right."""
+    targets = np.linspace(0, 1, 80)[:, None]
+    said = NumberPredictions(targets + 5, targets, ("wait",))
+    summary = summary_of(said, mean=[0.5], median=[0.5])
+    assert verdicts(summary) == ["no figure is better than that of the best constant prediction"]
+    summary |= {"test": {"loss": loss, "standard_error": 0.05}, "constant": {"test_loss": 0.4}}
+    assert bool(verdicts(summary)) == told
+
+
 def test_what_is_missing_says_why():
     said = ClassPredictions(np.eye(3)[[0, 1]], np.array([0, 1]), ("a", "b", "c"))
     rows = {row.name: row for row in rows_of(summary_of(said, shares=[0.4, 0.4, 0.2]))}

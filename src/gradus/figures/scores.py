@@ -53,7 +53,11 @@ def rows_of(summary: Mapping[str, Any], part: str = "test") -> list[Row]:
 
 
 def verdicts(summary: Mapping[str, Any]) -> list[str]:
-    """What is to be said of a model that its figures do not tell from knowing nothing."""
+    """What is to be said of a model that its figures do not tell from knowing nothing.
+
+    Nothing where the loss itself does, by two standard errors: what a model learned may be none of
+    the figures, as a quantile is.
+    """
     rows = rows_of(summary)
     told: list[str] = []
     answers = summary["answers"]
@@ -63,9 +67,18 @@ def verdicts(summary: Mapping[str, Any]) -> list[str]:
             f"{answers['examples']:,} cases, whatever the input: its accuracy is how common that is"
         )
     compared = [row for row in rows if row.constant and row.name != "calibration error"]
-    if compared and all(row.remark == NO_BETTER for row in compared):
+    alike = compared and all(row.remark == NO_BETTER for row in compared)
+    if alike and not _has_a_lower_loss(summary):
         told.append("no figure is better than that of the best constant prediction")
     return told
+
+
+def _has_a_lower_loss(summary: Mapping[str, Any]) -> bool:
+    """Whether the test loss of a run is below that of the best constant prediction."""
+    test, constant = summary.get("test"), summary.get("constant")
+    if not test or not constant or test["standard_error"] is None:
+        return False
+    return bool(test["loss"] + 2 * test["standard_error"] < constant["test_loss"])
 
 
 def lines(rows: Sequence[Row], examples: int, of: str = "test part") -> list[str]:
