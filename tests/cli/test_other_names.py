@@ -28,6 +28,8 @@ def say(capsys):
         ("train --learning-rate 0.1", "--lr"),
         ("train --learning_rate=0.1", "--lr"),
         ("train --criterion mse", "--loss"),
+        ("train --sample-weight w", "--weights"),
+        ("train --scale-pos-weight 3", "--class-weight"),
         ("train --n-epochs 3", "--epochs"),
         ("train --max_iter 3", "--epochs"),
         ("train --random-state 1", "--seed"),

@@ -1,5 +1,7 @@
 """Where runs went: the path, the plane, and the true risk over it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from gradus.figures.landscape.path import path_of
 from gradus.figures.landscape.plane import Plane, hessian_plane, principal_plane, random_plane
 from gradus.figures.landscape.random_walk import random_walk_shares
 from gradus.risk.empirical import EmpiricalRisk
-from gradus.runs.job import load_for, prepare, with_loss
+from gradus.runs.job import load_for, prepare, resolved
 
 SMALL = {"data": "digits", "hidden": (8,), "epochs": 3, "batch_size": 50, "lr": 0.1}
 
@@ -105,7 +107,7 @@ class TestPath:
         split = load_for(RunSpec(**SMALL), None)
         steps, seen = (1, 2, 30, 31, 60), {}
         with torch.random.fork_rng():
-            job = prepare(with_loss(RunSpec(**SMALL), split), split)
+            job = prepare(resolved(RunSpec(**SMALL), split), split)
             watch = Watch(steps, lambda step, w: seen.update({step: w}))
             outcome = engine.execute(job, course=Course(watch=watch))
         assert tuple(seen) == steps
@@ -301,11 +303,15 @@ SURFACES = {
 }
 
 
-@pytest.mark.parametrize("name", SURFACES)
-def test_the_risk_over_the_plane_is_the_true_one(name, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "weighted"), [*((name, False) for name in SURFACES), ("mlp", True), ("nll", True)]
+)
+def test_the_risk_over_the_plane_is_the_true_one(name, weighted, monkeypatch):
     monkeypatch.setattr(surface, "CHUNK", 64)
     path = path_of(trained(dtype="float64", **SURFACES[name]))
     data = path.split.train.to(dtype=torch.float64).subset(slice(0, 150))
+    if weighted:
+        data = replace(data, weights=torch.linspace(0, 2, 150, dtype=torch.float64))
     plane = principal_plane(path.points, path.points[-1])
     a, b = np.array([-1.0, 0.0, 0.7]), np.array([-0.5, 0.0])
     told = []
@@ -405,7 +411,7 @@ class TestFacts:
         random = np.random.default_rng(0)
         rows = "\n".join(",".join(f"{v:.4f}" for v in row) for row in random.normal(size=(60, 3)))
         (tmp_path / "t.csv").write_text("a,b,c\n" + rows)
-        given = {"data": str(tmp_path / "t.csv"), "target": "c", "batch_size": 10, "hidden": (3,)}
+        given = {"data": str(tmp_path / "t.csv"), "target": "c", "hidden": (3,), "models": 1}
         runs = [gradus.train(RunSpec(**given, epochs=1, split_seed=seed)) for seed in (0, 1)]
         with pytest.raises(InputError, match=r"other examples than .*: split_seed 1 against 0$"):
             landscape.facts(runs, grid=3)

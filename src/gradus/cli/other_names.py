@@ -21,6 +21,11 @@ OTHER_NAMES = {
     "line-search": "line-search-fn linesearch",
     "max-iterations": "cg-iterations max-cg-iterations",
     "loss": "criterion objective loss-function loss-fn cost cost-function",
+    "label-smoothing": "smoothing label-smoothing-factor",
+    "class-weight": "class-weights pos-weight scale-pos-weight is-unbalance",
+    "weights": "sample-weight sample-weights weight-column weights-column weight-col",
+    "delta": "huber-delta huber-slope",
+    "quantile": "quantile-alpha tau",
     "penalty": "regularizer regulariser regularization regularisation reg kernel-regularizer",
     "strength": "lambda reg-lambda lambda-l1 lambda-l2 l1-lambda l2-lambda reg-strength "
     "penalty-strength alpha",
