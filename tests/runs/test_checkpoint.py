@@ -267,7 +267,7 @@ def test_a_checkpoint_of_another_run_is_told_and_not_taken(broken_off, tmp_path,
         ),
         (
             lambda folder: changed(folder, {"format": 7}),
-            r"written by a newer Gradus \(format 7, this one knows 2\)",
+            r"written by a newer Gradus \(format 7, this one knows 3\)",
         ),
         (
             lambda folder: changed(folder, {"data": ""}),

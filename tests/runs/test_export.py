@@ -46,6 +46,8 @@ RUNS = {
     "two numbers": (NUMBERS, {"target": "price,rent", "drop": "size"}),
     "classes": (NUMBERS, {"target": "size", "drop": "price,rent"}),
     "log-probabilities": (NUMBERS, {"target": "size", "drop": "price,rent", "loss": "nll"}),
+    "one net": (NUMBERS, {"target": "price", "drop": "rent,size", "models": 1}),
+    "pieces": (NUMBERS, {"target": "size", "drop": "price,rent", "pieces": 8}),
     "robust": (NUMBERS, {"target": "price", "drop": "rent,size", "scaling": "robust"}),
     "as it is": (NUMBERS, {"target": "size", "drop": "price,rent", "standardize": False}),
     "names": (MIXED, {"target": "price"}),
@@ -260,7 +262,7 @@ def test_an_exported_program_gives_what_the_model_gives_and_holds_no_pickle(
     with zipfile.ZipFile(tmp_path / "classes.pt2") as archive:
         held = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
     weights = json.loads(held["data/weights/model_weights_config.json"])["config"]
-    assert len(weights) == 4
+    assert {weight["is_param"] for weight in weights.values()} == {True}
     assert not any(weight["use_pickle"] for weight in weights.values())
     assert held["data/sample_inputs/model.pt"] == b""
     assert not any(content.startswith((b"\x80", b"PK")) for content in held.values())

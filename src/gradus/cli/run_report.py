@@ -190,6 +190,8 @@ def close(run: Run) -> None:
     ended = last if run.spec.patience and last != run.spec.epochs else None
     if chosen := chosen_line(summary.get("auto") or {}, run.spec.model_dump(), ended):
         figures["chosen"] = f"{chosen}: each can be given (gradus train --help)"
+    if run.summary["origin"]:
+        figures["goes on"] = origin_line(run.summary["origin"][-1])
     figures["record"] = str(run.folder)
     figures["curve"] = str(run.folder and run.folder / "loss.png")
     for name, figure in figures.items():
@@ -239,6 +241,16 @@ def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
 
 def _several(job: Job) -> str:
     return f"{job.nets} nets of " if job.nets > 1 else ""
+
+
+def origin_line(origin: Mapping[str, Any]) -> str:
+    """What a run goes on from.
+
+    Example:
+        >>> origin_line({"how": "resume", "run": "digits-sgd-1", "epochs": 10})
+        'after epoch 10 of digits-sgd-1'
+    """
+    return f"after epoch {origin['epochs']} of {origin['run']}"
 
 
 def _counted(count: int, what: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import count
 from pathlib import Path
@@ -13,7 +13,7 @@ import click
 
 from gradus.cli.exit_codes import EXIT_CODES, warn
 from gradus.cli.options import RunCommand
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
 from gradus.importing import without_collection
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ Examples:
   gradus train digits --model mynet:make         the function make in mynet.py
   gradus train --spec run.toml --seed 1          a file, with changes
   gradus train --resume runs/digits-sgd-1        a run that was broken off
+  gradus train --resume runs/digits-sgd-1 --epochs 40    more epochs for one that was not
 """
 
 
@@ -48,7 +49,12 @@ Examples:
     "--resume",
     type=click.Path(path_type=Path),
     metavar="OUT",
-    help="go on with the run of this folder, which was broken off",
+    help="go on with the run of this folder, which was broken off; or, with --epochs, has ended",
+)
+@click.option(
+    "--no-state",
+    is_flag=True,
+    help="keep nothing that --resume with more --epochs could go on from",
 )
 @click.option(
     "--trust", is_flag=True, help="import the model that --spec or --resume names, whatever it is"
@@ -60,6 +66,7 @@ def train(
     out: Path | None,
     overwrite: bool,
     resume: Path | None,
+    no_state: bool,
     trust: bool,
     quiet: bool,
     **given: Any,
@@ -79,41 +86,43 @@ def train(
     if resume is not None:
         model = options.pop("model", None)
         others = {"spec": spec, "out": out, "overwrite": overwrite or None, **options}
-        return _resume(resume, others, data_dir, quiet, model=model, trust=trust)
+        return _resume(
+            resume, others, data_dir, quiet, model=model, trust=trust, keep_state=not no_state
+        )
     run_spec = RunSpec.read_file(spec, options, trust=trust) if spec else RunSpec.read(options)
 
     with _fresh_folder(run_spec) if out is None else nullcontext(out) as folder:
+        kept: dict[str, Any] = {
+            "out": folder, "overwrite": overwrite, "keep_state": not no_state, "data_dir": data_dir
+        }  # fmt: skip
         if quiet:
-            run = train_run(run_spec, out=folder, overwrite=overwrite, data_dir=data_dir)
+            run = train_run(run_spec, **kept)
             click.echo(folder)
             report.ending(run)
         else:
             with report.Live() as live:
-                run = train_run(
-                    run_spec,
-                    out=folder,
-                    overwrite=overwrite,
-                    data_dir=data_dir,
-                    progress=live.progress,
-                )
+                run = train_run(run_spec, progress=live.progress, **kept)
             report.close(run)
     return EXIT_CODES[run.status]
 
 
 def _resume(
     folder: Path,
-    others: Mapping[str, object],
+    others: dict[str, Any],
     data_dir: Path | None,
     quiet: bool,
     *,
     model: str | None,
     trust: bool,
+    keep_state: bool,
 ) -> int:
     """Go on with the run of a folder."""
     from gradus.cli import run_report as report
     from gradus.runs.choices import flag
+    from gradus.runs.further import CHANGES
     from gradus.runs.train import resume
 
+    changes = {name: _whole(name, others.pop(name)) for name in CHANGES if name in others}
     for name, value in others.items():
         if value is not None:
             option = str(value) if name == "data" else flag(name)
@@ -125,7 +134,15 @@ def _resume(
     with nullcontext() if quiet else report.Live() as live:
         progress = None if live is None else live.progress
         run = resume(
-            folder, model=model, trust=trust, data_dir=data_dir, progress=progress, tell=warn
+            folder,
+            epochs=changes.get("epochs"),
+            patience=changes.get("patience"),
+            keep_state=keep_state,
+            model=model,
+            trust=trust,
+            data_dir=data_dir,
+            progress=progress,
+            tell=warn,
         )
     if (folder / "run.json").stat().st_mtime < started:
         warn(f"{folder}: this run has ended already, as {run.status}")
@@ -135,6 +152,13 @@ def _resume(
     else:
         report.close(run)
     return EXIT_CODES[run.status]
+
+
+def _whole(name: str, given: str) -> int:
+    """An option that is a whole number of one at least."""
+    if not given.isdecimal() or int(given) < 1:
+        raise InputError(f"--{name} {quoted(given)}: must be a whole number, 1 at least")
+    return int(given)
 
 
 @contextmanager

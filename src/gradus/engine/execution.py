@@ -94,7 +94,8 @@ class Execution(ABC):
         """Take the steps, leaving the parameters where they end in the model."""
         outcome, until = self.journal.outcome, self.course.until
         try:
-            while (epoch := self.now.epoch) <= self.job.epochs:
+            while not self.journal.is_over():
+                epoch = self.now.epoch
                 if until is not None and epoch > until:
                     self.settle()
                     outcome.status = "paused"
@@ -113,10 +114,11 @@ class Execution(ABC):
                         name: value.clone(memory_format=torch.contiguous_format)
                         for name, value in self._values()
                     }
-                if self.journal.is_over:
-                    break
                 self.now = Pass(epoch + 1)
-                self.keeper.offer_epoch(self.snapshot)
+                if not self.journal.is_over():
+                    self.keeper.offer_epoch(self.snapshot)
+                elif self.course.end is not None:
+                    self.course.end(self.snapshot())
             if outcome.status != "paused":
                 self._close()
         except KeyboardInterrupt:

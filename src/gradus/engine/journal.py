@@ -114,13 +114,14 @@ class Journal:
         """Whether the parameters of an earlier epoch may be those that remain."""
         return self.job.selection.keep == "best" and bool(self.outcome.evaluation)
 
-    @property
     def is_over(self) -> bool:
         """Whether the run ends here: by its last epoch, its patience, or who observes it."""
+        if not self.outcome.evaluation:
+            return False
         latest = self.outcome.evaluation[-1]
         if self.outcome.ended_by_observer:
             return True
-        return latest.epoch == self.job.epochs or self.job.selection.is_over(latest, self.best)
+        return latest.epoch >= self.job.epochs or self.job.selection.is_over(latest, self.best)
 
     @property
     def kept(self) -> Evaluation | None:

@@ -75,6 +75,8 @@ class Course:
         since: where it goes on; None at the beginning.
         until: after how many epochs it pauses; None for all of them.
         keep: given a snapshot at the end of an epoch, within long ones, and where the run pauses.
+        end: given a snapshot where the run has taken its last step, from which it could go on if it
+            had more epochs.
         watch: shown where the run stands after certain steps.
         observe: called after every row and every evaluation; may end the run.
     """
@@ -82,6 +84,7 @@ class Course:
     since: Snapshot | None = None
     until: int | None = None
     keep: Callable[[Snapshot], None] | None = None
+    end: Callable[[Snapshot], None] | None = None
     watch: Watch | None = None
     observe: Observe | None = None
 

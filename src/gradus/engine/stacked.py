@@ -341,7 +341,7 @@ class _Stack:
         runs = self.runs
         self._evaluate(range(len(runs)))
         self.epoch, self.index, self.seen = self.epoch + 1, 0, []
-        self._leave([k for k, run in enumerate(runs) if run.outcome.divergence or run.is_over])
+        self._leave([k for k, run in enumerate(runs) if run.outcome.divergence or run.is_over()])
 
     def _evaluate(self, which: Collection[int]) -> None:
         """Evaluate some of the runs on every part that is looked at after an epoch."""

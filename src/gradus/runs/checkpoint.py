@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradus.errors import InputError, quoted
 from gradus.runs import earlier
@@ -25,12 +25,35 @@ BEGINNING = "run.json"
 VERSION = 2
 """Of the checkpoints: a version that is not known is not read."""
 
-BEGINNING_VERSION = 2
-"""Of the file that says which run it is; from 2 on it is covered by a checksum."""
+BEGINNING_VERSION = 3
+"""Of the file that says which run it is; from 2 on it is covered by a checksum, from 3 on it says
+what the run goes on from, if it does."""
 
 
-def begin(folder: Path, spec: RunSpec, split: Split) -> None:
+class Begun(NamedTuple):
+    """Which run was begun.
+
+    Attributes:
+        spec: of it.
+        data: the digest of its data.
+        origin: the runs that it goes on from, as its record will say.
+    """
+
+    spec: RunSpec
+    data: str
+    origin: list[dict[str, Any]]
+
+
+def begin(
+    folder: Path, spec: RunSpec, split: Split, origin: Sequence[Mapping[str, Any]] = ()
+) -> None:
     """Write down which run is about to begin, on which data; what was kept of another is removed.
+
+    Args:
+        folder: of its checkpoints.
+        spec: of the run.
+        split: its data.
+        origin: the runs that it goes on from.
 
     Raises:
         OSError: it cannot be written.
@@ -39,6 +62,7 @@ def begin(folder: Path, spec: RunSpec, split: Split) -> None:
         "format": BEGINNING_VERSION,
         "spec": spec.model_dump(mode="json"),
         "data": _digest(split),
+        "origin": list(origin),
     }
     content["sha256"] = _sha256(b"", content)
     own_folder(folder)
@@ -54,13 +78,13 @@ def begun(folder: Path) -> RunSpec | None:
         InputError: it was written by a newer version of Gradus, or is damaged.
     """
     try:
-        return _beginning(folder)[0]
+        return beginning(folder).spec
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def _beginning(folder: Path) -> tuple[RunSpec, str]:
-    """Which run was begun, and the digest of its data.
+def beginning(folder: Path) -> Begun:
+    """Which run was begun.
 
     Raises:
         FileNotFoundError: none was.
@@ -77,7 +101,7 @@ def _beginning(folder: Path) -> tuple[RunSpec, str]:
         spec = RunSpec.read(earlier.spec_of(content["spec"]))
         if (changed := _not_as_written(content["spec"], spec)) is not None:
             raise ValueError(f"its {changed} is not what was written")
-        return spec, str(content["data"])
+        return Begun(spec, str(content["data"]), [dict(each) for each in content.get("origin", [])])
     except (FileNotFoundError, NotADirectoryError):
         raise
     except KeyError as error:
@@ -114,7 +138,7 @@ def check_data(folder: Path, split: Split) -> None:
     Raises:
         InputError: they are not.
     """
-    if _beginning(folder)[1] != _digest(split):
+    if beginning(folder).data != _digest(split):
         raise InputError(
             f"{folder.parent}: was begun on other data: {split.description} has changed since; "
             "train it again with --overwrite"
@@ -194,6 +218,26 @@ def read(folder: Path, tell: Callable[[str], None]) -> Snapshot | None:
             lost = f"{folder / str(number)}: this checkpoint is damaged ({quoted(error)})"
             tell(f"{lost}; the run goes on from an earlier one, or from its beginning")
     return None
+
+
+def keep_end(folder: Path, end: Snapshot, state: Path) -> None:
+    """Keep where a run stands at its end in a folder of its own, and nothing else of it.
+
+    Args:
+        folder: of its checkpoints, which are removed.
+        end: where it stands.
+        state: the folder; what it held of another run is removed.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    write(folder, end)
+    remove(state)
+    own_folder(state)
+    number = max(_numbers(folder))
+    for path in (folder / BEGINNING, *_paths(folder, number)):
+        path.replace(state / path.name)
+    remove(folder)
 
 
 def remove(folder: Path) -> None:

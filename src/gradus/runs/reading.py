@@ -81,6 +81,14 @@ class _Answers(_Strict):
     examples: Count
 
 
+class _Origin(_Strict):
+    """A run that another goes on from."""
+
+    how: str
+    run: str
+    parameters: str
+
+
 class _Summary(_Strict):
     """What is read of a run.json beside its spec; what else stands in it is kept as it is."""
 
@@ -100,6 +108,7 @@ class _Summary(_Strict):
     figures: dict[str, dict[str, _Figure]] | None = None
     answers: _Answers | None = None
     work: Count | None = None
+    origin: list[_Origin] = []
     data: _Data
     timings: _Timings
 

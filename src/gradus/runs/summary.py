@@ -40,6 +40,7 @@ def summary_of(
     *,
     predictions: Predictions | None,
     auto: Sequence[str],
+    origin: Sequence[Mapping[str, Any]],
     load_seconds: float,
     started: datetime,
 ) -> dict[str, Any]:
@@ -54,6 +55,7 @@ def summary_of(
         executed: the engine, why it was not the native one, and the variant of the kernels.
         predictions: on the test part, where the run left parameters that give any.
         auto: the options that were not given and follow from the data being a table.
+        origin: the runs that it goes on from.
         load_seconds: how long it took until the first step.
         started: when.
     """
@@ -99,6 +101,7 @@ def summary_of(
         "auto": {name: getattr(spec, name) for name in auto},
         "nets": len(outcome.kept_epochs) or 1,
         "kept_epochs": list(outcome.kept_epochs) or None,
+        "origin": list(origin),
         "parameters": sum(p.numel() for p in job.model.parameters()),
         "zeros": sum(int((p == 0).sum()) for p in job.model.parameters()),
         "timings": _timings(outcome, load_seconds=load_seconds),

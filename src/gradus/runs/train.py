@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -22,6 +22,8 @@ from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
 from gradus.errors import InputError
 from gradus.models.own import check_named, is_own, told
 from gradus.runs import checkpoint
+from gradus.runs.choices import flag
+from gradus.runs.further import STATE, Further, further, state_of
 from gradus.runs.interrupt import OneInterrupt
 from gradus.runs.job import load_for, prepare, resolved
 from gradus.runs.judging import predictions_on_test
@@ -44,6 +46,7 @@ def train(
     *,
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    keep_state: bool = True,
     data_dir: str | os.PathLike[str] | None = None,
     observe: Observer | None = None,
     progress: Shown | None = None,
@@ -60,6 +63,9 @@ def train(
         spec: what determines the run.
         out: the folder of the record; None keeps it in memory only.
         overwrite: replace the record that the folder holds.
+        keep_state: keep in ``out`` what the method remembers at its end too, so that ``resume``
+            can go on with more epochs. It is as large as the parameters, once more for each thing
+            that the method remembers of them, and once for those of the best epoch.
         data_dir: where data sets that are not embedded are looked for first.
         observe: called once with the job and the data, before the first step; what it returns is
             called with a :class:`~gradus.engine.job.Progress` after every recorded row, once its
@@ -86,8 +92,9 @@ def train(
     if not isinstance(spec, RunSpec):
         raise TypeError(f"spec must be a RunSpec, as RunSpec(data='digits'), not {spec!r}")
     folder = None if out is None else Path(out)
+    seen = _Seen(data_dir, observe, progress)
     if folder is None:
-        return _train(spec, None, data_dir, observe, progress)
+        return _train(spec, None, seen)
     if folder.is_file():
         raise InputError(f"--out {folder}: cannot be written: it is a file, not a folder")
     if not overwrite and (name := in_the_way(folder)):
@@ -99,12 +106,15 @@ def train(
             "another --out, or add --overwrite"
         )
     with _made(folder), locked(folder, f"{CHECKPOINT}/lock"):
-        return _train(spec, folder, data_dir, observe, progress)
+        return _train(spec, folder, seen, keep_state=keep_state)
 
 
 def resume(
     folder: str | os.PathLike[str],
     *,
+    epochs: int | None = None,
+    patience: int | None = None,
+    keep_state: bool = True,
     model: str | None = None,
     trust: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
@@ -114,17 +124,23 @@ def resume(
 ) -> Run:
     """Go on with a run that was broken off, as if it had not been: its record is the same.
 
-    It goes on from its last checkpoint. A run that has ended is opened.
+    It goes on from its last checkpoint. A run that has ended is opened; with more epochs it goes
+    on where it stood, and its record is that of all its epochs. Parameters are those of a run that
+    had as many from the start, to the bit, unless the schedule of its learning rate depends on
+    their number (cosine): it is stretched, and ``tell`` told so.
 
     Args:
         folder: the one that it was given as ``out``.
+        epochs: in all, for a run that has ended.
+        patience: likewise, of one that ended by its patience.
+        keep_state: as for ``train``.
         model: that of the run, where it is ``package.module:factory``: it is imported only if it
             is named here, or trusted.
         trust: whether the model may be imported whatever it is.
         data_dir: where data sets that are not embedded are looked for first.
         observe: as for ``train``.
         progress: as for ``train``.
-        tell: told, in one line each, of checkpoints that are damaged.
+        tell: told, in one line each, of checkpoints that are damaged, and of a stretched schedule.
 
     Returns:
         The run.
@@ -132,6 +148,7 @@ def resume(
     Raises:
         InputError: there is no such run, another process is training it, its data have changed, or
             it was written by a newer version of Gradus; or its model is code that was not named.
+            With more epochs: it was broken off, did not end well, or kept no state.
 
     Example:
         >>> import gradus, tempfile
@@ -139,17 +156,42 @@ def resume(
         >>> run = gradus.train(gradus.RunSpec(model="linear", epochs=1), out=folder.name)
         >>> gradus.resume(folder.name).status
         'finished'
+        >>> gradus.resume(folder.name, epochs=3).evaluation["epoch"].to_pylist()
+        [1, 2, 3]
         >>> folder.cleanup()
     """
-    folder = Path(folder)
-    if not (spec := _broken_off(folder)):
+    folder, seen = Path(folder), _Seen(data_dir, observe, progress, tell)
+    given = {"epochs": epochs, "patience": patience}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if spec := _broken_off(folder):
+        _check_same(folder, spec, changes)
+    elif not changes:
         return open_run(folder, model=model, trust=trust)
+    else:
+        spec = further(folder, changes).spec
     check_named([spec.model], folder, named=[str(model)], trust=trust)
     with locked(folder, f"{CHECKPOINT}/lock"):
-        if not _broken_off(folder):  # another process has ended it meanwhile
-            checkpoint.remove(folder / CHECKPOINT)
+        # Another process may have gone on meanwhile, and ended.
+        if spec := _broken_off(folder):
+            return _train(spec, folder, seen, goes_on=True, keep_state=keep_state)
+        try:
+            if changes:
+                found = further(folder, changes)
+                return _train(found.spec, folder, seen, more=found, keep_state=keep_state)
             return open_run(folder, model=model, trust=trust)
-        return _train(spec, folder, data_dir, observe, progress, goes_on=True, tell=tell)
+        finally:
+            if not _broken_off(folder):
+                checkpoint.remove(folder / CHECKPOINT)
+
+
+def _check_same(folder: Path, spec: RunSpec, changes: Mapping[str, int]) -> None:
+    """A run that was broken off ends as it was begun, before it is given more."""
+    for name, value in changes.items():
+        if value != getattr(spec, name):
+            raise InputError(
+                f"--resume {folder}: this run was broken off; go on with it as it was specified "
+                f"first, without {flag(name)}"
+            )
 
 
 def _broken_off(folder: Path) -> RunSpec | None:
@@ -171,23 +213,35 @@ def _broken_off(folder: Path) -> RunSpec | None:
     return spec
 
 
+class _Seen(NamedTuple):
+    """Where data are looked for, and who sees how a run goes; see `train` and `resume`."""
+
+    data_dir: str | os.PathLike[str] | None
+    observe: Observer | None
+    progress: Shown | None
+    tell: Callable[[str], None] = lambda message: None
+
+
 def _train(
     spec: RunSpec,
     folder: Path | None,
-    data_dir: str | os.PathLike[str] | None,
-    observe: Observer | None,
-    progress: Shown | None,
+    seen: _Seen,
     *,
     goes_on: bool = False,
-    tell: Callable[[str], None] = lambda message: None,
+    more: Further | None = None,
+    keep_state: bool = False,
 ) -> Run:
     """Train a run, or the rest of it, and keep its record in a folder that is locked."""
     began, started = time.perf_counter(), datetime.now(UTC)
-    split = load_for(spec, data_dir)
+    split = load_for(spec, seen.data_dir)
+    observe, progress, tell = seen.observe, seen.progress, seen.tell
+    origin: Sequence[Mapping[str, Any]] = ()
+    ends: list[Snapshot] = []
     kept = None if folder is None else folder / CHECKPOINT
     with torch.random.fork_rng():
         job = prepare(spec, split)
-        auto, spec = spec.auto, resolved(spec, split)
+        auto = spec.auto if more is None else more.auto
+        spec = resolved(spec, split)
         variant = None if kernels.core() is None else kernels.variant()
         engine, why = choose.chosen(spec.engine, job)
         course = WHOLE_RUN
@@ -195,10 +249,26 @@ def _train(
             since = None
             if goes_on and checkpoint.begun(kept) is not None:
                 checkpoint.check_data(kept, split)
+                origin = checkpoint.beginning(kept).origin
                 since = _since(kept, engine, why, tell)
+                if since is None and origin and origin[-1]["how"] == "resume":
+                    since = _since(kept.parent / STATE, engine, why, tell)
+            elif more is not None:
+                checkpoint.check_data(more.state, split)
+                since = state_of(more, lambda state: _since(state, engine, why, tell))
+                more.check(job, since)
+                if (told_of_schedule := more.told(job, since)) is not None:
+                    tell(told_of_schedule)
+                origin = more.origin
+                checkpoint.begin(kept, spec, split, origin)
+                checkpoint.write(kept, since)
             else:
                 checkpoint.begin(kept, spec, split)
-            course = Course(since, keep=lambda snapshot: checkpoint.write(kept, snapshot))
+            course = Course(
+                since,
+                keep=lambda snapshot: checkpoint.write(kept, snapshot),
+                end=ends.append if keep_state else None,
+            )
         if observe is not None:
             course = replace(course, observe=_told_apart(observe(job, split)))
         report = progress(job, split) if progress is not None else lambda progress: None
@@ -221,6 +291,7 @@ def _train(
                 *(spec, split, job, outcome, line, executed),
                 predictions=predictions,
                 auto=auto,
+                origin=origin,
                 load_seconds=loaded - began,
                 started=started,
             )
@@ -237,8 +308,17 @@ def _train(
             if folder is not None and kept is not None:
                 run.save(folder)
                 if run.status != "interrupted":
-                    checkpoint.remove(kept)
+                    _close(folder, ends)
     return run
+
+
+def _close(folder: Path, ends: Sequence[Snapshot]) -> None:
+    """Leave of a run whose record is complete where it stands at its end, if that is kept."""
+    if ends:
+        checkpoint.keep_end(folder / CHECKPOINT, ends[-1], folder / STATE)
+    else:
+        checkpoint.remove(folder / STATE)
+        checkpoint.remove(folder / CHECKPOINT)
 
 
 def _since(
