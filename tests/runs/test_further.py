@@ -11,6 +11,7 @@ from gradus.cli import main
 
 SPEC = RunSpec(model="linear", epochs=2, method="adam", log_every=40, batch_size=64)
 HELD = SPEC.model_copy(update={"validation_fraction": 0.2})
+SEVERAL = HELD.model_copy(update={"models": 3, "epochs": 1, "patience": 2, "lr": 0.5})
 NATIVE = pytest.mark.skipif(not kernels.core(), reason=str(kernels.absence()))
 
 
@@ -46,8 +47,9 @@ def same(one, other):
         SPEC,
         HELD,
         RunSpec(model="linear", epochs=2, method="nesterov", log_every=9, lr=0.01, batch_size=99),
+        SEVERAL,
     ],
-    ids=["adam", "best of validation", "nesterov"],
+    ids=["adam", "best of validation", "nesterov", "several nets"],
 )
 def test_it_is_the_run_that_had_as_many_epochs_from_the_start(tmp_path, spec, engine):
     spec = spec.model_copy(update={"engine": engine})
@@ -64,7 +66,7 @@ def test_it_is_the_run_that_had_as_many_epochs_from_the_start(tmp_path, spec, en
     assert true.summary["origin"] == []
     assert names(tmp_path / "run") == names(tmp_path / "5")
     assert [(each["how"], each["run"], each["epochs"]) for each in found.summary["origin"]] == [
-        ("resume", "run", 2),
+        ("resume", "run", spec.epochs),
         ("resume", "run", 3),
     ]
 
@@ -189,6 +191,20 @@ def test_going_on_may_be_broken_off_too(tmp_path, snapshot):
     assert set(begins) == {2 * -(-len(gradus.data.load("digits").train) // 64)}
     same(found, gradus.train(longer(SPEC, 4)))
     assert [each["epochs"] for each in found.summary["origin"]] == [2]
+
+
+def test_each_net_of_several_goes_on_where_it_stood(tmp_path):
+    gradus.train(SEVERAL, out=tmp_path / "run")
+    began = []
+
+    def progress(job, split):
+        return lambda progress: began.append((progress.epoch, progress.step))
+
+    run = gradus.resume(tmp_path / "run", epochs=3, progress=progress)
+    assert {epoch for epoch, _ in began} <= {2, 3}
+    true = gradus.train(longer(SEVERAL, 3))
+    assert run.summary["steps"] == true.summary["steps"]
+    assert run.summary["kept_epochs"] == true.summary["kept_epochs"]
 
 
 @pytest.fixture

@@ -220,12 +220,13 @@ def read(folder: Path, tell: Callable[[str], None]) -> Snapshot | None:
     return None
 
 
-def keep_end(folder: Path, end: Snapshot, state: Path) -> None:
+def keep_end(folder: Path, end: Snapshot, others: Mapping[str, Snapshot], state: Path) -> None:
     """Keep where a run stands at its end in a folder of its own, and nothing else of it.
 
     Args:
         folder: of its checkpoints, which are removed.
         end: where it stands.
+        others: where the others of its nets stand, by the names of their folders in that one.
         state: the folder; what it held of another run is removed.
 
     Raises:
@@ -234,8 +235,10 @@ def keep_end(folder: Path, end: Snapshot, state: Path) -> None:
     write(folder, end)
     remove(state)
     own_folder(state)
+    for name, other in others.items():
+        write(state / name, other)
     number = max(_numbers(folder))
-    for path in (folder / BEGINNING, *_paths(folder, number)):
+    for path in (*_paths(folder, number), folder / BEGINNING):  # with the last it is complete
         path.replace(state / path.name)
     remove(folder)
 

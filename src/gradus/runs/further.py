@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,18 +126,3 @@ def digest(run: Run) -> str:
         return hashlib.sha256(read_whole(path)).hexdigest()
     except FileNotFoundError:
         raise InputError(f"{path}: the parameters of the model are missing") from None
-
-
-def state_of(found: Further, read: Callable[[Path], Snapshot | None]) -> Snapshot:
-    """Where the run stands.
-
-    Raises:
-        InputError: what is kept of that is damaged.
-    """
-    since = read(found.state)
-    if since is None:
-        raise InputError(
-            f"{found.state}: is damaged; train the run again with --spec "
-            f"{found.state.parent / 'run.json'} --epochs {found.spec.epochs}"
-        )
-    return since

@@ -33,7 +33,7 @@ def train_others(
     split: Split,
     first: Job,
     outcome: Outcome,
-    execute: Callable[[Job, Report], Outcome],
+    execute: Callable[[Job, int, Report], Outcome],
     report: Report,
 ) -> tuple[nn.Module, Outcome]:
     """Train the other nets of a run, and average all.
@@ -43,7 +43,7 @@ def train_others(
         split: its data.
         first: the job of the first net, which has been trained.
         outcome: of it.
-        execute: trains a job.
+        execute: trains the job of a net of this number.
         report: told how it goes.
 
     Returns:
@@ -59,7 +59,7 @@ def train_others(
             step = progress.step + before
             return report(progress._replace(step=step, since=progress.since + before, row=None))
 
-        found = execute(job, told)
+        found = execute(job, net, told)
         if found.status == "interrupted":
             return first.model, replace(outcome, status="interrupted")
         if found.status != "finished":

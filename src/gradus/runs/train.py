@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -18,12 +18,12 @@ from gradus import kernels
 from gradus.data.dataset import Split
 from gradus.engine import choose
 from gradus.engine.job import Job, Observe, Outcome, Progress, Report
-from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
+from gradus.engine.snapshot import WHOLE_RUN, Course
 from gradus.errors import InputError
 from gradus.models.own import check_named, is_own, told
 from gradus.runs import checkpoint
 from gradus.runs.choices import flag
-from gradus.runs.further import STATE, Further, further, state_of
+from gradus.runs.further import Further, further
 from gradus.runs.interrupt import OneInterrupt
 from gradus.runs.job import load_for, prepare, resolved
 from gradus.runs.judging import predictions_on_test
@@ -31,11 +31,9 @@ from gradus.runs.lock import locked
 from gradus.runs.record import HISTORY, Run, evaluated, in_the_way, open_run, table
 from gradus.runs.several import train_others
 from gradus.runs.spec import RunSpec
+from gradus.runs.standing import CHECKPOINT, Engine, Standing
 from gradus.runs.status import line_to_beat
 from gradus.runs.summary import as_options, summary_of
-
-CHECKPOINT = "checkpoint"
-"""In the folder of a run, what it goes on from."""
 
 Observer = Callable[[Job, Split], Observe]
 Shown = Callable[[Job, Split], Report]
@@ -234,53 +232,37 @@ def _train(
     """Train a run, or the rest of it, and keep its record in a folder that is locked."""
     began, started = time.perf_counter(), datetime.now(UTC)
     split = load_for(spec, seen.data_dir)
-    observe, progress, tell = seen.observe, seen.progress, seen.tell
-    origin: Sequence[Mapping[str, Any]] = ()
-    ends: list[Snapshot] = []
-    kept = None if folder is None else folder / CHECKPOINT
     with torch.random.fork_rng():
         job = prepare(spec, split)
         auto = spec.auto if more is None else more.auto
         spec = resolved(spec, split)
         variant = None if kernels.core() is None else kernels.variant()
         engine, why = choose.chosen(spec.engine, job)
-        course = WHOLE_RUN
-        if kept is not None:
-            since = None
-            if goes_on and checkpoint.begun(kept) is not None:
-                checkpoint.check_data(kept, split)
-                origin = checkpoint.beginning(kept).origin
-                since = _since(kept, engine, why, tell)
-                if since is None and origin and origin[-1]["how"] == "resume":
-                    since = _since(kept.parent / STATE, engine, why, tell)
-            elif more is not None:
-                checkpoint.check_data(more.state, split)
-                since = state_of(more, lambda state: _since(state, engine, why, tell))
-                more.check(job, since)
-                if (told_of_schedule := more.told(job, since)) is not None:
-                    tell(told_of_schedule)
-                origin = more.origin
-                checkpoint.begin(kept, spec, split, origin)
-                checkpoint.write(kept, since)
+        standing = None
+        if folder is not None:
+            standing = Standing(folder, Engine(engine, why), keep_state=keep_state, tell=seen.tell)
+            if more is not None:
+                standing.go_further(more, job, spec, split)
+            elif goes_on:
+                standing.go_on(spec, split)
             else:
-                checkpoint.begin(kept, spec, split)
-            course = Course(
-                since,
-                keep=lambda snapshot: checkpoint.write(kept, snapshot),
-                end=ends.append if keep_state else None,
-            )
-        if observe is not None:
-            course = replace(course, observe=_told_apart(observe(job, split)))
-        report = progress(job, split) if progress is not None else lambda progress: None
+                standing.begin(spec, split)
+        observe = None if seen.observe is None else _told_apart(seen.observe(job, split))
+
+        def course(net: int) -> Course:
+            whole = WHOLE_RUN if standing is None else standing.course(net)
+            return replace(whole, observe=observe)
+
+        shown = seen.progress
+        report = shown(job, split) if shown is not None else lambda progress: None
         line = line_to_beat(job)
         loaded = time.perf_counter()
         with OneInterrupt() as interrupts:
-            outcome = _execute(spec, engine, job, report, course)
+            outcome = _execute(spec, engine, job, report, course(0))
             if spec.models > 1 and outcome.status == "finished":
-                observed = Course(observe=course.observe)
                 model, outcome = train_others(
                     *(spec, split, job, outcome),
-                    lambda other, report: _execute(spec, engine, other, report, observed),
+                    lambda other, net, told: _execute(spec, engine, other, told, course(net)),
                     report,
                 )
                 job = replace(job, model=model)
@@ -291,7 +273,7 @@ def _train(
                 *(spec, split, job, outcome, line, executed),
                 predictions=predictions,
                 auto=auto,
-                origin=origin,
+                origin=() if standing is None else standing.origin,
                 load_seconds=loaded - began,
                 started=started,
             )
@@ -305,33 +287,11 @@ def _train(
                 on_test=predictions,
                 prepared=split.preparation,
             )
-            if folder is not None and kept is not None:
+            if folder is not None and standing is not None:
                 run.save(folder)
                 if run.status != "interrupted":
-                    _close(folder, ends)
+                    standing.close(ended_well=outcome.status == "finished")
     return run
-
-
-def _close(folder: Path, ends: Sequence[Snapshot]) -> None:
-    """Leave of a run whose record is complete where it stands at its end, if that is kept."""
-    if ends:
-        checkpoint.keep_end(folder / CHECKPOINT, ends[-1], folder / STATE)
-    else:
-        checkpoint.remove(folder / STATE)
-        checkpoint.remove(folder / CHECKPOINT)
-
-
-def _since(
-    kept: Path, engine: str, why: str | None, tell: Callable[[str], None]
-) -> Snapshot | None:
-    since = checkpoint.read(kept, tell)
-    if since is not None and since.engine != engine:
-        reason = f": {why}" if why else ""
-        raise InputError(
-            f"{kept.parent}: was begun on the {since.engine} engine, and would go on on the "
-            f"{engine} one{reason}; train it again with --overwrite"
-        )
-    return since
 
 
 @contextmanager
