@@ -20,6 +20,7 @@ import gradus
 from gradus.data.load import load
 from gradus.data.reading import read_source, stream
 from gradus.engine import snapshot
+from gradus.figures.run.page import page
 from gradus.runs.record import Run, open_run
 from gradus.runs.spec import RunSpec
 from gradus.sweep import SweepSpec, open_sweep, read_toml, to_toml, train_sweep
@@ -186,7 +187,7 @@ def _read_run(folder, draw):
         assert run.test_predictions.table().num_rows
     assert sum(parameter.numel() for parameter in run.model.parameters()) > 0
     if draw.random() < 0.03:
-        run.plot()
+        assert page(run)
 
 
 class EndsError(Exception):

@@ -1,4 +1,4 @@
-"""`gradus compare` and `gradus report`: what a sweep says."""
+"""`gradus compare` and `gradus report`: what a sweep says, or a run."""
 
 from __future__ import annotations
 
@@ -73,11 +73,20 @@ def compare(
     return DONE
 
 
-@click.command(short_help="Write a sweep as one page that opens anywhere.")
+REPORT_EXAMPLES = """\b
+Examples:
+  gradus report runs/houses-adamw-1
+  gradus report digits-sgd-1 --facet momentum
+"""
+
+
+@click.command(
+    epilog=REPORT_EXAMPLES, short_help="Write a run or a sweep as one page that opens anywhere."
+)
 @click.argument("name")
 @click.option("--by", metavar="OPTION", help="as in gradus compare")
 @click.option("--facet", metavar="OPTION", help="as in gradus compare")
-@click.option("--measure", metavar="MEASURE", help="what is compared  [default: the sweep's]")
+@click.option("--measure", metavar="MEASURE", help="of a sweep: what is compared")
 @AGAINST
 @click.option("--out", type=click.Path(path_type=Path), help="the file: NAME/report.html")
 def report(
@@ -88,20 +97,36 @@ def report(
     against: Against,
     out: Path | None,
 ) -> int:
-    """Write the ranking, the pictures and all runs of a sweep into one HTML file.
+    """Write what there is to say of a run or of a sweep into one HTML file.
 
-    It needs no network and no other file. NAME is that of a sweep in ./sweeps, or its folder.
+    Of a run its figures on the test part, its pictures, its table and its specification; of a sweep
+    the ranking, the pictures and all runs. It needs no network and no other file. NAME is the
+    folder of a run, or the name of a sweep in ./sweeps, or its folder.
     """
-    from gradus.figures.page import page
+    from gradus.errors import InputError
     from gradus.runs.files import write_whole
+    from gradus.runs.record import REPORT
 
-    sweep = _opened(name)
-    options = {"by": _option(by), "facet": _option(facet)}
-    content = page(sweep, **options, measure=_measure(measure), against=against).encode()
-    path = sweep.folder / "report.html" if out is None else out
+    if (Path(name) / "run.json").exists():
+        from gradus.figures.run.page import page as page_of_run
+        from gradus.runs.record import open_run
+
+        given = {"--by": by, "--facet": facet, "--measure": measure}
+        for option, value in given.items():
+            if value is not None:
+                raise InputError(f"{option} {value}: is for a sweep, and {name} is a run")
+        folder, content = Path(name), page_of_run(open_run(name), against=against)
+    else:
+        from gradus.figures.page import page
+
+        sweep = _opened(name)
+        options = {"by": _option(by), "facet": _option(facet)}
+        content = page(sweep, **options, measure=_measure(measure), against=against)
+        folder = sweep.folder
+    path = folder / REPORT if out is None else out
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, content)
-    click.echo(f"{path}  {len(content) / 1e6:.1f} MB")
+    write_whole(path, content.encode())
+    click.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
     return DONE
 
 

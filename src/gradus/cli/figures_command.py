@@ -29,7 +29,7 @@ Examples:
   gradus figures newton --format gif               an animation
   gradus figures paths --function "x**2 + 10*y**2"
   gradus figures paths --function mine:f --box -2,2,-1,3
-  gradus figures runs/digits-sgd-1                 the loss curve of a run
+  gradus figures runs/digits-sgd-1                 the pictures of a run
   gradus figures runs/digits-lbfgs-1 --against work
 """
 
@@ -79,7 +79,7 @@ def figures(
 
     NAME is derivative, descent, variance, momentum, polyak-nesterov, newton, adaptive,
     regularization or losses (default: all of these), paths for a function of your own, or the
-    folder of a run or of a sweep, whose curves are drawn.
+    folder of a run or of a sweep, of which all pictures are drawn.
     """
     from gradus.figures import style
     from gradus.figures.subject.animation import MOVING, require
@@ -149,7 +149,8 @@ def _drawings(
 
 
 def _recorded(name: str, against: Against) -> Iterator[Drawing]:
-    """The curve of a run, or the pictures of a sweep, whose folder this is."""
+    """The pictures of a run, or of a sweep, whose folder this is."""
+    from gradus.figures.run.pictures import pictures as of_run
     from gradus.figures.subject.catalogue import CATALOGUE
     from gradus.figures.sweep_figures import pictures
     from gradus.runs.record import open_run
@@ -157,7 +158,9 @@ def _recorded(name: str, against: Against) -> Iterator[Drawing]:
 
     if (Path(name) / "run.json").exists():
         run = open_run(name)
-        yield Drawing(Path(name).resolve().name, lambda: run.plot(against))
+        for picture in of_run(run, against):
+            suffix = "" if picture.name == "loss" else f"-{picture.name}"
+            yield Drawing(f"{Path(name).resolve().name}{suffix}", picture.draw)
     elif (folder_of(name) / SPECIFICATION).exists():
         sweep = open_sweep(folder_of(name))
         if sweep.runs.num_rows == 0:

@@ -17,7 +17,7 @@ from gradus.data.dataset import Split
 from gradus.engine.job import Job, Progress
 from gradus.models.own import is_own
 from gradus.runs.curve import in_terminal
-from gradus.runs.record import Run
+from gradus.runs.record import OVERVIEW, Run
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -194,6 +194,8 @@ def close(run: Run) -> None:
         figures["goes on"] = origin_line(run.summary["origin"][-1])
     figures["record"] = str(run.folder)
     figures["curve"] = str(run.folder and run.folder / "loss.png")
+    if run.folder is not None and (run.folder / OVERVIEW).exists():
+        figures["pictures"] = f"{run.folder / OVERVIEW}; all: gradus report {run.folder}"
     for name, figure in figures.items():
         console.print(f"{name:14} {figure}", soft_wrap=True)
     ending(run)

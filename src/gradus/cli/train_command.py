@@ -17,6 +17,7 @@ from gradus.errors import InputError, quoted
 from gradus.importing import without_collection
 
 if TYPE_CHECKING:
+    from gradus.runs.record import Run
     from gradus.runs.spec import RunSpec
 
 TRAIN_EXAMPLES = """\b
@@ -97,11 +98,13 @@ def train(
         }  # fmt: skip
         if quiet:
             run = train_run(run_spec, **kept)
+            _draw(run)
             click.echo(folder)
             report.ending(run)
         else:
             with report.Live() as live:
                 run = train_run(run_spec, progress=live.progress, **kept)
+            _draw(run)
             report.close(run)
     return EXIT_CODES[run.status]
 
@@ -146,7 +149,9 @@ def _resume(
         )
     if (folder / "run.json").stat().st_mtime < started:
         warn(f"{folder}: this run has ended already, as {run.status}")
-    elif quiet:
+        return EXIT_CODES[run.status]
+    _draw(run)
+    if quiet:
         click.echo(folder)
         report.ending(run)
     else:
@@ -159,6 +164,16 @@ def _whole(name: str, given: str) -> int:
     if not given.isdecimal() or int(given) < 1:
         raise InputError(f"--{name} {quoted(given)}: must be a whole number, 1 at least")
     return int(given)
+
+
+def _draw(run: Run) -> None:
+    """Leave a picture of what the model of a table says of the test part in the folder."""
+    from gradus.runs.table_defaults import is_table
+
+    if is_table(run.spec.data):
+        from gradus.figures.run.pictures import draw_overview
+
+        draw_overview(run)
 
 
 @contextmanager

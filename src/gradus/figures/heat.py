@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Numbers = NDArray[np.float64]
-ON_DARK, ON_LIGHT = "#fdfdfd", "#111213"
+
 WRITTEN = 14
 """Grids with more rows or columns have no figures written in their cells."""
 
@@ -168,7 +168,7 @@ def _draw_grid(axes: Axes, grid: Grid, facts: HeatMap, norm: Any, map_name: str)
             ha="center",
             va="center",
             fontsize=13 if len(grid.columns) <= NOTED else 10,
-            color=ON_DARK if dark else ON_LIGHT,
+            color=style.ON_DARK if dark else style.ON_LIGHT,
             bbox={"facecolor": "#fdf3f2", "edgecolor": "none", "pad": 2}
             if empty and lines
             else None,

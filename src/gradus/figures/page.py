@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from gradus.engine.selection import rises
 from gradus.figures import style
 from gradus.figures.choice_notes import interval_note, notes
+from gradus.figures.document import drawn, filled, table
 from gradus.figures.sweep_figures import pictures
 from gradus.figures.thinning import Curves, curves_of
 from gradus.runs.curve import Against
@@ -87,28 +87,13 @@ def page(
         "counts": escape(style.counted(counts)),
         "ranking_note": "<br>".join(map(escape, _ranking_notes(sweep, measure))),
         "ranking": _ranking(sweep, measure),
-        "figures": "\n".join(_figures(sweep, by, facet, measure, against)),
+        "figures": drawn(pictures(sweep, by, facet, measure, against)),
         "thinned": _thinned(curves, thinned),
         "specification_name": "sweep.toml",
         "specification": escape(to_toml(sweep.spec)),
         "data": json.dumps(_data(sweep, thinned, measure)).replace("<", "\\u003c"),
     }
-    text = (files("gradus.figures") / "page.html").read_text(encoding="utf-8")
-    # One pass: what is put in is not looked at again.
-    pieces = text.split("{{")
-    filled = [pieces[0]]
-    for piece in pieces[1:]:
-        name, rest = piece.split("}}", 1)
-        filled += [parts[name], rest]
-    return "".join(filled)
-
-
-def _figures(
-    sweep: Sweep, by: str | None, facet: str | None, measure: str, against: Against
-) -> Iterable[str]:
-    for picture in pictures(sweep, by, facet, measure, against):
-        drawing = style.in_page(picture.draw(), picture.name)
-        yield f"<h2>{escape(picture.title)}</h2>\n<figure>{drawing}</figure>"
+    return filled("page.html", parts)
 
 
 def _ranking(sweep: Sweep, measure: str) -> str:
@@ -126,7 +111,7 @@ def _ranking(sweep: Sweep, measure: str) -> str:
     head = ["", *map(style.word, (*options, *measures)), "to the best", "runs", ""]
     more = ranked.num_rows - len(rows)
     note = f"<p class='note'>and {more:,} that rank lower</p>" if more > 0 else ""
-    return _table(head, rows) + note
+    return table(head, rows) + note
 
 
 def _ranking_notes(sweep: Sweep, measure: str) -> list[str]:
@@ -139,12 +124,6 @@ def _ranking_notes(sweep: Sweep, measure: str) -> list[str]:
 def _figure(measure: str, row: Mapping[str, Any], name: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     return style.figure_of(measure, row[name], None if low is None else (high - low) / 2)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    names = "".join(f"<th>{escape(name)}</th>" for name in head)
-    lines = ("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{names}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
 def _thinned(curves: Curves, thinned: Curves) -> str:
@@ -164,8 +143,8 @@ def _data(sweep: Sweep, curves: Curves, measure: str) -> dict[str, Any]:
     columns = ["status", *varied(sweep.runs), "seed", *figures, "engine", "run"]
     if measure not in columns:
         columns.insert(1, measure)
-    table = sweep.runs.select(columns).to_pydict()
-    rows = list(zip(*(map(_plain, table[name]) for name in columns), strict=True))
+    columns_of = sweep.runs.select(columns).to_pydict()
+    rows = list(zip(*(map(_plain, columns_of[name]) for name in columns), strict=True))
     pieces = [curves[run] for run in listed(sweep.runs, "run")]
     lengths = [len(loss) for _, loss in pieces]
     loss = np.concatenate([loss for _, loss in pieces]) if pieces else np.zeros(0)

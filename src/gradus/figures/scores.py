@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from gradus.errors import brief
+
 WORDS = {
     "f1": "macro F1",
     "auc": "ROC AUC",
@@ -13,6 +15,9 @@ WORDS = {
     "r2": "R²",
 }
 """What figures are called where that is not their name."""
+
+OF_RARER = {"f1_of_rarer": "F1", "average_precision": "average precision"}
+"""Of two classes, figures of the rarer one."""
 
 SHARES = {"accuracy", "balanced_accuracy"}
 """Figures in percent."""
@@ -122,10 +127,9 @@ def name_of(figure: str, data: Mapping[str, Any]) -> str:
         ("F1 of 'yes'", 'RMSE of height')
     """
     plain, of, target = figure.partition(" of ")
-    if plain == "f1_of_rarer" or (plain == "average_precision" and len(data["classes"]) == 2):
-        shares = data["shares"]
-        rarer = data["classes"][shares.index(min(shares))]
-        return f"{'F1' if plain == 'f1_of_rarer' else 'average precision'} of {rarer!r}"
+    classes, shares = data.get("classes") or (), data.get("shares") or ()
+    if len(classes) == len(shares) == 2 and plain in OF_RARER:
+        return f"{OF_RARER[plain]} of {brief(classes[shares.index(min(shares))])!r}"
     return WORDS.get(plain, plain.replace("_", " ")) + of + target
 
 

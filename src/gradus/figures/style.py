@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 INK, PALE, GRID = "#1b1c1d", "#8a8b8c", "#d8d9da"
 ENDED = "#a50f15"
 
+CURVE_GRID = "#ebebeb"
+"""Of the loss curve of a run, which is drawn with its record."""
+
+ON_DARK, ON_LIGHT = "#fdfdfd", "#111213"
+"""Of what is written on colours, which stay in a dark page what they are."""
+
 CROWDED = 48
 """Characters of tick labels below an axis that do not fit side by side."""
 
@@ -46,6 +52,22 @@ def word(name: str) -> str:
         ('learning rate (lr)', 'batch size', 'test loss', 'validation macro F1')
     """
     return WORDS.get(name) or measure_name(name)
+
+
+def literal(text: str, most: int = 24) -> str:
+    r"""A name that is the user's as it stands in a picture, where $ would begin a formula.
+
+    Names that differ often do so at the end: of long ones both ends stay.
+
+    Example:
+        >>> literal("cost in $"), literal("a\nb"), literal("class number 12", 12)
+        ('cost in \\$', 'a b', 'class n.. 12')
+    """
+    plain = " ".join(text.split())
+    if len(plain) > most:
+        end = (most - 2) // 3
+        plain = f"{plain[: most - 2 - end]}..{plain[-end:]}"
+    return plain.replace("$", r"\$")
 
 
 def told(option: str, value: Any) -> str:
@@ -172,11 +194,12 @@ def lecture() -> Iterator[None]:
         yield
 
 
-def canvas(width: float, height: float) -> Figure:
-    """An empty figure, its size in inches."""
+def canvas(width: float, height: float, *, fixed: bool = False) -> Figure:
+    """An empty figure, its size in inches; where it is fixed, nothing is moved to have room."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+    layout: Any = None if fixed else "constrained"
+    return Figure(figsize=(width, height), dpi=90 if fixed else 120, layout=layout)
 
 
 def dress(axes: Axes, *, x: str, y: str, title: str = "") -> None:
@@ -209,13 +232,24 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
+def quick_png(figure: Figure) -> bytes:
+    """A figure as PNG, drawn once: `savefig` draws it twice, and packs it tighter than pays."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    sink = io.BytesIO()
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.print_png(sink, pil_kwargs={"compress_level": 1})
+    return sink.getvalue()
+
+
 def in_page(figure: Figure, label: str) -> str:
     """A figure as SVG for a page: its ink, grid and ground follow the page's theme.
 
     Identifiers are made its own, since all figures of a page share one space of them.
     """
     sink = io.StringIO()
-    figure.savefig(sink, format="svg", transparent=True, metadata={"Date": None})
+    with lecture():
+        figure.savefig(sink, format="svg", transparent=True, metadata={"Date": None})
     text = sink.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
@@ -223,7 +257,8 @@ def in_page(figure: Figure, label: str) -> str:
     own = re.sub(r"\W+", "-", label)
     text = re.sub(r'\bid="', f'id="{own}-', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{own}-", text)
-    for color, variable in ((INK, "ink"), (PALE, "pale"), (GRID, "grid"), ("#ffffff", "ground")):
+    themed = {INK: "ink", PALE: "pale", GRID: "grid", CURVE_GRID: "grid", "#ffffff": "ground"}
+    for color, variable in themed.items():
         text = text.replace(color, f"var(--{variable})")
     text = re.sub(r"\n\s*", "\n", text)
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)

@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from gradus.figures.bars import draw_final, draw_importance, final_measures, importances
 from gradus.figures.curves import draw_overlay, overlay, panels
 from gradus.figures.heat import draw_heat_map, heat_map
+from gradus.figures.picture import Picture
 from gradus.figures.sensitivity import draw_sensitivity, response
 from gradus.runs.curve import Against
 from gradus.sweep.groups import Compared, check_varied, levels, varied
 from gradus.sweep.importance import importance
 from gradus.sweep.measures import accuracy_of, measure_of
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 FACETS = 6
 """An option with more values gives no panes of its own unless it is asked for."""
 
 PAIRS = (("batch_size", "lr"), ("momentum", "lr"), ("beta", "lr"), ("batch_size", "momentum"))
 """Options whose interplay has a heat map."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure of a sweep, not drawn yet.
-
-    Attributes:
-        name: of its file.
-        title: what it shows.
-        draw: gives the figure.
-    """
-
-    name: str
-    title: str
-    draw: Callable[[], Figure]
 
 
 def pictures(

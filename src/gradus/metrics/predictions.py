@@ -77,11 +77,11 @@ class ClassPredictions:
 
         Raises:
             KeyError: a column is missing, or a target is none of the classes.
+            ValueError: a column holds no numbers, or there is no example.
         """
         number: dict[str | None, int] = {name: at for at, name in enumerate(classes)}
         labels = np.array([number[name] for name in table["target"].to_pylist()], dtype=np.int64)
-        columns = [table[f"p({name})"].to_numpy() for name in classes]
-        return cls(np.column_stack(columns).astype(np.float64), labels, tuple(classes))
+        return cls(_numbers(table, [f"p({name})" for name in classes]), labels, tuple(classes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,13 +130,21 @@ class NumberPredictions:
 
         Raises:
             KeyError: a column is missing.
+            ValueError: a column holds no numbers, or there is no example.
         """
         of = [f"({name})" if len(names) > 1 else "" for name in names]
         targets, values = (
-            np.column_stack([table[f"{what}{each}"].to_numpy() for each in of])
-            for what in ("target", "prediction")
+            _numbers(table, [f"{what}{each}" for each in of]) for what in ("target", "prediction")
         )
-        return cls(values.astype(np.float64), targets.astype(np.float64), tuple(names))
+        return cls(values, targets, tuple(names))
+
+
+def _numbers(table: pa.Table, names: Sequence[str]) -> Values:
+    """Columns beside each other, ``[n, columns]``."""
+    found = np.column_stack([table[name].to_numpy() for name in names]).astype(np.float64)
+    if not len(found) or not np.isfinite(found).all():
+        raise ValueError(f"its columns {', '.join(names)} hold no numbers for every example")
+    return found
 
 
 Predictions = ClassPredictions | NumberPredictions

@@ -82,6 +82,30 @@ def average_precision(scores: Values, positive: Truth) -> Linearised:
     return Linearised(mean, influence)
 
 
+def counts_by_score(scores: Values, positive: Truth) -> tuple[Values, Values]:
+    """As the line is lowered from score to score, how many are above it.
+
+    Args:
+        scores: ``[n]``.
+        positive: ``[n]``, whether an example is of the class.
+
+    Returns:
+        ``[k]``, one for each score that differs, from the highest on: how many examples of the
+        class are above the line, and how many there are of all.
+
+    Example:
+        >>> right, taken = counts_by_score(
+        ...     np.array([0.1, 0.8, 0.8, 0.4]), np.array([True, False, True, True])
+        ... )
+        >>> right.tolist(), taken.tolist()
+        ([1.0, 2.0, 3.0], [2.0, 3.0, 4.0])
+    """
+    order = np.argsort(-scores, kind="stable")
+    ends = np.unique(_ends_of_ties(scores[order]))
+    right = np.cumsum(positive[order])[ends].astype(np.float64)
+    return right, (ends + 1).astype(np.float64)
+
+
 def one_against_rest(found: list[Linearised]) -> Linearised:
     """The mean over classes, each told from the rest."""
     return Linearised(

@@ -24,6 +24,15 @@ class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
 
+class _Treatment(_Strict):
+    """What was done with a column of a table."""
+
+    column: str
+    taken_for: str
+    missing: Count
+    done: str
+
+
 class _Data(_Strict):
     description: str
     task: str
@@ -31,6 +40,12 @@ class _Data(_Strict):
     test: Count
     input_shape: list[Annotated[int, Field(ge=1)]]
     outputs: Annotated[int, Field(ge=1)]
+    validation: Count = 0
+    classes: list[str] | None = None
+    shares: list[float] | None = None
+    target_names: list[str] | None = None
+    columns: list[_Treatment] = []
+    notes: list[str] = []
 
 
 class _Divergence(_Strict):
@@ -58,9 +73,18 @@ class _Final(_Strict):
 
 
 class _Kept(_Strict):
-    """Which epoch's parameters a run left."""
+    """Which epoch's parameters a run left, and by what it was chosen."""
 
     epoch: Annotated[int, Field(ge=1)]
+    measure: str | None = None
+    best: Number = None
+    last: Number = None
+
+
+class _Failure(_Strict):
+    """Why a run has learned nothing."""
+
+    hint: str
 
 
 class _Figure(_Strict):
@@ -107,6 +131,8 @@ class _Summary(_Strict):
     constant: dict[str, Number] | None = None
     figures: dict[str, dict[str, _Figure]] | None = None
     answers: _Answers | None = None
+    failure: _Failure | None = None
+    auto: dict[str, Any] | None = None
     work: Count | None = None
     origin: list[_Origin] = []
     data: _Data

@@ -349,7 +349,8 @@ class Run:
             sink = io.BytesIO()
             pq.write_table(table, sink)
             write_whole(folder / f"{name}.parquet", sink.getvalue())
-        (folder / PREDICTIONS).unlink(missing_ok=True)
+        for name in (PREDICTIONS, OVERVIEW, REPORT):  # of a run that is overwritten
+            (folder / name).unlink(missing_ok=True)
         if self.on_test is not None:
             sink = io.BytesIO()
             pq.write_table(self.on_test.table(), sink)
@@ -398,12 +399,16 @@ def table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
 PREDICTIONS = "test.parquet"
 """What the model says of the test part: ``target``, ``prediction``, of classes ``p(class)``."""
 
+OVERVIEW, REPORT = "test.png", "report.html"
+"""What may be drawn of a run once it has ended."""
+
 PREPARATION = "preparation.json"
 """What was fitted to the training rows of a table."""
 
 FILES = (
     "run.json",
     PREDICTIONS,
+    OVERVIEW,
     PREPARATION,
     "history.parquet",
     "evaluation.parquet",
