@@ -86,12 +86,13 @@ def test_a_film(call, tmp_path, monkeypatch):
         assert film.n_frames == 2
 
 
-def test_the_curve_of_a_run_and_its_landscape(call, tmp_path):
+def test_the_pictures_of_a_run_and_its_landscape(call, tmp_path):
     options = ["--hidden", "6", "--lr", "0.05", "--epochs", "2", "--quiet"]
     call("train", *options, "--out", "runs/one")
     call("train", *options, "--method", "adam", "--out", "runs/two")
     code, out, _ = call("figures", "runs/one")
-    assert (code, out) == (0, "figures/one.png\n")
+    of_run = ["one", "one-confusion", "one-ranking", "one-calibration"]
+    assert (code, out.split()) == (0, [f"figures/{name}.png" for name in of_run])
     quick = ["--grid", "4", "--examples", "100"]
     code, out, _ = call("landscape", "runs/one", *quick)
     held, distance, path = out.splitlines()
