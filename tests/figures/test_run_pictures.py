@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 import tomllib
 
 import numpy as np
@@ -224,8 +225,7 @@ def test_what_an_overwritten_run_left_is_gone(tmp_path):
     "damage", [{"columns": [{"column": 1}]}, {"shares": "x"}, {"notes": [None]}]
 )
 def test_a_damaged_record_is_one_line(folder, tmp_path, damage):
-    for path in folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     content = json.loads((tmp_path / "run.json").read_text())
     content["data"] |= damage
     (tmp_path / "run.json").write_text(json.dumps(content))
