@@ -142,7 +142,9 @@ def test_every_part_of_the_preparation_is_in_the_graph(run_of, folder):
     changed = {
         "city": by_name["city"].model_copy(update={"names": ("Bern", "Oslo"), "pooled": 2}),
         "kind": by_name["kind"].model_copy(update={"names": (), "pooled": 2}),
-        "area": by_name["area"].model_copy(update={"knots": (10.0, 40.0, 90.0), "soft": True}),
+        "area": by_name["area"].model_copy(
+            update={"knots": (10.0, 40.0, 90.0), "means": (0.9, 0.4), "height": 0.3, "soft": True}
+        ),
     }
     preparation = Preparation(
         encoders=tuple(changed.get(name, each) for name, each in by_name.items()),

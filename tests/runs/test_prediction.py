@@ -66,8 +66,10 @@ def by_hand(run, columns):
             filled = np.array([encoder["fill"] if v is None else v for v in values], float)
             z = (filled - encoder["centre"]) / encoder["scale"]
             blocks.append(z / np.sqrt(1 + (z / 3) ** 2) if encoder["soft"] else z)
-            for low, high in itertools.pairwise(encoder["knots"]):
-                blocks.append(np.clip((filled - low) / (high - low), 0, 1))
+            pieces = zip(itertools.pairwise(encoder["knots"]), encoder["means"], strict=True)
+            for (low, high), mean in pieces if encoder["knots"] else ():
+                within = np.clip((filled - low) / (high - low), 0, 1)
+                blocks.append(encoder["height"] * (within - mean))
         elif encoder["kind"] == "flag":
             words = encoder["form"]["flags"]
             blocks.append(np.array([float(words.index(value)) for value in values]))

@@ -54,11 +54,14 @@ def chosen_line(auto: Mapping[str, Any], options: Mapping[str, Any], ended: int 
     if scaled:
         how = " robustly" if auto.get("scaling") == "robust" else ""
         said.append(f"{' and '.join(scaled)} standardised{how}")
+    if auto.get("pieces"):
+        said.append(f"numbers cut into {options['pieces']} pieces")
     if "method" in auto:
         schedule = f" with {options['schedule']}" if auto.get("schedule") else ""
         said.append(f"{options['method']} lr {options['lr']:g}{schedule}")
     if auto.get("hidden"):
-        said.append(f"hidden layers of {', '.join(map(str, options['hidden']))}")
+        nets = f"{options['models']} nets with " if auto.get("models", 1) > 1 else ""
+        said.append(f"{nets}hidden layers of {', '.join(map(str, options['hidden']))}")
     if auto.get("batch_size"):
         said.append(f"batches of {options['batch_size']}")
     if auto.get("epochs"):

@@ -43,7 +43,7 @@ def load(
     missing: str | None = None,
     standardize: bool = False,
     scaling: Literal["standard", "robust"] = "standard",
-    pieces: int = 0,
+    pieces: int | None = 0,
     standardize_target: bool = False,
     validation_fraction: float | None = None,
     test_fraction: float | None = None,
@@ -73,7 +73,8 @@ def load(
             column of numbers of a table, all pixels together of images.
         scaling: tables: how columns are standardised: "standard", so; or "robust", by median and
             quartiles, extremes drawn in.
-        pieces: tables: into how many pieces each column of numbers is cut, a feature each; 0: none.
+        pieces: tables: into how many pieces each column of numbers is cut, a feature each; 0: none;
+            None: after the size of the table.
         standardize_target: tables: whether numbers to predict are brought to mean 0 and deviation
             1 likewise.
         validation_fraction: share of the training examples that are held for validation; None for

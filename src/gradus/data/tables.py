@@ -16,7 +16,7 @@ from gradus.data.dataset import Dataset, Split, Treatment
 from gradus.data.example_weights import example_weights
 from gradus.data.named import columns_left, target_names
 from gradus.data.partition import USUAL_PARTS, Parts, three_parts
-from gradus.data.preparation import Fill, Preparation, Scaling, fit
+from gradus.data.preparation import Fill, Preparation, Scaling, fit, pieces_for
 from gradus.data.preparation.targets import goal_of, targets_of
 from gradus.data.reading import read_source
 from gradus.errors import MOST_QUOTED, InputError, brief, quoted
@@ -42,7 +42,7 @@ class TableOptions:
         missing: what becomes of a missing value: a number is the mean or the median of its column
             over the training part, and a feature says so; or its row is left out ("drop").
         scaling: of numbers.
-        pieces: into how many each column of numbers is cut, 0 for none.
+        pieces: into how many each column of numbers is cut, 0 for none; None: after the size.
         standardize_target: whether numbers to predict are learned at mean 0 and deviation 1.
         categorical: columns whose values are names, also where they are numbers.
         drop: columns to leave out.
@@ -55,7 +55,7 @@ class TableOptions:
     loss: str | None = None
     missing: Literal["mean", "median", "drop"] = "median"
     scaling: Scaling = "none"
-    pieces: int = 0
+    pieces: int | None = 0
     standardize_target: bool = False
     categorical: Sequence[str] = ()
     drop: Sequence[str] = ()
@@ -154,10 +154,12 @@ def load_table(path: Path, options: TableOptions) -> Split:
         weights = torch.from_numpy(example_weights(counted, rows, path))
         notes.append(f"rows count in the loss by {brief(counted.name)!r}, in figures all alike")
     goal, y = goal_of(goals, y, train, scale=options.standardize_target)
+    pieces = options.pieces
+    if pieces is None:
+        pieces = pieces_for(len(train), sum(column.form.kind == "number" for column in used))
     preparation = Preparation(
         encoders=tuple(
-            fit(column.rows(train), options.scaling, options.fill, options.pieces)
-            for column in used
+            fit(column.rows(train), options.scaling, options.fill, pieces) for column in used
         ),
         goal=goal,
     )

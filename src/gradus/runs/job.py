@@ -36,7 +36,7 @@ def load_for(spec: RunSpec, data_dir: str | os.PathLike[str] | None) -> Split:
         missing=spec.missing,
         standardize=spec.standardize,
         scaling=spec.scaling or "standard",
-        pieces=spec.pieces,
+        pieces=None if "pieces" in spec.auto else spec.pieces,
         standardize_target=spec.standardize_target,
         dtype=spec.dtype,
         validation_fraction=spec.validation_fraction,
@@ -68,7 +68,9 @@ def resolved(spec: RunSpec, split: Split) -> RunSpec:
                 raise InputError(f"{flag(option)}: is for classes, {split.name} holds numbers")
             found[option] = None
     if spec.auto:
-        sized = by_size(len(split.train))
+        encoders = split.preparation.encoders if split.preparation is not None else ()
+        numbers = sum(encoder.kind == "number" for encoder in encoders)
+        sized = by_size(len(split.train), numbers)
         found |= {name: value for name, value in sized.items() if name in spec.auto}
         found["auto"] = ()
         if split.validation is None and "patience" in spec.auto:

@@ -227,7 +227,7 @@ def _prepared(graph: Graph, preparation: Preparation, dtype: np.dtype[Any]) -> s
         add(scaled, [each.name for each in numbers])
         for at, each in enumerate(numbers):
             if isinstance(each, Numbers) and each.knots:
-                pieces = _pieces(graph, graph.columns(filled, [at]), each.knots)
+                pieces = _pieces(graph, graph.columns(filled, [at]), each)
                 add(pieces, [each.name] * (len(each.knots) - 1))
         gaps = [at for at, each in enumerate(numbers) if each.missing]
         if gaps:
@@ -250,12 +250,16 @@ def _drawn_in(graph: Graph, z: str) -> str:
     return graph.node("Div", z, graph.node("Sqrt", graph.node("Add", square, one)))
 
 
-def _pieces(graph: Graph, value: str, knots: Sequence[float]) -> str:
-    """Where a number stands in each piece, from 0 to 1."""
-    ends = np.array([knots])
+def _pieces(graph: Graph, value: str, column: Numbers) -> str:
+    """Where a number stands in each piece."""
+    ends = np.array([column.knots])
     above = graph.node("Sub", value, graph.constant(ends[:, :-1]))
     share = graph.node("Div", above, graph.constant(np.diff(ends)))
-    return graph.node("Clip", share, graph.constant(np.array(0.0)), graph.constant(np.array(1.0)))
+    ends_of_it = graph.constant(np.array(0.0)), graph.constant(np.array(1.0))
+    centred = graph.node(
+        "Sub", graph.node("Clip", share, *ends_of_it), graph.constant(np.array([column.means]))
+    )
+    return graph.node("Mul", centred, graph.constant(np.array(column.height)))
 
 
 def _indicators(graph: Graph, text: str, column: Names) -> list[tuple[str, int]]:

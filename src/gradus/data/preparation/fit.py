@@ -18,7 +18,7 @@ from gradus.data.preparation.moments import (
     year,
 )
 from gradus.data.preparation.names import MOST_NAMES, RARE, Names, in_order
-from gradus.data.preparation.numbers import Flags, Numbers
+from gradus.data.preparation.numbers import Flags, Numbers, within
 from gradus.data.preparation.preparation import AnyEncoder
 
 Scaling = Literal["none", "standard", "robust"]
@@ -30,6 +30,28 @@ Fill = Literal["mean", "median"]
 SAMPLE = 100_000
 """Rows whose quartiles and median stand for those of all, where there are more: a fixed draw, of
 which a quartile is off by less than 0.3 % of the rows, 19 times of 20."""
+
+
+HEIGHT = 0.3
+"""Of a piece beside the number itself, whose quartiles are 1 apart."""
+
+
+MOST_PIECES = 32
+"""Of a column of numbers."""
+
+PIECES_IN_ALL = 50_000_000
+"""Features of pieces times rows, at most: 200 MB."""
+
+
+def pieces_for(rows: int, columns: int) -> int:
+    """Into how many pieces columns of numbers are cut, where nothing is said of it; 0 for none.
+
+    Example:
+        >>> pieces_for(1000, 10), pieces_for(100_000, 30), pieces_for(1_000_000, 30)
+        (32, 16, 0)
+    """
+    pieces = min(MOST_PIECES, PIECES_IN_ALL // max(1, rows * columns))
+    return pieces if pieces >= 4 else 0
 
 
 def fit(
@@ -58,6 +80,7 @@ def fit(
         sample = _sample(present)
         middle = float(np.median(sample) if fill == "median" else present.mean())
         centre, scale = _scale(sample if scaling == "robust" else present, scaling)
+        knots = _knots(sample, pieces) if pieces else ()
         return Numbers(
             name=name,
             form=form,
@@ -66,7 +89,9 @@ def fit(
             centre=centre,
             scale=scale,
             soft=scaling == "robust",
-            knots=_knots(sample, pieces) if pieces else (),
+            knots=knots,
+            means=tuple(within(sample, knots).mean(axis=0).tolist()) if knots else (),
+            height=HEIGHT if knots else 1.0,
         )
     if form.kind == "flag":
         return Flags(name=name, form=form, missing=missing, fill=float(present.mean()))
@@ -91,19 +116,23 @@ def _scale(present: NDArray[np.float64], scaling: Scaling) -> tuple[float, float
         low, centre, high = np.quantile(present, (0.25, 0.5, 0.75))
         if high > low:
             return float(centre), float(high - low)
-        # Half of the numbers and more are one: their extent stands for the quartiles.
-        return float(centre), float(present.max() - present.min()) / 2 or 1.0
+        # Half of the numbers and more are one: the deviation stands for the quartiles.
+        return float(centre), float(present.std()) or 1.0
     return float(present.mean()), float(present.std()) or 1.0
 
 
 def _knots(sample: NDArray[np.float64], pieces: int) -> tuple[float, ...]:
     """The ends of so many pieces; none where there would be less than two, which say nothing new.
 
-    Of a few different numbers each pair of neighbours is a piece.
+    Of a few different numbers each pair of neighbours is a piece. A number that stands in more rows
+    than a piece would hold is a knot of its own, and the rest is divided anew.
     """
-    different = np.unique(sample)
+    different, counts = np.unique(sample, return_counts=True)
     if len(different) > pieces:
-        different = np.unique(np.quantile(sample, np.linspace(0, 1, pieces + 1)))
+        common = different[counts * pieces > len(sample)]
+        rest = sample[~np.isin(sample, common)]
+        among = np.quantile(rest, np.linspace(0, 1, max(pieces - len(common), 1) + 1))
+        different = np.unique(np.concatenate([common, among]))
     return tuple(different.tolist()) if len(different) > 2 else ()
 
 

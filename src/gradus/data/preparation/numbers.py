@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import FiniteFloat
 
 from gradus.data.columns import Column
@@ -14,11 +16,24 @@ SOFT = 3.0
 """Scaled values far beyond this are drawn in to it."""
 
 
+def within(values: NDArray[np.float64], knots: Sequence[float]) -> Features:
+    """Where numbers stand in each piece, from 0 to 1: ``[N, m]`` for m + 1 knots.
+
+    Example:
+        >>> within(np.array([-1.0, 0.5, 2.0, 9.0]), (0.0, 1.0, 3.0)).tolist()
+        [[0.0, 0.0], [0.5, 0.0], [1.0, 0.5], [1.0, 1.0]]
+    """
+    ends = np.array(knots)
+    found: Features = np.clip((values[:, None] - ends[:-1]) / np.diff(ends), 0, 1)
+    return found
+
+
 class Numbers(Encoder):
     r"""$z = (x - c) / s$; where extremes are drawn in, $z / \sqrt{1 + (z / 3)^2}$.
 
-    With knots $k_0 < \dots < k_m$ there are features beside it, one a piece: 0 below it, 1 above,
-    linear within, $\min(1, \max(0, (x - k_j) / (k_{j+1} - k_j)))$.
+    With knots $k_0 < \dots < k_m$ there are features beside it, one a piece, of where x stands in it:
+    0 below, 1 above, linear within. Its mean is taken off, and it is brought to a height h,
+    $h\,(\min(1, \max(0, (x - k_j) / (k_{j+1} - k_j))) - c_j)$.
 
     Attributes:
         kind: of the encoder.
@@ -27,6 +42,8 @@ class Numbers(Encoder):
         scale: s.
         soft: whether extremes are drawn in.
         knots: the ends of the pieces, ascending; none where there are no pieces.
+        means: $c_j$, of each piece over the training rows.
+        height: h.
 
     Example:
         >>> from gradus.data.columns import Form
@@ -47,6 +64,8 @@ class Numbers(Encoder):
     scale: FiniteFloat = 1.0
     soft: bool = False
     knots: tuple[FiniteFloat, ...] = ()
+    means: tuple[FiniteFloat, ...] = ()
+    height: FiniteFloat = 1.0
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -78,9 +97,8 @@ class Numbers(Encoder):
             found /= np.sqrt(1 + (found / SOFT) ** 2)
         if not self.knots:
             return found[:, None]
-        knots = np.array(self.knots)
-        pieces = (values[:, None] - knots[:-1]) / np.diff(knots)
-        return np.column_stack([found, np.clip(pieces, 0, 1)])
+        pieces = within(values, self.knots) - np.array(self.means)
+        return np.column_stack([found, self.height * pieces])
 
 
 class Flags(Encoder):
