@@ -25,7 +25,7 @@ Examples:
   gradus train                                   the embedded digits
   gradus train --lr 0.1 --momentum 0.9 --epochs 5
   gradus train fashion-mnist --method adam --batch-size 64
-  gradus train houses.csv --target price --standardize --lr 0.01
+  gradus train houses.csv --target price         a table of your own
   gradus train digits --model mynet:make         the function make in mynet.py
   gradus train --spec run.toml --seed 1          a file, with changes
   gradus train --resume runs/digits-sgd-1        a run that was broken off

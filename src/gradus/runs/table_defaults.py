@@ -31,7 +31,7 @@ LEARNED: Mapping[str, Any] = {
 }
 """How the parameters move, unless the user chooses that."""
 
-COURSE: Mapping[str, Any] = {"batch_size": 64, "epochs": 25, "patience": 8}
+COURSE: Mapping[str, Any] = {"batch_size": 64, "epochs": 32, "patience": 16}
 """For how long, for a table of some thousand rows."""
 
 WIDTHS, NETS = (256,), 4
@@ -86,17 +86,15 @@ def by_size(rows: int, numbers: int) -> dict[str, Any]:
 
     Example:
         >>> by_size(150, 4)
-        {'batch_size': 32, 'epochs': 25, 'models': 4, 'pieces': 32}
+        {'batch_size': 32, 'epochs': 32, 'models': 4, 'pieces': 32}
         >>> by_size(1_000_000, 30)
         {'batch_size': 256, 'epochs': 2, 'models': 1, 'pieces': 0}
     """
     from gradus.data.preparation import pieces_for
 
-    size = min(32, max(1, rows // 4))
-    while size < 256 and 64 * size < rows:
-        size *= 2
+    size = 32 if rows < 2_000 else 64 if rows < 6_000 else 128 if rows < 50_000 else 256
     return {
-        "batch_size": size,
+        "batch_size": min(size, max(1, rows // 4)),
         "epochs": min(COURSE["epochs"], max(2, WORK // rows)),
         "models": NETS if rows <= 50_000 else 2 if rows <= 200_000 else 1,
         "pieces": pieces_for(rows, numbers),

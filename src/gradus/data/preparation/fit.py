@@ -39,6 +39,9 @@ HEIGHT = 0.3
 MOST_PIECES = 32
 """Of a column of numbers."""
 
+PIECES_OF_A_ROW = 1024
+"""Of all columns together."""
+
 PIECES_IN_ALL = 50_000_000
 """Features of pieces times rows, at most: 200 MB."""
 
@@ -50,7 +53,8 @@ def pieces_for(rows: int, columns: int) -> int:
         >>> pieces_for(1000, 10), pieces_for(100_000, 30), pieces_for(1_000_000, 30)
         (32, 16, 0)
     """
-    pieces = min(MOST_PIECES, PIECES_IN_ALL // max(1, rows * columns))
+    columns = max(1, columns)
+    pieces = min(MOST_PIECES, PIECES_OF_A_ROW // columns, PIECES_IN_ALL // (rows * columns))
     return pieces if pieces >= 4 else 0
 
 
