@@ -225,7 +225,7 @@ def test_a_csv_field_that_pythons_csv_does_not_take(tmp_path, end, place):
     assert f"{place}: 3 fields where the first line names 2 columns" in said
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet", "arrow", "jsonl", "xlsx", "npz"])
 @pytest.mark.parametrize("kind", ["folder", "pipe", "device", "dangling", "circle"])
 def test_what_is_no_file(tmp_path, suffix, kind):
     path = tmp_path / f"own.{suffix}"

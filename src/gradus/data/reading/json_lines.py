@@ -92,10 +92,11 @@ def _read(file: TextFile, schema: pa.Schema | None = None) -> pa.Table:
     arrow = arrow.select([f.name for f in schema if not pa.types.is_nested(f.type)])
     for at, field in enumerate(arrow.schema):
         if is_text(field.type):
-            arrow = arrow.set_column(at, field.name, arrow.column(at).dictionary_encode())
+            words: Any = arrow.column(at).combine_chunks()
+            arrow = arrow.set_column(at, field.name, words.dictionary_encode())
     arrow = with_nested(arrow, schema)
     arrow.validate(full=True)
-    return arrow.unify_dictionaries()
+    return arrow
 
 
 def _parse(file: TextFile, schema: pa.Schema | None, others: Any) -> pa.Table:

@@ -50,14 +50,14 @@ def cleaned(text: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not pa.types.is_dictionary(text.type):
-        text = text.dictionary_encode()
     rows: Any = text.unify_dictionaries().combine_chunks()
+    if not pa.types.is_dictionary(text.type):
+        rows = rows.dictionary_encode()
     trimmed = pc.utf8_trim_whitespace(rows.dictionary)
-    words = trimmed.filter(pc.invert(pc.is_in(trimmed, pa.array(MISSING)))).unique()
-    if len(words) < len(trimmed) or not words.equals(rows.dictionary):
-        at = pc.index_in(trimmed, words)
-        rows = pa.DictionaryArray.from_arrays(at.take(rows.indices), words)
+    missing = pc.is_in(trimmed, pa.array(MISSING))
+    if pc.any(missing).as_py() or not trimmed.equals(rows.dictionary):
+        words = trimmed.filter(pc.invert(missing)).unique()
+        rows = pa.DictionaryArray.from_arrays(pc.index_in(trimmed, words).take(rows.indices), words)
     return pa.chunked_array([rows])
 
 
@@ -67,10 +67,11 @@ def as_numbers_or_names(text: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
     import pyarrow.compute as pc
 
     if not pa.types.is_dictionary(text.type):
-        for spelt in (text, pc.utf8_trim_whitespace(text)):
-            numbers = as_numbers(spelt)
-            if numbers is not None:
-                return numbers
+        numbers = as_numbers(text)
+        if numbers is None and not (trimmed := pc.utf8_trim_whitespace(text)).equals(text):
+            numbers = as_numbers(trimmed)
+        if numbers is not None:
+            return numbers
     names = cleaned(text)
     rows: Any = names.chunk(0)
     if not len(rows.dictionary):
@@ -93,5 +94,5 @@ def _begins_with_zero(text: pa.ChunkedArray[Any]) -> bool:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    zero = pc.or_(pc.starts_with(text, "0"), pc.starts_with(text, "-0"))
-    return bool(pc.any(pc.and_(zero, pc.greater(pc.binary_length(text), pa.scalar(1)))).as_py())
+    longer = pc.greater(pc.binary_length(text), pa.scalar(1))
+    return bool(pc.any(pc.and_(pc.starts_with(text, "0"), longer)).as_py())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -214,16 +215,22 @@ class Rows:
                 for name, kind in types.items()
             }
             columns = self._read(types).columns
-        inexact = []
-        for at, column in enumerate(columns):
-            if not pa.types.is_floating(column.type):
-                columns[at] = as_numbers_or_names(column)
-            elif not exact(column):
-                inexact.append(at)
+        inexact = [
+            at
+            for at, column in enumerate(columns)
+            if pa.types.is_floating(column.type) and not exact(column)
+        ]
         if inexact:
             again = self._read({str(at): pa.string() for at in inexact}, inexact).columns
             for at, column in zip(inexact, again, strict=True):
-                columns[at] = as_numbers_or_names(column)
+                columns[at] = column
+
+        def settle(at: int) -> None:
+            if not pa.types.is_floating(columns[at].type):
+                columns[at] = as_numbers_or_names(columns[at])
+
+        with ThreadPoolExecutor(pa.cpu_count()) as pool:
+            list(pool.map(settle, range(len(columns))))
         return columns
 
     def _types(self) -> dict[str, pa.DataType] | None:
