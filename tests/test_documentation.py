@@ -38,7 +38,7 @@ def commands_of(page, command="train"):
             line.split("#")[0].strip()
             for line in text_of(page).splitlines()
             if line.startswith(f"    gradus {command}")
-            and not {"--help", "--resume"} & {*line.split()}
+            and not {"--help", "--resume", "--from"} & {*line.split()}
         }
     )
 

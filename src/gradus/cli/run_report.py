@@ -252,7 +252,10 @@ def origin_line(origin: Mapping[str, Any]) -> str:
         >>> origin_line({"how": "resume", "run": "digits-sgd-1", "epochs": 10})
         'after epoch 10 of digits-sgd-1'
     """
-    return f"after epoch {origin['epochs']} of {origin['run']}"
+    if origin["how"] == "resume":
+        return f"after epoch {origin['epochs']} of {origin['run']}"
+    kept = f", {', '.join(origin['freeze'])} as they are" if origin["freeze"] else ""
+    return f"with the parameters of {origin['run']}{kept}"
 
 
 def _counted(count: int, what: str) -> str:

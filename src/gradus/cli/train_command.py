@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import count
 from pathlib import Path
@@ -28,6 +28,7 @@ Examples:
   gradus train houses.csv --target price         a table of your own
   gradus train digits --model mynet:make         the function make in mynet.py
   gradus train --spec run.toml --seed 1          a file, with changes
+  gradus train new.csv --from runs/houses-adamw-1 --lr 0.0001    from the parameters of another
   gradus train --resume runs/digits-sgd-1        a run that was broken off
   gradus train --resume runs/digits-sgd-1 --epochs 40    more epochs for one that was not
 """
@@ -53,6 +54,16 @@ Examples:
     help="go on with the run of this folder, which was broken off; or, with --epochs, has ended",
 )
 @click.option(
+    "--from",
+    "start",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="begin with the parameters and the options of this run; rows are prepared as its were",
+)
+@click.option(
+    "--freeze", metavar="A,B,..", help="layers or parameters of --from that stay as they are"
+)
+@click.option(
     "--no-state",
     is_flag=True,
     help="keep nothing that --resume with more --epochs could go on from",
@@ -67,6 +78,8 @@ def train(
     out: Path | None,
     overwrite: bool,
     resume: Path | None,
+    start: Path | None,
+    freeze: str | None,
     no_state: bool,
     trust: bool,
     quiet: bool,
@@ -87,14 +100,22 @@ def train(
     if resume is not None:
         model = options.pop("model", None)
         others = {"spec": spec, "out": out, "overwrite": overwrite or None, **options}
+        others |= {"from": start, "freeze": freeze}
         return _resume(
             resume, others, data_dir, quiet, model=model, trust=trust, keep_state=not no_state
         )
-    run_spec = RunSpec.read_file(spec, options, trust=trust) if spec else RunSpec.read(options)
+    begins: dict[str, Any] = {"freeze": tuple(freeze.split(",")) if freeze else ()}
+    if start is not None:
+        if spec is not None:
+            raise InputError(f"--from {start}: has its options from there; leave out --spec")
+        run_spec, begins["start"] = _options_of(start, options, trust=trust)
+    else:
+        run_spec = RunSpec.read_file(spec, options, trust=trust) if spec else RunSpec.read(options)
 
     with _fresh_folder(run_spec) if out is None else nullcontext(out) as folder:
         kept: dict[str, Any] = {
-            "out": folder, "overwrite": overwrite, "keep_state": not no_state, "data_dir": data_dir
+            "out": folder, "overwrite": overwrite, "keep_state": not no_state,
+            "data_dir": data_dir, **begins,
         }  # fmt: skip
         if quiet:
             run = train_run(run_spec, **kept)
@@ -157,6 +178,15 @@ def _resume(
     else:
         report.close(run)
     return EXIT_CODES[run.status]
+
+
+def _options_of(folder: Path, changes: Mapping[str, Any], *, trust: bool) -> tuple[RunSpec, Run]:
+    """The spec of a run with some changes, and the run."""
+    from gradus.runs.record import open_run
+    from gradus.runs.spec import RunSpec
+
+    run = open_run(folder, model=changes.get("model"), trust=trust)
+    return RunSpec.read_file(folder / "run.json", changes, trust=trust), run
 
 
 def _whole(name: str, given: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from gradus.data.partition import Parts, SplitName, three_parts, training_parts
 from gradus.data.reading import KINDS, SUFFIXES
 from gradus.data.targets import check_loss, class_targets
 from gradus.errors import InputError, quoted
+
+if TYPE_CHECKING:
+    from gradus.data.preparation import Preparation
 
 EMBEDDED = "digits"
 NAMES = (EMBEDDED, *CATALOGUE)
@@ -55,6 +58,7 @@ def load(
     drop: Sequence[str] = (),
     data_dir: str | Path | None = None,
     dtype: Literal["float32", "float64"] = "float32",
+    preparation: Preparation | None = None,
 ) -> Split:
     """Load data by name or by path, ready to train on.
 
@@ -91,6 +95,8 @@ def load(
         drop: tables: columns to leave out.
         data_dir: folder in which the files of ``fashion-mnist`` and ``mnist`` are looked for first.
         dtype: of x of a table.
+        preparation: tables: how columns become x, where that was fitted to another table before;
+            what else says that is not looked at.
 
     Returns:
         The part that trains, the one that validates where there is one, the one that tests, and
@@ -135,6 +141,9 @@ def load(
 
     path = Path(data)
     suffix = path.suffix.lower()
+    is_table = name.lower().endswith(SUFFIXES)
+    if preparation is not None and not is_table:
+        raise InputError(f"{quoted(name)}: is no table, and the model was trained on one")
     if name == EMBEDDED:
         accept("--test-fraction")
         return _digits(loss, standardize, parts)
@@ -148,7 +157,6 @@ def load(
         train, test = _idx_folder(path)
         classes = tuple(str(i) for i in range(1 + int(max(train[1].max(), test[1].max()))))
         return _images(name, train, test, classes, loss, standardize, parts)
-    is_table = name.lower().endswith(SUFFIXES)
     if (suffix == ".npz" or is_table) and not os.path.isfile(path):
         raise InputError(f"{quoted(name)}: no such file; give {_ACCEPTED}")
     if suffix == ".npz":
@@ -175,22 +183,24 @@ def load(
         )
         from gradus.data.tables import TableOptions, load_table
 
-        return load_table(
-            path,
-            TableOptions(
-                target,
-                loss,
-                cast(Literal["mean", "median", "drop"], missing or "median"),
-                scaling if standardize else "none",
-                pieces,
-                standardize_target,
-                categorical,
-                drop,
-                parts,
-                weights,
-                dtype,
-            ),
+        options = TableOptions(
+            target,
+            loss,
+            cast(Literal["mean", "median", "drop"], missing or "median"),
+            scaling if standardize else "none",
+            pieces,
+            standardize_target,
+            categorical,
+            drop,
+            parts,
+            weights,
+            dtype,
         )
+        if preparation is not None:
+            from gradus.data.prepared import load_prepared
+
+            return load_prepared(path, preparation, options)
+        return load_table(path, options)
     if os.path.isfile(path):
         raise InputError(f"{quoted(name)}: a kind of file that is not read; give {_ACCEPTED}")
     near = difflib.get_close_matches(name.lower(), NAMES, n=1)

@@ -19,6 +19,7 @@ from gradus.data.partition import USUAL_PARTS, Parts, three_parts
 from gradus.data.preparation import Fill, Preparation, Scaling, fit, pieces_for
 from gradus.data.preparation.targets import goal_of, targets_of
 from gradus.data.reading import read_source
+from gradus.data.targets import Targets
 from gradus.errors import MOST_QUOTED, InputError, brief, quoted
 
 TAKEN_FOR = {
@@ -123,13 +124,13 @@ def load_table(path: Path, options: TableOptions) -> Split:
     group = None
     if options.parts.group is not None:
         group = column(options.parts.group, categorical=True)
-        _check_group(group, path, options)
+        check_group(group, path, options)
     counted = None
     if options.weights is not None:
         counted = column(options.weights, categorical=False)
     left_out = useless(list(inputs.values()))
     used = [column for name, column in inputs.items() if name not in left_out]
-    kept, notes = _kept_rows(goals, used, group, path, options)
+    kept, notes = kept_rows(goals, used, group, path, options)
     if kept is not None:
         goals = [column.rows(kept) for column in goals]
         used = [column.rows(kept) for column in used]
@@ -164,19 +165,10 @@ def load_table(path: Path, options: TableOptions) -> Split:
         goal=goal,
     )
 
-    def part(of: torch.Tensor) -> Dataset | None:
-        if not len(of):
-            return None
-        x = preparation.inputs((column.rows(of.numpy()) for column in used), options.dtype)
-        return Dataset(
-            torch.from_numpy(x),
-            y.y[of],
-            y.classes,
-            dtype=getattr(torch, options.dtype),
-            weights=None if weights is None else weights[of],
-        )
-
-    trains, tests = part(rows.train), part(rows.test)
+    trains, validates, tests = (
+        dataset_of(of, preparation, used, y, weights, options.dtype)
+        for of in (rows.train, rows.validation, rows.test)
+    )
     assert trains is not None
     assert tests is not None
     return Split(
@@ -186,14 +178,44 @@ def load_table(path: Path, options: TableOptions) -> Split:
         y.task,
         preparation.features,
         ", ".join(targets),
-        part(rows.validation),
+        validates,
         preparation,
-        _treatments(inputs, preparation, left_out),
+        treatments_of(inputs, preparation, left_out),
         (*source.notes, *notes),
     )
 
 
-def _check_group(group: Column, path: Path, options: TableOptions) -> None:
+def dataset_of(
+    rows: torch.Tensor,
+    preparation: Preparation,
+    columns: Sequence[Column],
+    y: Targets,
+    weights: torch.Tensor | None,
+    dtype: Literal["float32", "float64"],
+) -> Dataset | None:
+    """A part of the rows of a table as examples; None where there are none.
+
+    Args:
+        rows: their numbers.
+        preparation: of the inputs.
+        columns: the inputs of all rows.
+        y: the targets of all rows.
+        weights: what all rows count, where they count differently.
+        dtype: of x.
+    """
+    if not len(rows):
+        return None
+    x = preparation.inputs((column.rows(rows.numpy()) for column in columns), dtype)
+    return Dataset(
+        torch.from_numpy(x),
+        y.y[rows],
+        y.classes,
+        dtype=getattr(torch, dtype),
+        weights=None if weights is None else weights[rows],
+    )
+
+
+def check_group(group: Column, path: Path, options: TableOptions) -> None:
     """Refuse rows of which it is not known where they belong, unless they are left out."""
     if group.missing.any() and options.missing != "drop":
         raise InputError(
@@ -202,7 +224,7 @@ def _check_group(group: Column, path: Path, options: TableOptions) -> None:
         )
 
 
-def _kept_rows(
+def kept_rows(
     goals: Sequence[Column],
     used: Sequence[Column],
     group: Column | None,
@@ -248,7 +270,7 @@ def _counted(gaps: Mapping[str, int]) -> str:
     return brief(", ".join(shown[:10]) + (", .." if len(shown) > 10 else ""), MOST_QUOTED)
 
 
-def _treatments(
+def treatments_of(
     inputs: Mapping[str, Column],
     preparation: Preparation,
     left_out: Mapping[str, str],

@@ -14,6 +14,7 @@ from gradus.runs import earlier
 from gradus.runs.choices import OPTIONS, flag
 from gradus.runs.files import own_folder, read_json, read_whole, write_whole
 from gradus.runs.spec import RunSpec
+from gradus.runs.start import FACTS, PARAMETERS, Start
 
 if TYPE_CHECKING:
     from gradus.data.dataset import Split
@@ -45,7 +46,11 @@ class Begun(NamedTuple):
 
 
 def begin(
-    folder: Path, spec: RunSpec, split: Split, origin: Sequence[Mapping[str, Any]] = ()
+    folder: Path,
+    spec: RunSpec,
+    split: Split,
+    origin: Sequence[Mapping[str, Any]] = (),
+    start: Start | None = None,
 ) -> None:
     """Write down which run is about to begin, on which data; what was kept of another is removed.
 
@@ -54,6 +59,7 @@ def begin(
         spec: of the run.
         split: its data.
         origin: the runs that it goes on from.
+        start: what it begins with, where that is another's.
 
     Raises:
         OSError: it cannot be written.
@@ -68,6 +74,10 @@ def begin(
     own_folder(folder)
     for number in _numbers(folder):
         _remove(folder, number)
+    for name in (PARAMETERS, FACTS):
+        (folder / name).unlink(missing_ok=True)
+    if start is not None:
+        start.write(folder)
     write_whole(folder / BEGINNING, json.dumps(content).encode())
 
 
@@ -238,7 +248,9 @@ def keep_end(folder: Path, end: Snapshot, others: Mapping[str, Snapshot], state:
     for name, other in others.items():
         write(state / name, other)
     number = max(_numbers(folder))
-    for path in (*_paths(folder, number), folder / BEGINNING):  # with the last it is complete
+    begun_with = [path for name in (PARAMETERS, FACTS) if (path := folder / name).exists()]
+    # With the last it is complete.
+    for path in (*begun_with, *_paths(folder, number), folder / BEGINNING):
         path.replace(state / path.name)
     remove(folder)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -22,9 +22,17 @@ from gradus.runs.selection import selection_of
 from gradus.runs.spec import RunSpec
 from gradus.runs.table_defaults import by_size
 
+if TYPE_CHECKING:
+    from gradus.data.preparation import Preparation
+    from gradus.runs.start import Start
 
-def load_for(spec: RunSpec, data_dir: str | os.PathLike[str] | None) -> Split:
-    """The data of a run.
+
+def load_for(
+    spec: RunSpec,
+    data_dir: str | os.PathLike[str] | None,
+    preparation: Preparation | None = None,
+) -> Split:
+    """The data of a run, prepared as a table before was, where that is given.
 
     Raises:
         InputError: they cannot be had as the spec says.
@@ -48,6 +56,7 @@ def load_for(spec: RunSpec, data_dir: str | os.PathLike[str] | None) -> Split:
         categorical=spec.categorical,
         drop=spec.drop,
         data_dir=None if data_dir is None else Path(data_dir),
+        preparation=preparation,
     )
 
 
@@ -80,8 +89,8 @@ def resolved(spec: RunSpec, split: Split) -> RunSpec:
     return spec.model_copy(update=found) if found else spec
 
 
-def prepare(spec: RunSpec, split: Split) -> Job:
-    """The job of a run on these data, its model as the seed draws it.
+def prepare(spec: RunSpec, split: Split, start: Start | None = None, net: int = 0) -> Job:
+    """The job of a run on these data, its model as the seed draws it, or as another run left it.
 
     The global random state is that of the seed afterwards.
 
@@ -89,7 +98,10 @@ def prepare(spec: RunSpec, split: Split) -> Job:
         InputError: the model cannot be built, or does not take the data.
     """
     torch.manual_seed(spec.seed)
-    return _job(resolved(spec, split), split)
+    job = _job(resolved(spec, split), split)
+    if start is not None:
+        start.put_into(job.model, net)
+    return job
 
 
 def _job(spec: RunSpec, split: Split) -> Job:

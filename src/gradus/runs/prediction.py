@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gradus.data.columns import Column, Form, recognise_as
 from gradus.data.in_memory import source_of
-from gradus.data.preparation import Classes, Preparation, Quantities
+from gradus.data.preparation import Classes, Quantities
 from gradus.data.preparation.targets import labels_for
+from gradus.data.prepared import check_columns, column_as, inputs_of
 from gradus.data.reading import Source, stream
-from gradus.errors import MOST_QUOTED, InputError, brief
+from gradus.errors import InputError, brief
 from gradus.metrics import Figure
 from gradus.metrics.predictions import ClassPredictions, NumberPredictions, Predictions
 from gradus.runs.judging import probabilities
@@ -29,51 +29,6 @@ if TYPE_CHECKING:
 
 CHUNK = 8192
 """Rows that go through the model at once."""
-
-
-def inputs_of(
-    preparation: Preparation, source: Source, dtype: Literal["float32", "float64"]
-) -> torch.Tensor:
-    """The x of the rows of a table, ``[N, features]``.
-
-    Columns are found by their names, in any order; others are not looked at.
-
-    Raises:
-        InputError: a column is missing, or holds what cannot be read as in training.
-    """
-    needed = [(encoder.name, encoder.form) for encoder in preparation.encoders]
-    check_columns([name for name, _ in needed], source)
-
-    columns = (_column(source, name, form) for name, form in needed)
-    return torch.from_numpy(preparation.inputs(columns, dtype))
-
-
-def _column(source: Source, name: str, form: Form | None) -> Column:
-    assert form is not None
-    return recognise_as(
-        name,
-        source.arrow[name],
-        form,
-        file=str(source.path),
-        place=source.place,
-        text=None if source.read_text is None else source.text,
-    )
-
-
-def check_columns(names: Sequence[str], source: Source) -> None:
-    """Refuse a table that lacks columns.
-
-    Raises:
-        InputError: it does; the message names them.
-    """
-    if lacking := [name for name in names if name not in source.names]:
-        shown = ", ".join(brief(repr(name), 60) for name in lacking[:10])
-        there = ", ".join(brief(repr(name), 60) for name in source.names[:20])
-        raise InputError(
-            f"{source.path}: no column {brief(shown, MOST_QUOTED)}"
-            f"{', ..' if len(lacking) > 10 else ''}, which the model was trained on; the table has "
-            f"{brief(there, MOST_QUOTED)}{', ..' if len(source.names) > 20 else ''}"
-        )
 
 
 def outputs_of(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -158,7 +113,7 @@ def beside_truth(run: Run, source: Source) -> Predictions:
     goal = run.preparation.goal
     targets = (goal,) if isinstance(goal, Classes) else goal.targets
     check_columns([str(target.name) for target in targets], source)
-    columns = [_column(source, str(target.name), target.form) for target in targets]
+    columns = [column_as(source, str(target.name), target.form) for target in targets]
     known = ~np.any([column.missing for column in columns], axis=0)
     if not known.any():
         names = ", ".join(brief(column.name) for column in columns)

@@ -14,6 +14,7 @@ from gradus.engine.job import Evaluation, Job, Judged, Outcome, Progress, Report
 from gradus.models.average import Average
 from gradus.runs.job import prepare
 from gradus.runs.spec import RunSpec
+from gradus.runs.start import Start
 
 
 def seed_of(seed: int, net: int) -> int:
@@ -35,6 +36,7 @@ def train_others(
     outcome: Outcome,
     execute: Callable[[Job, int, Report], Outcome],
     report: Report,
+    start: Start | None,
 ) -> tuple[nn.Module, Outcome]:
     """Train the other nets of a run, and average all.
 
@@ -45,6 +47,7 @@ def train_others(
         outcome: of it.
         execute: trains the job of a net of this number.
         report: told how it goes.
+        start: what the nets begin with, where they go on from others.
 
     Returns:
         The average, and the outcome of the first net with the steps, samples, work and seconds of
@@ -53,7 +56,7 @@ def train_others(
     """
     nets, outcomes = [first.model], [outcome]
     for net in range(1, spec.models):
-        job = prepare(spec.model_copy(update={"seed": seed_of(spec.seed, net)}), split)
+        job = prepare(spec.model_copy(update={"seed": seed_of(spec.seed, net)}), split, start, net)
 
         def told(progress: Progress, before: int = net * first.steps) -> object:
             step = progress.step + before

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gradus.data.dataset import Split
     from gradus.engine.job import Job
     from gradus.runs.spec import RunSpec
+    from gradus.runs.start import Start
 
 CHECKPOINT = "checkpoint"
 """In the folder of a run, what it goes on from where it is broken off."""
@@ -47,18 +48,19 @@ class Standing:
         self.since: Snapshot | None = None
         self.ends: dict[int, Snapshot] = {}
 
-    def begin(self, spec: RunSpec, split: Split) -> None:
+    def begin(self, spec: RunSpec, split: Split, start: Start | None) -> None:
         """The run begins."""
-        checkpoint.begin(self.kept, spec, split)
+        self.origin = () if start is None else start.origin
+        checkpoint.begin(self.kept, spec, split, self.origin, start)
 
-    def go_on(self, spec: RunSpec, split: Split) -> None:
+    def go_on(self, spec: RunSpec, split: Split, start: Start | None) -> None:
         """The run goes on where it was broken off.
 
         Raises:
             InputError: its data have changed, or it was begun on another engine.
         """
         if checkpoint.begun(self.kept) is None:
-            self.begin(spec, split)
+            self.begin(spec, split, start)
             return
         checkpoint.check_data(self.kept, split)
         self.origin = checkpoint.beginning(self.kept).origin
@@ -66,7 +68,9 @@ class Standing:
         if self.since is None and self._goes_further:
             self.since = self._read(self.state)
 
-    def go_further(self, more: Further, job: Job, spec: RunSpec, split: Split) -> None:
+    def go_further(
+        self, more: Further, job: Job, spec: RunSpec, split: Split, start: Start | None
+    ) -> None:
         """The run has ended, and goes on with more epochs.
 
         Raises:
@@ -76,22 +80,21 @@ class Standing:
         checkpoint.check_data(self.state, split)
         since = self._read(self.state)
         if since is None:
-            raise InputError(
-                f"{self.state}: is damaged; train the run again with --spec "
-                f"{self.state.parent / 'run.json'} --epochs {spec.epochs}"
-            )
+            raise self._damaged(self.state)
         more.check(job, since)
         if (told := more.told(job, since)) is not None:
             self.tell(told)
         self.origin, self.since = more.origin, since
-        checkpoint.begin(self.kept, spec, split, self.origin)
+        checkpoint.begin(self.kept, spec, split, self.origin, start)
         checkpoint.write(self.kept, since)
 
     def course(self, net: int) -> Course:
         """What becomes of a net: the first is kept on its way too."""
         since = self.since
         if net > 0:
-            since = self._read(self.state / _name(net)) if self._goes_further else None
+            since, folder = None, self.state / _name(net)
+            if self._goes_further and (since := self._read(folder)) is None:
+                raise self._damaged(folder)
         end = None
         if self.keep_state:
             if since is not None:  # its patience may be spent: then it stays there
@@ -115,6 +118,12 @@ class Standing:
     @property
     def _goes_further(self) -> bool:
         return bool(self.origin) and self.origin[-1]["how"] == "resume"
+
+    def _damaged(self, folder: Path) -> InputError:
+        return InputError(
+            f"{folder}: is damaged; train the run again with --spec "
+            f"{self.state.parent / 'run.json'}"
+        )
 
     def _read(self, folder: Path) -> Snapshot | None:
         since = checkpoint.read(folder, self.tell)

@@ -19,6 +19,7 @@ from gradus.runs.job import prepare
 from gradus.runs.judging import judged, target_names, targets_of
 from gradus.runs.selection import figures
 from gradus.runs.spec import RunSpec
+from gradus.runs.start import Start
 from gradus.runs.status import LineToBeat
 
 IN_OPTIONS = {
@@ -41,6 +42,7 @@ def summary_of(
     predictions: Predictions | None,
     auto: Sequence[str],
     origin: Sequence[Mapping[str, Any]],
+    start: Start | None,
     load_seconds: float,
     started: datetime,
 ) -> dict[str, Any]:
@@ -56,6 +58,7 @@ def summary_of(
         predictions: on the test part, where the run left parameters that give any.
         auto: the options that were not given and follow from the data being a table.
         origin: the runs that it goes on from.
+        start: what it began with, where that was another's.
         load_seconds: how long it took until the first step.
         started: when.
     """
@@ -65,9 +68,9 @@ def summary_of(
         from gradus.runs.advice import advice
 
         with torch.random.fork_rng():
-            start = prepare(spec, split)
+            begun = prepare(spec, split, start)
             fell = failure is not None and failure["train_loss"] < line.beginning
-            hint = advice(spec, split, start, fell=fell)
+            hint = advice(spec, split, begun, fell=fell)
     return {
         "status": "failed" if failure else outcome.status,
         **executed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ from gradus.runs.record import HISTORY, Run, evaluated, in_the_way, open_run, ta
 from gradus.runs.several import train_others
 from gradus.runs.spec import RunSpec
 from gradus.runs.standing import CHECKPOINT, Engine, Standing
+from gradus.runs.start import Start, read_start, start_of
 from gradus.runs.status import line_to_beat
 from gradus.runs.summary import as_options, summary_of
 
@@ -45,6 +46,8 @@ def train(
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     keep_state: bool = True,
+    start: Run | None = None,
+    freeze: Sequence[str] = (),
     data_dir: str | os.PathLike[str] | None = None,
     observe: Observer | None = None,
     progress: Shown | None = None,
@@ -64,6 +67,11 @@ def train(
         keep_state: keep in ``out`` what the method remembers at its end too, so that ``resume``
             can go on with more epochs. It is as large as the parameters, once more for each thing
             that the method remembers of them, and once for those of the best epoch.
+        start: a run to begin with the parameters of; rows go through its preparation, which is not
+            fitted again. Options that say how columns are prepared and what the model is have to be
+            its, where they are given.
+        freeze: with ``start``, layers or parameters by name (``"1"``, ``"1.bias"``) that stay as
+            they are.
         data_dir: where data sets that are not embedded are looked for first.
         observe: called once with the job and the data, before the first step; what it returns is
             called with a :class:`~gradus.engine.job.Progress` after every recorded row, once its
@@ -91,8 +99,13 @@ def train(
         raise TypeError(f"spec must be a RunSpec, as RunSpec(data='digits'), not {spec!r}")
     folder = None if out is None else Path(out)
     seen = _Seen(data_dir, observe, progress)
+    begins = None
+    if start is not None:
+        spec, begins = start_of(start, spec, freeze)
+    elif freeze:
+        raise InputError(f"--freeze {','.join(freeze)}: is for a run that goes on: give --from RUN")
     if folder is None:
-        return _train(spec, None, seen)
+        return _train(spec, None, seen, start=begins)
     if folder.is_file():
         raise InputError(f"--out {folder}: cannot be written: it is a file, not a folder")
     if not overwrite and (name := in_the_way(folder)):
@@ -104,7 +117,7 @@ def train(
             "another --out, or add --overwrite"
         )
     with _made(folder), locked(folder, f"{CHECKPOINT}/lock"):
-        return _train(spec, folder, seen, keep_state=keep_state)
+        return _train(spec, folder, seen, start=begins, keep_state=keep_state)
 
 
 def resume(
@@ -227,13 +240,16 @@ def _train(
     *,
     goes_on: bool = False,
     more: Further | None = None,
+    start: Start | None = None,
     keep_state: bool = False,
 ) -> Run:
     """Train a run, or the rest of it, and keep its record in a folder that is locked."""
     began, started = time.perf_counter(), datetime.now(UTC)
-    split = load_for(spec, seen.data_dir)
+    if folder is not None and (goes_on or more is not None):
+        start = read_start(folder / CHECKPOINT if more is None else more.state)
+    split = load_for(spec, seen.data_dir, None if start is None else start.preparation)
     with torch.random.fork_rng():
-        job = prepare(spec, split)
+        job = prepare(spec, split, start)
         auto = spec.auto if more is None else more.auto
         spec = resolved(spec, split)
         variant = None if kernels.core() is None else kernels.variant()
@@ -242,11 +258,13 @@ def _train(
         if folder is not None:
             standing = Standing(folder, Engine(engine, why), keep_state=keep_state, tell=seen.tell)
             if more is not None:
-                standing.go_further(more, job, spec, split)
+                standing.go_further(more, job, spec, split, start)
             elif goes_on:
-                standing.go_on(spec, split)
+                standing.go_on(spec, split, start)
             else:
-                standing.begin(spec, split)
+                standing.begin(spec, split, start)
+        origin = () if start is None else start.origin
+        origin = origin if standing is None else tuple(standing.origin)
         observe = None if seen.observe is None else _told_apart(seen.observe(job, split))
 
         def course(net: int) -> Course:
@@ -264,6 +282,7 @@ def _train(
                     *(spec, split, job, outcome),
                     lambda other, net, told: _execute(spec, engine, other, told, course(net)),
                     report,
+                    start,
                 )
                 job = replace(job, model=model)
             interrupts.close()
@@ -273,7 +292,8 @@ def _train(
                 *(spec, split, job, outcome, line, executed),
                 predictions=predictions,
                 auto=auto,
-                origin=() if standing is None else standing.origin,
+                origin=origin,
+                start=start,
                 load_seconds=loaded - began,
                 started=started,
             )

@@ -1,0 +1,158 @@
+"""Rows of another table of the same kind, through a preparation that is not fitted again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from gradus.data.columns import Column, Form, recognise, recognise_as
+from gradus.data.dataset import Split
+from gradus.data.example_weights import example_weights
+from gradus.data.partition import three_parts
+from gradus.data.preparation import Classes, Preparation, Quantities
+from gradus.data.preparation.targets import labels_for
+from gradus.data.reading import Source, read_source
+from gradus.data.tables import TableOptions, check_group, dataset_of, kept_rows, treatments_of
+from gradus.data.targets import Targets, class_targets
+from gradus.errors import MOST_QUOTED, InputError, brief
+
+
+def inputs_of(
+    preparation: Preparation, source: Source, dtype: Literal["float32", "float64"]
+) -> torch.Tensor:
+    """The x of the rows of a table, ``[N, features]``.
+
+    Columns are found by their names, in any order; others are not looked at.
+
+    Raises:
+        InputError: a column is missing, or holds what cannot be read as in training.
+    """
+    needed = [(encoder.name, encoder.form) for encoder in preparation.encoders]
+    check_columns([name for name, _ in needed], source)
+    columns = (column_as(source, name, form) for name, form in needed)
+    return torch.from_numpy(preparation.inputs(columns, dtype))
+
+
+def column_as(source: Source, name: str, form: Form | None) -> Column:
+    """A column of a table, read by the form that was found in training."""
+    assert form is not None
+    return recognise_as(
+        name,
+        source.arrow[name],
+        form,
+        file=str(source.path),
+        place=source.place,
+        text=None if source.read_text is None else source.text,
+    )
+
+
+def check_columns(names: Sequence[str], source: Source) -> None:
+    """Refuse a table that lacks columns.
+
+    Raises:
+        InputError: it does; the message names them.
+    """
+    if lacking := [name for name in names if name not in source.names]:
+        shown = ", ".join(brief(repr(name), 60) for name in lacking[:10])
+        there = ", ".join(brief(repr(name), 60) for name in source.names[:20])
+        raise InputError(
+            f"{source.path}: no column {brief(shown, MOST_QUOTED)}"
+            f"{', ..' if len(lacking) > 10 else ''}, which the model was trained on; the table has "
+            f"{brief(there, MOST_QUOTED)}{', ..' if len(source.names) > 20 else ''}"
+        )
+
+
+def load_prepared(path: Path, preparation: Preparation, options: TableOptions) -> Split:
+    r"""The rows of a table as examples to go on training with.
+
+    Args:
+        path: the file.
+        preparation: what was fitted to the table that trained first.
+        options: what the user wants; what says how columns are prepared is not looked at.
+
+    Raises:
+        InputError: the file cannot be read, lacks a column, or has a class not trained on.
+
+    Example:
+        >>> import tempfile
+        >>> from gradus.data.tables import load_table
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> rows = "150,red,apple\n120,yellow,banana\n" * 5
+        >>> _ = (folder / "fruit.csv").write_text("grams,colour,fruit\n" + rows)
+        >>> first = load_table(folder / "fruit.csv", TableOptions("fruit"))
+        >>> _ = (folder / "more.csv").write_text("fruit,colour,grams\n" + "apple,red,7\n" * 5)
+        >>> more = load_prepared(folder / "more.csv", first.preparation, TableOptions("fruit"))
+        >>> more.train.x[0].tolist(), more.train.classes
+        ([7.0, 1.0, 0.0], ('apple', 'banana'))
+    """
+    source, goal = read_source(path), preparation.goal
+    targets = (goal,) if isinstance(goal, Classes) else goal.targets
+    forms = {encoder.name: encoder.form for encoder in preparation.encoders}
+    by_name = [name for name in (options.parts.group, options.weights) if name is not None]
+    check_columns([*(str(target.name) for target in targets), *forms, *by_name], source)
+
+    def beside(name: str | None, *, categorical: bool) -> Column | None:
+        """A column that is no feature."""
+        if name is None:
+            return None
+        return recognise(
+            name,
+            source.arrow[name],
+            file=str(path),
+            place=source.place,
+            categorical=categorical,
+            text=None if source.read_text is None else source.text,
+        )
+
+    goals = [column_as(source, str(target.name), target.form) for target in targets]
+    inputs = {name: column_as(source, name, form) for name, form in forms.items()}
+    used = list(inputs.values())
+    group = beside(options.parts.group, categorical=True)
+    counted = beside(options.weights, categorical=False)
+    if group is not None:
+        check_group(group, path, options)
+    kept, notes = kept_rows(goals, used, group, path, options)
+    if kept is not None:
+        goals, used = ([column.rows(kept) for column in some] for some in (goals, used))
+        group = None if group is None else group.rows(kept)
+        counted = None if counted is None else counted.rows(kept)
+    y = _targets(goal, goals, options.loss, str(path))
+    groups = None if group is None else group.values.astype(np.int64)
+    rows = three_parts(len(y.y), options.parts, labels=y.labels, groups=groups)
+    weights = None if counted is None else torch.from_numpy(example_weights(counted, rows, path))
+    if isinstance(goal, Quantities):
+        y = replace(y, y=torch.from_numpy(goal.scaled(y.y.numpy())))
+    trains, validates, tests = (
+        dataset_of(of, preparation, used, y, weights, options.dtype)
+        for of in (rows.train, rows.validation, rows.test)
+    )
+    assert trains is not None
+    assert tests is not None
+    return Split(
+        trains,
+        tests,
+        str(path),
+        y.task,
+        preparation.features,
+        ", ".join(str(target.name) for target in targets),
+        validates,
+        preparation,
+        treatments_of(inputs, preparation, {}),
+        (*source.notes, *notes),
+    )
+
+
+def _targets(
+    goal: Classes | Quantities, columns: Sequence[Column], loss: str | None, where: str
+) -> Targets:
+    """The targets of all rows, in the unit of their columns."""
+    if isinstance(goal, Classes):
+        labels = torch.from_numpy(labels_for(goal, columns[0], where))
+        return class_targets(labels, goal.names, loss, f"target column {brief(columns[0].name)!r}")
+    y = np.column_stack([column.values.astype(np.float64) for column in columns])
+    return Targets(torch.from_numpy(y), None, None)
