@@ -108,7 +108,8 @@ class Standing:
 
     def close(self, *, ended_well: bool) -> None:
         """The record of the run is complete: what is left is where it stands, if that is kept."""
-        if not (ended_well and self.keep_state):
+        # The stacked engine takes no snapshot: of it there is no end to go on from.
+        if not (ended_well and self.keep_state and 0 in self.ends):
             checkpoint.remove(self.state)
             checkpoint.remove(self.kept)
             return
