@@ -15,7 +15,7 @@ from PIL import Image
 import gradus
 from gradus import InputError, RunSpec
 from gradus.cli import cli
-from gradus.figures.run import confusion, pictures, ranking, reliability, residuals
+from gradus.figures.run import confusion, importance, pictures, ranking, reliability, residuals
 from gradus.figures.run.page import page
 from gradus.metrics.predictions import ClassPredictions, NumberPredictions
 from tests.figures.thumbnails import thumbnail
@@ -149,6 +149,24 @@ def test_all_of_them_can_be_drawn(said):
         assert (np.asarray(thumbnail(figure)) / 255).std() > 0.02, "the picture is blank"
 
 
+def importances(*rows):
+    names = ("column", "lost", "low", "high")
+    return {
+        "importance": [dict(zip(names, row, strict=True)) for row in rows],
+        "data": {"task": "classification"},
+    }
+
+
+def test_columns_that_are_not_told_from_nothing_are_hollow():
+    summary = importances(("$ a", 0.5, 0.4, 0.6), ("b", 0.1, -0.1, 0.3), ("c", 0.2, None, None))
+    axes = importance.draw(importance.importances(summary)).axes[0]
+    filled = [bar.get_facecolor()[:3] == bar.get_edgecolor()[:3] for bar in axes.patches]
+    assert filled == [True, False, True]
+    many = importances(*((f"c{at}", 0.1, 0.0, 0.2) for at in range(importance.MOST + 4)))
+    found = importance.importances(many)
+    assert (len(found.columns), found.hidden) == (importance.MOST, 4)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A run on a table whose names would be tags and formulas."""
@@ -182,7 +200,7 @@ def test_a_page_says_what_the_record_says(folder):
         assert said in text
     value = run.summary["figures"]["test"]["accuracy"]["value"]
     assert f"{100 * value:.2f} %" in text
-    assert content.count("<svg") == 4
+    assert content.count("<svg") == 5
     ids = re.findall(r'\bid="([^"]*)"', content)
     assert len(ids) == len(set(ids))
     specification = html.unescape(re.search(r"<pre>(.*?)</pre>", content, re.DOTALL)[1])
@@ -197,6 +215,9 @@ def test_a_run_that_tested_nothing_has_a_page(tmp_path):
     assert pictures.draw_overview(run) is None
 
 
+OF_TABLE = ("-confusion", "-ranking", "-calibration", "-importance")
+
+
 def test_the_commands_write_them(folder, tmp_path):
     def call(*arguments):
         return CliRunner().invoke(cli, [str(each) for each in arguments])
@@ -209,7 +230,7 @@ def test_the_commands_write_them(folder, tmp_path):
     assert "--by lr: is for a sweep" in str(refused)
     assert call("figures", folder, "--out", tmp_path, "--format", "svg").exception is None
     names = {path.name for path in tmp_path.glob("*.svg")}
-    assert names == {f"run{each}.svg" for each in ("", "-confusion", "-ranking", "-calibration")}
+    assert names == {f"run{each}.svg" for each in ("", *OF_TABLE)}
 
 
 def test_what_an_overwritten_run_left_is_gone(tmp_path):

@@ -165,7 +165,7 @@ class Stages:
 
 def close(run: Run) -> None:
     """The closing words: the curve, the figures, and where the record stands."""
-    from gradus.figures.scores import lines, rows_of, verdicts
+    from gradus.figures.scores import lines, most_used, rows_of, verdicts
 
     console = Console(highlight=False, markup=False, emoji=False)
     summary, final = run.summary, run.summary["final"]
@@ -176,6 +176,8 @@ def close(run: Run) -> None:
         for line in (*lines(rows, summary["data"]["test"]), *verdicts(summary), ""):
             console.print(line, soft_wrap=True)
     figures: dict[str, str] = {}
+    if used := most_used(summary):
+        figures["most used"] = used
     if final is not None:
         figures |= _figures(run, final)
     if run.spec.proximal or run.spec.method == "proximal-gradient":

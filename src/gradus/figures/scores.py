@@ -19,6 +19,9 @@ WORDS = {
 OF_RARER = {"f1_of_rarer": "F1", "average_precision": "average precision"}
 """Of two classes, figures of the rarer one."""
 
+LOST = {"classification": "log loss gained", "regression": "R² lost"}
+"""What the importance of a column is, by the task."""
+
 SHARES = {"accuracy", "balanced_accuracy"}
 """Figures in percent."""
 
@@ -105,6 +108,24 @@ def lines(rows: Sequence[Row], examples: int, of: str = "test part") -> list[str
         + (f"  {row.remark}" if row.remark else "")
         for row in everything
     ]
+
+
+def most_used(summary: Mapping[str, Any], most: int = 3) -> str:
+    """The columns without which the model of a table would lose most, in words.
+
+    Example:
+        >>> rows = [dict(column="age", lost=0.51, low=0.4), dict(column="x", lost=0.1, low=-0.1)]
+        >>> most_used({"importance": rows, "data": {"task": "regression"}})
+        'age 0.51: R² lost where its values go to other examples'
+    """
+    rows = summary["importance"] or []
+    told = [row for row in rows if row["low"] is not None and row["low"] > 0][:most]
+    if not told:
+        return ""
+    said = ", ".join(f"{brief(row['column'])} {row['lost']:.2g}" for row in told)
+    whose = "its" if len(told) == 1 else "their"
+    what = LOST[summary["data"]["task"]]
+    return f"{said}: {what} where {whose} values go to other examples"
 
 
 def measure_name(measure: str) -> str:

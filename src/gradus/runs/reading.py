@@ -97,6 +97,15 @@ class _Figure(_Strict):
     reason: str | None
 
 
+class _Importance(_Strict):
+    """What a model loses with a column."""
+
+    column: str
+    lost: float
+    low: Number
+    high: Number
+
+
 class _Answers(_Strict):
     """Which class a model names most often."""
 
@@ -131,6 +140,7 @@ class _Summary(_Strict):
     constant: dict[str, Number] | None = None
     figures: dict[str, dict[str, _Figure]] | None = None
     answers: _Answers | None = None
+    importance: list[_Importance] | None = None
     failure: _Failure | None = None
     auto: dict[str, Any] | None = None
     work: Count | None = None

@@ -15,6 +15,7 @@ from gradus._version import __version__
 from gradus.data.dataset import Split
 from gradus.engine.job import Job, Outcome
 from gradus.metrics.predictions import Predictions
+from gradus.runs.importance import importance_of
 from gradus.runs.job import prepare
 from gradus.runs.judging import judged, target_names, targets_of
 from gradus.runs.selection import figures
@@ -83,6 +84,7 @@ def summary_of(
         "constant": line.figures,
         **figures(job, outcome),
         **judged(predictions, targets, "test"),
+        "importance": [each.as_record() for each in importance_of(spec, split, job, predictions)],
         "stopped": outcome.stopped and as_options(outcome.stopped),
         "divergence": outcome.divergence and {**outcome.divergence._asdict(), "hint": hint},
         "failure": failure and {**failure, "hint": hint},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradus.figures import style
 from gradus.figures.picture import Picture
-from gradus.figures.run import confusion, ranking, reliability, residuals
+from gradus.figures.run import confusion, importance, ranking, reliability, residuals
 from gradus.metrics.predictions import ClassPredictions, Predictions
 from gradus.runs.curve import Against
 from gradus.runs.files import write_whole
@@ -40,12 +40,22 @@ def pictures(run: Run, against: Against = "samples") -> list[Picture]:
         ['loss', 'confusion', 'ranking', 'calibration']
     """
     found = [Picture("loss", "Loss curve", lambda: _curve(run, against))]
-    if not has_predictions(run):
-        return found
-    said = run.test_predictions
+    if has_predictions(run):
+        found += _of_predictions(run.test_predictions, rarer_of(run))
+    if run.summary["importance"]:
+        found.append(
+            Picture(
+                "importance",
+                "Which columns it uses",
+                lambda: importance.draw(importance.importances(run.summary)),
+            )
+        )
+    return found
+
+
+def _of_predictions(said: Predictions, rarer: int | None) -> list[Picture]:
     if isinstance(said, ClassPredictions):
         return [
-            *found,
             Picture(
                 "confusion",
                 "Which class is taken for which",
@@ -54,7 +64,7 @@ def pictures(run: Run, against: Against = "samples") -> list[Picture]:
             Picture(
                 "ranking",
                 "How well classes are told apart",
-                lambda: ranking.draw(ranking.ranking(said, rarer_of(run))),
+                lambda: ranking.draw(ranking.ranking(said, rarer)),
             ),
             Picture(
                 "calibration",
@@ -63,12 +73,11 @@ def pictures(run: Run, against: Against = "samples") -> list[Picture]:
             ),
         ]
     return [
-        *found,
         Picture(
             "residuals",
             "How far predictions are off",
             lambda: residuals.draw(residuals.residuals(said)),
-        ),
+        )
     ]
 
 
