@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import signal
 
 import numpy as np
@@ -30,6 +31,7 @@ def test_the_record_is_as_the_design_says(run):
     assert {path.name for path in folder.iterdir()} == {
         "run.json",
         "test.parquet",
+        "state",
         "history.parquet",
         "evaluation.parquet",
         "model.safetensors",
@@ -378,8 +380,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path):
 @pytest.mark.parametrize("damage", ["absent", "text", "table"])
 def test_records_that_cannot_be_opened(run, tmp_path, damage):
     if damage != "absent":
-        for path in run.folder.iterdir():
-            (tmp_path / path.name).write_bytes(path.read_bytes())
+        shutil.copytree(run.folder, tmp_path, dirs_exist_ok=True)
         name = {"text": "run.json", "table": "history.parquet"}[damage]
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:40])
     with pytest.raises(InputError) as caught:

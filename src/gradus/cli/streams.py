@@ -23,6 +23,7 @@ ASCII_FORMS = {
     "–": "-", "—": "-", "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "•": "*",
     "‰": "per mille", "ʼ": "'",
     "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ", "\N{THIN SPACE}": " ",
+    "\N{FIGURE SPACE}": " ",
     # Frames and curves keep their columns: one character for one.
     **dict.fromkeys("│┃║╎╏┆┇┊┋╵╷╹╻", "|"), **dict.fromkeys("─━═╴╶╸╺┄┅┈┉╌╍", "-"),
     **dict.fromkeys("┌┍┎┏┐┑┒┓└┕┖┗┘┙┚┛├┣┤┫┬┳┴┻┼╋╔╗╚╝╠╣╦╩╬╭╮╯╰", "+"),
