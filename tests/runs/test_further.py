@@ -86,7 +86,7 @@ def test_a_schedule_that_depends_on_the_epochs_is_stretched_and_that_is_said(tmp
     said = []
     run = gradus.resume(tmp_path / "run", epochs=4, tell=said.append)
     assert said == [
-        "the schedule cosine is stretched over 4 epochs: the learning rate is 0.005 from here on, "
+        "the schedule cosine now spans 4 epochs: the learning rate is 0.005 from here on, "
         "where it had come to 0"
     ]
     rates = run.history.filter(run.history["epoch"].to_numpy() == 3)["lr"].to_pylist()

@@ -70,7 +70,7 @@ class Further:
         if was == goes_on:
             return None
         return (
-            f"the schedule {self.spec.schedule} is stretched over {self.spec.epochs} epochs: the "
+            f"the schedule {self.spec.schedule} now spans {self.spec.epochs} epochs: the "
             f"learning rate is {goes_on:.3g} from here on, where it had come to {was:.3g}"
         )
 
