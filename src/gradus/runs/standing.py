@@ -35,15 +35,23 @@ class Standing:
     Args:
         folder: of the run; it is locked.
         engine: that executes it.
+        epochs: that it is to have.
         keep_state: whether the state at the end is kept.
         tell: told, in one line each, what the user is to know.
     """
 
     def __init__(
-        self, folder: Path, engine: Engine, *, keep_state: bool, tell: Callable[[str], None]
+        self,
+        folder: Path,
+        engine: Engine,
+        *,
+        epochs: int,
+        keep_state: bool,
+        tell: Callable[[str], None],
     ) -> None:
         self.kept, self.state = folder / CHECKPOINT, folder / STATE
-        self.engine, self.keep_state, self.tell = engine, keep_state, tell
+        self.engine, self.epochs = engine, epochs
+        self.keep_state, self.tell = keep_state, tell
         self.origin: Sequence[Mapping[str, Any]] = ()
         self.since: Snapshot | None = None
         self.ends: dict[int, Snapshot] = {}
@@ -123,7 +131,7 @@ class Standing:
     def _damaged(self, folder: Path) -> InputError:
         return InputError(
             f"{folder}: is damaged; train the run again with --spec "
-            f"{self.state.parent / 'run.json'}"
+            f"{self.state.parent / 'run.json'} --epochs {self.epochs}"
         )
 
     def _read(self, folder: Path) -> Snapshot | None:

@@ -256,7 +256,13 @@ def _train(
         engine, why = choose.chosen(spec.engine, job)
         standing = None
         if folder is not None:
-            standing = Standing(folder, Engine(engine, why), keep_state=keep_state, tell=seen.tell)
+            standing = Standing(
+                folder,
+                Engine(engine, why),
+                epochs=spec.epochs,
+                keep_state=keep_state,
+                tell=seen.tell,
+            )
             if more is not None:
                 standing.go_further(more, job, spec, split, start)
             elif goes_on:
