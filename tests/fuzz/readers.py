@@ -178,6 +178,28 @@ def _run(folder):
         (folder / picture).unlink()
 
 
+def _table_run(folder):
+    """A run on a table with every kind of column; what it predicts from is damaged alone."""
+    days = [datetime.date(2024, 1, 1) + datetime.timedelta(days=i) for i in range(ROWS)]
+    pq.write_table(pa.table(TABLE | {"day": days}), folder / "own.parquet")
+    spec = RunSpec(data=str(folder / "own.parquet"), target="y", hidden=(2,), models=2, epochs=1)
+    gradus.train(spec, out=folder / "run")
+    for name in ("run.json", "preparation.json", "model.safetensors"):
+        shutil.move(folder / "run" / name, folder / name)
+    for name in ("history.parquet", "evaluation.parquet"):
+        shutil.move(folder / "run" / name, folder / name)
+    shutil.rmtree(folder / "run")
+    (folder / "own.parquet").unlink()
+
+
+def _predict(folder, draw):
+    run = open_run(folder)
+    days = [datetime.date(2025, 6, 1)] * ROWS
+    assert run.predict(TABLE | {"day": days}).num_rows == ROWS
+    if draw.integers(2):
+        assert run.evaluate(TABLE | {"day": days})
+
+
 def _read_run(folder, draw):
     run = open_run(folder)
     assert run.status
@@ -273,6 +295,7 @@ READERS = {
     "run-toml": Reader(_run_toml, _read_run_toml, 10),
     "sweep-toml": Reader(_sweep_toml, _read_sweep_toml, 8),
     "run": Reader(_run, _read_run, 12),
+    "table-run": Reader(_table_run, _predict, 8),
     "checkpoint": Reader(_broken_off, _resume, 8),
     "sweep": Reader(_sweep, _read_sweep, 5),
     "store": Reader(_sweep, _open_store, 3),

@@ -38,9 +38,8 @@ def inputs_of(
     return torch.from_numpy(preparation.inputs(columns, dtype))
 
 
-def column_as(source: Source, name: str, form: Form | None) -> Column:
+def column_as(source: Source, name: str, form: Form) -> Column:
     """A column of a table, read by the form that was found in training."""
-    assert form is not None
     return recognise_as(
         name,
         source.arrow[name],

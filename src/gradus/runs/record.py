@@ -199,6 +199,7 @@ class Run:
             InputError: the run was trained on no table, or its preparation is missing or damaged.
         """
         from gradus.data.preparation import Preparation
+        from gradus.data.preparation.goal import outputs_of
 
         if self.prepared is not None:
             return self.prepared
@@ -215,7 +216,12 @@ class Run:
             raise InputError(f"{path}: cannot be read: {quoted(error)}") from None
         if not isinstance(record, dict):
             raise InputError(f"{path}: is no preparation of a table")
-        return Preparation.from_record(record, str(path))
+        found = Preparation.from_record(record, str(path))
+        data = self.summary["data"]
+        given = [[len(found.features)], outputs_of(found.goal)]
+        if given != [list(data["input_shape"]), data["outputs"]]:
+            raise InputError(f"{path}: is damaged: it is not that of the model of this run")
+        return found
 
     def predict(self, table: Any) -> pa.Table:
         """What the model says of new rows.

@@ -198,12 +198,38 @@ def test_a_preparation_is_what_its_record_says(goal):
         ({"version": 2}, "version is 2, and 1 is known"),
         ({"goal": {"kind": "classes"}}, "is damaged (goal.classes.name: Field required"),
         ({"encoders": [{"kind": "magic"}]}, "is damaged (encoders.0"),
+        (
+            {"encoders": [{"kind": "flag", "name": "n", "form": {"kind": "number"}}]},
+            "form: is of number, where flag belongs",
+        ),
+        (
+            {
+                "goal": {
+                    "kind": "classes",
+                    "name": "y",
+                    "form": {"kind": "date"},
+                    "names": ["a", "b"],
+                }
+            },
+            "is of date, which is not predicted",
+        ),
+        (
+            {
+                "goal": {
+                    "kind": "classes",
+                    "name": "y",
+                    "form": {"kind": "number"},
+                    "names": ["a", "a"],
+                }
+            },
+            "a name stands there twice",
+        ),
         ({"code": "import os"}, "is damaged (code: Extra inputs"),
     ],
 )
 def test_a_damaged_record_is_one_line(change, message):
     preparation = Preparation(
-        encoders=(fit(NUMBERS),), goal=Classes(name="y", form=None, names=("a", "b"))
+        encoders=(fit(NUMBERS),), goal=Classes(name="y", form=Form("category"), names=("a", "b"))
     )
     with pytest.raises(InputError) as refusal:
         Preparation.from_record(preparation.record() | change, "run/preparation.json")

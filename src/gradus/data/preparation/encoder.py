@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from gradus.data.columns import Column, Form
 
 Features = NDArray[np.float64]
 """``[N, k]``: k features of N rows."""
+
+
+Scale = Annotated[FiniteFloat, Field(gt=0)]
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("a name stands there twice")
+    return names
+
+
+DistinctNames = Annotated[tuple[str, ...], AfterValidator(_distinct)]
 
 
 class Encoder(BaseModel):
@@ -24,10 +37,20 @@ class Encoder(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    held: ClassVar[str]
+    """The kind of the columns that it is for."""
 
     name: str
     form: Form
     missing: bool = False
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        if self.form.kind != self.held:
+            raise ValueError(f"form: is of {self.form.kind}, where {self.held} belongs")
+        if self.held == "flag" and self.form.flags is None:
+            raise ValueError("form: is a flag without its two words")
+        return self
 
     @property
     @abstractmethod

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, FiniteFloat
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from gradus.data.columns import Form
+from gradus.data.preparation.encoder import DistinctNames, Scale
+
+
+def _of(*kinds: str) -> Callable[[Form], Form]:
+    """Refuse a form of another kind."""
+
+    def checked(form: Form) -> Form:
+        if form.kind not in kinds:
+            raise ValueError(f"is of {form.kind}, which is not predicted")
+        if form.kind == "flag" and form.flags is None:
+            raise ValueError("is a flag without its two words")
+        return form
+
+    return checked
 
 
 class Classes(BaseModel):
@@ -16,7 +31,7 @@ class Classes(BaseModel):
 
     Attributes:
         kind: of the goal.
-        name: of the column, None where it has none.
+        name: of the column.
         form: what the column holds.
         names: of the classes, in the order of the outputs.
         shares: of each among the training rows.
@@ -25,10 +40,16 @@ class Classes(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["classes"] = "classes"
-    name: str | None
-    form: Form | None = None
-    names: tuple[str, ...]
+    name: str
+    form: Annotated[Form, AfterValidator(_of("number", "flag", "category"))]
+    names: Annotated[DistinctNames, Field(min_length=2)]
     shares: tuple[FiniteFloat, ...] = ()
+
+    @model_validator(mode="after")
+    def _a_share_each(self) -> Self:
+        if self.shares and len(self.shares) != len(self.names):
+            raise ValueError(f"shares: {len(self.shares)} for {len(self.names)} classes")
+        return self
 
 
 class Quantity(BaseModel):
@@ -46,9 +67,9 @@ class Quantity(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    form: Form | None = None
+    form: Annotated[Form, AfterValidator(_of("number", "flag"))]
     centre: FiniteFloat = 0.0
-    scale: FiniteFloat = 1.0
+    scale: Scale = 1.0
     mean: FiniteFloat = 0.0
     median: FiniteFloat = 0.0
 
@@ -61,7 +82,8 @@ class Quantities(BaseModel):
         targets: one or several.
 
     Example:
-        >>> price = Quantities(targets=(Quantity(name="price", centre=100, scale=20),))
+        >>> price = Quantity(name="price", form=Form("number"), centre=100, scale=20)
+        >>> price = Quantities(targets=(price,))
         >>> y = price.scaled(np.array([[120.0], [80.0]]))
         >>> y.tolist(), price.unscaled(y).tolist()
         ([[1.0], [-1.0]], [[120.0], [80.0]])
@@ -70,7 +92,7 @@ class Quantities(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["quantities"] = "quantities"
-    targets: tuple[Quantity, ...]
+    targets: Annotated[tuple[Quantity, ...], Field(min_length=1)]
 
     def scaled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Targets as they are learned, ``[N, m]``."""
@@ -85,3 +107,8 @@ class Quantities(BaseModel):
 
 
 Goal = Classes | Quantities
+
+
+def outputs_of(goal: Goal) -> int:
+    """How many numbers a model gives for each row."""
+    return len(goal.names if isinstance(goal, Classes) else goal.targets)

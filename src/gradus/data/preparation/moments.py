@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import FiniteFloat
+from pydantic import AfterValidator, FiniteFloat
 
 from gradus.data.columns import Column
-from gradus.data.preparation.encoder import Encoder, Features
+from gradus.data.preparation.encoder import Encoder, Features, Scale
 
 DAY = 86_400.0
 
@@ -50,6 +50,12 @@ def _around(at: NDArray[np.float64], length: float) -> tuple[Features, Features]
     return np.sin(angle), np.cos(angle)
 
 
+def _moment(written: str) -> str:
+    if np.isnat(np.datetime64(written, "us")):
+        raise ValueError("is no date")
+    return written
+
+
 class Dates(Encoder):
     r"""Days since the first, the year, and each cycle as $\sin$ and $\cos$ of $2 \pi t / T$.
 
@@ -75,12 +81,13 @@ class Dates(Encoder):
         [[-0.5, 0.0, 1.0], [1.0, 0.434, -0.901]]
     """
 
+    held: ClassVar[str] = "date"
     kind: Literal["date"] = "date"
-    first: str
+    first: Annotated[str, AfterValidator(_moment)]
     centre: FiniteFloat
-    scale: FiniteFloat
+    scale: Scale
     year_centre: FiniteFloat = 0.0
-    year_scale: FiniteFloat | None = None
+    year_scale: Scale | None = None
     cycles: tuple[Cycle, ...] = ()
 
     @property
@@ -122,6 +129,7 @@ class Times(Encoder):
         [[0.707, 0.707], [0.0, 0.0]]
     """
 
+    held: ClassVar[str] = "time"
     kind: Literal["time"] = "time"
 
     @property

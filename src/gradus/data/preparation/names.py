@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from gradus.data.columns import Column, among
-from gradus.data.preparation.encoder import Encoder, Features
+from gradus.data.preparation.encoder import DistinctNames, Encoder, Features
 
 RARE = 0.01
 """A name of a smaller share of the training rows is pooled with the others of the kind."""
@@ -52,8 +52,9 @@ class Names(Encoder):
         [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
 
+    held: ClassVar[str] = "category"
     kind: Literal["category"] = "category"
-    names: tuple[str, ...]
+    names: DistinctNames
     pooled: int = 0
 
     @property

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import FiniteFloat
+from pydantic import FiniteFloat, model_validator
 
 from gradus.data.columns import Column
-from gradus.data.preparation.encoder import Encoder, Features
+from gradus.data.preparation.encoder import Encoder, Features, Scale
 
 SOFT = 3.0
 """Scaled values far beyond this are drawn in to it."""
@@ -58,14 +59,23 @@ class Numbers(Encoder):
         by default, NeurIPS 2024, eq. 1 (extremes drawn in).
     """  # noqa: E501
 
+    held: ClassVar[str] = "number"
     kind: Literal["number"] = "number"
     fill: FiniteFloat = 0.0
     centre: FiniteFloat = 0.0
-    scale: FiniteFloat = 1.0
+    scale: Scale = 1.0
     soft: bool = False
     knots: tuple[FiniteFloat, ...] = ()
     means: tuple[FiniteFloat, ...] = ()
     height: FiniteFloat = 1.0
+
+    @model_validator(mode="after")
+    def _pieces(self) -> Self:
+        if any(low >= high for low, high in itertools.pairwise(self.knots)):
+            raise ValueError("knots: do not ascend")
+        if len(self.means) != max(len(self.knots) - 1, 0):
+            raise ValueError(f"means: {len(self.means)} for {len(self.knots)} knots")
+        return self
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -115,6 +125,7 @@ class Flags(Encoder):
         [[1.0], [0.25]]
     """
 
+    held: ClassVar[str] = "flag"
     kind: Literal["flag"] = "flag"
     fill: FiniteFloat = 0.0
 

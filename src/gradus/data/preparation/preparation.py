@@ -36,13 +36,14 @@ class Preparation(BaseModel):
     Example:
         >>> from gradus.data.columns import Form
         >>> grams = Numbers(name="grams", form=Form("number"), centre=100, scale=50)
-        >>> fruit = Preparation(encoders=(grams,), goal=Classes(name="fruit", names=("fig", "pear")))
+        >>> goal = Classes(name="fruit", form=Form("category"), names=("fig", "pear"))
+        >>> fruit = Preparation(encoders=(grams,), goal=goal)
         >>> column = Column("grams", grams.form, np.array([50.0, 150.0]))
         >>> fruit.features, fruit.inputs([column], "float32").tolist()
         (('grams',), [[-1.0], [1.0]])
         >>> Preparation.from_record(fruit.record(), "fruit.json") == fruit
         True
-    """  # noqa: E501
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
