@@ -21,7 +21,7 @@ ASCII_FORMS = {
     "∂": "d", "∑": "sum", "∈": "in", "≈": "~", "≠": "!=", "≤": "<=", "≥": ">=", "‖": "||",
     "←": "<-", "↑": "^", "→": "->", "↓": "v", "⇒": "=>", "°": " deg",
     "–": "-", "—": "-", "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "•": "*",
-    "‰": "per mille", "ʼ": "'", "\N{FIGURE SPACE}": " ",
+    "‰": "per mille", "ʼ": "'", "č": "c", "ł": "l", "л": "l", "в": "v",
     "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ", "\N{THIN SPACE}": " ",
     "\N{FIGURE SPACE}": " ",
     # Frames and curves keep their columns: one character for one.
