@@ -21,7 +21,9 @@ ASCII_FORMS = {
     "∂": "d", "∑": "sum", "∈": "in", "≈": "~", "≠": "!=", "≤": "<=", "≥": ">=", "‖": "||",
     "←": "<-", "↑": "^", "→": "->", "↓": "v", "⇒": "=>", "°": " deg",
     "–": "-", "—": "-", "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "•": "*",
-    "‰": "per mille", "ʼ": "'", "č": "c", "ł": "l", "л": "l", "в": "v",
+    "‰": "per mille", "ʼ": "'", "ł": "l", "č": "c", "л": "l", "в": "v",
+    "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₩": "KRW", "₺": "TRY", "₪": "ILS",
+    "₫": "VND", "฿": "THB", "₴": "UAH", "₱": "PHP",
     "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ", "\N{THIN SPACE}": " ",
     "\N{FIGURE SPACE}": " ",
     # Frames and curves keep their columns: one character for one.
