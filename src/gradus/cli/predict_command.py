@@ -9,6 +9,7 @@ import click
 
 from gradus.cli.exit_codes import DONE, warn
 from gradus.cli.formatting import number
+from gradus.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,9 +30,12 @@ Examples:
 @click.option(
     "--out", type=click.Path(path_type=Path), help="file of the predictions: .csv or .parquet"
 )
+@click.option("--overwrite", is_flag=True, help="replace the file that --out names")
 @click.option("--model", metavar="NAME", help="package.module:factory of the run, to import it")
 @click.option("--trust", is_flag=True, help="import whatever model the run names")
-def predict(run: Path, file: Path, out: Path | None, model: str | None, trust: bool) -> int:
+def predict(
+    run: Path, file: Path, out: Path | None, overwrite: bool, model: str | None, trust: bool
+) -> int:
     """Predict the target for the rows of FILE by the model of RUN, the folder of its record.
 
     Columns are found by their names, in any order; others are not looked at. Rows are prepared as
@@ -49,6 +53,9 @@ def predict(run: Path, file: Path, out: Path | None, model: str | None, trust: b
         if more:
             warn(f"these are the first {SHOWN} rows; --out FILE writes all of them")
         return DONE
+    if out.exists() and (not overwrite or out.samefile(file)):
+        instead = "" if file.exists() and out.samefile(file) else ", or add --overwrite"
+        raise InputError(f"--out {out}: is there already; give another name{instead}")
     with Stages() as stages:
         rows = predict_file(opened, file, out, lambda done: stages.tell("rows", done, 0))
     click.echo(f"{out}  {rows:,} rows")

@@ -58,7 +58,8 @@ def chosen_line(auto: Mapping[str, Any], options: Mapping[str, Any], ended: int 
         said.append(f"numbers cut into {options['pieces']} pieces")
     if "method" in auto:
         schedule = f" with {options['schedule']}" if auto.get("schedule") else ""
-        said.append(f"{options['method']} lr {options['lr']:g}{schedule}")
+        decay = f" weight decay {options['weight_decay']:g}" if auto.get("weight_decay") else ""
+        said.append(f"{options['method']} lr {options['lr']:g}{decay}{schedule}")
     if auto.get("hidden"):
         nets = f"{options['models']} nets with " if auto.get("models", 1) > 1 else ""
         said.append(f"{nets}hidden layers of {', '.join(map(str, options['hidden']))}")
@@ -66,6 +67,8 @@ def chosen_line(auto: Mapping[str, Any], options: Mapping[str, Any], ended: int 
         said.append(f"batches of {options['batch_size']}")
     if auto.get("epochs"):
         said.append(f"{options['epochs']} epochs at most")
+    if auto.get("patience"):
+        said.append(f"patience {options['patience']}")
     if said and ended is not None:
         said.append(f"ended after {ended}")
     return ", ".join(said)

@@ -45,7 +45,7 @@ def load(
     loss: str | None = None,
     missing: str | None = None,
     standardize: bool = False,
-    scaling: Literal["standard", "robust"] = "standard",
+    scaling: Literal["standard", "robust"] | None = None,
     pieces: int | None = 0,
     standardize_target: bool = False,
     validation_fraction: float | None = None,
@@ -123,6 +123,9 @@ def load(
         "--target": target,
         "--missing": missing,
         "--test-fraction": test_fraction,
+        "--scaling": scaling,
+        "--pieces": pieces or None,
+        "--standardize-target": standardize_target or None,
         "--split": None if split == "random" else split,
         "--group": group,
         "--weights": weights,
@@ -174,6 +177,9 @@ def load(
         accept(
             "--target",
             "--missing",
+            "--scaling",
+            "--pieces",
+            "--standardize-target",
             "--test-fraction",
             "--split",
             "--group",
@@ -181,13 +187,18 @@ def load(
             "--categorical",
             "--drop",
         )
+        if scaling is not None and not standardize:
+            raise InputError(
+                f"--scaling {scaling}: says how numbers are standardised, which --no-standardize "
+                "turns off; leave one of them out"
+            )
         from gradus.data.tables import TableOptions, load_table
 
         options = TableOptions(
             target,
             loss,
             cast(Literal["mean", "median", "drop"], missing or "median"),
-            scaling if standardize else "none",
+            (scaling or "standard") if standardize else "none",
             pieces,
             standardize_target,
             categorical,

@@ -43,7 +43,7 @@ def load_for(
         loss=spec.loss,
         missing=spec.missing,
         standardize=spec.standardize,
-        scaling=spec.scaling or "standard",
+        scaling=spec.scaling,
         pieces=None if "pieces" in spec.auto else spec.pieces,
         standardize_target=spec.standardize_target,
         dtype=spec.dtype,

@@ -32,9 +32,16 @@ CHUNK = 8192
 
 
 def outputs_of(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """What a model in ``eval`` mode gives for N inputs, ``[N, outputs]`` on the CPU."""
+    """What a model in ``eval`` mode gives for N inputs, ``[N, outputs]`` on the CPU.
+
+    Raises:
+        InputError: that is no finite number.
+    """
     with torch.no_grad():
-        return torch.cat([model(part) for part in x.split(CHUNK)])
+        found = torch.cat([model(part) for part in x.split(CHUNK)])
+    if not bool(found.isfinite().all()):
+        raise InputError("the model gives what is no finite number: its run diverged; train again")
+    return found
 
 
 def predictions(run: Run, source: Source) -> pa.Table:

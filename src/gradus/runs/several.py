@@ -58,9 +58,11 @@ def train_others(
     for net in range(1, spec.models):
         job = prepare(spec.model_copy(update={"seed": seed_of(spec.seed, net)}), split, start, net)
 
-        def told(progress: Progress, before: int = net * first.steps) -> object:
-            step = progress.step + before
-            return report(progress._replace(step=step, since=progress.since + before, row=None))
+        before = sum(each.samples for each in outcomes)
+
+        def told(progress: Progress, net: int = net, before: int = before) -> object:
+            step, samples = progress.step + net * first.steps, progress.samples + before
+            return report(progress._replace(step=step, samples=samples, since=0, row=None))
 
         found = execute(job, net, told)
         if found.status == "interrupted":
@@ -69,10 +71,13 @@ def train_others(
             return job.model, found
         nets.append(job.model)
         outcomes.append(found)
+        if found.ended_by_observer:
+            break
     average = Average((net.cpu() for net in nets), classes=first.train.classes is not None)
     averaged, tested = _judged(average.to(first.device), first, outcome)
     return average, replace(
         outcome,
+        ended_by_observer=outcomes[-1].ended_by_observer,
         step=sum(each.step for each in outcomes),
         samples=sum(each.samples for each in outcomes),
         work=sum(each.work for each in outcomes),

@@ -122,8 +122,17 @@ class RunSpec(
 
     @property
     def fixed(self) -> RunSpec:
-        """The same spec, of one net, in which nothing but the loss follows from the data."""
-        return self.model_copy(update={"auto": (), "models": 1}) if self.auto else self
+        """The same spec for a sweep: of one net, which trains to its last epoch.
+
+        Nothing but the loss and the number of pieces of a column follows from the data.
+        """
+        if not self.auto:
+            return self
+        auto = tuple(name for name in ("pieces",) if name in self.auto)
+        changes: dict[str, Any] = {"auto": auto, "models": 1}
+        if "patience" in self.auto:
+            changes["patience"] = None
+        return self.model_copy(update=changes)
 
     def build_method(self, steps: int) -> Method:
         """The method with its learning-rate schedule, for a run of so many steps."""

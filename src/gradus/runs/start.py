@@ -29,11 +29,15 @@ OF_THE_PREPARATION = (
     "target",
     "categorical",
     "drop",
+    "missing",
     "standardize",
     "scaling",
     "pieces",
     "standardize_target",
 )
+OF_THE_PARTS = ("validation_fraction", "test_fraction", "split", "split_seed", "group")
+"""Options that say which rows train: on the same data they stay."""
+
 OF_THE_MODEL = ("model", "models", "hidden")
 """Options that are those of the run that is gone on from."""
 
@@ -170,6 +174,13 @@ def start_of(run: Run, spec: RunSpec, freeze: Sequence[str] = ()) -> tuple[RunSp
                 f"--from {where}: {flag(name)} is what it is there, and cannot be another; leave "
                 "it out"
             )
+    if Path(spec.data).resolve() == Path(run.spec.data).resolve():
+        for name in OF_THE_PARTS:
+            if getattr(spec, name) != getattr(run.spec, name):
+                raise InputError(
+                    f"--from {where}: {flag(name)} would let rows test that trained there; leave "
+                    "it out, or give other data"
+                )
     if not prepared and spec.standardize and spec.data != run.spec.data:
         raise InputError(
             f"--from {where}: the means and deviations of {quoted(run.spec.data)} were not kept, "

@@ -46,6 +46,7 @@ class LineToBeat:
         kept = next((row for row in outcome.evaluation if row.epoch == outcome.kept_epoch), None)
         if kept is None:
             return None
+        kept = outcome.averaged or kept
         constant = self.constant["train"].loss if self.constant else None
         if constant == 0 or (
             kept.train_loss < self.beginning and (constant is None or kept.train_loss < constant)

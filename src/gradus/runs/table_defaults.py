@@ -60,13 +60,12 @@ def defaults_for(given: Mapping[str, Any], on_all_data: frozenset[str]) -> dict[
     """
     usual = dict(PREPARED)
     if given.get("standardize") in (False, "false"):
-        del usual["scaling"], usual["pieces"], usual["standardize_target"]
+        del usual["scaling"], usual["pieces"]
     own = {field.name for field in entries()[LEARNED["method"]].hyperparameters}
     theirs = {field.name for entry in entries().values() for field in entry.hyperparameters}
-    if "method" not in given and not (given.keys() & theirs - own):
+    chosen = given.get("method", LEARNED["method"])
+    if chosen == LEARNED["method"] and not given.keys() & theirs - own:
         usual |= LEARNED
-    elif "schedule" not in given:
-        usual.pop("schedule", None)
     usual |= COURSE
     if given.get("sampling") == "full" or str(given.get("method")) in on_all_data:
         del usual["batch_size"]

@@ -283,7 +283,7 @@ def _train(
         loaded = time.perf_counter()
         with OneInterrupt() as interrupts:
             outcome = _execute(spec, engine, job, report, course(0))
-            if spec.models > 1 and outcome.status == "finished":
+            if spec.models > 1 and outcome.status == "finished" and not outcome.ended_by_observer:
                 model, outcome = train_others(
                     *(spec, split, job, outcome),
                     lambda other, net, told: _execute(spec, engine, other, told, course(net)),

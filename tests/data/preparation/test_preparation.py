@@ -50,6 +50,13 @@ def test_standard_scaling_is_that_of_scikit_learn():
     assert np.allclose(got[~there], 0)  # the mean
 
 
+@pytest.mark.parametrize("scaling", ["standard", "robust"])
+def test_what_is_constant_in_training_is_not_divided_by_its_rounding(scaling):
+    fitted = fit(Column("n", Form("number"), np.full(272, 0.1)), scaling)
+    later = Column("n", Form("number"), np.array([0.1, 0.2]))
+    np.testing.assert_allclose(fitted.encode(later)[:, 0], [0, 0.1], atol=1e-4)
+
+
 def test_robust_scaling_is_that_of_scikit_learn_and_draws_in_extremes():
     z = RobustScaler().fit_transform(NUMBERS.values[:, None])[:, 0]
     got = fit(NUMBERS, "robust").encode(NUMBERS)[:, 0]

@@ -109,7 +109,7 @@ class Column:
         """What it was taken for and what was guessed of it, in a few words."""
         return self.form.told + (f" ({self.guess})" if self.guess else "")
 
-    def rows(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> Column:
+    def rows(self, kept: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Column:
         """The column of some rows alone."""
         return Column(self.name, self.form, self.values[kept], self.words, self.guess)
 

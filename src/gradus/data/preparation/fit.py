@@ -112,6 +112,17 @@ def _sample(present: NDArray[np.float64]) -> NDArray[np.float64]:
     return present[np.random.default_rng(0).integers(0, len(present), SAMPLE)]
 
 
+def deviation(values: NDArray[np.float64]) -> float:
+    """The standard deviation; 1 where values differ by no more than rounding, as 0.1 from itself.
+
+    Example:
+        >>> deviation(np.full(7, 0.1)), deviation(np.array([1.0, 3.0]))
+        (1.0, 1.0)
+    """
+    found = float(values.std())
+    return found if found > 1e-12 * float(np.abs(values).max()) else 1.0
+
+
 def _scale(present: NDArray[np.float64], scaling: Scaling) -> tuple[float, float]:
     """What is subtracted from numbers, and what they are divided by: 1 where all are equal."""
     if scaling == "none":
@@ -121,8 +132,8 @@ def _scale(present: NDArray[np.float64], scaling: Scaling) -> tuple[float, float
         if high > low:
             return float(centre), float(high - low)
         # Half of the numbers and more are one: the deviation stands for the quartiles.
-        return float(centre), float(present.std()) or 1.0
-    return float(present.mean()), float(present.std()) or 1.0
+        return float(centre), deviation(present)
+    return float(present.mean()), deviation(present)
 
 
 def _knots(sample: NDArray[np.float64], pieces: int) -> tuple[float, ...]:
@@ -167,8 +178,8 @@ def _dates(train: Column, present: NDArray[np.datetime64], missing: bool) -> Dat
         missing=missing,
         first=first,
         centre=float(days.mean()),
-        scale=float(days.std()) or 1.0,
+        scale=deviation(days),
         year_centre=float(years.mean()),
-        year_scale=float(years.std()) or None,
+        year_scale=float(years.std()) if years.max() > years.min() else None,
         cycles=tuple(cycles),
     )

@@ -81,7 +81,7 @@ class Numbers(Encoder):
     def values(self) -> tuple[str, ...]:
         """The column itself, and its pieces."""
         pieces = zip(self.knots[:-1], self.knots[1:], strict=True)
-        return (self.name, *(f"{self.name}[{low:g}..{high:g}]" for low, high in pieces))
+        return (self.name, *(f"{self.name}[{low:.12g}..{high:.12g}]" for low, high in pieces))
 
     @property
     def done(self) -> str:

@@ -21,6 +21,9 @@ from gradus.errors import InputError, quoted
 
 AnyEncoder = Numbers | Flags | Names | Dates | Times
 
+CHUNK = 65_536
+"""Rows that are encoded at once: in float64, before they are kept as they are wanted."""
+
 VERSION = 1
 """Of what is kept: one that is not known is not read."""
 
@@ -71,7 +74,9 @@ class Preparation(BaseModel):
             if at == 0:
                 x = np.empty((len(column.values), len(self.features)), dtype=dtype)
             end = at + len(encoder.features)
-            x[:, at:end] = encoder.encode(column)
+            for row in range(0, len(x), CHUNK):
+                rows = slice(row, row + CHUNK)
+                x[rows, at:end] = encoder.encode(column.rows(rows))
             at = end
         return x
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gradus.data.columns import Column, among
+from gradus.data.preparation.fit import deviation
 from gradus.data.preparation.goal import Classes, Goal, Quantities, Quantity
 from gradus.data.preparation.names import in_order
 from gradus.data.targets import Targets, class_targets, column_targets, label
@@ -101,12 +102,12 @@ def goal_of(
     y = targets.y.numpy()
 
     def quantity(column: Column, values: NDArray[np.float64]) -> Quantity:
-        mean, deviation = float(values.mean()), float(values.std())
+        mean = float(values.mean())
         return Quantity(
             name=column.name,
             form=column.form,
             centre=mean if scale else 0.0,
-            scale=(deviation or 1.0) if scale else 1.0,
+            scale=deviation(values) if scale else 1.0,
             mean=mean,
             median=float(np.median(values)),
         )

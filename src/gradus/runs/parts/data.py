@@ -68,7 +68,7 @@ class DataPart(Part):
         ge=0,
         le=1000,
         description="cut each column of numbers of a table into so many pieces, with a feature for "
-        "each, as trees do; 0: none  [default: of a table, 16]",
+        "each, as trees do; 0: none  [default: of a table, up to 32]",
     )
     standardize_target: bool = Field(
         default=False,
