@@ -198,6 +198,18 @@ def test_dates_become_features(save):
     assert split.features == ("day", "day.day of week sin", "day.day of week cos")
 
 
+def test_names_of_which_all_are_rare_are_left_out(save):
+    agents = [f"agent {i // 5}" for i in range(1000)]
+    columns = {
+        "who": agents,
+        "a": [i % 7 for i in range(1000)],
+        "y": [i % 11 / 2 for i in range(1000)],
+    }
+    split = load_table(save(columns), "y")
+    assert split.features == ("a",)
+    assert "names, each in less than 1 % of the rows" in split.treatments[0].done
+
+
 def test_x_is_what_the_preparation_gives(save):
     split = load_table(save(COLUMNS), "price", dtype="float32")
     assert split.train.x.dtype == torch.float32

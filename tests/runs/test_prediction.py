@@ -248,6 +248,27 @@ def test_the_command_writes_all_rows(folders, table, tmp_path, call, suffix):
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
+def test_names_that_were_not_seen_are_said(folders, tmp_path, call):
+    path = write(tmp_path / "new.csv", COLUMNS | {"colour": ["red", "blue"] * (N // 2)})
+    told = "colour: 100 of 200 rows hold a name that was rare in training or not seen there"
+    for more in ([], ["--out", tmp_path / "p.csv"]):
+        code, _, err = call("predict", folders["fruit"], path, *more)
+        assert code == 0
+        assert f"{told}, such as 'blue'" in err
+
+
+def test_nothing_is_replaced_unasked(folders, table, tmp_path, call):
+    out = tmp_path / "p.csv"
+    out.write_text("mine")
+    code, _, err = call("predict", folders["fruit"], table, "--out", out)
+    assert (code, out.read_text()) == (2, "mine")
+    assert "is there already; give another name, or add --overwrite" in err
+    assert call("predict", folders["fruit"], table, "--out", out, "--overwrite")[0] == 0
+    before = table.read_text()
+    code, _, err = call("predict", folders["fruit"], table, "--out", table, "--overwrite")
+    assert (code, table.read_text()) == (2, before)
+
+
 def test_the_command_shows_the_first_rows(folders, table, call):
     code, said, err = call("predict", folders["price"], table)
     lines = said.splitlines()

@@ -90,6 +90,21 @@ def test_what_is_of_one_net_says_so(tmp_path):
         landscape.facts([run])
 
 
+def test_an_observer_ends_the_run_and_not_one_net():
+    calls = []
+
+    def observe(job, split):
+        def observed(progress):
+            calls.append(progress.step)
+            return "stop" if progress.step >= 3 else None
+
+        return observed
+
+    run = gradus.train(RunSpec(**CHEAP, models=3, log_every=1), observe=observe)
+    assert run.summary["ended_by_observer"]
+    assert (run.summary["nets"], run.summary["steps"]) == (1, 3)
+
+
 def test_a_net_that_diverges_is_said():
     run = gradus.train(RunSpec(data="digits", hidden=(8,), lr=1e30, epochs=1, models=2))
     assert run.status == "diverged"

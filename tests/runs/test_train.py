@@ -220,6 +220,7 @@ def test_regression_on_a_table_of_ones_own_reaches_least_squares(tmp_path):
         dtype="float64",
         method="gradient-descent",
         standardize=False,
+        standardize_target=False,
         patience=30,
     )
     run = train(spec)
@@ -242,6 +243,7 @@ def test_a_regression_that_diverges_is_told_of_the_scales_that_make_it_steep(tmp
             lr=0.1,
             model="linear",
             standardize=False,
+            standardize_target=False,
         )
     )
     assert run.status == "diverged"

@@ -48,8 +48,10 @@ def predict(
 
     opened = open_run(run, model=model, trust=trust)
     if out is None:
-        found, more = first_predictions(opened, file, SHOWN)
+        found, more, told = first_predictions(opened, file, SHOWN)
         click.echo(shown(found))
+        for line in told:
+            warn(line)
         if more:
             warn(f"these are the first {SHOWN} rows; --out FILE writes all of them")
         return DONE
@@ -57,8 +59,10 @@ def predict(
         instead = "" if file.exists() and out.samefile(file) else ", or add --overwrite"
         raise InputError(f"--out {out}: is there already; give another name{instead}")
     with Stages() as stages:
-        rows = predict_file(opened, file, out, lambda done: stages.tell("rows", done, 0))
+        rows, told = predict_file(opened, file, out, lambda done: stages.tell("rows", done, 0))
     click.echo(f"{out}  {rows:,} rows")
+    for line in told:
+        warn(line)
     return DONE
 
 

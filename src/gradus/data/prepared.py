@@ -10,11 +10,12 @@ from typing import Literal
 import numpy as np
 import torch
 
-from gradus.data.columns import Column, Form, recognise, recognise_as
+from gradus.data.columns import Column, Form, among, recognise, recognise_as
 from gradus.data.dataset import Split
 from gradus.data.example_weights import example_weights
 from gradus.data.partition import three_parts
 from gradus.data.preparation import Classes, Preparation, Quantities
+from gradus.data.preparation.names import Names
 from gradus.data.preparation.targets import labels_for
 from gradus.data.reading import Source, read_source
 from gradus.data.tables import TableOptions, check_group, dataset_of, kept_rows, treatments_of
@@ -48,6 +49,23 @@ def column_as(source: Source, name: str, form: Form) -> Column:
         place=source.place,
         text=None if source.read_text is None else source.text,
     )
+
+
+def unknown_names(preparation: Preparation, source: Source) -> dict[str, tuple[int, str]]:
+    """Columns of names with rows whose name has no indicator: how many, and one such name.
+
+    They were not seen in training, or were rare there.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    for encoder in preparation.encoders:
+        if isinstance(encoder, Names):
+            column = column_as(source, encoder.name, encoder.form)
+            rows = np.bincount(column.values[column.values >= 0], minlength=len(column.words))
+            known = among(column.words, encoder.names) >= 0
+            rows[known] = 0
+            if rows.sum():
+                found[encoder.name] = int(rows.sum()), column.words[int(rows.argmax())]
+    return found
 
 
 def check_columns(names: Sequence[str], source: Source) -> None:

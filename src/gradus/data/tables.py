@@ -17,6 +17,7 @@ from gradus.data.example_weights import example_weights
 from gradus.data.named import columns_left, target_names
 from gradus.data.partition import USUAL_PARTS, Parts, three_parts
 from gradus.data.preparation import Fill, Preparation, Scaling, fit, pieces_for
+from gradus.data.preparation.names import Names
 from gradus.data.preparation.targets import goal_of, targets_of
 from gradus.data.reading import read_source
 from gradus.data.targets import Targets
@@ -145,11 +146,6 @@ def load_table(path: Path, options: TableOptions) -> Split:
     if empty := [column.name for column in used if column.rows(train).missing.all()]:
         left_out |= dict.fromkeys(empty, "no value in the rows that train")
         used = [column for column in used if column.name not in left_out]
-    if not used:
-        raise InputError(
-            f"{path}: no column says anything of the target {brief(targets[0])!r}: "
-            + brief("; ".join(f"{name!r} {why}" for name, why in left_out.items()), MOST_QUOTED)
-        )
     weights = None
     if counted is not None:
         weights = torch.from_numpy(example_weights(counted, rows, path))
@@ -158,12 +154,20 @@ def load_table(path: Path, options: TableOptions) -> Split:
     pieces = options.pieces
     if pieces is None:
         pieces = pieces_for(len(train), sum(column.form.kind == "number" for column in used))
-    preparation = Preparation(
-        encoders=tuple(
-            fit(column.rows(train), options.scaling, options.fill, pieces) for column in used
-        ),
-        goal=goal,
-    )
+    encoders = []
+    for each in used:
+        encoder = fit(each.rows(train), options.scaling, options.fill, pieces)
+        if isinstance(encoder, Names) and not encoder.names:
+            left_out[each.name] = f"{encoder.pooled:,} names, each in less than 1 % of the rows"
+        else:
+            encoders.append(encoder)
+    used = [column for column in used if column.name not in left_out]
+    if not used:
+        raise InputError(
+            f"{path}: no column says anything of the target {brief(targets[0])!r}: "
+            + brief("; ".join(f"{name!r} {why}" for name, why in left_out.items()), MOST_QUOTED)
+        )
+    preparation = Preparation(encoders=tuple(encoders), goal=goal)
 
     trains, validates, tests = (
         dataset_of(of, preparation, used, y, weights, options.dtype)

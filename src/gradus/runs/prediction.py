@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from torch import nn
 from gradus.data.in_memory import source_of
 from gradus.data.preparation import Classes, Quantities
 from gradus.data.preparation.targets import labels_for
-from gradus.data.prepared import check_columns, column_as, inputs_of
+from gradus.data.prepared import check_columns, column_as, inputs_of, unknown_names
 from gradus.data.reading import Source, stream
 from gradus.errors import InputError, brief
 from gradus.metrics import Figure
@@ -149,7 +149,7 @@ def beside_truth(run: Run, source: Source) -> Predictions:
 
 def predict_file(
     run: Run, path: Path, out: Path, told: Callable[[int], object] = lambda rows: None
-) -> int:
+) -> tuple[int, tuple[str, ...]]:
     """Write the predictions for the rows of a file, piece by piece, into another.
 
     The file appears whole or not at all.
@@ -161,26 +161,41 @@ def predict_file(
         told: called with the number of rows predicted so far.
 
     Returns:
-        The number of rows.
+        The number of rows, and what is to be said of them.
 
     Raises:
         InputError: the table cannot be read or lacks a column, or ``out`` cannot be written.
     """
     from gradus.runs.table_writing import table_writer
 
-    rows = 0
+    rows, unknown = 0, dict[str, tuple[int, str]]()
     with table_writer(out) as write:
         for source in stream(path):
             found = predictions(run, source)
             write(found)
             rows += found.num_rows
             told(rows)
-    return rows
+            for name, (count, word) in unknown_names(run.preparation, source).items():
+                unknown[name] = unknown.get(name, (0, ""))[0] + count, word
+    return rows, _told(unknown, rows)
 
 
-def first_predictions(run: Run, path: Path, most: int) -> tuple[pa.Table, bool]:
-    """The predictions for the first rows of a file, and whether there are more."""
+def _told(unknown: Mapping[str, tuple[int, str]], rows: int) -> tuple[str, ...]:
+    return tuple(
+        f"{brief(name, 60)}: {count:,} of {rows:,} rows hold a name that was rare in training or "
+        f"not seen there, such as {brief(repr(word), 60)}"
+        for name, (count, word) in unknown.items()
+    )
+
+
+def first_predictions(run: Run, path: Path, most: int) -> tuple[pa.Table, bool, tuple[str, ...]]:
+    """The predictions for the first rows of a file, whether there are more, and what is to be said.
+
+    That is said of the first piece of the file.
+    """
     pieces = stream(path)
     source = next(pieces)
     more = source.arrow.num_rows > most or next(pieces, None) is not None
-    return predictions(run, source).slice(0, most), more
+    found = predictions(run, source)
+    told = _told(unknown_names(run.preparation, source), found.num_rows)
+    return found.slice(0, most), more, told
