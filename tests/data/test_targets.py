@@ -45,12 +45,6 @@ def test_task(values, tasks):
             assert names == [label(value) for value in values]
 
 
-def test_declared_classes_are_classes_whatever_the_values():
-    assert column_targets(REAL, None, "a", categorical=True).classes == ("0.5", "1", "2")
-    with pytest.raises(InputError, match="--loss mse"):
-        column_targets(FEW, "mse", "a", categorical=True)
-
-
 def test_one_class_is_refused():
     with pytest.raises(InputError, match="one class only"):
         column_targets(np.array(["a", "a"]), None, "column 'a'")

@@ -80,9 +80,7 @@ def class_targets(labels: Tensor, classes: tuple[str, ...], loss: str | None, wh
     return Targets(y, classes, labels)
 
 
-def column_targets(
-    values: NDArray[Any], loss: str | None, what: str, *, categorical: bool = False
-) -> Targets:
+def column_targets(values: NDArray[Any], loss: str | None, what: str) -> Targets:
     """Targets out of one value per example.
 
     Text and booleans are classes, real numbers are numbers. Integers (in a floating column too)
@@ -92,7 +90,6 @@ def column_targets(
         values: ``[N]``: text, bool or numbers, none of them missing.
         loss: name of the loss, or None.
         what: whose targets these are, for the message: "column 'species'".
-        categorical: the user says that these are classes.
 
     Raises:
         InputError: the loss is for the other kind of target; or all targets are one class.
@@ -103,7 +100,7 @@ def column_targets(
         >>> column_targets(np.array([3, 5, 3]), "mse", "column 'a'").y.tolist()
         [[3.0], [5.0], [3.0]]
     """
-    if values.dtype.kind in "iuf" and not categorical:
+    if values.dtype.kind in "iuf":
         integral = values.dtype.kind in "iu" or bool((values == np.round(values)).all())
         if not integral and loss in CLASS_LOSSES:
             example = values[values != np.round(values)][0]
