@@ -4,6 +4,7 @@ import inspect
 import re
 import runpy
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,7 @@ def test_commands_of_the_pages_draw(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(animation, "FRAMES", 2)
     (tmp_path / "mine.py").write_text("def f(w):\n    return (w**2).sum()\n")
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
     arguments = shlex.split(command)[1:]
     for run in {argument for argument in arguments if argument.startswith("runs/")}:
         spec = gradus.RunSpec(method=run.split("-")[1], hidden=(4,), epochs=1)

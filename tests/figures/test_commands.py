@@ -1,5 +1,7 @@
 """`gradus figures` and `gradus landscape` as a user meets them."""
 
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -33,6 +35,7 @@ def call(capsys, tmp_path, monkeypatch):
     """Run the command line in an empty folder: its exit code, and the lines it wrote."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(MINE)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
 
     def run(*arguments):
         with pytest.raises(SystemExit) as ended:

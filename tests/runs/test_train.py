@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import signal
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,7 +16,7 @@ import gradus
 from gradus import InputError, RunSpec, kernels, open_run, train
 from gradus.data import load
 from gradus.engine import native
-from gradus.runs import record
+from gradus.runs import interrupt, record
 from gradus.runs.files import write_whole
 
 QUICK = {"model": "linear", "epochs": 2, "log_every": 10, "lr": 0.1}
@@ -437,6 +438,30 @@ def test_a_second_ctrl_c_does_not_cost_the_record(tmp_path, monkeypatch):
     assert run.status == "interrupted"
     assert open_run(tmp_path).history["step"].to_pylist() == [0, 10, 20]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("every_step")
+def test_ctrl_c_that_nobody_heard_can_be_pressed_again(monkeypatch):
+    """Python drops what is raised in a finalizer."""
+    monkeypatch.setattr(interrupt, "AGAIN_SECONDS", 0.0)
+
+    class Finalized:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    def press(job, split):
+        def report(progress):
+            if progress.step == 15:
+                Finalized()
+            if progress.step == 25:
+                signal.raise_signal(signal.SIGINT)
+
+        return report
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: dropped)
+    run = train(RunSpec(**QUICK), progress=press)
+    assert run.status == "interrupted"
+    assert run.history["step"].to_pylist() == [0, 10, 20]
 
 
 def test_a_record_is_never_a_mixture_of_two_runs(tmp_path, monkeypatch):
