@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import StandardScaler
 
 from gradus.data.fitting import fill_gaps, standardize_columns, value_statistics
 from gradus.errors import InputError
@@ -14,13 +13,10 @@ X = np.random.default_rng(0).normal(3, 5, (40, 4))
 
 
 def test_standardised_over_the_training_rows():
-    columns = np.array([True, False, True, True])
     x = X.copy()
     x[:, 3] = 7.0  # constant: centred, not divided
-    got = standardize_columns(x, TRAIN, columns)
-    expected = StandardScaler().fit(x[TRAIN]).transform(x)
-    np.testing.assert_allclose(got[:, columns], expected[:, columns], rtol=1e-12)
-    assert np.array_equal(got[:, 1], x[:, 1])
+    got = standardize_columns(x, TRAIN)
+    np.testing.assert_allclose(got, (x - x[TRAIN].mean(0)) / [*x[TRAIN, :3].std(0), 1], rtol=1e-12)
     assert (got[:, 3] == 0).all()
 
 

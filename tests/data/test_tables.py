@@ -11,7 +11,7 @@ import torch
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from gradus.data.partition import Parts
-from gradus.data.tables import TableOptions
+from gradus.data.table_options import TableOptions
 from gradus.data.tables import load_table as load
 from gradus.errors import InputError
 

@@ -325,8 +325,7 @@ def _dataset(
             names = [str(i) for i in range(x.shape[1])]
             x = fill_gaps(x, train.numpy(), names, str(path), missing)
         if standardize:
-            every = np.ones(x.shape[1], dtype=bool)
-            x = standardize_columns(x, train.numpy(), every)
+            x = standardize_columns(x, train.numpy())
     elif standardize:
         mean, std = value_statistics(torch.from_numpy(x)[train], scale)
     return Dataset(torch.from_numpy(x), targets.y, targets.classes, scale, mean, std)

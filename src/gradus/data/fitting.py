@@ -45,22 +45,17 @@ def fill_gaps(
     return filled
 
 
-def standardize_columns(
-    x: NDArray[np.floating], train: NDArray[np.int64], columns: NDArray[np.bool_]
-) -> NDArray[np.floating]:
+def standardize_columns(x: NDArray[np.floating], train: NDArray[np.int64]) -> NDArray[np.floating]:
     """Bring columns to mean 0 and standard deviation 1 over the training rows.
 
     Args:
-        x: ``[N, features]``.
+        x: ``[N, features]``; constant columns are only centred.
         train: int64 ``[n]``, the rows that train.
-        columns: bool ``[features]``, those to standardise; constant ones are only centred.
     """
     from sklearn.preprocessing import StandardScaler
 
-    if columns.any():
-        x = x.copy()
-        x[:, columns] = StandardScaler().fit(x[train][:, columns]).transform(x[:, columns])
-    return x
+    scaled: NDArray[np.floating] = StandardScaler().fit(x[train]).transform(x)
+    return scaled
 
 
 def value_statistics(x: Tensor, scale: float) -> tuple[Tensor, Tensor]:

@@ -192,7 +192,8 @@ def load(
                 f"--scaling {scaling}: says how numbers are standardised, which --no-standardize "
                 "turns off; leave one of them out"
             )
-        from gradus.data.tables import TableOptions, load_table
+        from gradus.data.table_options import TableOptions
+        from gradus.data.tables import load_table
 
         options = TableOptions(
             target,

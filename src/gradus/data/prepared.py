@@ -10,15 +10,15 @@ from typing import Literal
 import numpy as np
 import torch
 
-from gradus.data.columns import Column, Form, among, recognise, recognise_as
+from gradus.data.columns import Column, Form, among, recognise_as
 from gradus.data.dataset import Split
-from gradus.data.example_weights import example_weights
-from gradus.data.partition import three_parts
 from gradus.data.preparation import Classes, Preparation, Quantities
 from gradus.data.preparation.names import Names
 from gradus.data.preparation.targets import labels_for
 from gradus.data.reading import Source, read_source
-from gradus.data.tables import TableOptions, check_group, dataset_of, kept_rows, treatments_of
+from gradus.data.table_options import TableOptions
+from gradus.data.table_rows import usable_rows
+from gradus.data.tables import treatments_of
 from gradus.data.targets import Targets, class_targets
 from gradus.errors import MOST_QUOTED, InputError, brief
 
@@ -112,56 +112,15 @@ def load_prepared(path: Path, preparation: Preparation, options: TableOptions) -
     forms = {encoder.name: encoder.form for encoder in preparation.encoders}
     by_name = [name for name in (options.parts.group, options.weights) if name is not None]
     check_columns([*(str(target.name) for target in targets), *forms, *by_name], source)
-
-    def beside(name: str | None, *, categorical: bool) -> Column | None:
-        """A column that is no feature."""
-        if name is None:
-            return None
-        return recognise(
-            name,
-            source.arrow[name],
-            file=str(path),
-            place=source.place,
-            categorical=categorical,
-            text=None if source.read_text is None else source.text,
-        )
-
     goals = [column_as(source, str(target.name), target.form) for target in targets]
     inputs = {name: column_as(source, name, form) for name, form in forms.items()}
-    used = list(inputs.values())
-    group = beside(options.parts.group, categorical=True)
-    counted = beside(options.weights, categorical=False)
-    if group is not None:
-        check_group(group, path, options)
-    kept, notes = kept_rows(goals, used, group, path, options)
-    if kept is not None:
-        goals, used = ([column.rows(kept) for column in some] for some in (goals, used))
-        group = None if group is None else group.rows(kept)
-        counted = None if counted is None else counted.rows(kept)
-    y = _targets(goal, goals, options.loss, str(path))
-    groups = None if group is None else group.values.astype(np.int64)
-    rows = three_parts(len(y.y), options.parts, labels=y.labels, groups=groups)
-    weights = None if counted is None else torch.from_numpy(example_weights(counted, rows, path))
+    rows = usable_rows(source, goals, list(inputs.values()), options)
+    y = _targets(goal, rows.goals, options.loss, str(path))
+    parts = rows.parts(y.labels)
     if isinstance(goal, Quantities):
         y = replace(y, y=torch.from_numpy(goal.scaled(y.y.numpy())))
-    trains, validates, tests = (
-        dataset_of(of, preparation, used, y, weights, options.dtype)
-        for of in (rows.train, rows.validation, rows.test)
-    )
-    assert trains is not None
-    assert tests is not None
-    return Split(
-        trains,
-        tests,
-        str(path),
-        y.task,
-        preparation.features,
-        ", ".join(str(target.name) for target in targets),
-        validates,
-        preparation,
-        treatments_of(inputs, preparation, {}),
-        (*source.notes, *notes),
-    )
+    told = treatments_of(inputs, preparation, {})
+    return rows.split(preparation, y, parts, rows.weights(parts), told)
 
 
 def _targets(
