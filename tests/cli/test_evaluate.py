@@ -99,9 +99,6 @@ def test_a_model_that_answers_one_class_is_told(folders, table, tmp_path, call):
     for parameter in run.model.parameters():
         torch.nn.init.zeros_(parameter)
     run.save(folder)
-    (folder / "preparation.json").write_bytes(
-        (folders / "ignorant" / "preparation.json").read_bytes()
-    )
     code, said, _ = call(folder, table)
     assert code == 0
     assert f"answers 'apple' in {N} of {N} cases" in said

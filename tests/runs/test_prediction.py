@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -216,6 +217,18 @@ def test_rows_that_cannot_be_evaluated(folders, target, change, message):
     assert message in str(refusal.value)
 
 
+@pytest.mark.parametrize("where", ["elsewhere", "over itself"])
+def test_an_opened_run_is_saved_whole(folders, tmp_path, where):
+    folder = tmp_path / "run"
+    if where == "over itself":
+        shutil.copytree(folders["fruit"], folder)
+    run = gradus.open_run(folder if folder.exists() else folders["fruit"])
+    run.save(folder)
+    for name in ("run.json", "preparation.json", "model.safetensors", "test.parquet"):
+        assert (folder / name).read_bytes() == (folders["fruit"] / name).read_bytes(), name
+    assert gradus.open_run(folder).predict(COLUMNS).equals(run.predict(COLUMNS))
+
+
 def test_what_is_no_table_is_said(folders):
     with pytest.raises(TypeError, match="a table must be a path, a pyarrow"):
         gradus.open_run(folders["fruit"]).predict(3)
@@ -293,6 +306,26 @@ def test_the_command_refuses_in_one_line(folders, table, call, arguments, messag
     code, said, err = call("predict", *given)
     assert (code, said, err.count("\n")) == (2, "", 1)
     assert message in err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("empty.csv", ",".join(COLUMNS) + "\n", "holds names of columns but no rows"),
+        ("letter.pdf", "Dear Sir", "a kind of file that is not read as a table; give .csv,"),
+    ],
+)
+@pytest.mark.parametrize("command", ["predict", "predict --out", "evaluate"])
+def test_a_file_without_rows_is_refused_in_one_line(
+    folders, tmp_path, call, name, text, message, command
+):
+    (tmp_path / name).write_text(text)
+    out = [str(tmp_path / "out.csv")] if "--out" in command else []
+    words = command.split()
+    code, said, err = call(words[0], folders["fruit"], tmp_path / name, *words[1:], *out)
+    assert (code, said, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_a_run_on_no_table_says_so(tmp_path, call, table):

@@ -138,6 +138,12 @@ def _halves(
     """The rows that stay and those that are held, both ascending."""
     # 0.15 * 20 is 3.0000000000000004 in binary: rounded up it must not become 4
     n_held = math.ceil(round(fraction * n, 9))
+    if n_held >= n and (parts.test if stream == 0 else parts.validation) is None:
+        other, way = ("test", "") if stream == 0 else ("validate", ", or --validation-fraction 0")
+        raise InputError(
+            f"{n} {'row is' if n == 1 else 'rows are'} left to train on and to {other} on, where "
+            f"two are needed; give more rows{way}"
+        )
     if n_held >= n:
         raise InputError(
             f"{flag} {fraction}: leaves no row of {n} to train on; give less, or more rows"

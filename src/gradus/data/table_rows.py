@@ -199,9 +199,10 @@ def _kept_rows(
             )
         if (more := dropped & ~aimless).any():
             notes.append(f"{_share(more)} have a missing value, and are left out (--missing drop)")
-    if total - dropped.sum() < 2:
+    if (left := total - dropped.sum()) < 2:
         raise InputError(
-            f"{path}: {total - dropped.sum()} rows are left to learn from; at least two are needed"
+            f"{path}: {left} {'row is' if left == 1 else 'rows are'} left to learn from; at least "
+            "two are needed"
         )
     return (~dropped if dropped.any() else None), notes
 

@@ -71,12 +71,9 @@ def _json(run: Run, out: Path) -> Written:
 def _onnx(run: Run, out: Path) -> Written:
     from gradus.runs.onnx_graph import exported
 
-    prepared = run.prepared is not None or (
-        run.folder is not None and (run.folder / PREPARATION).exists()
-    )
-    found = exported(run, run.preparation if prepared else None)
+    found = exported(run, run.preparation if run.is_prepared else None)
     write_whole(out, found.model.SerializeToString())
-    if not prepared:
+    if not run.is_prepared:
         return Written((out,), (f"takes x as the model does: the run holds no {PREPARATION}",))
     return Written((out,), found.notes)
 

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import json
 import math
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gradus.errors import InputError, quoted
-from gradus.importing import without_collection
 from gradus.models.own import check_named, is_own
 from gradus.runs import earlier
 from gradus.runs.curve import Against, Numbers, TrainingCurve, draw, place
-from gradus.runs.files import read_json, sync_folder, write_whole
+from gradus.runs.files import read_json
 from gradus.runs.reading import check_size, load_parameters, read_summary, read_table
 from gradus.runs.spec import RunSpec
 
@@ -36,6 +31,7 @@ if TYPE_CHECKING:
     from gradus.engine.job import Evaluation
     from gradus.engine.selection import Selection
     from gradus.metrics.predictions import Predictions
+    from gradus.runs.export import Written
 
 NAMED_TYPES = {"int64": pa.int64(), "int32": pa.int32(), "float64": pa.float64()}
 
@@ -223,6 +219,25 @@ class Run:
             raise InputError(f"{path}: is damaged: it is not that of the model of this run")
         return found
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether it holds a preparation: it was trained on a table."""
+        return self._holds(PREPARATION, self.prepared)
+
+    @property
+    def has_predictions(self) -> bool:
+        """Whether it holds what its model says of the test part."""
+        return self._holds(PREDICTIONS, self.on_test)
+
+    def _holds(self, name: str, made: object) -> bool:
+        """Whether it made something as it was trained; of an opened run, whether its file is there.
+
+        The folder of a run that was trained just now may hold the files of one before it.
+        """
+        if self.trained is not None or self.folder is None:
+            return made is not None
+        return (self.folder / name).exists()
+
     def predict(self, table: Any) -> pa.Table:
         """What the model says of new rows.
 
@@ -284,6 +299,37 @@ class Run:
 
         return evaluated(self, table)
 
+    def export(
+        self,
+        to: Literal["csv", "json", "onnx", "torch-export"],
+        out: str | os.PathLike[str],
+    ) -> Written:
+        """Write the run for other programs.
+
+        Args:
+            to: ``csv``, its history and evaluation, a file each; ``json``, these with the spec and
+                the summary in one; ``onnx``, a model that takes rows as they stand in a table;
+                ``torch-export``, an ``ExportedProgram`` that takes x, as the model does.
+            out: the file, whose name ends as that kind's do: .csv, .json, .onnx, .pt2.
+
+        Returns:
+            ``paths`` of what was written, and ``notes`` of what is to be said of it.
+
+        Raises:
+            InputError: the name has another ending, or the model is none that can be written so.
+            OSError: the file cannot be written.
+
+        Example:
+            >>> import gradus, tempfile
+            >>> run = gradus.train(gradus.RunSpec(model="linear", epochs=1))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     [path.name for path in run.export("csv", f"{folder}/digits.csv").paths]
+            ['digits-history.csv', 'digits-evaluation.csv']
+        """
+        from gradus.runs.export import export
+
+        return export(self, to, Path(out))
+
     @property
     def curve(self) -> TrainingCurve:
         """The facts of the loss curve against samples."""
@@ -342,48 +388,13 @@ class Run:
         """Write the record: run.json last, so that a folder with run.json holds a whole record.
 
         Raises:
+            InputError: the run was opened from a record that is damaged, or its model is code that
+                was not named or trusted.
             OSError: the folder cannot be written.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import save_model
+        from gradus.runs.saving import save
 
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "run.json").unlink(missing_ok=True)
-        sync_folder(folder)
-        for name, table in (("history", self.history), ("evaluation", self.evaluation)):
-            sink = io.BytesIO()
-            pq.write_table(table, sink)
-            write_whole(folder / f"{name}.parquet", sink.getvalue())
-        for name in (PREDICTIONS, OVERVIEW, REPORT):  # of a run that is overwritten
-            (folder / name).unlink(missing_ok=True)
-        if self.on_test is not None:
-            sink = io.BytesIO()
-            pq.write_table(self.on_test.table(), sink)
-            write_whole(folder / PREDICTIONS, sink.getvalue())
-        with tempfile.TemporaryDirectory(dir=folder) as beside:
-            # Parameters that share memory are written once; only a path can be given for that.
-            try:
-                save_model(self.model, str(Path(beside) / "model"))
-            except SafetensorError as error:  # also where the disk is full
-                raise OSError(None, quoted(error), str(folder / "model.safetensors")) from error
-            write_whole(folder / "model.safetensors", (Path(beside) / "model").read_bytes())
-        (folder / PREPARATION).unlink(missing_ok=True)
-        if self.prepared is not None:
-            record = json.dumps(self.prepared.record(), indent=1, ensure_ascii=False)
-            write_whole(folder / PREPARATION, record.encode() + b"\n")
-        with without_collection():  # matplotlib is imported here
-            figure = self.plot()
-            for kind in ("png", "svg"):
-                sink = io.BytesIO()
-                figure.savefig(sink, format=kind)
-                figure.set_layout_engine("none")  # it is laid out now, for the other format too
-                write_whole(folder / f"loss.{kind}", sink.getvalue())
-        text = json.dumps(
-            finite({"spec": self.spec.model_dump(mode="json"), **self.summary}), indent=2
-        )
-        write_whole(folder / "run.json", text.encode() + b"\n")
-        return folder
+        return save(self, Path(folder))
 
 
 def evaluated(

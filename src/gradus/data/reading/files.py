@@ -98,7 +98,10 @@ def stream(path: Path) -> Iterator[Source]:
 
 def _reader(path: Path) -> tuple[_Read, _Stream]:
     name = path.name.lower()
-    return next(both for suffix, both in _READERS.items() if name.endswith(suffix))
+    for suffix, both in _READERS.items():
+        if name.endswith(suffix):
+            return both
+    raise InputError(f"{path}: a kind of file that is not read as a table; give {', '.join(KINDS)}")
 
 
 def _check(source: Source) -> None:
@@ -115,4 +118,4 @@ def _check(source: Source) -> None:
 
 
 def _no_rows(path: Path) -> InputError:
-    return InputError(f"{path}: names of columns but no rows; at least two rows are needed")
+    return InputError(f"{path}: holds names of columns but no rows; write rows below them")
