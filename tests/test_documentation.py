@@ -14,6 +14,7 @@ import gradus
 from gradus import methods
 from gradus.cli import main
 from gradus.methods import FirstOrder
+from tests.figures.subject_facts import facts_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
@@ -91,11 +92,12 @@ FIGURES = [
 
 @pytest.mark.parametrize("command", dict.fromkeys(FIGURES))
 def test_commands_of_the_pages_draw(command, tmp_path, monkeypatch):
-    """On a run of each name, on a function in a file, and with few frames."""
-    from gradus.figures.subject import animation
+    """On a run of each name, on a function in a file, with few frames and of facts found once."""
+    from gradus.figures.subject import animation, catalogue
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(animation, "FRAMES", 2)
+    monkeypatch.setattr(catalogue.Subject, "facts", lambda subject: facts_of(subject.name))
     (tmp_path / "mine.py").write_text("def f(w):\n    return (w**2).sum()\n")
     monkeypatch.delitem(sys.modules, "mine", raising=False)
     arguments = shlex.split(command)[1:]

@@ -2,9 +2,11 @@
 
 from functools import cache
 
-from gradus.figures.subject.catalogue import CATALOGUE
+from gradus.figures.subject.catalogue import CATALOGUE, Subject
+
+find = Subject.facts
 
 
 @cache
 def facts_of(name):
-    return CATALOGUE[name].facts()
+    return find(CATALOGUE[name])
