@@ -54,14 +54,29 @@ def test_of_errors_less_is_better(off, remark):
 
 
 @pytest.mark.parametrize(("loss", "told"), [(0.2, False), (0.35, True), (0.5, True)])
-def test_a_quantile_is_not_judged_by_figures_of_means_alone(loss, told):
-    """A model of the 0.9-quantile is far above nearly all targets, and right."""
+def test_a_model_is_not_judged_by_figures_of_means_alone(loss, told):
+    """One that learned something else may be far above nearly all targets, and right."""
     targets = np.linspace(0, 1, 80)[:, None]
     said = NumberPredictions(targets + 5, targets, ("wait",))
     summary = summary_of(said, mean=[0.5], median=[0.5])
     assert verdicts(summary) == ["no figure is better than that of the best constant prediction"]
     summary |= {"test": {"loss": loss, "standard_error": 0.05}, "constant": {"test_loss": 0.4}}
     assert bool(verdicts(summary)) == told
+
+
+@pytest.mark.parametrize(
+    ("shift", "remarks"),
+    [(0.0, ["", ""]), (-9.0, ["no better", "off"]), (9.0, ["no better", "off"])],
+)
+def test_a_quantile_is_judged_by_its_loss_and_by_how_many_targets_it_covers(shift, remarks):
+    random = np.random.default_rng(0)
+    x, noise = random.normal(size=(2, 400, 1))
+    said = NumberPredictions(3 * x + 1.2816 + shift, 3 * x + noise, ("wait",), 0.9)
+    summary = summary_of(said, mean=[0.0], median=[0.0], quantile=0.9, quantiles=[4.05])
+    rows = rows_of(summary)
+    assert [row.name for row in rows] == ["pinball loss", "coverage (90 % wanted)"]
+    assert [row.remark for row in rows] == remarks
+    assert len(verdicts(summary)) == (shift != 0)
 
 
 def test_what_is_missing_says_why():

@@ -45,3 +45,10 @@ def test_what_pinball_predicts_is_above_its_share_of_the_targets(waits):
     expected = mean_pinball_loss(said.targets, said.values, alpha=0.9) / target.scale
     assert run.summary["test"]["loss"] == pytest.approx(expected, rel=1e-4)
     assert run.summary["test"]["loss"] < 0.9 * run.summary["constant"]["test_loss"]
+    figures = run.summary["figures"]["test"]
+    assert figures["pinball_loss"]["value"] == pytest.approx(expected * target.scale)
+    assert figures["coverage"]["value"] == pytest.approx(below)
+    constant = run.summary["constant"]["test_loss"] * target.scale
+    assert figures["pinball_loss"]["constant"] == pytest.approx(constant, rel=1e-4)
+    assert run.summary["importance"][0]["column"] == "length"
+    assert list(run.evaluate(waits)) == list(figures)

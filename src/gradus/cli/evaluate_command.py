@@ -35,7 +35,7 @@ def evaluate(run: Path, file: Path, model: str | None, trust: bool) -> int:
     opened = open_run(run, model=model, trust=trust)
     source = read_source(file)
     said = beside_truth(opened, source)
-    known = training_targets(opened.preparation.goal)
+    known = training_targets(opened)
     summary = {
         **judged(said, known, "test"),
         "data": {"classes": opened.summary["data"]["classes"], **known},

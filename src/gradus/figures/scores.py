@@ -19,16 +19,25 @@ WORDS = {
 OF_RARER = {"f1_of_rarer": "F1", "average_precision": "average precision"}
 """Of two classes, figures of the rarer one."""
 
-LOST = {"classification": "log loss gained", "regression": "R² lost"}
-"""What the importance of a column is, by the task."""
 
-SHARES = {"accuracy", "balanced_accuracy"}
+SHARES = {"accuracy", "balanced_accuracy", "coverage"}
 """Figures in percent."""
 
-FALL = {"log_loss", "calibration_error", "rmse", "mae", "median_absolute_error"}
+FALL = {
+    "log_loss",
+    "calibration_error",
+    "rmse",
+    "mae",
+    "median_absolute_error",
+    "pinball_loss",
+}
 """Figures of which less is better."""
 
+OF_NO_MODEL = {"calibration_error", "coverage"}
+"""Figures that a constant may have as good as any model, and that are not held against its."""
+
 NO_BETTER = "no better"
+OFF = "off"
 
 
 class Row(NamedTuple):
@@ -45,7 +54,7 @@ def rows_of(summary: Mapping[str, Any], part: str = "test") -> list[Row]:
     """The figures on a part of the data, in words; none where the record holds none.
 
     A figure is called no better than the best constant prediction where its interval holds that,
-    or it is worse.
+    or it is worse; and a coverage off where its interval does not hold what was wanted.
 
     Args:
         summary: of a run, as run.json holds it.
@@ -64,7 +73,7 @@ def verdicts(summary: Mapping[str, Any]) -> list[str]:
     """What is to be said of a model that its figures do not tell from knowing nothing.
 
     Nothing where the loss itself does, by two standard errors: what a model learned may be none of
-    the figures, as a quantile is.
+    the figures.
     """
     rows = rows_of(summary)
     told: list[str] = []
@@ -74,7 +83,12 @@ def verdicts(summary: Mapping[str, Any]) -> list[str]:
             f"the model answers {answers['commonest']!r} in {answers['times']:,} of "
             f"{answers['examples']:,} cases, whatever the input: its accuracy is how common that is"
         )
-    compared = [row for row in rows if row.constant and row.name != "calibration error"]
+    figures = (summary["figures"] or {}).get("test", {})
+    compared = [
+        row
+        for name, row in zip(figures, rows, strict=True)
+        if row.constant and name.partition(" of ")[0] not in OF_NO_MODEL
+    ]
     alike = compared and all(row.remark == NO_BETTER for row in compared)
     if alike and not _has_a_lower_loss(summary):
         told.append("no figure is better than that of the best constant prediction")
@@ -124,8 +138,20 @@ def most_used(summary: Mapping[str, Any], most: int = 3) -> str:
         return ""
     said = ", ".join(f"{brief(row['column'])} {row['lost']:.2g}" for row in told)
     whose = "its" if len(told) == 1 else "their"
-    what = LOST[summary["data"]["task"]]
+    what = lost(summary["data"])
     return f"{said}: {what} where {whose} values go to other examples"
+
+
+def lost(data: Mapping[str, Any]) -> str:
+    """What the importance of a column is.
+
+    Example:
+        >>> lost({"task": "regression"}), lost({"task": "regression", "quantile": 0.9})
+        ('R² lost', 'pinball loss gained')
+    """
+    if data["task"] == "classification":
+        return "log loss gained"
+    return "R² lost" if data.get("quantile") is None else "pinball loss gained"
 
 
 def measure_name(measure: str) -> str:
@@ -151,6 +177,8 @@ def name_of(figure: str, data: Mapping[str, Any]) -> str:
     classes, shares = data.get("classes") or (), data.get("shares") or ()
     if len(classes) == len(shares) == 2 and plain in OF_RARER:
         return f"{OF_RARER[plain]} of {brief(classes[shares.index(min(shares))])!r}"
+    if plain == "coverage" and data.get("quantile") is not None:
+        plain = f"coverage ({100 * data['quantile']:g} % wanted)"
     return WORDS.get(plain, plain.replace("_", " ")) + of + target
 
 
@@ -164,7 +192,10 @@ def _row(name: str, figure: Mapping[str, Any], data: Mapping[str, Any]) -> Row:
 
     interval = "" if low is None else f"{shown(low)} to {shown(high)}{unit}"
     remark = figure["reason"] or ""
-    if not remark and constant is not None and plain != "calibration_error":
+    if plain == "coverage":
+        wanted = data.get("quantile")
+        remark = "" if wanted is None or low <= wanted <= high else OFF
+    elif not remark and constant is not None and plain not in OF_NO_MODEL:
         bound, beaten = (-high, -constant) if plain in FALL else (low, constant)
         remark = "" if bound > beaten else NO_BETTER
     return Row(

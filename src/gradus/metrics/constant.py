@@ -82,9 +82,9 @@ def best_constant(train: Dataset, loss: Loss) -> ConstantPrediction | None:
     elif kind is MSELoss:
         output = w @ y.double()
     elif kind is L1Loss:
-        output = _quantile(y, w, 0.5)
+        output = quantile_of(y, w, 0.5)
     elif isinstance(loss, PinballLoss):
-        output = _quantile(y, w, loss.quantile)
+        output = quantile_of(y, w, loss.quantile)
     elif isinstance(loss, HuberLoss):
         output = _balance(y.double(), w, loss.delta)
     else:
@@ -102,8 +102,14 @@ def _shares(loss: Loss, y: Tensor, w: Tensor, classes: int) -> Tensor:
     return shares / shares.sum()
 
 
-def _quantile(y: Tensor, w: Tensor, share: float) -> Tensor:
-    """The least target, ``[m]``, that with all below it has this share of the weights ``[N]``."""
+def quantile_of(y: Tensor, w: Tensor, share: float) -> Tensor:
+    """The least target, ``[m]``, that with all below it has this share of the weights.
+
+    Args:
+        y: ``[N, m]``.
+        w: ``[N]``, which sum to 1.
+        share: between 0 and 1.
+    """
     ordered, order = y.sort(dim=0)
     # A share that falls on a target to rounding: on either side the loss is the same.
     reached = (w[order].cumsum(dim=0) < share).sum(dim=0).clamp_max(len(y) - 1)

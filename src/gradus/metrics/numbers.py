@@ -77,8 +77,8 @@ def _of_one(
 
     explained = r2(errors, targets)
     return {
-        "rmse": _above_zero(rmse(errors), beside(lambda e: rmse(e).value, mean)),
-        "mae": _above_zero(mae(errors), beside(lambda e: mae(e).value, median)),
+        "rmse": above_zero(rmse(errors), beside(lambda e: rmse(e).value, mean)),
+        "mae": above_zero(mae(errors), beside(lambda e: mae(e).value, median)),
         "r2": _share_explained(explained, beside(lambda e: _value(r2(e, targets)), mean)),
         "median_absolute_error": _median(
             np.abs(errors), beside(lambda e: float(np.median(np.abs(e))), median)
@@ -141,7 +141,13 @@ def _value(found: Linearised | None) -> float | None:
     return None if found is None else found.value
 
 
-def _above_zero(found: Linearised, constant: float | None) -> Figure:
+def above_zero(found: Linearised, constant: float | None) -> Figure:
+    """A figure that is 0 where nothing is off, with its interval from its standard error.
+
+    Args:
+        found: the figure.
+        constant: that of the best constant prediction.
+    """
     n = len(found.influence)
     if n < FEWEST:
         return Figure(found.value, constant=constant, reason=too_few(n))
@@ -154,7 +160,7 @@ def _share_explained(found: Linearised | None, constant: float | None) -> Figure
     """What is left unexplained is a figure above 0."""
     if found is None:
         return Figure(None, reason="the targets are all the same: no variance to explain")
-    left = _above_zero(Linearised(1 - found.value, found.influence), None)
+    left = above_zero(Linearised(1 - found.value, found.influence), None)
     low, high = (None if end is None else 1 - end for end in (left.high, left.low))
     return Figure(found.value, low, high, constant, left.reason)
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from gradus.metrics.classes import figures_of_classes
 from gradus.metrics.figure import Figure, Values
 from gradus.metrics.numbers import figures_of_numbers
+from gradus.metrics.quantiles import figures_of_quantiles
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,6 +93,7 @@ class NumberPredictions:
         values: ``[n, m]``, what is predicted.
         targets: ``[n, m]``, what is true.
         names: of the m targets.
+        quantile: that is predicted, None where it is no quantile.
 
     Example:
         >>> said = NumberPredictions(np.array([[1.5]]), np.array([[2.0]]), ("price",))
@@ -102,14 +104,24 @@ class NumberPredictions:
     values: Values
     targets: Values
     names: tuple[str, ...]
+    quantile: float | None = None
 
     @property
     def examples(self) -> int:
         """How many there are."""
         return len(self.targets)
 
-    def figures(self, mean: ArrayLike | None, median: ArrayLike | None) -> dict[str, Figure]:
-        """See `figures_of_numbers`."""
+    def figures(
+        self,
+        mean: ArrayLike | None,
+        median: ArrayLike | None,
+        quantiles: ArrayLike | None = None,
+    ) -> dict[str, Figure]:
+        """See `figures_of_numbers`; `figures_of_quantiles` where a quantile is predicted."""
+        if self.quantile is not None:
+            return figures_of_quantiles(
+                *(self.values, self.targets, self.quantile), constant=quantiles, names=self.names
+            )
         return figures_of_numbers(
             self.values, self.targets, mean=mean, median=median, names=self.names
         )
@@ -125,7 +137,9 @@ class NumberPredictions:
         return pa.table(columns)
 
     @classmethod
-    def of_table(cls, table: pa.Table, names: Sequence[str]) -> NumberPredictions:
+    def of_table(
+        cls, table: pa.Table, names: Sequence[str], quantile: float | None = None
+    ) -> NumberPredictions:
         """The predictions that stand in a table.
 
         Raises:
@@ -136,7 +150,7 @@ class NumberPredictions:
         targets, values = (
             _numbers(table, [f"{what}{each}" for each in of]) for what in ("target", "prediction")
         )
-        return cls(values, targets, tuple(names))
+        return cls(values, targets, tuple(names), quantile)
 
 
 def _numbers(table: pa.Table, names: Sequence[str]) -> Values:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gradus.data.preparation import Quantities
 from gradus.metrics.classes import log_losses
 from gradus.metrics.permutation import Importance, permutation_importance
 from gradus.metrics.predictions import ClassPredictions, Predictions
@@ -32,8 +33,9 @@ def importance_of(
 ) -> list[Importance]:
     """What the model of a run loses on the test part with each column of its table.
 
-    Of classes that is log loss gained; of numbers R² lost, as a mean over the targets. Nothing
-    where the run is on no table, or has nothing to say of the test part.
+    Of classes that is log loss gained; of a quantile pinball loss gained, in the unit of the
+    target; of other numbers R² lost; as a mean over the targets. Nothing where the run is on no
+    table, or has nothing to say of the test part.
 
     Args:
         spec: of the run.
@@ -58,6 +60,14 @@ def importance_of(
         def losses(inputs: NDArray[Any], at: NDArray[np.int64]) -> NDArray[np.float64]:
             p = probabilities(outputs(inputs), logarithms=spec.takes_log_probabilities)
             return log_losses(p, labels[at])
+
+    elif predictions.quantile is not None:
+        true, tau, goal = predictions.targets, predictions.quantile, split.preparation.goal
+        assert isinstance(goal, Quantities)
+
+        def losses(inputs: NDArray[Any], at: NDArray[np.int64]) -> NDArray[np.float64]:
+            errors = true[at] - goal.unscaled(outputs(inputs).double().numpy())
+            return np.asarray(np.maximum(tau * errors, (tau - 1) * errors).mean(axis=1))
 
     else:
         truth = job.test.y.double().cpu().numpy()

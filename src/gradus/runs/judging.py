@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from gradus.errors import InputError, quoted
+from gradus.metrics.constant import quantile_of
 from gradus.metrics.measures import OF_CLASSES, OF_NUMBERS
 from gradus.metrics.predictions import ClassPredictions, NumberPredictions, Predictions
 from gradus.runs.files import open_plain
@@ -51,7 +53,9 @@ def predictions_of(spec: RunSpec, split: Split, part: Dataset, outputs: Tensor) 
     if part.classes is not None:
         p = probabilities(outputs, logarithms=spec.takes_log_probabilities)
         return ClassPredictions(p, labels_of(y).numpy(), part.classes)
-    return NumberPredictions(_own_unit(outputs, split), _own_unit(y, split), target_names(split))
+    return NumberPredictions(
+        _own_unit(outputs, split), _own_unit(y, split), target_names(split), spec.quantile
+    )
 
 
 def score_of(spec: RunSpec, split: Split, figure: str) -> Score:
@@ -99,18 +103,30 @@ def target_names(split: Split) -> tuple[str, ...]:
     return tuple(map(str, range(split.train.outputs)))
 
 
-def targets_of(split: Split) -> dict[str, Any]:
+def targets_of(split: Split, quantile: float | None = None) -> dict[str, Any]:
     """What the training targets alone say: the best constant prediction for every figure.
 
     The shares of the classes; of numbers the mean and the median of each, in its unit.
+
+    Args:
+        split: the data.
+        quantile: that is predicted; that of the training targets is said then too.
     """
     y = split.train.y
     if split.train.classes is None:
         values = _own_unit(y, split)
-        return {
+        found = {
             "mean": values.mean(axis=0).tolist(),
             "median": np.median(values, axis=0).tolist(),
         }
+        if quantile is None:
+            return found
+        at = quantile_of(
+            torch.from_numpy(values),
+            torch.full((len(y),), 1 / len(y), dtype=torch.float64),
+            quantile,
+        )
+        return {**found, "quantile": quantile, "quantiles": at.tolist()}
     if y.is_floating_point():
         return {"shares": y.double().mean(dim=0).tolist()}
     counts = y.bincount(minlength=split.train.outputs)
@@ -135,13 +151,16 @@ def judged(
         name, times = predictions.commonest
         answers = {"commonest": name, "times": times, "examples": predictions.examples}
     else:
-        found = predictions.figures(targets["mean"], targets["median"])
+        found = predictions.figures(targets["mean"], targets["median"], targets.get("quantiles"))
     figures = {name: figure.as_record() for name, figure in found.items()}
     return {"figures": {part: figures}, "answers": answers}
 
 
 def read_predictions(
-    path: Path, classes: Sequence[str] | None, targets: Sequence[str]
+    path: Path,
+    classes: Sequence[str] | None,
+    targets: Sequence[str],
+    quantile: float | None = None,
 ) -> Predictions:
     """The predictions that a record keeps.
 
@@ -149,6 +168,7 @@ def read_predictions(
         path: of the Parquet file.
         classes: their names; None where numbers are predicted.
         targets: names of the numbers that are.
+        quantile: of them that is predicted, where it is one.
 
     Raises:
         InputError: they are missing or damaged.
@@ -159,7 +179,7 @@ def read_predictions(
         with open(open_plain(path), "rb") as file:
             table = pq.ParquetFile(file).read()
         found: Predictions = (
-            NumberPredictions.of_table(table, targets)
+            NumberPredictions.of_table(table, targets, quantile)
             if classes is None
             else ClassPredictions.of_table(table, classes)
         )

@@ -95,19 +95,22 @@ def evaluated(run: Run, table: Any) -> dict[str, Figure]:
     Raises:
         InputError: no row has a target, a column is missing, or a class was not trained on.
     """
-    said, goal = beside_truth(run, source_of(table)), training_targets(run.preparation.goal)
+    said, known = beside_truth(run, source_of(table)), training_targets(run)
     if isinstance(said, ClassPredictions):
-        return said.figures(goal["shares"])
-    return said.figures(goal["mean"], goal["median"])
+        return said.figures(known["shares"])
+    return said.figures(known["mean"], known["median"], known["quantiles"])
 
 
-def training_targets(goal: Classes | Quantities) -> dict[str, Any]:
+def training_targets(run: Run) -> dict[str, Any]:
     """What the targets of the training rows alone say, in the words of run.json."""
+    goal = run.preparation.goal
     if isinstance(goal, Classes):
         return {"shares": goal.shares}
     return {
         "mean": [target.mean for target in goal.targets],
         "median": [target.median for target in goal.targets],
+        "quantile": run.spec.quantile,
+        "quantiles": run.summary["data"].get("quantiles"),
     }
 
 
@@ -144,6 +147,7 @@ def beside_truth(run: Run, source: Source) -> Predictions:
         goal.unscaled(outputs.double().numpy()),
         np.column_stack([column.values.astype(np.float64) for column in columns]),
         tuple(target.name for target in goal.targets),
+        run.spec.quantile,
     )
 
 

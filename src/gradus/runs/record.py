@@ -184,7 +184,10 @@ class Run:
 
         data = self.summary["data"]
         return read_predictions(
-            self.folder / PREDICTIONS, data.get("classes"), data.get("target_names") or ()
+            self.folder / PREDICTIONS,
+            data.get("classes"),
+            data.get("target_names") or (),
+            self.spec.quantile,
         )
 
     @cached_property

@@ -63,7 +63,7 @@ def summary_of(
         load_seconds: how long it took until the first step.
         started: when.
     """
-    targets = targets_of(split)
+    targets = targets_of(split, spec.quantile)
     failure, hint = line.failure(job, outcome), None
     if failure or outcome.divergence:
         from gradus.runs.advice import advice

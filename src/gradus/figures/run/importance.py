@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gradus.figures import style
 from gradus.figures.curve_styles import STYLES
-from gradus.figures.scores import LOST
+from gradus.figures.scores import lost as what_is_lost
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,7 +58,7 @@ def importances(summary: Mapping[str, Any]) -> Importances:
     )
     columns = tuple(row["column"] for row in rows)
     hidden = len(summary["importance"]) - len(rows)
-    return Importances(columns, lost, low, high, LOST[summary["data"]["task"]], hidden)
+    return Importances(columns, lost, low, high, what_is_lost(summary["data"]), hidden)
 
 
 def draw(facts: Importances) -> Figure:
