@@ -161,13 +161,13 @@ def test_gaps_are_filled_from_the_training_part_and_said(save, fill):
         filled = [expected if i in gaps else AGE[i] for i in rows]
         np.testing.assert_allclose(part.x[:, 0], filled, rtol=1e-12)
     assert sorted(of[0] + of[1]) == list(range(N))
-    assert split.treatments[0][2:] == (3, f"filled with {expected:g}")
+    assert split.treatments[1][2:] == (3, f"filled with {expected:g}")
 
 
 def test_missing_names_and_flags_are_said(save):
     split = load_table(save(with_gaps(colour=[1, 4], ok=[0, 9])), "price")
     assert {"colour=(missing)", "ok=(missing)"} <= set(split.features)
-    assert [treatment.missing for treatment in split.treatments] == [0, 2, 2, 0]
+    assert [treatment.missing for treatment in split.treatments] == [0, 0, 2, 2, 0]
 
 
 def test_rows_that_are_left_out_are_said(save):
@@ -207,7 +207,7 @@ def test_names_of_which_all_are_rare_are_left_out(save):
     }
     split = load_table(save(columns), "y")
     assert split.features == ("a",)
-    assert "names, each in less than 1 % of the rows" in split.treatments[0].done
+    assert "names, each in less than 1 % of the rows" in split.treatments[1].done
 
 
 def test_x_is_what_the_preparation_gives(save):
@@ -326,7 +326,7 @@ def test_byte_order_mark_and_line_ends(write, newline):
 
 @pytest.mark.parametrize("nothing", ["", "NaN", "null", "NA"])
 def test_what_counts_as_missing(write, nothing):
-    assert load_table(write(GOOD + f"{nothing},1\n"), "b").treatments[0].missing == 1
+    assert load_table(write(GOOD + f"{nothing},1\n"), "b").treatments[1].missing == 1
 
 
 def test_parquet_of_other_types(tmp_path):
@@ -341,7 +341,7 @@ def test_parquet_of_other_types(tmp_path):
     pq.write_table(pa.table(columns), path)
     split = load_table(path, target="y", missing="drop")
     assert split.features == ("half",)  # of the rows that have a target, the others are constant
-    assert split.treatments[1].done == "left out: 1.25 in every row"
+    assert split.treatments[2].done == "left out: 1.25 in every row"
     pq.write_table(pa.table({"t": ["5", "07"] * 10, "y": PRICE[:20]}), path)
     assert load_table(path, target="y", categorical=["t"]).features == ("t=5", "t=07")
     pq.write_table(pa.table({"l": [[1]] * 20, "y": PRICE[:20]}), path)
@@ -356,3 +356,24 @@ def test_damaged_parquet(tmp_path, content):
     with pytest.raises(InputError, match="cannot be read as Parquet") as refusal:
         load_table(path, target="y")
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "told"),
+    [
+        ("ok", {}, ["predicted as 2 classes: False 50 %, True 50 %"]),
+        ("code", {}, ["predicted as 4 classes: 0 25 %, 10 25 %, 20 25 %, 30 25 %"]),
+        ("code", {"loss": "mse"}, ["predicted as a number: 0 to 30"]),
+        ("age", {}, ["13 classes: 20 10 %, 21 10 %, 22 10 %, 23 10 %, .. and 9 more"]),
+        ("price", {}, ["predicted as a number: 0.1 to 36.35"]),
+        ("price", {"standardize_target": True}, ["36.35, learned less 11.97, over 7.208"]),
+        ("age,price", {}, ["a number: 20 to 32", "a number: 0.1 to 36.35"]),
+    ],
+)
+def test_how_the_target_is_taken_is_said(save, target, options, told):
+    first = Parts(test=1 / 3, validation=0, split="time")  # the first 20 rows train
+    split = load_table(save(COLUMNS), target, parts=first, **options)
+    names = target.split(",")
+    assert [treatment.column for treatment in split.treatments[: len(names)]] == names
+    for treatment, part in zip(split.treatments, told, strict=False):
+        assert part.lower() in treatment.done.lower()  # Parquet's booleans are true and false

@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 
-from gradus.figures.scores import lines, rows_of, verdicts
+import gradus
+from gradus import RunSpec
+from gradus.figures.scores import lines, rows_of, verdicts, what_losses_are
 from gradus.metrics.predictions import ClassPredictions, NumberPredictions
 from gradus.runs.judging import judged
+
+CHEAP = {"model": "linear", "epochs": 1, "models": 1, "split": "time", "test_fraction": 0.26,
+         "validation_fraction": 0, "standardize_target": True}  # fmt: skip
+PRICE = "price less 36, over 21.35"  # of the 37 rows 0, 2, .. 72 that train
 
 
 def summary_of(predictions, **targets):
@@ -94,3 +100,37 @@ def test_the_columns_of_the_table_stand_below_each_other():
 
 def test_a_record_from_before_has_no_figures():
     assert rows_of({"figures": None, "data": {}}) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"standardize_target": False}, ""),
+        (
+            {"target": "price,rent"},
+            f"of {PRICE}; rent{PRICE[5:]}; the figures are in their own units",
+        ),
+        ({}, f"of {PRICE}; the figures are in its own unit"),
+        (
+            {"weights": "rent"},
+            f"of {PRICE}, with rows weighted by 'rent'; the figures are in its own unit and count "
+            "each example once",
+        ),
+        ({"target": "kind"}, ""),
+        (
+            {"target": "kind", "label_smoothing": 0.1},
+            "with label smoothing 0.1; the figures are without",
+        ),
+        (
+            {"target": "kind", "class_weight": "flat=2"},
+            "with classes weighted (flat=2); the figures count each example once",
+        ),
+    ],
+)
+def test_what_losses_are_where_figures_are_something_else(tmp_path, options, said):
+    price = np.arange(0, 100, 2)
+    rows = [f"{a},{p},{p},{'flat' if p % 4 else 'house'}" for a, p in enumerate(price)]
+    path = tmp_path / "homes.csv"
+    path.write_text("\n".join(["area,price,rent,kind", *rows]))
+    spec = RunSpec(**{"data": str(path), "target": "price", **CHEAP, **options})
+    assert what_losses_are(gradus.train(spec)) == said

@@ -9,9 +9,11 @@ from safetensors.torch import load_file
 
 import gradus
 from gradus import InputError, RunSpec
+from gradus.engine.job import Outcome
 from gradus.figures.landscape import landscape
 from gradus.models.average import Average
-from gradus.runs.several import seed_of
+from gradus.runs.job import load_for, prepare, resolved
+from gradus.runs.several import seed_of, train_others
 
 CHEAP = {"data": "digits", "hidden": (16,), "lr": 0.1, "epochs": 3, "validation_fraction": 0.2}
 
@@ -108,4 +110,19 @@ def test_an_observer_ends_the_run_and_not_one_net():
 def test_a_net_that_diverges_is_said():
     run = gradus.train(RunSpec(data="digits", hidden=(8,), lr=1e30, epochs=1, models=2))
     assert run.status == "diverged"
-    assert run.summary["nets"] == 1
+    assert (run.summary["nets"], run.summary["history_of_net"]) == (1, 1)
+
+
+def test_the_history_is_of_the_net_that_ended_the_run():
+    spec = RunSpec(data="digits", hidden=(8,), lr=0.1, epochs=1, models=3)
+    split = load_for(spec, None)
+    spec = resolved(spec, split)
+    ends = iter(["finished", "diverged"])
+    with torch.random.fork_rng():
+        _, found = train_others(
+            *(spec, split, prepare(spec, split), Outcome(kept_epoch=1)),
+            lambda job, net, told: Outcome(next(ends), step=net),
+            lambda progress: None,
+            None,
+        )
+    assert (found.status, found.step, found.net) == ("diverged", 2, 3)

@@ -47,7 +47,7 @@ class Live:
     def progress(self, job: Job, split: Split) -> Callable[[Progress], None]:
         """Say what is about to run, and return what is told of every step."""
         parameters = sum(p.numel() for p in job.model.parameters())
-        self.console.print(split.description, style="bold")
+        self.console.print(split.description, style="bold", soft_wrap=True)
         for line in (*treatment_lines(split.treatments), *split.notes):
             self.console.print(line, soft_wrap=True, markup=False)
         self.console.print(
@@ -205,7 +205,7 @@ def close(run: Run) -> None:
 
 def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
     """What is known of the parameters that the run left, and which these are."""
-    from gradus.figures.scores import measure_name
+    from gradus.figures.scores import measure_name, what_losses_are
 
     figures: dict[str, str] = {}
     kept, test = run.summary["kept"], run.summary["test"]
@@ -227,6 +227,8 @@ def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
         part = "test" if test is not None else "train"
         beaten = f"{part} loss {number(constant[f'{part}_loss'])}"
         figures["to beat"] = f"{beaten}: the best constant prediction"
+    if losses := what_losses_are(run):
+        figures["losses are"] = losses
     last = run.evaluation["epoch"][-1].as_py()
     if kept is not None and kept["which"] == "best":
         measure = measure_name(kept["measure"])
@@ -234,6 +236,7 @@ def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
         figures["kept"] = f"epoch {kept['epoch']} of {last} ({told})"
         if epochs := run.summary.get("kept_epochs"):
             figures["kept"] = f"of {len(epochs)} nets the epochs {', '.join(map(str, epochs))}"
+            figures["history"] = "of the first net, with evaluation and curve; figures are of all"
     if run.status in ("finished", "failed") and last < run.spec.epochs:
         figures["ended early"] = (
             "as its observer asked"
@@ -245,6 +248,12 @@ def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
 
 def _several(job: Job) -> str:
     return f"{job.nets} nets of " if job.nets > 1 else ""
+
+
+def net_of(run: Run) -> str:
+    """Which of several nets a run that did not come to its end speaks of."""
+    net = run.summary.get("history_of_net")
+    return "" if net is None else f"net {net} of {run.spec.models} "
 
 
 def origin_line(origin: Mapping[str, Any]) -> str:
@@ -271,7 +280,7 @@ def ending(run: Run) -> None:
         last = found["last_finite_loss"]
         before = "at once" if last is None else f"after a last finite loss of {number(last)}"
         _stderr().print(
-            f"gradus: diverged at step {found['step']} (epoch {found['epoch']}): loss "
+            f"gradus: {net_of(run)}diverged at step {found['step']} (epoch {found['epoch']}): loss "
             f"{found['loss']} {before}, learning rate {found['lr']:g}; {found['hint']}",
             style="red",
             soft_wrap=True,
@@ -296,7 +305,7 @@ def ending(run: Run) -> None:
         )
     if run.status == "stopped":
         why = run.summary["stopped"]
-        _stderr().print(f"gradus: stopped at {why}", style="red", soft_wrap=True)
+        _stderr().print(f"gradus: {net_of(run)}stopped at {why}", style="red", soft_wrap=True)
     if run.status == "interrupted":
         steps = run.summary["steps"]
         named = f" --model {run.spec.model}" if is_own(run.spec.model) else ""

@@ -18,7 +18,7 @@ from gradus.data.preparation.targets import labels_for
 from gradus.data.reading import Source, read_source
 from gradus.data.table_options import TableOptions
 from gradus.data.table_rows import usable_rows
-from gradus.data.tables import treatments_of
+from gradus.data.tables import goal_told, treatments_of
 from gradus.data.targets import Targets, class_targets
 from gradus.errors import MOST_QUOTED, InputError, brief
 
@@ -119,7 +119,7 @@ def load_prepared(path: Path, preparation: Preparation, options: TableOptions) -
     parts = rows.parts(y.labels)
     if isinstance(goal, Quantities):
         y = replace(y, y=torch.from_numpy(goal.scaled(y.y.numpy())))
-    told = treatments_of(inputs, preparation, {})
+    told = (*goal_told(goals, rows.goals, goal), *treatments_of(inputs, preparation, {}))
     return rows.split(preparation, y, parts, rows.weights(parts), told)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gradus.data.columns import Column, useless
 from gradus.data.dataset import Split, Treatment
 from gradus.data.named import columns_left, target_names
-from gradus.data.preparation import Preparation, fit, pieces_for
+from gradus.data.preparation import Classes, Preparation, fit, pieces_for
+from gradus.data.preparation.goal import Goal
 from gradus.data.preparation.names import Names
 from gradus.data.preparation.targets import goal_of, targets_of
 from gradus.data.reading import read_source
@@ -90,7 +91,8 @@ def load_table(path: Path, options: TableOptions) -> Split:
             + brief("; ".join(f"{name!r} {why}" for name, why in left_out.items()), MOST_QUOTED)
         )
     preparation = Preparation(encoders=tuple(encoders), goal=goal)
-    return rows.split(preparation, y, parts, weights, treatments_of(inputs, preparation, left_out))
+    told = (*goal_told(goals, rows.goals, goal), *treatments_of(inputs, preparation, left_out))
+    return rows.split(preparation, y, parts, weights, told)
 
 
 def treatments_of(
@@ -109,3 +111,43 @@ def treatments_of(
         )
         for name, column in inputs.items()
     )
+
+
+MOST_CLASSES = 4
+"""Classes that are named among what is said of the target, where there are more."""
+
+
+def goal_told(
+    columns: Sequence[Column], complete: Sequence[Column], goal: Goal
+) -> tuple[Treatment, ...]:
+    """What is said of each target: its classes with their shares, or from where to where it goes.
+
+    Args:
+        columns: of the file.
+        complete: without the rows that are left out.
+        goal: what is predicted.
+    """
+    if isinstance(goal, Classes):
+        done = [f"predicted as {len(goal.names):,} classes: {_named(goal)}"]
+    else:
+        done = [
+            f"predicted as a number: {column.values.min():.6g} to {column.values.max():.6g}"
+            + (f", learned less {to.centre:.4g}, over {to.scale:.4g}" if to.is_scaled else "")
+            for column, to in zip(complete, goal.targets, strict=True)
+        ]
+    return tuple(
+        Treatment(column.name, column.told, int(column.missing.sum()), what)
+        for column, what in zip(columns, done, strict=True)
+    )
+
+
+def _named(goal: Classes) -> str:
+    """The commonest classes, in their order, with their shares of the training rows."""
+    least = sorted(goal.shares, reverse=True)[:MOST_CLASSES][-1]
+    shown = [
+        f"{brief(name, 30)} {100 * share:.3g} %"
+        for name, share in zip(goal.names, goal.shares, strict=True)
+        if share >= least
+    ][:MOST_CLASSES]
+    more = len(goal.names) - len(shown)
+    return ", ".join(shown) + (f", .. and {more:,} more" if more else "")

@@ -187,6 +187,8 @@ class Outcome:
     """Where several nets were averaged, the figures of the average."""
     kept_epochs: tuple[int | None, ...] = ()
     """Likewise the epoch of each net."""
+    net: int = 1
+    """Which of several nets the history, the evaluation and what ended the run are of."""
     train_seconds: float = 0.0
     test_seconds: float = 0.0
 

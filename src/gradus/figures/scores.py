@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradus.errors import brief
+
+if TYPE_CHECKING:
+    from gradus.runs.record import Run
 
 WORDS = {
     "f1": "macro F1",
@@ -152,6 +155,36 @@ def lost(data: Mapping[str, Any]) -> str:
     if data["task"] == "classification":
         return "log loss gained"
     return "R² lost" if data.get("quantile") is None else "pinball loss gained"
+
+
+def what_losses_are(run: Run) -> str:
+    """What makes the losses of a run another thing than its figures, in words; "" where nothing.
+
+    Example:
+        >>> import gradus
+        >>> spec = gradus.RunSpec(model="linear", epochs=1, class_weight="balanced")
+        >>> what_losses_are(gradus.train(spec))
+        'with classes weighted (balanced); the figures count each example once'
+    """
+    spec, losses, figures = run.spec, [], []
+    targets = () if not run.is_prepared else getattr(run.preparation.goal, "targets", ())
+    if any(target.is_scaled for target in targets):
+        of = [
+            f"{brief(each.name, 40)} less {each.centre:.4g}, over {each.scale:.4g}"
+            for each in targets
+        ]
+        losses.append(f"of {'; '.join(of)}" if len(of) < 4 else "of targets brought to scale")
+        figures.append("are in its own unit" if len(of) == 1 else "are in their own units")
+    if spec.weights is not None or spec.class_weight:
+        figures.append("count each example once")
+    if spec.weights is not None:
+        losses.append(f"with rows weighted by {brief(spec.weights, 40)!r}")
+    if spec.class_weight:
+        losses.append(f"with classes weighted ({brief(', '.join(spec.class_weight), 60)})")
+    if spec.label_smoothing:
+        losses.append(f"with label smoothing {spec.label_smoothing:g}")
+        figures.append("are without")
+    return f"{', '.join(losses)}; the figures {' and '.join(figures)}" if losses else ""
 
 
 def measure_name(measure: str) -> str:

@@ -68,7 +68,7 @@ def train_others(
         if found.status == "interrupted":
             return first.model, replace(outcome, status="interrupted")
         if found.status != "finished":
-            return job.model, found
+            return job.model, replace(found, net=net + 1)
         nets.append(job.model)
         outcomes.append(found)
         if found.ended_by_observer:

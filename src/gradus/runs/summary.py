@@ -106,6 +106,7 @@ def summary_of(
         "auto": {name: getattr(spec, name) for name in auto},
         "nets": len(outcome.kept_epochs) or 1,
         "kept_epochs": list(outcome.kept_epochs) or None,
+        "history_of_net": outcome.net if spec.models > 1 else None,
         "origin": list(origin),
         "parameters": sum(p.numel() for p in job.model.parameters()),
         "zeros": sum(int((p == 0).sum()) for p in job.model.parameters()),

@@ -73,6 +73,11 @@ class Quantity(BaseModel):
     mean: FiniteFloat = 0.0
     median: FiniteFloat = 0.0
 
+    @property
+    def is_scaled(self) -> bool:
+        """Whether it is learned in another unit than its own."""
+        return (self.centre, self.scale) != (0.0, 1.0)
+
 
 class Quantities(BaseModel):
     """Numbers.

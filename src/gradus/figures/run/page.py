@@ -10,7 +10,7 @@ import tomli_w
 
 from gradus.figures.document import drawn, filled, table
 from gradus.figures.run.pictures import pictures
-from gradus.figures.scores import measure_name, rows_of, verdicts
+from gradus.figures.scores import measure_name, rows_of, verdicts, what_losses_are
 from gradus.runs.curve import Against
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def _lost(summary: Mapping[str, Any]) -> Iterator[str]:
     """Why a run did not end as it should, and what to try."""
     if summary["divergence"] is not None:
         found = summary["divergence"]
-        yield f"diverged at step {found['step']:,} (epoch {found['epoch']}): {found['hint']}"
+        net = summary.get("history_of_net")
+        which = "" if net is None else f"net {net} "
+        yield f"{which}diverged at step {found['step']:,} (epoch {found['epoch']}): {found['hint']}"
     if summary["failure"] is not None:
         hint = summary["failure"]["hint"]
         yield f"failed: no better than it began, or than the best constant prediction; {hint}"
@@ -89,7 +91,14 @@ def _course(run: Run) -> Iterator[tuple[str, str]]:
     if kept is not None and kept["measure"] is not None:
         best, last = (_number(kept[name]) for name in ("best", "last"))
         told = f"{measure_name(kept['measure'])} {best}; after the last {last}"
-        yield "parameters kept", f"of epoch {kept['epoch']} ({told})"
+        if epochs := summary.get("kept_epochs"):
+            told = f"of {len(epochs)} nets the epochs {', '.join(map(str, epochs))}"
+            yield "parameters kept", told
+            yield "history", "of the first net, with evaluation and curve"
+        else:
+            yield "parameters kept", f"of epoch {kept['epoch']} ({told})"
+    if losses := what_losses_are(run):
+        yield "losses are", losses
     seconds = summary["timings"]["train_seconds"]
     yield "steps", f"{summary['steps']:,} in {seconds:.1f} s, {summary['engine']} engine"
     yield "parameters", f"{summary['parameters']:,}"
