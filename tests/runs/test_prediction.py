@@ -270,6 +270,16 @@ def test_names_that_were_not_seen_are_said(folders, tmp_path, call):
         assert f"{told}, such as 'blue'" in err
 
 
+@pytest.mark.parametrize("command", ["predict", "predict --out", "evaluate"])
+def test_numbers_far_outside_the_range_of_training_are_said(folders, tmp_path, call, command):
+    path = write(tmp_path / "kilos.csv", COLUMNS | {"grams": [-1000 * g for g in GRAMS]})
+    words = command.split()
+    out = [str(tmp_path / "out.csv")] if "--out" in command else []
+    code, _, err = call(words[0], folders["fruit"], path, *words[1:], *out)
+    assert code == 0
+    assert f"grams: {N} of {N} rows are far outside what trained (" in err
+
+
 def test_nothing_is_replaced_unasked(folders, table, tmp_path, call):
     out = tmp_path / "p.csv"
     out.write_text("mine")

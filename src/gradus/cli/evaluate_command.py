@@ -26,6 +26,7 @@ def evaluate(run: Path, file: Path, model: str | None, trust: bool) -> int:
     training rows reaches on these rows. Numbers are in the unit of the target.
     """
     from gradus.data.reading import read_source
+    from gradus.data.unfamiliar import Unfamiliar
     from gradus.errors import quoted
     from gradus.figures.scores import lines, rows_of, verdicts
     from gradus.runs.judging import judged
@@ -34,7 +35,8 @@ def evaluate(run: Path, file: Path, model: str | None, trust: bool) -> int:
 
     opened = open_run(run, model=model, trust=trust)
     source = read_source(file)
-    said = beside_truth(opened, source)
+    seen = Unfamiliar()
+    said = beside_truth(opened, source, seen)
     known = training_targets(opened)
     summary = {
         **judged(said, known, "test"),
@@ -42,6 +44,8 @@ def evaluate(run: Path, file: Path, model: str | None, trust: bool) -> int:
     }
     if left_out := source.arrow.num_rows - said.examples:
         warn(f"{file}: {left_out:,} rows have no target, and are left out")
+    for told in seen.told(said.examples):
+        warn(told)
     for line in (
         *lines(rows_of(summary), said.examples, quoted(file.name, 60)),
         *verdicts(summary),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 import torch
 
-from gradus.data.columns import Column, Form, among, recognise_as
+from gradus.data.columns import Column, Form, recognise_as
 from gradus.data.dataset import Split
 from gradus.data.preparation import Classes, Preparation, Quantities
-from gradus.data.preparation.names import Names
+from gradus.data.preparation.preparation import AnyEncoder
 from gradus.data.preparation.targets import labels_for
 from gradus.data.reading import Source, read_source
 from gradus.data.table_options import TableOptions
@@ -24,19 +24,33 @@ from gradus.errors import MOST_QUOTED, InputError, brief
 
 
 def inputs_of(
-    preparation: Preparation, source: Source, dtype: Literal["float32", "float64"]
+    preparation: Preparation,
+    source: Source,
+    dtype: Literal["float32", "float64"],
+    look: Callable[[AnyEncoder, Column], object] = lambda encoder, column: None,
 ) -> torch.Tensor:
     """The x of the rows of a table, ``[N, features]``.
 
     Columns are found by their names, in any order; others are not looked at.
 
+    Args:
+        preparation: of the table that trained.
+        source: the table.
+        dtype: of x.
+        look: called with each column, as it was read, and its encoder.
+
     Raises:
         InputError: a column is missing, or holds what cannot be read as in training.
     """
-    needed = [(encoder.name, encoder.form) for encoder in preparation.encoders]
-    check_columns([name for name, _ in needed], source)
-    columns = (column_as(source, name, form) for name, form in needed)
-    return torch.from_numpy(preparation.inputs(columns, dtype))
+    check_columns([encoder.name for encoder in preparation.encoders], source)
+
+    def columns() -> Iterator[Column]:
+        for encoder in preparation.encoders:
+            column = column_as(source, encoder.name, encoder.form)
+            look(encoder, column)
+            yield column
+
+    return torch.from_numpy(preparation.inputs(columns(), dtype))
 
 
 def column_as(source: Source, name: str, form: Form) -> Column:
@@ -49,23 +63,6 @@ def column_as(source: Source, name: str, form: Form) -> Column:
         place=source.place,
         text=None if source.read_text is None else source.text,
     )
-
-
-def unknown_names(preparation: Preparation, source: Source) -> dict[str, tuple[int, str]]:
-    """Columns of names with rows whose name has no indicator: how many, and one such name.
-
-    They were not seen in training, or were rare there.
-    """
-    found: dict[str, tuple[int, str]] = {}
-    for encoder in preparation.encoders:
-        if isinstance(encoder, Names):
-            column = column_as(source, encoder.name, encoder.form)
-            rows = np.bincount(column.values[column.values >= 0], minlength=len(column.words))
-            known = among(column.words, encoder.names) >= 0
-            rows[known] = 0
-            if rows.sum():
-                found[encoder.name] = int(rows.sum()), column.words[int(rows.argmax())]
-    return found
 
 
 def check_columns(names: Sequence[str], source: Source) -> None:

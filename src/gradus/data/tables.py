@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from gradus.data.advice import advice
 from gradus.data.columns import Column, useless
 from gradus.data.dataset import Split, Treatment
 from gradus.data.named import columns_left, target_names
@@ -92,6 +94,8 @@ def load_table(path: Path, options: TableOptions) -> Split:
         )
     preparation = Preparation(encoders=tuple(encoders), goal=goal)
     told = (*goal_told(goals, rows.goals, goal), *treatments_of(inputs, preparation, left_out))
+    features = [column for column in used if column.name not in left_out]
+    rows = replace(rows, notes=(*rows.notes, *advice(features, options)))
     return rows.split(preparation, y, parts, weights, told)
 
 

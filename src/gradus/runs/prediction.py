@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,9 @@ from torch import nn
 from gradus.data.in_memory import source_of
 from gradus.data.preparation import Classes, Quantities
 from gradus.data.preparation.targets import labels_for
-from gradus.data.prepared import check_columns, column_as, inputs_of, unknown_names
+from gradus.data.prepared import check_columns, column_as, inputs_of
 from gradus.data.reading import Source, stream
+from gradus.data.unfamiliar import Unfamiliar
 from gradus.errors import InputError, brief
 from gradus.metrics import Figure
 from gradus.metrics.predictions import ClassPredictions, NumberPredictions, Predictions
@@ -44,8 +45,13 @@ def outputs_of(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return found
 
 
-def predictions(run: Run, source: Source) -> pa.Table:
+def predictions(run: Run, source: Source, seen: Unfamiliar) -> pa.Table:
     """What the model of a run says of the rows of a table.
+
+    Args:
+        run: of which the model predicts.
+        source: the table.
+        seen: told of every column.
 
     Returns:
         ``prediction``: of classes the likeliest, and beside it ``p(class)`` for each; of numbers
@@ -54,8 +60,8 @@ def predictions(run: Run, source: Source) -> pa.Table:
     import pyarrow as pa
 
     preparation = run.preparation
-    outputs = outputs_of(run.model, inputs_of(preparation, source, run.spec.dtype))
-    goal = preparation.goal
+    x = inputs_of(preparation, source, run.spec.dtype, seen.look)
+    outputs, goal = outputs_of(run.model, x), preparation.goal
     if isinstance(goal, Quantities):
         values = goal.unscaled(outputs.double().numpy())
         one = len(goal.targets) == 1
@@ -71,7 +77,7 @@ def predictions(run: Run, source: Source) -> pa.Table:
 
 def predicted(run: Run, table: Any) -> pa.Table:
     """The same for a table that is a file or in memory, see `source_of`."""
-    return predictions(run, source_of(table))
+    return predictions(run, source_of(table), Unfamiliar())
 
 
 def predicted_shares(run: Run, table: Any) -> NDArray[np.float64]:
@@ -95,7 +101,7 @@ def evaluated(run: Run, table: Any) -> dict[str, Figure]:
     Raises:
         InputError: no row has a target, a column is missing, or a class was not trained on.
     """
-    said, known = beside_truth(run, source_of(table)), training_targets(run)
+    said, known = beside_truth(run, source_of(table), Unfamiliar()), training_targets(run)
     if isinstance(said, ClassPredictions):
         return said.figures(known["shares"])
     return said.figures(known["mean"], known["median"], known["quantiles"])
@@ -114,8 +120,13 @@ def training_targets(run: Run) -> dict[str, Any]:
     }
 
 
-def beside_truth(run: Run, source: Source) -> Predictions:
+def beside_truth(run: Run, source: Source, seen: Unfamiliar) -> Predictions:
     """What the model of a run says of the rows of a table that have a target, beside that.
+
+    Args:
+        run: of which the model predicts.
+        source: the table.
+        seen: told of every column.
 
     Raises:
         InputError: no row has a target, a column is missing, or a class was not trained on.
@@ -131,7 +142,8 @@ def beside_truth(run: Run, source: Source) -> Predictions:
     if not known.all():
         columns = [column.rows(known) for column in columns]
         source = replace(source, arrow=source.arrow.filter(known))
-    outputs = outputs_of(run.model, inputs_of(run.preparation, source, run.spec.dtype))
+    x = inputs_of(run.preparation, source, run.spec.dtype, seen.look)
+    outputs = outputs_of(run.model, x)
     if not bool(outputs.isfinite().all()):
         raise InputError(
             f"{run.folder or run.spec.title}: the model gives what is no finite number, and cannot "
@@ -172,24 +184,14 @@ def predict_file(
     """
     from gradus.runs.table_writing import table_writer
 
-    rows, unknown = 0, dict[str, tuple[int, str]]()
+    rows, seen = 0, Unfamiliar()
     with table_writer(out) as write:
         for source in stream(path):
-            found = predictions(run, source)
+            found = predictions(run, source, seen)
             write(found)
             rows += found.num_rows
             told(rows)
-            for name, (count, word) in unknown_names(run.preparation, source).items():
-                unknown[name] = unknown.get(name, (0, ""))[0] + count, word
-    return rows, _told(unknown, rows)
-
-
-def _told(unknown: Mapping[str, tuple[int, str]], rows: int) -> tuple[str, ...]:
-    return tuple(
-        f"{brief(name, 60)}: {count:,} of {rows:,} rows hold a name that was rare in training or "
-        f"not seen there, such as {brief(repr(word), 60)}"
-        for name, (count, word) in unknown.items()
-    )
+    return rows, seen.told(rows)
 
 
 def first_predictions(run: Run, path: Path, most: int) -> tuple[pa.Table, bool, tuple[str, ...]]:
@@ -200,6 +202,6 @@ def first_predictions(run: Run, path: Path, most: int) -> tuple[pa.Table, bool, 
     pieces = stream(path)
     source = next(pieces)
     more = source.arrow.num_rows > most or next(pieces, None) is not None
-    found = predictions(run, source)
-    told = _told(unknown_names(run.preparation, source), found.num_rows)
-    return found.slice(0, most), more, told
+    seen = Unfamiliar()
+    found = predictions(run, source, seen)
+    return found.slice(0, most), more, seen.told(found.num_rows)

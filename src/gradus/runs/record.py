@@ -228,7 +228,7 @@ class Run:
         return self._holds(PREPARATION, self.prepared)
 
     @property
-    def has_predictions(self) -> bool:
+    def keeps_predictions(self) -> bool:
         """Whether it holds what its model says of the test part."""
         return self._holds(PREDICTIONS, self.on_test)
 

@@ -21,7 +21,7 @@ def save(run: Run, folder: Path) -> Path:
     """See `Run.save`."""
     # Of an opened run all is read before anything is written: the folder may be its own.
     model = run.model
-    said = run.test_predictions if run.has_predictions else None
+    said = run.test_predictions if run.keeps_predictions else None
     prepared = run.preparation if run.is_prepared else None
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").unlink(missing_ok=True)

@@ -15,6 +15,7 @@ LARGEST_EXACT = 2**24
 
 _FEW = 20  # no more rows than this tell numbers that differ by chance from identifiers
 _WORDS = {"id", "idx", "index", "uid", "guid", "uuid", "rowid", "rownum", "rowname", "rownames"}
+_AT_THE_END = {"nr", "no", "num", "number", "nummer", "key", "code", "serial", "obs"}
 _UNNAMED = re.compile(r"|unnamed(: \d+)?|\.\.\.1|row|row[ _.]?(id|names?|num(ber)?)", re.I)
 _RUN_TOGETHER = re.compile(
     r"(account|case|client|customer|order|patient|person|record|sample|subject|user)id", re.I
@@ -31,9 +32,25 @@ def named_so(name: str) -> bool:
         >>> [named_so(name) for name in ("width", "acidity", "video", "identity")]
         [False, False, False, False]
     """
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
-    said = not _WORDS.isdisjoint(word.lower() for word in words)
+    said = not _WORDS.isdisjoint(_words(name))
     return said or unnamed(name) or _RUN_TOGETHER.fullmatch(name.strip()) is not None
+
+
+def may_be_named_so(name: str) -> bool:
+    """Whether a name may say so, and may say how many as well: the values have to agree.
+
+    Example:
+        >>> [may_be_named_so(name) for name in ("OrderNo", "case_number", "Nr.", "#", "zip code")]
+        [True, True, True, True, True]
+        >>> [may_be_named_so(name) for name in ("number_of_rooms", "rooms", "note")]
+        [False, False, False]
+    """
+    words = _words(name)
+    return name.strip() == "#" or (bool(words) and words[-1] in _AT_THE_END)
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
 
 
 def unnamed(name: str) -> bool:
@@ -81,7 +98,8 @@ def differ(values: NDArray[Any]) -> bool:
 def identify(name: str, values: NDArray[Any]) -> bool:
     """Whether numbers, some of them present, identify rows: whole, no two equal, and named so.
 
-    Or all long: beyond 2^24, of one number of digits. As quantities they would spread further.
+    Or all long: beyond 2^24, of one number of digits. As quantities they would spread further. Of
+    some names, and of long numbers, more than a few rows have to be so.
 
     Example:
         >>> identify("PassengerId", np.array([3.0, 1.0, 2.0]))
@@ -91,9 +109,10 @@ def identify(name: str, values: NDArray[Any]) -> bool:
     """
     least, most = ends(values)
     long = least > LARGEST_EXACT and len(str(int(least))) == len(str(int(most)))
-    if not (long or named_so(name)) or not whole(values) or not differ(values):
+    named = named_so(name)
+    if not (long or named or may_be_named_so(name)) or not whole(values) or not differ(values):
         return False
-    return named_so(name) or int((~np.isnan(values)).sum()) > _FEW
+    return named or int((~np.isnan(values)).sum()) > _FEW
 
 
 def refer(name: str, values: NDArray[Any]) -> bool:

@@ -59,11 +59,16 @@ def _alone(column: Column) -> str | None:
         return f"{_shown(column)} in every row"
     if column.form.kind != "number":
         return None
-    if identifiers.named_so(column.name) and identifiers.count(column.values):
+    if counts_by_name(column) and identifiers.count(column.values):
         return "counts the rows"
     if identifiers.identify(column.name, column.values):
         return "identifies the rows: another whole number in each"
     return None
+
+
+def counts_by_name(column: Column) -> bool:
+    """Whether its name says, or may say, that it counts the rows."""
+    return identifiers.named_so(column.name) or identifiers.may_be_named_so(column.name)
 
 
 def _constant(column: Column) -> bool:

@@ -96,6 +96,8 @@ def fit(
             knots=knots,
             means=tuple(within(sample, knots).mean(axis=0).tolist()) if knots else (),
             height=HEIGHT if knots else 1.0,
+            low=float(present.min()),
+            high=float(present.max()),
         )
     if form.kind == "flag":
         return Flags(name=name, form=form, missing=missing, fill=float(present.mean()))

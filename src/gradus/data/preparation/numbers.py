@@ -45,6 +45,8 @@ class Numbers(Encoder):
         knots: the ends of the pieces, ascending; none where there are no pieces.
         means: $c_j$, of each piece over the training rows.
         height: h.
+        low: the least number that trained; None where that was not kept.
+        high: the greatest.
 
     Example:
         >>> from gradus.data.columns import Form
@@ -68,6 +70,8 @@ class Numbers(Encoder):
     knots: tuple[FiniteFloat, ...] = ()
     means: tuple[FiniteFloat, ...] = ()
     height: FiniteFloat = 1.0
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
 
     @model_validator(mode="after")
     def _pieces(self) -> Self:
