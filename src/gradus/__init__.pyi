@@ -11,6 +11,7 @@ from .errors import InputError as InputError
 from .errors import NotPositiveDefiniteError as NotPositiveDefiniteError
 from .methods.minimize import Trajectory as Trajectory
 from .methods.minimize import minimize as minimize
+from .recording.recorder import record as record
 from .risk.empirical import EmpiricalRisk as EmpiricalRisk
 from .risk.function import LeastSquares as LeastSquares
 from .risk.gradient_check import GradientCheck as GradientCheck

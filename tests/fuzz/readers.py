@@ -15,12 +15,14 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 import gradus
 from gradus.data.load import load
 from gradus.data.reading import read_source, stream
 from gradus.engine import snapshot
 from gradus.figures.run.page import page
+from gradus.recording import points, recorder
 from gradus.runs.record import Run, open_run
 from gradus.runs.spec import RunSpec
 from gradus.sweep import SweepSpec, open_sweep, read_toml, to_toml, train_sweep
@@ -212,6 +214,37 @@ def _read_run(folder, draw):
         assert page(run)
 
 
+def _loop(folder):
+    """The record of a loop of one's own that has ended, and of one that was broken off."""
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(recorder, "write_curve", lambda folder, run: None)
+        with gradus.record(folder / "ended", optimizer, model, config={"width": 3}) as run:
+            for epoch in range(1, 4):
+                for _ in range(5):
+                    optimizer.step(lambda: model(torch.ones(3)).sum())
+                    run.log(1 / epoch, batch=2)
+                run.evaluate(epoch, test_loss=0.5, bleu=float("nan"))
+                run.keep()
+            shutil.copytree(folder / "ended", folder / "broken")
+    (folder / "ended/points/3.safetensors").unlink()
+
+
+def _read_loop(folder, draw):
+    for name in ("ended", "broken"):
+        run = open_run(folder / name)
+        assert repr(run)
+        assert run.curve.window
+        if draw.random() < 0.03:
+            assert page(run)
+    kept = points.read(folder / "broken/points", lambda told: None)
+    if kept is not None:
+        model = torch.nn.Linear(3, 1)
+        optimizer = torch.optim.Adam(model.parameters())
+        points.give_back({"model": model, "optimizer": optimizer}, *kept[1:])
+
+
 class EndsError(Exception):
     """The end of a process, in the middle of a run."""
 
@@ -296,6 +329,7 @@ READERS = {
     "sweep-toml": Reader(_sweep_toml, _read_sweep_toml, 8),
     "run": Reader(_run, _read_run, 12),
     "table-run": Reader(_table_run, _predict, 8),
+    "loop": Reader(_loop, _read_loop, 8),
     "checkpoint": Reader(_broken_off, _resume, 8),
     "sweep": Reader(_sweep, _read_sweep, 5),
     "store": Reader(_sweep, _open_store, 3),

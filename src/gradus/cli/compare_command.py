@@ -106,8 +106,9 @@ def report(
     from gradus.errors import InputError
     from gradus.runs.files import write_whole
     from gradus.runs.record import REPORT
+    from gradus.runs.recorded import is_recorded
 
-    if (Path(name) / "run.json").exists():
+    if (Path(name) / "run.json").exists() or is_recorded(Path(name)):
         from gradus.figures.run.page import page as page_of_run
         from gradus.runs.record import open_run
 

@@ -42,7 +42,11 @@ def serialized(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensors):
         return {"tensors": _each(value.parts, name, tensors)}
     if isinstance(value, Mapping):
-        return {"mapping": dict(_named(value.items(), name, tensors))}
+        if all(isinstance(key, str) for key in value):
+            return {"mapping": dict(_named(value.items(), name, tensors))}
+        # JSON knows no other keys: those of the state_dict of an optimizer are numbers.
+        keys = [serialized(key, f"{name}, key", tensors) for key in value]
+        return {"pairs": [keys, _each(value.values(), name, tensors)]}
     if is_dataclass(value) and not isinstance(value, type):
         named = ((field.name, getattr(value, field.name)) for field in fields(value))
         return {"of": type(value).__qualname__, "fields": dict(_named(named, name, tensors))}
@@ -71,7 +75,10 @@ def _named(items: Any, name: str, tensors: dict[str, Tensor]) -> Iterator[tuple[
 
 
 def deserialized(
-    form: Any, tensors: Mapping[str, Tensor], classes: Mapping[str, type] | None = None
+    form: Any,
+    tensors: Mapping[str, Tensor],
+    classes: Mapping[str, type] | None = None,
+    device: str | None = None,
 ) -> Any:
     """The value that :func:`serialized` gave, of copies of its tensors.
 
@@ -79,6 +86,7 @@ def deserialized(
         form: what was said of it.
         tensors: those that were put aside.
         classes: the dataclasses and named tuples that may be made, by their names.
+        device: where its tensors are to be; None: where they were.
 
     Raises:
         KeyError: it is of another class, or a tensor is missing.
@@ -92,7 +100,7 @@ def deserialized(
         if "tensor" in form:
             source = tensors[form["tensor"]]
             copy = torch.empty_strided(
-                source.shape, form["stride"], dtype=source.dtype, device=form["device"]
+                source.shape, form["stride"], dtype=source.dtype, device=device or form["device"]
             )
             return copy.copy_(source)
         if "of" in form:
@@ -101,6 +109,8 @@ def deserialized(
         ((kind, parts),) = form.items()
         if kind == "tensors":
             return Tensors(*made(parts))
+        if kind == "pairs":
+            return dict(zip(*map(made, parts), strict=True))
         if kind == "mapping":
             return {name: made(part) for name, part in parts.items()}
         return SEQUENCES[kind](made(parts))

@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from gradus.errors import InputError, quoted
 from gradus.runs import earlier
@@ -17,8 +17,12 @@ from gradus.runs.spec import RunSpec
 from gradus.runs.start import FACTS, PARAMETERS, Start
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gradus.data.dataset import Split
     from gradus.engine.snapshot import Snapshot
+
+Made = TypeVar("Made")
 
 BEGINNING = "run.json"
 """Beside the checkpoints of a run: which run it is."""
@@ -169,7 +173,18 @@ def _digest(split: Split) -> str:
 
 
 def write(folder: Path, snapshot: Snapshot) -> None:
-    """Keep where a run stands: ``N.safetensors`` and ``N.json``, one after another.
+    """Keep where a run stands, as `write_parts` does.
+
+    Raises:
+        OSError: it cannot be written; the one before is as it was.
+    """
+    from gradus.engine.snapshot import parts_of
+
+    write_parts(folder, *parts_of(snapshot))
+
+
+def write_parts(folder: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Keep tensors and facts: ``N.safetensors`` and ``N.json``, one after another.
 
     The latter says of which run, so that a file that stands in the wrong folder is found out.
 
@@ -180,9 +195,6 @@ def write(folder: Path, snapshot: Snapshot) -> None:
     """
     import safetensors.torch
 
-    from gradus.engine.snapshot import parts_of
-
-    tensors, facts = parts_of(snapshot)
     content = safetensors.torch.save(tensors)
     number = max(_numbers(folder), default=0) + 1
     paths = _paths(folder, number)
@@ -215,13 +227,33 @@ def read(folder: Path, tell: Callable[[str], None]) -> Snapshot | None:
     Raises:
         InputError: it was written by a newer version of Gradus.
     """
+    from gradus.engine.snapshot import snapshot_of
+
+    return read_parts(folder, tell, snapshot_of)
+
+
+def read_parts(
+    folder: Path,
+    tell: Callable[[str], None],
+    made: Callable[[dict[str, Tensor], dict[str, Any]], Made],
+) -> Made | None:
+    """What `write_parts` kept last, and what is made of it; None where nothing is kept.
+
+    Args:
+        folder: of the checkpoints.
+        tell: told, in one line each, of those that are damaged: the one before is then taken.
+        made: makes something of the tensors and the facts.
+
+    Raises:
+        InputError: it was written by a newer version of Gradus.
+    """
     from safetensors import SafetensorError
 
     for number in sorted(_numbers(folder), reverse=True):
         if not _paths(folder, number)[1].exists():
             continue  # a process ended while it wrote the tensors
         try:
-            return _read(*_paths(folder, number))
+            return made(*_read(*_paths(folder, number)))
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             if isinstance(error, InputError):
                 raise
@@ -260,10 +292,8 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read(tensors_path: Path, facts_path: Path) -> Snapshot:
+def _read(tensors_path: Path, facts_path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     import safetensors.torch
-
-    from gradus.engine.snapshot import snapshot_of
 
     described: dict[str, Any] = dict(read_json(facts_path))
     check_version(described["format"], facts_path, VERSION)
@@ -273,7 +303,7 @@ def _read(tensors_path: Path, facts_path: Path) -> Snapshot:
         raise ValueError("its content is not what was written")
     if of and of != _checksum_of_beginning(facts_path.parent):
         raise ValueError("it is that of another run")
-    return snapshot_of(safetensors.torch.load(content), facts)
+    return safetensors.torch.load(content), facts
 
 
 def _sha256(content: bytes, facts: dict[str, Any], of: str = "") -> str:

@@ -149,12 +149,44 @@ class _Summary(_Strict):
     timings: _Timings
 
 
+class _Loop(_Strict):
+    """What a loop is that is not ours, by what identifies it."""
+
+    title: str
+    optimizer: dict[str, Any] | None
+    model: dict[str, Any]
+    config: dict[str, Any]
+
+
+class _Error(_Strict):
+    """What a loop was left by."""
+
+    kind: str
+    message: str
+
+
+class _Recorded(_Strict):
+    """What is read of a run.json of such a loop."""
+
+    status: str
+    steps: Count
+    samples: Count
+    parameters: Count
+    loop: _Loop
+    final: dict[str, Number] | None
+    divergence: _Divergence | None
+    error: _Error | None
+    timings: _Timings
+
+
 FIGURES = {"final", "divergence", "timings", "kept", "test", "constant"}
 """Parts of a summary that hold numbers."""
 
 
 def read_summary(path: Path) -> dict[str, Any]:
     """The content of a run.json, in which everything has its type.
+
+    Of a loop that is not ours it has no ``spec``, but says what the ``loop`` is.
 
     Raises:
         FileNotFoundError: there is none.
@@ -163,6 +195,9 @@ def read_summary(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = dict(read_json(path))
         content |= {name: _with_numbers(content[name]) for name in FIGURES & content.keys()}
+        if "loop" in content:
+            _Recorded.model_validate(content)
+            return content
         _Summary.model_validate(content)
         content["spec"] = dict(content["spec"])
     except FileNotFoundError:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 NAMED_TYPES = {"int64": pa.int64(), "int32": pa.int32(), "float64": pa.float64()}
 
 
-def _schema(**columns: str) -> pa.Schema:
+def schema_of(**columns: str) -> pa.Schema:
     """A schema of columns whose type ends in ``?`` where a value may be missing."""
     return pa.schema(
         [
@@ -46,10 +46,10 @@ def _schema(**columns: str) -> pa.Schema:
     )
 
 
-HISTORY = _schema(
+HISTORY = schema_of(
     step="int64", samples="int64", epoch="int32", loss="float64", lr="float64", work="int64?"
 )
-EVALUATION = _schema(
+EVALUATION = schema_of(
     epoch="int32",
     samples="int64",
     running_train_loss="float64",
@@ -107,10 +107,19 @@ class Run:
     prepared: Preparation | None = None
 
     def __repr__(self) -> str:
+        return f"<Run {self.title} on {self.spec.data}: {self.status}{self._tested}>"
+
+    @property
+    def _tested(self) -> str:
+        """The last figure, where the test part was looked at, for one line."""
         final = self.summary["final"]
         tested = final is not None and final["test_loss"] is not None
-        figure = f", test loss {final['test_loss']:.4g}" if tested else ""
-        return f"<Run {self.spec.title} on {self.spec.data}: {self.status}{figure}>"
+        return f", test loss {final['test_loss']:.4g}" if tested else ""
+
+    @property
+    def title(self) -> str:
+        """The title of its loss curve: ``Optimizer-SGD lr-0.001 mt-0.5 bs-16``."""
+        return self.spec.title
 
     @property
     def status(self) -> str:
@@ -123,7 +132,7 @@ class Run:
         Raises:
             InputError: it is, and was not named or trusted as the record was opened.
         """
-        where = self.folder or self.spec.title
+        where = self.folder or self.title
         check_named([self.spec.model], where, trust=self.trusted)
 
     @cached_property
@@ -202,7 +211,7 @@ class Run:
 
         if self.prepared is not None:
             return self.prepared
-        where = self.folder or self.spec.title
+        where = self.folder or self.title
         path = None if self.folder is None else self.folder / PREPARATION
         if path is None or not path.exists():
             raise InputError(
@@ -355,7 +364,7 @@ class Run:
             if len(x) and against != "samples":
                 diverged_at = float(np.interp(diverged_at, self.history["samples"].to_numpy(), x))
         return TrainingCurve(
-            title=self.spec.title,
+            title=self.title,
             x=x,
             loss=self.history["loss"].to_numpy(),
             validation_x=validated[0],
@@ -459,13 +468,17 @@ def open_run(
     Raises:
         InputError: the folder holds no record, or one that cannot be read.
     """
+    from gradus.runs.recorded import is_recorded, open_recorded
+
     folder = Path(folder)
+    if is_recorded(folder):
+        return open_recorded(folder)
     try:
         content = read_summary(folder / "run.json")
         recorded = earlier.spec_of(content.pop("spec"))
         spec = RunSpec.read(recorded, where=f"{folder / 'run.json'}: ")
         history, evaluation = (
-            _read(folder / f"{name}.parquet", read, complete, schema)
+            read_rows(folder / f"{name}.parquet", read, complete, schema)
             for name, read, complete, schema in (
                 ("history", HISTORY_READ, earlier.history_of, HISTORY),
                 ("evaluation", EVALUATION_READ, earlier.evaluation_of, EVALUATION),
@@ -479,7 +492,7 @@ def open_run(
     return Run(spec, content, history, evaluation, folder, trusted=trust or spec.model == model)
 
 
-def _read(
+def read_rows(
     path: Path,
     columns: Sequence[str],
     complete: Callable[[pa.Table, pa.Schema], pa.Table],

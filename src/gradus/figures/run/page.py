@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from gradus.figures.document import drawn, filled, table
+from gradus.figures.run.loop_page import parts_of_loop
 from gradus.figures.run.pictures import pictures
 from gradus.figures.scores import measure_name, rows_of, verdicts, what_losses_are
 from gradus.runs.curve import Against
+from gradus.runs.recorded import RecordedRun
 
 if TYPE_CHECKING:
     from gradus.runs.record import Run
@@ -41,6 +43,8 @@ def page(run: Run, *, against: Against = "samples") -> str:
         >>> content.startswith("<!doctype html>"), "balanced accuracy" in content
         (True, True)
     """
+    if isinstance(run, RecordedRun):
+        return filled("run.html", parts_of_loop(run, against))
     summary = run.summary
     rows = rows_of(summary)
     data = summary["data"]
@@ -58,6 +62,7 @@ def page(run: Run, *, against: Against = "samples") -> str:
             "course": table(["", ""], list(_course(run))),
             "pictures": drawn(pictures(run, against)),
             "columns": _columns(data),
+            "specification_name": "run.toml",
             "specification": escape(tomli_w.dumps(_given(run))),
         },
     )
