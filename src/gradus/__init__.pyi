@@ -23,11 +23,11 @@ from .risk.losses import L1Loss as L1Loss
 from .risk.losses import MSELoss as MSELoss
 from .risk.losses import NLLLoss as NLLLoss
 from .risk.losses import PinballLoss as PinballLoss
+from .runs.call import resume as resume
+from .runs.call import train as train
 from .runs.record import Run as Run
 from .runs.record import open_run as open_run
 from .runs.spec import RunSpec as RunSpec
-from .runs.train import resume as resume
-from .runs.train import train as train
 from .sweep.specification import SweepSpec as SweepSpec
 from .sweep.sweep import Sweep as Sweep
 from .sweep.sweep import open_sweep as open_sweep

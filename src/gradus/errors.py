@@ -27,6 +27,10 @@ class InputError(ValueError):
         super().__init__(shortened(message))
 
 
+class OwnCodeError(InputError):
+    """Code of the user's own fails, or gives what it may not; the message says which."""
+
+
 class NotPositiveDefiniteError(InputError):
     """A method needs a positive definite matrix, and f has none at this point.
 

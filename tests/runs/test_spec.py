@@ -6,7 +6,6 @@ import re
 
 import pytest
 import torch
-from pydantic import ValidationError
 
 from gradus import InputError, RunSpec, methods
 from gradus.data import SAMPLINGS
@@ -151,8 +150,10 @@ def test_what_is_wrong_is_said_in_one_line(options, message):
         RunSpec.read(options)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-    with pytest.raises(ValidationError):
+    with pytest.raises(InputError) as caught:
         RunSpec(**options)
+    assert "\n" not in str(caught.value)
+    assert "--" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

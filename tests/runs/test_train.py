@@ -18,6 +18,7 @@ from gradus.data import load
 from gradus.engine import native
 from gradus.runs import interrupt, record
 from gradus.runs.files import write_whole
+from gradus.runs.train import train as train_spec
 
 QUICK = {"model": "linear", "epochs": 2, "log_every": 10, "lr": 0.1}
 
@@ -535,7 +536,7 @@ def test_opening_a_record_leaves_the_random_state(run):
 
 def test_a_spec_is_a_run_spec():
     with pytest.raises(TypeError, match="spec must be a RunSpec"):
-        gradus.train({"data": "digits"})
+        train_spec({"data": "digits"})
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -48,6 +49,12 @@ _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
+KEYS = _ALL
+"""Of the arrays of a file."""
+
+ReadTargets = Callable[[NDArray[Any], NDArray[Any]], Targets | None]
+"""What reads targets, given inputs and targets; None where it leaves that to what is usual."""
+
 _KEYS = "x and y, or x_train and y_train (and x_validation, y_validation, x_test, y_test)"
 
 
@@ -87,17 +94,45 @@ def load_arrays(
         >>> split.train.x.shape, split.train.classes, len(split.test)
         (torch.Size([8, 1, 8, 8]), ('0', '1'), 2)
     """
-    arrays = _read(path)
-    found = [_complete(path, key, x, y, missing) for key, x, y in _parts(path, arrays, parts)]
+    return split_of_arrays(
+        str(path), _read(path), loss=loss, missing=missing, standardize=standardize, parts=parts
+    )
+
+
+def split_of_arrays(
+    where: str,
+    arrays: Mapping[str, NDArray[Any]],
+    *,
+    loss: str | None = None,
+    missing: str | None = None,
+    standardize: bool = False,
+    parts: Parts = USUAL_PARTS,
+    read: ReadTargets | None = None,
+    name: str | None = None,
+) -> Split:
+    """The same of arrays in memory.
+
+    Args:
+        where: where they are from, for messages.
+        arrays: by the keys of such a file.
+        loss: as for ``load_arrays``.
+        missing: likewise.
+        standardize: likewise.
+        parts: likewise.
+        read: what reads the targets, given inputs and targets; None for what is usual.
+        name: of the data; None for ``where``.
+    """
+    found = [_complete(where, key, x, y, missing) for key, x, y in _parts(where, arrays, parts)]
     x = np.concatenate([part[1] for part in found])
-    targets = _targets(path, np.concatenate([part[2] for part in found]), loss)
+    y = np.concatenate([part[2] for part in found])
+    targets = (None if read is None else read(x, y)) or _targets(where, y, loss)
     sizes = {suffix: len(part) for suffix, part, _ in found}
     train, validation, test = _rows(sizes, parts, targets.labels)
-    data = _dataset(path, x, targets, train, missing=missing, standardize=standardize)
+    data = _dataset(where, x, targets, train, missing=missing, standardize=standardize)
     return Split(
         data.subset(train),
         data.subset(test),
-        str(path),
+        name or where,
         targets.task,
         validation=data.subset(validation) if len(validation) else None,
     )
@@ -195,7 +230,7 @@ def _header(path: Path, key: str, stream: IO[bytes]) -> tuple[tuple[int, ...], b
 
 
 def _parts(
-    path: Path, arrays: dict[str, NDArray[Any]], wanted: Parts
+    where: str, arrays: Mapping[str, NDArray[Any]], wanted: Parts
 ) -> list[tuple[str, NDArray[Any], NDArray[Any]]]:
     """The arrays by part, each with the suffix of its keys; x and y of the same length."""
     refused = {"_test": wanted.test, "_validation": wanted.validation}
@@ -206,7 +241,7 @@ def _parts(
             continue
         if fraction:
             raise InputError(
-                f"--{part[1:]}-fraction {fraction}: {path} has a {part[1:]} part of its own "
+                f"--{part[1:]}-fraction {fraction}: {where} has a {part[1:]} part of its own "
                 f"(x{part}, y{part}); leave the option out"
             )
         if fraction is None:
@@ -216,36 +251,39 @@ def _parts(
         for key in ("x" + suffix, "y" + suffix):
             if key not in arrays:
                 found = ", ".join(arrays) or "none of them"
-                raise InputError(f"{path}: array {key!r} is missing; give {_KEYS} (found: {found})")
+                raise InputError(
+                    f"{where}: array {key!r} is missing; give {_KEYS} (found: {found})"
+                )
             if arrays[key].ndim == 0 or len(arrays[key]) == 0:
-                raise InputError(f"{path}: array {key!r} is empty: at least one row is needed")
+                raise InputError(f"{where}: array {key!r} is empty: at least one row is needed")
         x, y = arrays["x" + suffix], arrays["y" + suffix]
         if len(x) != len(y):
             raise InputError(
-                f"{path}: {'x' + suffix!r} has {len(x)} rows, {'y' + suffix!r} has {len(y)}: "
+                f"{where}: {'x' + suffix!r} has {len(x)} rows, {'y' + suffix!r} has {len(y)}: "
                 "give one target per example"
             )
-        parts.append((suffix, _inputs(path, "x" + suffix, x), y))
+        parts.append((suffix, _inputs(where, "x" + suffix, x), y))
     shapes = [x.shape[1:] for _, x, _ in parts]
     if len(set(shapes)) > 1 or len({y.shape[1:] for _, _, y in parts}) > 1:
         names = " and ".join(suffix[1:] for suffix in suffixes[1:])
-        raise InputError(f"{path}: the {names} part has other shapes than the training part")
+        raise InputError(f"{where}: the {names} part has other shapes than the training part")
     return parts
 
 
-def _inputs(path: Path, key: str, x: NDArray[Any]) -> NDArray[Any]:
+def _inputs(where: str, key: str, x: NDArray[Any]) -> NDArray[Any]:
     """Inputs ``[N, ...]`` of at least two dimensions: uint8 as they are, else floating."""
     if x.dtype == np.uint8:
         if x.ndim == 3:
             return x[:, None]
         if x.ndim == 4 and x.shape[-1] in (1, 3, 4) and x.shape[1] not in (1, 3, 4):
             raise InputError(
-                f"{path}: {key!r} has shape {x.shape}; "
+                f"{where}: {key!r} has shape {x.shape}; "
                 f"give images as [N, channels, height, width], here {key}.transpose(0, 3, 1, 2)"
             )
     elif x.dtype.kind not in "biuf":
         raise InputError(
-            f"{path}: {key!r} holds {quoted(str(x.dtype), 60)}; give numbers (text goes into a CSV)"
+            f"{where}: {key!r} holds {quoted(str(x.dtype), 60)}; give numbers (text goes into a "
+            "CSV)"
         )
     elif x.dtype not in (np.float32, np.float64):
         x = x.astype(np.float64)
@@ -253,38 +291,38 @@ def _inputs(path: Path, key: str, x: NDArray[Any]) -> NDArray[Any]:
 
 
 def _complete(
-    path: Path, suffix: str, x: NDArray[Any], y: NDArray[Any], missing: str | None
+    where: str, suffix: str, x: NDArray[Any], y: NDArray[Any], missing: str | None
 ) -> tuple[str, NDArray[Any], NDArray[Any]]:
     """Refuse NaN, or leave the examples out; infinity is refused always."""
     for key, values in (("x" + suffix, x), ("y" + suffix, y)):
         if values.dtype.kind == "f" and (infinite := np.isinf(values)).any():
             row = np.argwhere(infinite)[0].tolist()
-            raise InputError(f"{path}: {key}{row} is infinite; give a finite number or NaN")
+            raise InputError(f"{where}: {key}{row} is infinite; give a finite number or NaN")
     x_gaps, y_gaps = _gaps(x), _gaps(y)
     if y_gaps.any() and missing != "drop":
         raise InputError(
-            f"{path}: {'y' + suffix!r} has missing values (NaN) in {y_gaps.sum()} rows; "
+            f"{where}: {'y' + suffix!r} has missing values (NaN) in {y_gaps.sum()} rows; "
             "leave them out by --missing drop"
         )
     if x_gaps.any() and missing is None:
-        where = ""
+        columns = ""
         if x.ndim == 2:
             counts = np.isnan(x).sum(axis=0)
             shown = [f"column {i} ({counts[i]})" for i in np.flatnonzero(counts)]
-            where = f": {', '.join(shown[:5])}{', ..' if len(shown) > 5 else ''}"
+            columns = f": {', '.join(shown[:5])}{', ..' if len(shown) > 5 else ''}"
         raise InputError(
-            f"{path}: {'x' + suffix!r} has missing values (NaN) in {x_gaps.sum()} rows{where}; "
+            f"{where}: {'x' + suffix!r} has missing values (NaN) in {x_gaps.sum()} rows{columns}; "
             "choose --missing mean | median | drop"
         )
     if x_gaps.any() and missing in ("mean", "median") and x.ndim > 2:
         raise InputError(
-            f"--missing {missing}: needs columns, {'x' + suffix!r} in {path} has shape "
+            f"--missing {missing}: needs columns, {'x' + suffix!r} in {where} has shape "
             f"{list(x.shape)}; use --missing drop"
         )
     if missing == "drop":
         kept = ~(x_gaps | y_gaps)
         if not kept.any():
-            raise InputError(f"{path}: every row has a missing value, --missing drop leaves none")
+            raise InputError(f"{where}: every row has a missing value, --missing drop leaves none")
         x, y = x[kept], y[kept]
     return suffix, x, y
 
@@ -296,8 +334,8 @@ def _gaps(values: NDArray[Any]) -> NDArray[np.bool_]:
     return gaps
 
 
-def _targets(path: Path, y: NDArray[Any], loss: str | None) -> Targets:
-    what = f"y in {path}"
+def _targets(where: str, y: NDArray[Any], loss: str | None) -> Targets:
+    what = f"y in {where}"
     if y.dtype.kind not in "biufU":
         raise InputError(f"{what} holds {quoted(str(y.dtype), 60)}; give numbers, booleans or text")
     if y.ndim == 2 and y.shape[1] == 1:
@@ -310,7 +348,7 @@ def _targets(path: Path, y: NDArray[Any], loss: str | None) -> Targets:
 
 
 def _dataset(
-    path: Path,
+    where: str,
     x: NDArray[Any],
     targets: Targets,
     train: Tensor,
@@ -323,7 +361,7 @@ def _dataset(
     if x.ndim == 2 and x.dtype != np.uint8:
         if missing is not None and np.isnan(x).any():
             names = [str(i) for i in range(x.shape[1])]
-            x = fill_gaps(x, train.numpy(), names, str(path), missing)
+            x = fill_gaps(x, train.numpy(), names, where, missing)
         if standardize:
             x = standardize_columns(x, train.numpy())
     elif standardize:

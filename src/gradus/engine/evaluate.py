@@ -12,7 +12,7 @@ from gradus.engine.job import Judged, Tested
 from gradus.engine.selection import Score
 from gradus.risk.chunks import averaged, summed
 from gradus.risk.examples import weights_of
-from gradus.risk.losses import Loss, weighted
+from gradus.risk.losses import Loss, OwnLoss, weighted
 
 CHUNK = 2000
 
@@ -89,6 +89,9 @@ def terms(loss: Loss, output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         total, mass = summed(loss, output[None], y[None])
         return total, mass if isinstance(mass, Tensor) else total.new_full((), mass)
 
+    if isinstance(loss, OwnLoss):  # which may be one that torch cannot map over examples
+        found = [of_one(*pair) for pair in zip(output, y, strict=True)]
+        return torch.stack([each for each, _ in found]), torch.stack([each for _, each in found])
     losses, masses = torch.vmap(of_one)(output, y)
     return losses, masses
 

@@ -16,10 +16,33 @@ from typing import Any
 
 from gradus.errors import InputError, quoted
 
+OBJECT = "object:"
+"""Begins what stands in a spec for an object that was handed over in Python: what identifies it."""
+
 
 def is_own(model: str) -> bool:
     """Whether a model is code of the user's, ``package.module:factory``."""
-    return ":" in model
+    return ":" in model and not is_object(model)
+
+
+def is_object(written: object) -> bool:
+    """Whether what a spec says stands for an object that was handed over in Python."""
+    return isinstance(written, str) and written.startswith(OBJECT)
+
+
+def is_users(written: str) -> bool:
+    """Whether it stands for something of the user's own, by its name or handed over."""
+    return is_own(written) or is_object(written)
+
+
+def shown(written: str) -> str:
+    """What a spec says, for a title or a message: of an object its name.
+
+    Example:
+        >>> shown("object:mynet.Net#0123456789ab"), shown("digits")
+        ('mynet.Net', 'digits')
+    """
+    return written.removeprefix(OBJECT).partition("#")[0] if is_object(written) else written
 
 
 def check_named(

@@ -88,7 +88,9 @@ def advice(spec: RunSpec, split: Split, start: Job, *, fell: bool) -> str:
     """
     if causes := [*_scale_of_target(split), *_scale_of_inputs(spec, split.train)]:
         return "; ".join(causes)
-    entry = entries()[spec.method]
+    entry = entries().get(spec.method)
+    if entry is None:
+        return "try another learning rate, a tenth of this one first, or --method adam"
     if entry.second_order:
         return (
             "try --damping 0.1, or another start by --seed"

@@ -7,6 +7,7 @@ from typing import Any
 
 from gradus.errors import quoted
 from gradus.methods.catalogue import entries
+from gradus.models.own import is_object
 from gradus.runs.parts import PARTS
 from gradus.runs.parts.data import OWN_PARTS
 from gradus.runs.parts.objective import BY_TARGET
@@ -41,11 +42,11 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
         values.setdefault("sampling", "full")
     for choice, table in OPTIONS.items():
         chosen = values.get(choice, DEFAULT_CHOICES[choice])
-        if choice == "model" and str(chosen) not in table:
+        if choice == "model" and str(chosen) not in table and not is_object(chosen):
             chosen = "*"
-        if str(chosen) not in table:
+        if str(chosen) not in table and not is_object(chosen):
             continue  # an unknown name: refused with its field, which says what is accepted
-        accepted = table[chosen]
+        accepted = {} if is_object(chosen) else table[chosen]
         owned = {option for options in table.values() for option in options}
         for option in sorted(owned & values.keys() - accepted.keys()):
             if chosen == "none" and values[option] in (0, "0", "0.0"):

@@ -65,6 +65,7 @@ def summary_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
             "ended_by_observer": recorded.get("ended_by_observer", False),
             "work": recorded.get("work"),
             "origin": recorded.get("origin", []),
+            "objects": recorded.get("objects", {}),
         }
     )
 

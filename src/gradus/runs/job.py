@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,11 @@ from gradus.data.sampling import Sampling
 from gradus.engine.job import Job
 from gradus.errors import InputError, reason
 from gradus.models.networks import build
+from gradus.models.own import is_object
+from gradus.risk.losses import Loss, OwnLoss
 from gradus.runs.choices import OPTIONS, flag
 from gradus.runs.class_weights import weights_of
+from gradus.runs.objects.given import NO_OBJECTS, Objects
 from gradus.runs.parts.objective import BY_TARGET
 from gradus.runs.selection import selection_of
 from gradus.runs.spec import RunSpec
@@ -31,16 +35,20 @@ def load_for(
     spec: RunSpec,
     data_dir: str | os.PathLike[str] | None,
     preparation: Preparation | None = None,
+    objects: Objects = NO_OBJECTS,
 ) -> Split:
     """The data of a run, prepared as a table before was, where that is given.
 
     Raises:
         InputError: they cannot be had as the spec says.
     """
+    objects.check(spec)
+    if objects.data is not None:
+        return objects.load(spec)
     return load(
         spec.data,
         target=spec.target,
-        loss=spec.loss,
+        loss=None if is_object(spec.loss) else spec.loss,
         missing=spec.missing,
         standardize=spec.standardize,
         scaling=spec.scaling,
@@ -89,7 +97,13 @@ def resolved(spec: RunSpec, split: Split) -> RunSpec:
     return spec.model_copy(update=found) if found else spec
 
 
-def prepare(spec: RunSpec, split: Split, start: Start | None = None, net: int = 0) -> Job:
+def prepare(
+    spec: RunSpec,
+    split: Split,
+    start: Start | None = None,
+    net: int = 0,
+    objects: Objects = NO_OBJECTS,
+) -> Job:
     """The job of a run on these data, its model as the seed draws it, or as another run left it.
 
     The global random state is that of the seed afterwards.
@@ -97,38 +111,46 @@ def prepare(spec: RunSpec, split: Split, start: Start | None = None, net: int = 
     Raises:
         InputError: the model cannot be built, or does not take the data.
     """
+    objects.check(spec)
     torch.manual_seed(spec.seed)
-    job = _job(resolved(spec, split), split)
+    job = _job(resolved(spec, split), split, objects)
     if start is not None:
         start.put_into(job.model, net)
     return job
 
 
-def _job(spec: RunSpec, split: Split) -> Job:
+def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
     sampling = Sampling(spec.sampling, len(split.train), spec.batch_size or 1, spec.seed)
     if spec.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: no CUDA device is available here; use --device cpu")
-    steps = spec.epochs * sampling.steps
+    steps, dtype = spec.epochs * sampling.steps, getattr(torch, spec.dtype)
     device = spec.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        model = build(
-            spec.model,
-            split.train.input_shape,
-            split.train.outputs,
-            hidden=spec.hidden or (),
-            log_probabilities=spec.takes_log_probabilities,
-        ).to(dtype=getattr(torch, spec.dtype))
+        taken = split.train.input_shape, split.train.outputs
+        if objects.model is not None:
+            model = objects.model(*taken)
+        else:
+            model = build(
+                spec.model,
+                *taken,
+                hidden=spec.hidden or (),
+                log_probabilities=spec.takes_log_probabilities,
+            )
+        model = model.to(dtype=dtype)
     except RuntimeError as error:
         raise InputError(f"--model {spec.model}: cannot be built: {reason(error)}") from error
-    _check_outputs(spec, model, split)
-    weight = weights_of(spec.class_weight or (), split.train)
+    loss = objects.loss
+    if loss is None:
+        loss = spec.build_loss(weights_of(spec.class_weight or (), split.train))
+    loss = copy.deepcopy(loss).to(dtype=dtype)
+    _check_outputs(spec, model, split, loss)
     return Job(
         model=model,
-        loss=spec.build_loss(weight).to(dtype=getattr(torch, spec.dtype)),
+        loss=loss,
         penalty=spec.build_penalty(),
-        method=spec.build_method(steps=steps),
+        method=spec.build_method(steps, objects.method),
         train=split.train,
         test=split.test,
         validation=split.validation,
@@ -138,18 +160,21 @@ def _job(spec: RunSpec, split: Split) -> Job:
         log_every=spec.batches_between_rows(spec.data, steps),
         seed=spec.seed,
         device=torch.device(device),
-        dtype=getattr(torch, spec.dtype),
+        dtype=dtype,
         nets=spec.models,
     )
 
 
-def _check_outputs(spec: RunSpec, model: nn.Module, split: Split) -> None:
-    """The user's own model has to take the data, and to give what the loss expects."""
+def _check_outputs(spec: RunSpec, model: nn.Module, split: Split, loss: Loss) -> None:
+    """The user's own model has to take the data, and to give what the loss expects.
+
+    What a loss of the user's takes, only it can tell.
+    """
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise InputError(
             f"--model {spec.model}: has no parameter with requires_grad=True: nothing to train"
         )
-    x, _ = split.train.subset(slice(0, 2)).to(dtype=getattr(torch, spec.dtype)).batch()
+    x, y = split.train.subset(slice(0, 2)).to(dtype=getattr(torch, spec.dtype)).batch()
     model.eval()
     try:
         with torch.random.fork_rng(), torch.no_grad():
@@ -161,9 +186,24 @@ def _check_outputs(spec: RunSpec, model: nn.Module, split: Split) -> None:
     model.train()
     expected = (len(x), split.train.outputs)
     given = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    if isinstance(loss, OwnLoss) and not isinstance(given, str) and given[:1] == expected[:1]:
+        _check_loss(loss, output, y)
+        return
     if given != expected:
         wanted = "class" if split.task == "classification" else "number to predict"
         raise InputError(
             f"--model {spec.model}: gives {given} for a batch of shape {tuple(x.shape)}, "
             f"but must give {expected}: one output for each {wanted}"
+        )
+
+
+def _check_loss(loss: OwnLoss, output: torch.Tensor, y: torch.Tensor) -> None:
+    """A loss of the user's own has to give one number that can be differentiated."""
+    output = output.detach().requires_grad_()
+    with torch.random.fork_rng():
+        value = loss(output, y)
+    if not value.requires_grad:
+        raise InputError(
+            f"--loss {loss.name}: what it gives does not depend on the output so that it could be "
+            "differentiated; compute it by torch, without .item(), .detach() or no_grad()"
         )

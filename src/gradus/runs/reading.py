@@ -122,6 +122,14 @@ class _Origin(_Strict):
     parameters: str
 
 
+class _Object(_Strict):
+    """What identifies an object that was handed over in Python."""
+
+    name: str
+    source: str | None
+    content: str | None
+
+
 class _Summary(_Strict):
     """What is read of a run.json beside its spec; what else stands in it is kept as it is."""
 
@@ -145,6 +153,7 @@ class _Summary(_Strict):
     auto: dict[str, Any] | None = None
     work: Count | None = None
     origin: list[_Origin] = []
+    objects: dict[str, _Object] = {}
     data: _Data
     timings: _Timings
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gradus.errors import InputError, quoted
-from gradus.models.own import check_named, is_own
+from gradus.models.own import check_named, is_object, is_users, shown
 from gradus.runs import earlier
 from gradus.runs.curve import Against, Numbers, TrainingCurve, draw, place
 from gradus.runs.files import read_json
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gradus.engine.selection import Selection
     from gradus.metrics.predictions import Predictions
     from gradus.runs.export import Written
+    from gradus.runs.objects.models import Maker
 
 NAMED_TYPES = {"int64": pa.int64(), "int32": pa.int32(), "float64": pa.float64()}
 
@@ -87,6 +88,7 @@ class Run:
         trusted: whether a model that is code of the user's may be imported and built.
         on_test: what the model says of the test part, where it was trained just now.
         prepared: what was fitted to the table, where it was trained just now.
+        maker: makes the model, where that was an object and was given again.
 
     Example:
         >>> import gradus
@@ -105,9 +107,10 @@ class Run:
     trusted: bool = True
     on_test: Predictions | None = None
     prepared: Preparation | None = None
+    maker: Maker | None = None
 
     def __repr__(self) -> str:
-        return f"<Run {self.title} on {self.spec.data}: {self.status}{self._tested}>"
+        return f"<Run {self.title} on {shown(self.spec.data)}: {self.status}{self._tested}>"
 
     @property
     def _tested(self) -> str:
@@ -130,10 +133,17 @@ class Run:
         """Refuse to build a model that is code, where only the record names it.
 
         Raises:
-            InputError: it is, and was not named or trusted as the record was opened.
+            InputError: it is, and was not named or trusted as the record was opened; or it was an
+                object, and is not given.
         """
         where = self.folder or self.title
         check_named([self.spec.model], where, trust=self.trusted)
+        if is_object(self.spec.model) and self.maker is None:
+            raise InputError(
+                f"{where}: its model, {shown(self.spec.model)}, was an object in Python, which no "
+                f"record holds; open it by gradus.open_run({str(where)!r}, model=..) with such a "
+                "module, or with what makes one"
+            )
 
     @cached_property
     def model(self) -> nn.Module:
@@ -156,6 +166,8 @@ class Run:
         dtype: torch.dtype = getattr(torch, self.spec.dtype)
 
         def net() -> nn.Module:
+            if self.maker is not None:
+                return self.maker(data["input_shape"], data["outputs"])
             return build(
                 self.spec.model,
                 data["input_shape"],
@@ -171,7 +183,7 @@ class Run:
             classes = data["task"] == "classification"
             return Average((net() for _ in range(nets)), classes=classes)
 
-        if not is_own(self.spec.model):
+        if not is_users(self.spec.model):
             check_size(built, dtype.itemsize, path)
         with torch.random.fork_rng():
             model = built().to(dtype)
@@ -214,9 +226,10 @@ class Run:
         where = self.folder or self.title
         path = None if self.folder is None else self.folder / PREPARATION
         if path is None or not path.exists():
+            trained_on = quoted(shown(self.spec.data))
             raise InputError(
-                f"{where}: holds no {PREPARATION}: it was trained on {quoted(self.spec.data)}, not "
-                "on a table by this version; train it again, on a table"
+                f"{where}: holds no {PREPARATION}: it was trained on {trained_on}, not on a table "
+                "by this version; train it again, on a table"
             )
         try:
             record = read_json(path)
@@ -452,21 +465,23 @@ def in_the_way(folder: Path) -> str | None:
     return next((name for name in FILES if (folder / name).exists()), None)
 
 
-def open_run(
-    folder: str | os.PathLike[str], *, model: str | None = None, trust: bool = False
-) -> Run:
+def open_run(folder: str | os.PathLike[str], *, model: Any = None, trust: bool = False) -> Run:
     """The run whose record stands in a folder.
 
     Nothing that a record names is imported, unless it is named here too or trusted: ``run.model``
-    of one whose model is ``package.module:factory`` is refused else.
+    of one whose model is ``package.module:factory`` is refused else. An object is held by no
+    record: ``run.model`` needs one to be given that the parameters of the record belong to.
 
     Args:
         folder: of the record.
-        model: ``package.module:factory``, if it is that of the record and may be imported.
+        model: ``package.module:factory``, if it is that of the record and may be imported; or,
+            where that was an object, such a module (a copy of it takes the parameters), or what
+            makes one.
         trust: whether it may be imported whatever it is.
 
     Raises:
-        InputError: the folder holds no record, or one that cannot be read.
+        InputError: the folder holds no record, or one that cannot be read; or the model is given
+            as an object, and was none.
     """
     from gradus.runs.recorded import is_recorded, open_recorded
 
@@ -489,7 +504,17 @@ def open_run(
             f"{folder} holds no record of a run: {error.filename} is missing"
         ) from None
     content = earlier.summary_of(content)
-    return Run(spec, content, history, evaluation, folder, trusted=trust or spec.model == model)
+    trusted, maker = trust or spec.model == model, None
+    if model is not None and not isinstance(model, str):
+        from gradus.runs.objects.models import maker_of
+
+        if not is_object(spec.model):
+            raise InputError(
+                f"{folder}: its model is {quoted(spec.model)}, which is made from its name; leave "
+                "out model"
+            )
+        maker = maker_of(model)
+    return Run(spec, content, history, evaluation, folder, trusted=trusted, maker=maker)
 
 
 def read_rows(

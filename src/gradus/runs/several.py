@@ -13,6 +13,7 @@ from gradus.engine import evaluate
 from gradus.engine.job import Evaluation, Job, Judged, Outcome, Progress, Report, Tested
 from gradus.models.average import Average
 from gradus.runs.job import prepare
+from gradus.runs.objects.given import NO_OBJECTS, Objects
 from gradus.runs.spec import RunSpec
 from gradus.runs.start import Start
 
@@ -37,6 +38,7 @@ def train_others(
     execute: Callable[[Job, int, Report], Outcome],
     report: Report,
     start: Start | None,
+    objects: Objects = NO_OBJECTS,
 ) -> tuple[nn.Module, Outcome]:
     """Train the other nets of a run, and average all.
 
@@ -48,6 +50,7 @@ def train_others(
         execute: trains the job of a net of this number.
         report: told how it goes.
         start: what the nets begin with, where they go on from others.
+        objects: of which the spec says only what identifies them.
 
     Returns:
         The average, and the outcome of the first net with the steps, samples, work and seconds of
@@ -56,7 +59,8 @@ def train_others(
     """
     nets, outcomes = [first.model], [outcome]
     for net in range(1, spec.models):
-        job = prepare(spec.model_copy(update={"seed": seed_of(spec.seed, net)}), split, start, net)
+        seeded = spec.model_copy(update={"seed": seed_of(spec.seed, net)})
+        job = prepare(seeded, split, start, net, objects=objects)
 
         before = sum(each.samples for each in outcomes)
 

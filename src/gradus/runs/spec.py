@@ -9,12 +9,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from pydantic import ValidationError, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from gradus.errors import InputError, quoted
 from gradus.methods.catalogue import entries
-from gradus.models.own import check_named
+from gradus.models.own import check_named, is_object, shown
 from gradus.runs import earlier
 from gradus.runs.choices import ON_ALL_DATA, OPTIONS, changed, complete, flag
 from gradus.runs.files import read_json, read_toml
@@ -28,6 +28,7 @@ from gradus.runs.parts import (
     TrainingPart,
 )
 from gradus.runs.parts.objective import PENALTIES
+from gradus.runs.words import as_call
 
 if TYPE_CHECKING:
     from gradus.methods import Method
@@ -47,8 +48,8 @@ class RunSpec(
     complete.
 
     Raises:
-        pydantic.ValidationError: (a ValueError) an option is unknown, out of its range, or does
-            not belong to the choice made.
+        InputError: (a ValueError) an option is unknown, out of its range, or does not belong to the
+            choice made.
 
     Example:
         >>> import gradus
@@ -57,9 +58,12 @@ class RunSpec(
         (0.001, None, 'Optimizer-Adam lr-0.001 bs-64')
     """
 
-    if TYPE_CHECKING:  # the hyper-parameters of methods are options too
-
-        def __init__(self, **options: Any) -> None: ...
+    def __init__(self, **options: Any) -> None:
+        try:
+            super().__init__(**options)
+        except ValidationError as error:
+            said = first_line(error, type(self).model_fields)
+            raise InputError(as_call(said)) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -74,7 +78,8 @@ class RunSpec(
         """The equations have the last word on their hyper-parameters."""
         if self.method == "proximal-gradient" and self.penalty is None:
             raise ValueError(f"method proximal-gradient needs --penalty: {' | '.join(PENALTIES)}")
-        self.build_method(steps=1)
+        if not is_object(self.method):
+            self.build_method(steps=1)
         self.build_penalty()
         return self
 
@@ -89,10 +94,12 @@ class RunSpec(
         Raises:
             InputError: the first thing that is wrong.
         """
+        spec = cls.__new__(cls)
         try:
-            return cls.model_validate(dict(values))
+            BaseModel.__init__(spec, **values)  # whose errors are said in the words of flags here
         except ValidationError as error:
             raise InputError(where + first_line(error, cls.model_fields)) from None
+        return spec
 
     @classmethod
     def read_file(cls, path: Path, changes: Mapping[str, Any], *, trust: bool = False) -> RunSpec:
@@ -134,11 +141,16 @@ class RunSpec(
             changes["patience"] = None
         return self.model_copy(update=changes)
 
-    def build_method(self, steps: int) -> Method:
-        """The method with its learning-rate schedule, for a run of so many steps."""
+    def build_method(self, steps: int, given: Method | None = None) -> Method:
+        """The method with its learning-rate schedule, for a run of so many steps.
+
+        Args:
+            steps: of the run.
+            given: the method, where the spec says only what identifies it.
+        """
         from gradus import methods
 
-        method = self.build_equation(self.build_schedule(self.lr, steps))
+        method = given or self.build_equation(self.build_schedule(self.lr, steps))
         if not self.proximal or isinstance(method, methods.ProximalGradient):
             return method
         if not isinstance(method, methods.FirstOrder):
@@ -151,7 +163,8 @@ class RunSpec(
     @property
     def title(self) -> str:
         """The title of the loss curve: ``Optimizer-SGD lr-0.001 mt-0.5 bs-16``."""
-        parts = [f"Optimizer-{entries()[self.method].class_name}"]
+        name = shown(self.method).rpartition(".")[2]
+        parts = [f"Optimizer-{entries()[name].class_name if name in entries() else name}"]
         for short, value in (("lr", self.lr), ("mt", self.momentum), ("mt", self.beta)):
             if value is not None:
                 parts.append(f"{short}-{plain(value)}")

@@ -18,6 +18,7 @@ from gradus.metrics.predictions import Predictions
 from gradus.runs.importance import importance_of
 from gradus.runs.job import prepare
 from gradus.runs.judging import judged, target_names, targets_of
+from gradus.runs.objects.given import Objects
 from gradus.runs.selection import figures
 from gradus.runs.spec import RunSpec
 from gradus.runs.start import Start
@@ -44,6 +45,7 @@ def summary_of(
     auto: Sequence[str],
     origin: Sequence[Mapping[str, Any]],
     start: Start | None,
+    objects: Objects,
     load_seconds: float,
     started: datetime,
 ) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def summary_of(
         auto: the options that were not given and follow from the data being a table.
         origin: the runs that it goes on from.
         start: what it began with, where that was another's.
+        objects: of which the spec says only what identifies them.
         load_seconds: how long it took until the first step.
         started: when.
     """
@@ -69,7 +72,7 @@ def summary_of(
         from gradus.runs.advice import advice
 
         with torch.random.fork_rng():
-            begun = prepare(spec, split, start)
+            begun = prepare(spec, split, start, objects=objects)
             fell = failure is not None and failure["train_loss"] < line.beginning
             hint = advice(spec, split, begun, fell=fell)
     return {
@@ -104,6 +107,7 @@ def summary_of(
             "notes": list(split.notes),
         },
         "auto": {name: getattr(spec, name) for name in auto},
+        "objects": objects.record,
         "nets": len(outcome.kept_epochs) or 1,
         "kept_epochs": list(outcome.kept_epochs) or None,
         "history_of_net": outcome.net if spec.models > 1 else None,

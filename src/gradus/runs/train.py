@@ -19,8 +19,8 @@ from gradus.data.dataset import Split
 from gradus.engine import choose
 from gradus.engine.job import Job, Observe, Outcome, Progress, Report
 from gradus.engine.snapshot import WHOLE_RUN, Course
-from gradus.errors import InputError
-from gradus.models.own import check_named, is_own, told
+from gradus.errors import InputError, OwnCodeError
+from gradus.models.own import check_named, is_users, told
 from gradus.runs import checkpoint
 from gradus.runs.choices import flag
 from gradus.runs.further import Further, further
@@ -28,6 +28,7 @@ from gradus.runs.interrupt import OneInterrupt
 from gradus.runs.job import load_for, prepare, resolved
 from gradus.runs.judging import predictions_on_test
 from gradus.runs.lock import locked
+from gradus.runs.objects.given import NO_OBJECTS, Objects
 from gradus.runs.record import HISTORY, Run, evaluated, in_the_way, open_run, table
 from gradus.runs.several import train_others
 from gradus.runs.spec import RunSpec
@@ -51,6 +52,7 @@ def train(
     data_dir: str | os.PathLike[str] | None = None,
     observe: Observer | None = None,
     progress: Shown | None = None,
+    objects: Objects = NO_OBJECTS,
 ) -> Run:
     """Train what the spec says and keep its record.
 
@@ -80,6 +82,7 @@ def train(
             it raises is raised.
         progress: likewise, but called from time to time only, and whatever it returns: for a
             display.
+        objects: those of which the spec says only what identifies them.
 
     Returns:
         The run: ``.history``, ``.evaluation``, ``.summary``, ``.model``, ``.plot()``.
@@ -98,6 +101,7 @@ def train(
     if not isinstance(spec, RunSpec):
         raise TypeError(f"spec must be a RunSpec, as RunSpec(data='digits'), not {spec!r}")
     folder = None if out is None else Path(out)
+    objects.check(spec)
     seen = _Seen(data_dir, observe, progress)
     begins = None
     if start is not None:
@@ -105,7 +109,7 @@ def train(
     elif freeze:
         raise InputError(f"--freeze {','.join(freeze)}: is for a run that goes on: give --from RUN")
     if folder is None:
-        return _train(spec, None, seen, start=begins)
+        return _train(spec, None, seen, start=begins, objects=objects)
     if folder.is_file():
         raise InputError(f"--out {folder}: cannot be written: it is a file, not a folder")
     if not overwrite and (name := in_the_way(folder)):
@@ -117,7 +121,7 @@ def train(
             "another --out, or add --overwrite"
         )
     with _made(folder), locked(folder, f"{CHECKPOINT}/lock"):
-        return _train(spec, folder, seen, start=begins, keep_state=keep_state)
+        return _train(spec, folder, seen, start=begins, keep_state=keep_state, objects=objects)
 
 
 def resume(
@@ -132,6 +136,7 @@ def resume(
     observe: Observer | None = None,
     progress: Shown | None = None,
     tell: Callable[[str], None] = lambda message: None,
+    objects: Objects = NO_OBJECTS,
 ) -> Run:
     """Go on with a run that was broken off, as if it had not been: its record is the same.
 
@@ -152,6 +157,7 @@ def resume(
         observe: as for ``train``.
         progress: as for ``train``.
         tell: told, in one line each, of checkpoints that are damaged, and of a stretched schedule.
+        objects: those with which the run was begun, of which its record says what identifies them.
 
     Returns:
         The run.
@@ -181,14 +187,17 @@ def resume(
     else:
         spec = further(folder, changes).spec
     check_named([spec.model], folder, named=[str(model)], trust=trust)
+    objects.check_same(spec, folder)
     with locked(folder, f"{CHECKPOINT}/lock"):
         # Another process may have gone on meanwhile, and ended.
         if spec := _broken_off(folder):
-            return _train(spec, folder, seen, goes_on=True, keep_state=keep_state)
+            return _train(spec, folder, seen, goes_on=True, keep_state=keep_state, objects=objects)
         try:
             if changes:
                 found = further(folder, changes)
-                return _train(found.spec, folder, seen, more=found, keep_state=keep_state)
+                return _train(
+                    found.spec, folder, seen, more=found, keep_state=keep_state, objects=objects
+                )
             return open_run(folder, model=model, trust=trust)
         finally:
             if not _broken_off(folder):
@@ -242,14 +251,16 @@ def _train(
     more: Further | None = None,
     start: Start | None = None,
     keep_state: bool = False,
+    objects: Objects = NO_OBJECTS,
 ) -> Run:
     """Train a run, or the rest of it, and keep its record in a folder that is locked."""
     began, started = time.perf_counter(), datetime.now(UTC)
     if folder is not None and (goes_on or more is not None):
         start = read_start(folder / CHECKPOINT if more is None else more.state)
-    split = load_for(spec, seen.data_dir, None if start is None else start.preparation)
+    preparation = None if start is None else start.preparation
+    split = load_for(spec, seen.data_dir, preparation, objects)
     with torch.random.fork_rng():
-        job = prepare(spec, split, start)
+        job = prepare(spec, split, start, objects=objects)
         auto = spec.auto if more is None else more.auto
         spec = resolved(spec, split)
         variant = None if kernels.core() is None else kernels.variant()
@@ -289,6 +300,7 @@ def _train(
                     lambda other, net, told: _execute(spec, engine, other, told, course(net)),
                     report,
                     start,
+                    objects,
                 )
                 job = replace(job, model=model)
             interrupts.close()
@@ -300,6 +312,7 @@ def _train(
                 auto=auto,
                 origin=origin,
                 start=start,
+                objects=objects,
                 load_seconds=loaded - began,
                 started=started,
             )
@@ -362,6 +375,8 @@ def _execute(
         return choose.execute(engine, job, report, course)
     except _ObserverError as error:
         raise error.raised from None
+    except OwnCodeError:
+        raise
     except InputError as error:
         raise InputError(f"--method {spec.method}: {as_options(str(error))}") from None
     except OSError as error:
@@ -372,9 +387,11 @@ def _execute(
             f"--resume {Path(error.filename).parent.parent} once it can"
         ) from None
     except (Exception, SystemExit) as error:
-        if not is_own(spec.model):
+        own = [name for name in ("method", "model") if is_users(getattr(spec, name))]
+        if not own:
             raise
-        raise InputError(f"--model {spec.model}: failed in training: {told(error)}") from error
+        said = f"--{own[0]} {getattr(spec, own[0])}: failed in training: {told(error)}"
+        raise InputError(said) from error
 
 
 def _check_writable(folder: Path) -> None:

@@ -21,6 +21,7 @@ from gradus.figures.landscape.path import RunPath, path_of
 from gradus.figures.landscape.plane import Plane, hessian_plane, principal_plane, random_plane
 from gradus.figures.landscape.random_walk import random_walk_shares
 from gradus.figures.landscape.surface import risks
+from gradus.models.own import shown
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.runs.record import Run
 
@@ -194,7 +195,8 @@ def facts(
             "path; a run that diverged has no landscape: draw one with a smaller --lr"
         )
     spec = first.run.spec
-    title = f"{spec.title} on {spec.data}" if len(runs) == 1 else f"{len(runs)} runs on {spec.data}"
+    what = spec.title if len(runs) == 1 else f"{len(runs)} runs"
+    title = f"{what} on {shown(spec.data)}"
     return Landscape(title, plane, random_walk, a, b, values, len(data), trails)
 
 

@@ -12,6 +12,7 @@ from gradus.figures.document import drawn, filled, table
 from gradus.figures.run.loop_page import parts_of_loop
 from gradus.figures.run.pictures import pictures
 from gradus.figures.scores import measure_name, rows_of, verdicts, what_losses_are
+from gradus.models.own import shown
 from gradus.runs.curve import Against
 from gradus.runs.recorded import RecordedRun
 
@@ -51,7 +52,7 @@ def page(run: Run, *, against: Against = "samples") -> str:
     return filled(
         "run.html",
         {
-            "title": escape(f"{run.spec.title} on {run.spec.data}"),
+            "title": escape(f"{run.spec.title} on {shown(run.spec.data)}"),
             "description": escape(data["description"]),
             "lost": _paragraphs(_lost(summary), "lost"),
             "verdicts": _paragraphs(verdicts(summary), "lost"),

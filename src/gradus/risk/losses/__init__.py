@@ -15,6 +15,7 @@ purpose:
 from gradus.risk.losses.classification import CrossEntropyLoss, NLLLoss
 from gradus.risk.losses.elementwise import KLDivLoss, L1Loss, MSELoss
 from gradus.risk.losses.loss import Loss, Terms, mean
+from gradus.risk.losses.own import OwnLoss
 from gradus.risk.losses.robust import HuberLoss, PinballLoss
 from gradus.risk.losses.weighted import Weighted, weighted
 
@@ -26,6 +27,7 @@ __all__ = [
     "Loss",
     "MSELoss",
     "NLLLoss",
+    "OwnLoss",
     "PinballLoss",
     "Terms",
     "Weighted",

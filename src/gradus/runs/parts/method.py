@@ -7,12 +7,12 @@ added there is an option here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
 from gradus.methods.catalogue import REQUIRED, Entry, entries
-from gradus.runs.parts.part import Pair, Part, Table
+from gradus.runs.parts.part import OrObject, Pair, Part, Table
 
 if TYPE_CHECKING:
     from gradus.methods import Method
@@ -84,9 +84,10 @@ class _Declared(Part):
     }
     default_choices: ClassVar[Mapping[str, str]] = {"method": "sgd"}
 
-    method: Literal[tuple(entries())] = Field(  # type: ignore[valid-type]  # known when it runs
-        default="sgd", description="how the parameters move"
-    )
+    method: Annotated[
+        Literal[tuple(entries())],  # type: ignore[valid-type]  # known when it runs
+        OrObject,
+    ] = Field(default="sgd", description="how the parameters move")
 
     def build_equation(self, schedule: Schedule | None) -> Method:
         """The method, its learning rate a number or this schedule.

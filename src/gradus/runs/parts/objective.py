@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
+from gradus.models.own import shown
 from gradus.runs.parts.class_weight import ClassWeight
-from gradus.runs.parts.part import Part, Table
+from gradus.runs.parts.part import OrObject, Part, Table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +30,9 @@ LOSS_CLASSES = {
     "pinball": "PinballLoss",
     "kl-div": "KLDivLoss",
 }
+LOG_PROBABILITIES = (".NLLLoss", ".KLDivLoss")
+"""How the names of classes of losses end that take log-probabilities."""
+
 BY_TARGET = "by the target"
 """The loss where none is given: it follows from the data, and so may take what one of them does."""
 
@@ -62,7 +66,7 @@ class ObjectivePart(Part):
     }
     default_choices: ClassVar[Mapping[str, str]] = {"loss": BY_TARGET, "penalty": "none"}
 
-    loss: LossName | None = Field(
+    loss: Annotated[LossName | None, OrObject] = Field(
         default=None, description="default: by the target, cross-entropy or mse"
     )
     label_smoothing: float | None = Field(
@@ -129,4 +133,4 @@ class ObjectivePart(Part):
     @property
     def takes_log_probabilities(self) -> bool:
         """Whether the loss takes log-probabilities: the shipped models then end in log-softmax."""
-        return self.loss in ("nll", "kl-div")
+        return self.loss in ("nll", "kl-div") or shown(self.loss or "").endswith(LOG_PROBABILITIES)

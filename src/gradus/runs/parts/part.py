@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+from gradus.models.own import is_object
 
 Table = Mapping[str, Mapping[str, Any]]
 """What can be chosen, and for each the options that belong to it with their defaults.
@@ -40,3 +49,12 @@ def split(value: Any) -> Any:
 Names = Annotated[tuple[str, ...], BeforeValidator(split)]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(split)]
 Pair = Annotated[tuple[float, float], BeforeValidator(split)]
+
+
+def _object_or(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """What stands for an object is taken as it is."""
+    return value if is_object(value) else check(value)
+
+
+OrObject = WrapValidator(_object_or)
+"""Marks a choice between names in whose place an object may have been handed over."""

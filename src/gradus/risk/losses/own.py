@@ -1,0 +1,71 @@
+"""A loss of the user's own: any callable of outputs and targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+from torch import Tensor
+
+from gradus.errors import OwnCodeError, reason
+from gradus.risk.losses.loss import Loss, Terms
+
+
+@final
+class OwnLoss(Loss):
+    r"""$L(z, y)$ by any callable ``(output, target) -> scalar``, a mean over the examples.
+
+    What it gives for a batch of B examples counts B times in a mean over several batches. A module
+    with ``reduction="sum"`` counts once.
+
+    Args:
+        function: a function, or a module such as those of ``torch.nn``.
+        name: of it, for messages.
+
+    Example:
+        >>> import torch
+        >>> loss = OwnLoss(lambda output, target: (output - target).abs().max(), "largest")
+        >>> loss(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 0.0]))
+        tensor(5.)
+    """
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor], name: str) -> None:
+        super().__init__(None, None, "sum" if _reduction(function) == "sum" else "mean")
+        self.function, self.name = function, name  # the tensors of a module move with this one
+
+    def terms(self, input: Tensor, target: Tensor) -> Terms:  # noqa: A002
+        """Return what the whole batch adds to the sum, in one value, and its number of examples."""
+        value = self(input, target)[None]
+        return Terms(value if self.reduction == "sum" else value * len(input), float(len(input)))
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002
+        """Return what the callable gives.
+
+        Raises:
+            OwnCodeError: it fails, or gives something else than one number.
+        """
+        try:
+            value = self.function(input, target)
+        except Exception as error:
+            raise OwnCodeError(
+                f"--loss {self.name}: fails on an output of shape {list(input.shape)} and a target "
+                f"of shape {list(target.shape)}, {_kind(target)}: {reason(error)}"
+            ) from error
+        if not isinstance(value, Tensor):
+            raise OwnCodeError(
+                f"--loss {self.name}: gives a {type(value).__name__}, not a tensor of one number"
+            )
+        if value.dim() != 0:
+            raise OwnCodeError(
+                f"--loss {self.name}: gives shape {list(value.shape)}, but must give one number: a "
+                'mean over the examples, as by .mean() or reduction="mean"'
+            )
+        return value
+
+
+def _reduction(function: object) -> str:
+    return str(getattr(function, "reduction", "mean"))
+
+
+def _kind(target: Tensor) -> str:
+    return str(target.dtype).removeprefix("torch.")

@@ -1,0 +1,229 @@
+"""`gradus.train` and `gradus.resume`: a run from a spec, or from what the user has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from gradus.errors import InputError, quoted
+from gradus.models.own import shown
+from gradus.runs.objects.given import Objects, objects_of
+from gradus.runs.record import Run
+from gradus.runs.spec import RunSpec
+from gradus.runs.train import Observer, Shown
+from gradus.runs.train import resume as resume_named
+from gradus.runs.train import train as train_spec
+from gradus.runs.words import as_call
+
+
+def train(
+    data: Any,
+    *,
+    model: Any = None,
+    loss: Any = None,
+    method: Any = None,
+    validation: Any = None,
+    test: Any = None,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    keep_state: bool = True,
+    start: Run | None = None,
+    freeze: Sequence[str] = (),
+    data_dir: str | os.PathLike[str] | None = None,
+    observe: Observer | None = None,
+    progress: Shown | None = None,
+    **options: Any,
+) -> Run:
+    """Train a model on data, and keep the record of the run.
+
+    Every part is a name, as on the command line, or an object. What is given is not changed: of a
+    module a copy is trained, and is ``.model`` of the run.
+
+    The global random state is left as it was. A run that diverges, that ends no better than it
+    began or than the best constant prediction (``failed``), whose method cannot take its next
+    step, or that is interrupted from the keyboard, is returned with what was recorded until then;
+    ``status`` says so. While it lasts, checkpoints stand in ``out``, from which ``resume``
+    goes on.
+
+    Args:
+        data: a :class:`~gradus.RunSpec`, which says all of the run; or a pair ``(X, y)`` of arrays
+            (NumPy, PyTorch) or a dict of them by the keys of an array file (``x``, ``y``,
+            ``x_test``, ..); a ``torch.utils.data.Dataset`` whose examples are pairs; a
+            :class:`~gradus.data.Dataset` or :class:`~gradus.data.Split`; or a name or a path.
+        model: a ``torch.nn.Module``, a function that makes one, or a name.
+        loss: a loss of gradus or of ``torch.nn``, any callable ``(output, target) -> scalar``, or
+            a name.
+        method: an object of ``gradus.methods``, a ``Method`` of one's own, or a name.
+        validation: examples to choose on, as ``data``; else a share of the data is held.
+        test: examples to test on, likewise.
+        out: the folder of the record; None keeps it in memory only.
+        overwrite: replace the record that the folder holds.
+        keep_state: keep in ``out`` what the method remembers at its end too, so that ``resume``
+            can go on with more epochs. It is as large as the parameters, once more for each thing
+            that the method remembers of them, and once for those of the best epoch.
+        start: a run to begin with the parameters of; rows go through its preparation, which is not
+            fitted again. Options that say how columns are prepared and what the model is have to be
+            its, where they are given.
+        freeze: with ``start``, layers or parameters by name (``"1"``, ``"1.bias"``) that stay as
+            they are.
+        data_dir: where data sets that are not embedded are looked for first.
+        observe: called once with the job and the data, before the first step; what it returns is
+            called with a :class:`~gradus.engine.job.Progress` after every recorded row, once its
+            step is taken, and after every evaluation, in all engines alike. Where that returns
+            ``"stop"`` the run ends there in good order: what it has is evaluated and recorded. What
+            it raises is raised.
+        progress: likewise, but called from time to time only, and whatever it returns: for a
+            display.
+        **options: the fields of :class:`~gradus.RunSpec`: ``lr``, ``batch_size``, ``epochs``, ..
+
+    Returns:
+        The run: ``.history``, ``.evaluation``, ``.summary``, ``.model``, ``.plot()``.
+
+    Raises:
+        InputError: something is wrong, in one line: an option, an object, the data, or the folder;
+            or the method cannot take its first step.
+
+    Example:
+        >>> import gradus, torch
+        >>> x = torch.rand(200, 3)
+        >>> layers = torch.nn.Linear(3, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1)
+        >>> net = torch.nn.Sequential(*layers)
+        >>> run = gradus.train((x, x.sum(1)), model=net, loss=torch.nn.MSELoss(),
+        ...                    method=gradus.methods.Adam(0.01), epochs=30)
+        >>> run.summary["final"]["test_loss"] < 0.02
+        True
+        >>> run = gradus.train(gradus.RunSpec(data="digits", method="adam", epochs=2))
+        >>> run.summary["final"]["test_accuracy"] > 0.8
+        True
+    """
+    objects = _given(model=model, loss=loss, method=method)
+    parts = _given(validation=validation, test=test)
+    kept: dict[str, Any] = {
+        "out": out, "overwrite": overwrite, "keep_state": keep_state, "start": start,
+        "freeze": freeze, "data_dir": data_dir, "observe": observe, "progress": progress,
+    }  # fmt: skip
+    if isinstance(data, RunSpec):
+        if said := [*objects, *parts, *options]:
+            raise InputError(f"{said[0]}: stands in the RunSpec; give it there")
+        return train_spec(data, **kept)
+    with _in_words_of_the_call():
+        spec, found = _asked({"data": data, **objects}, parts, options)
+        return train_spec(spec, **kept, objects=found)
+
+
+def resume(
+    folder: str | os.PathLike[str],
+    *,
+    epochs: int | None = None,
+    patience: int | None = None,
+    keep_state: bool = True,
+    data: Any = None,
+    model: Any = None,
+    loss: Any = None,
+    method: Any = None,
+    validation: Any = None,
+    test: Any = None,
+    trust: bool = False,
+    data_dir: str | os.PathLike[str] | None = None,
+    observe: Observer | None = None,
+    progress: Shown | None = None,
+    tell: Callable[[str], None] = lambda message: None,
+) -> Run:
+    """Go on with a run that was broken off, as if it had not been: its record is the same.
+
+    It goes on from its last checkpoint. A run that has ended is opened; with more epochs it goes
+    on where it stood, and its record is that of all its epochs. Parameters are those of a run that
+    had as many from the start, to the bit, unless the schedule of its learning rate depends on
+    their number (cosine): it is stretched, and ``tell`` told so.
+
+    A run that was trained on objects needs the same ones again, which are held against what its
+    record says of them.
+
+    Args:
+        folder: the one that it was given as ``out``.
+        epochs: in all, for a run that has ended.
+        patience: likewise, of one that ended by its patience.
+        keep_state: as for ``train``.
+        data: those of the run, where they were an object.
+        model: likewise; or that of the run, where it is ``package.module:factory``: it is imported
+            only if it is named here, or trusted.
+        loss: that of the run, where it was an object.
+        method: likewise.
+        validation: likewise.
+        test: likewise.
+        trust: whether the model may be imported whatever it is.
+        data_dir: where data sets that are not embedded are looked for first.
+        observe: as for ``train``.
+        progress: as for ``train``.
+        tell: told, in one line each, of checkpoints that are damaged, and of a stretched schedule.
+
+    Returns:
+        The run.
+
+    Raises:
+        InputError: there is no such run, another process is training it, its data have changed, or
+            it was written by a newer version of Gradus; or its model is code that was not named, or
+            it was trained on objects that are not given. With more epochs: it was broken off, did
+            not end well, or kept no state.
+
+    Example:
+        >>> import gradus, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> run = gradus.train(gradus.RunSpec(model="linear", epochs=1), out=folder.name)
+        >>> gradus.resume(folder.name).status
+        'finished'
+        >>> gradus.resume(folder.name, epochs=3).evaluation["epoch"].to_pylist()
+        [1, 2, 3]
+        >>> folder.cleanup()
+    """
+    named = model if isinstance(model, str) else None
+    objects = _given(data=data, model=None if named else model, loss=loss, method=method)
+    with _in_words_of_the_call() if objects else nullcontext():
+        _, found = objects_of(objects, validation, test)
+        return resume_named(
+            folder,
+            epochs=epochs,
+            patience=patience,
+            keep_state=keep_state,
+            model=named,
+            trust=trust,
+            data_dir=data_dir,
+            observe=observe,
+            progress=progress,
+            tell=tell,
+            objects=found,
+        )
+
+
+def _asked(
+    given: Mapping[str, Any], parts: Mapping[str, Any], options: Mapping[str, Any]
+) -> tuple[RunSpec, Objects]:
+    """The spec of what is asked for, and the objects that it only identifies."""
+    data = given["data"]
+    if isinstance(data, os.PathLike):
+        data = os.fspath(data)
+    if isinstance(data, str) and parts:
+        raise InputError(f"{next(iter(parts))}: {quoted(data)} says itself what its parts are")
+    named, found = objects_of({**given, "data": data}, **parts)
+    if twice := sorted(named.keys() & options.keys()):
+        name = twice[0]
+        raise InputError(
+            f"{name}={quoted(options[name])}: an object says that already, as "
+            f"{quoted(shown(str(named[name])))}; leave one of them out"
+        )
+    return RunSpec.read({**named, **options}), found
+
+
+def _given(**objects: Any) -> dict[str, Any]:
+    return {name: value for name, value in objects.items() if value is not None}
+
+
+@contextmanager
+def _in_words_of_the_call() -> Iterator[None]:
+    """Within, what is wrong is said in keywords, not in flags."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(as_call(str(error))) from error.__cause__

@@ -1,0 +1,241 @@
+"""Data that are handed over as objects: arrays, datasets, tables in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradus.data.arrays import KEYS, ReadTargets, split_of_arrays
+from gradus.data.dataset import Dataset, Split, Task
+from gradus.data.partition import Parts, three_parts, training_parts
+from gradus.errors import InputError, brief, quoted
+from gradus.models.own import is_object, told
+from gradus.risk.precision import is_narrow
+from gradus.runs.objects.identity import Identity, digest_of
+
+if TYPE_CHECKING:
+    from gradus.runs.spec import RunSpec
+
+Arrays = dict[str, NDArray[Any]]
+Load = Callable[["RunSpec", ReadTargets | None], Split]
+"""Makes the split that a spec asks for; its targets are read so where that is not as usual."""
+
+OF_TABLES = (
+    "target",
+    "categorical",
+    "drop",
+    "scaling",
+    "pieces",
+    "standardize_target",
+    "group",
+    "weights",
+)
+"""Options that only tables have."""
+
+ACCEPTED = (
+    "give (X, y), a dict with the keys x and y, a gradus.data.Dataset, a torch Dataset, or a table "
+    "with target="
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Data that were handed over.
+
+    Attributes:
+        load: makes the split.
+        identity: what identifies them.
+    """
+
+    load: Load
+    identity: Identity
+
+
+def data_of(given: Any, validation: Any = None, test: Any = None) -> Data:
+    """The data that were handed over, and the parts of them that were given apart.
+
+    Raises:
+        InputError: they are of no kind that is taken, or do not go together.
+    """
+    parts = {"validation": validation, "test": test}
+    if isinstance(given, Split):
+        if refused := [name for name, part in parts.items() if part is not None]:
+            raise InputError(f"{refused[0]}: the data have their parts already; leave it out")
+        return _of_split(given)
+    if isinstance(given, Dataset):
+        return _of_dataset(given, validation, test)
+    suffix = "" if validation is None and test is None else "_train"
+    arrays = _arrays(given, "data", suffix)
+    for name, part in parts.items():
+        if part is not None:
+            arrays |= _arrays(part, name, f"_{name}")
+
+    def load(spec: RunSpec, read: ReadTargets | None) -> Split:
+        _refuse(spec, OF_TABLES, "arrays")
+        drawn = Parts(
+            spec.test_fraction, spec.validation_fraction, spec.split_seed, spec.split, spec.group
+        )
+        return split_of_arrays(
+            "data",
+            arrays,
+            loss=None if is_object(spec.loss) else spec.loss,
+            missing=spec.missing,
+            standardize=spec.standardize,
+            parts=drawn,
+            read=read,
+            name="arrays",
+        )
+
+    return Data(load, Identity("arrays", _shapes(arrays), content=digest_of(arrays)))
+
+
+def _arrays(given: Any, name: str, suffix: str) -> Arrays:
+    """X and y by the keys of an array file."""
+    if isinstance(given, Mapping):
+        if not suffix and given.keys() <= set(KEYS) and {"x", "x_train"} & given.keys():
+            return {key: _array(value, f"{name}[{key!r}]") for key, value in given.items()}
+        if set(given) != {"x", "y"}:
+            raise InputError(
+                f"{name}: a dict with the keys {brief(', '.join(map(repr, given)), 120)}; "
+                f"{ACCEPTED}"
+            )
+        given = given["x"], given["y"]
+    elif isinstance(given, torch.utils.data.Dataset):
+        given = _stacked(given, name)
+    elif not isinstance(given, tuple | list):
+        raise InputError(f"{name}: a {type(given).__name__}; {ACCEPTED}")
+    if len(given) != 2:
+        raise InputError(f"{name}: holds {len(given)} things, where X and y are taken; {ACCEPTED}")
+    return {
+        f"{key}{suffix}": _array(value, f"{key.upper() if key == 'x' else key} of {name}")
+        for key, value in zip("xy", given, strict=True)
+    }
+
+
+def _array(given: Any, name: str) -> NDArray[Any]:
+    """An array of NumPy of what is one, or can be made one."""
+    if isinstance(given, Tensor):
+        tensor = given.detach().cpu()
+        numbers: NDArray[Any] = (tensor.float() if is_narrow(tensor.dtype) else tensor).numpy()
+        return numbers
+    try:
+        values: NDArray[Any] = np.asarray(given.toarray() if hasattr(given, "toarray") else given)
+    except Exception as error:
+        raise InputError(f"{name}: is no array ({told(error)})") from error
+    if values.dtype.kind == "O" and all(isinstance(each, str) for each in values.flat):
+        values = values.astype(str)
+    if values.ndim == 0 or values.dtype.kind == "O":
+        raise InputError(f"{name}: {quoted(given, 60)} is no array of numbers or text; {ACCEPTED}")
+    return values
+
+
+def _stacked(given: torch.utils.data.Dataset[Any], name: str) -> tuple[Tensor, Tensor]:
+    """The examples of a dataset of PyTorch, all at once."""
+    if isinstance(given, torch.utils.data.IterableDataset) or not hasattr(given, "__len__"):
+        raise InputError(
+            f"{name}: {type(given).__name__} has no length and no order of its own; give a Dataset "
+            "with __len__ and __getitem__"
+        )
+    if isinstance(given, torch.utils.data.TensorDataset):
+        examples: Any = given.tensors
+    else:
+        try:
+            rows = [given[at] for at in range(len(given))]
+            examples = torch.utils.data.default_collate(rows)
+        except Exception as error:
+            raise InputError(
+                f"{name}: the examples of {type(given).__name__} cannot be put together: "
+                f"{told(error)}"
+            ) from error
+    if not isinstance(examples, tuple | list) or len(examples) != 2:
+        held = len(examples) if isinstance(examples, tuple | list) else type(examples).__name__
+        raise InputError(
+            f"{name}: an example of {type(given).__name__} holds {held} things; give x and y"
+        )
+    x, y = examples
+    return x, y
+
+
+def _of_split(given: Split) -> Data:
+    def load(spec: RunSpec, read: ReadTargets | None) -> Split:
+        _refuse(spec, (*OF_TABLES, *OF_PARTS, "missing", "standardize"), "data in their parts")
+        return given
+
+    parts = {"train": given.train, "validation": given.validation, "test": given.test}
+    return Data(load, _identity({name: part for name, part in parts.items() if part is not None}))
+
+
+OF_PARTS = ("validation_fraction", "test_fraction", "split", "split_seed")
+"""Options that say which rows are in which part."""
+
+
+def _of_dataset(given: Dataset, validation: Any, test: Any) -> Data:
+    own = {"validation": validation, "test": test}
+    for name, part in own.items():
+        if part is not None and not isinstance(part, Dataset):
+            raise InputError(
+                f"{name}: a {type(part).__name__}; give a gradus.data.Dataset, as data"
+            )
+
+    def load(spec: RunSpec, read: ReadTargets | None) -> Split:
+        _refuse(spec, (*OF_TABLES, "missing", "standardize"), "a Dataset")
+        drawn = Parts(spec.test_fraction, spec.validation_fraction, spec.split_seed, spec.split)
+        for name, part, wanted in (
+            ("validation", validation, drawn.validation),
+            ("test", test, drawn.test),
+        ):
+            if part is not None and wanted:
+                raise InputError(f"--{name}-fraction {wanted}: {name}= is given; leave it out")
+        data, labels = given, None
+        if not given.y.is_floating_point():
+            labels = given.y if given.y.ndim == 1 else None
+            if given.classes is None and labels is not None:
+                data = replace(given, classes=tuple(map(str, range(given.outputs))))
+        classes = data.classes
+        if validation is not None:
+            drawn = replace(drawn, validation=0)
+        if test is None:
+            rows = three_parts(len(data), drawn, labels=labels)
+            train, held, tests = rows.train, rows.validation, data.subset(rows.test)
+        else:
+            train, held = training_parts(len(data), drawn, labels=labels)
+            tests = replace(test, classes=classes)
+        validates = data.subset(held) if len(held) else None
+        if validation is not None:
+            validates = replace(validation, classes=classes)
+        task: Task = "regression" if classes is None else "classification"
+        return Split(data.subset(train), tests, "arrays", task, validation=validates)
+
+    parts = {"train": given, "validation": validation, "test": test}
+    return Data(load, _identity({name: part for name, part in parts.items() if part is not None}))
+
+
+def _identity(parts: Mapping[str, Dataset]) -> Identity:
+    tensors = {
+        f"{key}_{name}": value
+        for name, part in parts.items()
+        for key, value in (("x", part.x), ("y", part.y), ("weights", part.weights))
+        if value is not None
+    }
+    return Identity("arrays", _shapes(tensors), content=digest_of(tensors))
+
+
+def _shapes(arrays: Mapping[str, Any]) -> dict[str, list[int]]:
+    return {name: list(values.shape) for name, values in arrays.items()}
+
+
+def _refuse(spec: RunSpec, names: tuple[str, ...], what: str) -> None:
+    """Refuse options that have no meaning for data of a kind."""
+    for name in names:
+        value = getattr(spec, name)
+        if value != type(spec).model_fields[name].default:
+            raise InputError(
+                f"--{name.replace('_', '-')} {quoted(value)}: does not apply to {what}"
+                "; leave the option out"
+            )

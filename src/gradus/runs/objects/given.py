@@ -1,0 +1,160 @@
+"""The parts of a run that are objects, not names: what a spec says of them, and they themselves.
+
+A spec says what identifies an object; the object itself goes beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from gradus.errors import InputError, quoted
+from gradus.models.own import is_object, shown
+from gradus.runs.objects.data import Data, data_of
+from gradus.runs.objects.identity import Identity, identity_of
+from gradus.runs.objects.losses import loss_of
+from gradus.runs.objects.methods import method_of
+from gradus.runs.objects.models import Maker, maker_of
+from gradus.runs.objects.targets import outputs_of, own_targets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from gradus.data.arrays import ReadTargets
+    from gradus.data.dataset import Split
+    from gradus.data.targets import Targets
+    from gradus.methods import Method
+    from gradus.risk.losses import Loss
+    from gradus.runs.spec import RunSpec
+
+PARTS = ("data", "model", "loss", "method")
+"""The options of a run in whose place an object can stand."""
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """What was handed over.
+
+    Attributes:
+        data: the examples.
+        model: what makes the model.
+        is_module: whether that was a module, with parameters to begin with.
+        loss: the loss.
+        method: the method.
+        identities: what identifies each, by the name of its option.
+    """
+
+    data: Data | None = None
+    model: Maker | None = None
+    is_module: bool = False
+    loss: Loss | None = None
+    method: Method | None = None
+    identities: Mapping[str, Identity] = field(default_factory=dict)
+
+    def check(self, spec: RunSpec) -> None:
+        """Refuse a spec that asks for objects that are not here.
+
+        Raises:
+            InputError: it does.
+        """
+        for name in PARTS:
+            written = getattr(spec, name)
+            if is_object(written) and name not in self.identities:
+                raise InputError(
+                    f"--{name} {written}: was an object in Python, which no spec or record holds; "
+                    f"give it again, to gradus.train(data, model=.., loss=.., method=..)"
+                )
+        if self.is_module and spec.models > 1:
+            raise InputError(
+                f"--models {spec.models}: nets that differ in their seed are made by a function; "
+                "give one in place of the module"
+            )
+
+    def check_same(self, spec: RunSpec, folder: Path) -> None:
+        """Refuse other objects than a run was begun with.
+
+        Raises:
+            InputError: one is another, or is missing.
+        """
+        for name in PARTS:
+            written, given = getattr(spec, name), self.identities.get(name)
+            if given is None:
+                if is_object(written):
+                    raise InputError(
+                        f"{folder}: its {name}, {shown(written)}, was an object in Python, which "
+                        f"no record holds; give it again: gradus.resume({str(folder)!r}, {name}=..)"
+                    )
+            elif given.written != written:
+                raise InputError(
+                    f"{folder}: its {name} was {quoted(shown(written))}, and {given.name} is "
+                    "another, or was changed since: its options, its source or what it holds"
+                )
+
+    def load(self, spec: RunSpec) -> Split:
+        """The split of the data that were handed over."""
+        assert self.data is not None
+        with torch.random.fork_rng():
+            return self.data.load(spec, self._read_targets(spec))
+
+    def _read_targets(self, spec: RunSpec) -> ReadTargets | None:
+        own_loss = self.loss is not None
+        if self.model is None and not own_loss:
+            return None
+
+        def read(x: NDArray[Any], y: NDArray[Any]) -> Targets | None:
+            outputs = None
+            if self.is_module and self.model is not None:
+                outputs = outputs_of(partial(self.model, x.shape[1:], 0), x)
+            name = None if is_object(spec.loss) else spec.loss
+            return own_targets(y, name, own_loss=own_loss, outputs=outputs)
+
+        return read
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What run.json says of them."""
+        return {name: identity.record() for name, identity in self.identities.items()}
+
+
+NO_OBJECTS = Objects()
+
+
+def objects_of(
+    given: Mapping[str, Any], validation: Any = None, test: Any = None
+) -> tuple[dict[str, Any], Objects]:
+    """The options that say what was given as objects; and those objects that they only identify.
+
+    Args:
+        given: data, model, loss and method, as far as they are given.
+        validation: a part of the data that was given apart.
+        test: likewise.
+
+    Raises:
+        InputError: one is of no kind that is taken.
+    """
+    options: dict[str, Any] = {}
+    found: dict[str, Any] = {}
+    identities: dict[str, Identity] = {}
+    for name, value in given.items():
+        if isinstance(value, str):
+            options[name] = value
+        elif name == "data":
+            found[name] = data_of(value, validation, test)
+            identities[name] = found[name].identity
+        elif name == "model":
+            found |= {name: maker_of(value), "is_module": isinstance(value, nn.Module)}
+            identities[name] = identity_of(value)
+        else:
+            said, kept = loss_of(value) if name == "loss" else method_of(value)
+            options |= said
+            if kept is not None:
+                found[name], identities[name] = kept, identity_of(value)
+    options |= {name: identity.written for name, identity in identities.items()}
+    return options, Objects(**found, identities=identities)

@@ -1,0 +1,86 @@
+"""What the targets are where the model or the loss is the user's own, and takes them as they are.
+
+A net of ours has an output for each class that there is, whatever classes are called. A module of
+the user's has as many as it has, and a loss of theirs sees what they gave: the class 2 is the
+number 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gradus.data.targets import CLASS_LOSSES, MOST_CLASSES, NUMBER_LOSSES, Targets, class_targets
+from gradus.errors import InputError
+
+
+def own_targets(
+    y: NDArray[Any], loss: str | None, *, own_loss: bool, outputs: int | None
+) -> Targets | None:
+    """Targets as they are given; None where they are read as usual.
+
+    Integers from 0 on are classes where the model has more than one output, or is one of ours and
+    few values differ. All other numbers are numbers to predict.
+
+    Args:
+        y: ``[N]`` or ``[N, m]``.
+        loss: the name of the loss, where it has one.
+        own_loss: whether the loss is the user's.
+        outputs: of the user's module; None where it is not known.
+
+    Raises:
+        InputError: the model has too few outputs for the classes.
+
+    Example:
+        >>> own_targets(np.array([0, 2, 2]), None, own_loss=True, outputs=4).classes
+        ('0', '1', '2', '3')
+        >>> own_targets(np.array([-1, 1]), None, own_loss=True, outputs=1).y.tolist()
+        [[-1.0], [1.0]]
+    """
+    if y.dtype.kind not in "iuf" or loss in NUMBER_LOSSES or 0 in y.shape:
+        return None
+    numbers = None if loss in CLASS_LOSSES else _numbers(y)
+    if y.dtype.kind == "f":
+        alone = outputs == 1 and loss is None
+        return numbers if own_loss or alone else None
+    if y.ndim != 1 or y.min() < 0 or outputs == 1:
+        return numbers if own_loss or outputs == 1 else None
+    most = int(y.max())
+    if outputs is None and loss is None and len(np.unique(y)) > MOST_CLASSES:
+        return None
+    if outputs is not None and most >= outputs:
+        raise InputError(
+            f"data: y holds the class {most}, and the model gives {outputs} outputs, for the "
+            f"classes 0 to {outputs - 1}"
+        )
+    classes = tuple(map(str, range(outputs or most + 1)))
+    return class_targets(torch.from_numpy(y.astype(np.int64)), classes, loss, "y")
+
+
+def outputs_of(make: Callable[[], nn.Module], x: NDArray[Any]) -> int | None:
+    """How many outputs a module gives for an example; None where it cannot be told here.
+
+    What is wrong with it is found, and said, once the data are ready.
+    """
+    some = torch.from_numpy(x[:2]).float()
+    if x.dtype == np.uint8:
+        some = some / 255
+    model = make().float().eval()
+    try:
+        with torch.random.fork_rng(), torch.no_grad():
+            output = model(some)
+    except Exception:
+        return None
+    if not isinstance(output, Tensor) or output.ndim != 2:
+        return None
+    return output.shape[1]
+
+
+def _numbers(y: NDArray[Any]) -> Targets:
+    values = torch.from_numpy(y.astype(np.float64))
+    return Targets(values[:, None] if values.ndim == 1 else values, None, None)
