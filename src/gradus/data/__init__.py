@@ -1,7 +1,5 @@
 """Where examples come from, and in which order."""
 
-from gradus.data.dataset import Dataset, Split, Task
-from gradus.data.load import load
-from gradus.data.sampling import SAMPLINGS, Sampling, SamplingName
+import lazy_loader
 
-__all__ = ["SAMPLINGS", "Dataset", "Sampling", "SamplingName", "Split", "Task", "load"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

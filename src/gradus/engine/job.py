@@ -33,6 +33,8 @@ class Job:
         selection: which epoch's parameters remain, and when the run ends before its last epoch.
         log_every: a row is logged at every batch of an epoch whose index this number divides.
         nets: how many are trained one after another, of which this is one.
+        measured: whether the training part is measured after every epoch and the test part at the
+            end; where they are not, nobody asks for these figures.
         seed: of what is random in the model while it trains (dropout), with the epoch.
     """
 
@@ -51,6 +53,7 @@ class Job:
     validation: Dataset | None = None
     selection: Selection = NOTHING_SELECTED
     nets: int = 1
+    measured: bool = True
 
     @property
     def tests_every_epoch(self) -> bool:
@@ -58,6 +61,8 @@ class Job:
 
         It is where no other part tells how a run goes, or where the user chooses by it.
         """
+        if not self.measured:
+            return False
         return self.validation is None or (self.selection.measure or "").startswith("test")
 
     @property
@@ -97,7 +102,7 @@ class Evaluation(NamedTuple):
     """The mean, over the examples of the epoch, of the losses that the method saw on its way."""
     train_loss: float
     """The mean loss of the training part at the end of the epoch, over at most 10,000 of its
-    examples: the same in every epoch and run."""
+    examples: the same in every epoch and run. NaN where it is not measured."""
     validation_loss: float | None
     validation_accuracy: float | None
     test_loss: float | None

@@ -81,11 +81,11 @@ class Journal:
         """What is known after an epoch; ``judge`` says how good the model is on a part."""
         outcome, started = self.outcome, time.perf_counter()
         nothing: tuple[None, None, None] = None, None, None
-        train = judge("train").loss
+        train = judge("train").loss if self.job.measured else math.nan
         validation = nothing if self.job.validation is None else judge("validation")
         test = judge("test") if self.job.tests_every_epoch else nothing
         outcome.test_seconds += time.perf_counter() - started
-        for loss in (train, validation[0], test[0]):
+        for loss in (train if self.job.measured else None, validation[0], test[0]):
             if loss is not None and not math.isfinite(loss):
                 self.diverged(outcome.step, epoch, loss)
                 return
@@ -135,6 +135,9 @@ class Journal:
         """Measure what the run leaves on the test part: once, when all is chosen."""
         kept, outcome, started = self.kept, self.outcome, time.perf_counter()
         if kept is None:
+            return
+        if not self.job.measured:
+            outcome.kept_epoch = kept.epoch
             return
         tested = test()
         if kept.test_loss is None:

@@ -15,6 +15,15 @@ from gradus.models.own import from_here, is_own, own_function, told
 
 SHIPPED = ("linear", "mlp")
 
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "gelu": nn.GELU,
+    "identity": nn.Identity,
+}
+"""What may stand between the layers of ``mlp``."""
+
 
 def linear(input_shape: Sequence[int], outputs: int) -> nn.Sequential:
     r"""$h_w(x) = A x + b$: linear regression, or the logits of softmax regression.
@@ -26,8 +35,10 @@ def linear(input_shape: Sequence[int], outputs: int) -> nn.Sequential:
     return mlp(input_shape, outputs, hidden=())
 
 
-def mlp(input_shape: Sequence[int], outputs: int, hidden: Sequence[int]) -> nn.Sequential:
-    r"""$h_w(x) = A_k\,\text{ReLU}(\dots \text{ReLU}(A_1 x + b_1) \dots) + b_k$.
+def mlp(
+    input_shape: Sequence[int], outputs: int, hidden: Sequence[int], activation: str = "relu"
+) -> nn.Sequential:
+    r"""$h_w(x) = A_k\,\sigma(\dots \sigma(A_1 x + b_1) \dots) + b_k$.
 
     The layers are built in the order ``Flatten, Linear, ReLU, ..., Linear``, so that the same
     ``torch.manual_seed`` gives the same parameters as a plain PyTorch script of the same.
@@ -36,6 +47,7 @@ def mlp(input_shape: Sequence[int], outputs: int, hidden: Sequence[int]) -> nn.S
         input_shape: shape of one input, flattened first.
         outputs: numbers given per example.
         hidden: widths of the hidden layers.
+        activation: the name of σ in ``ACTIVATIONS``.
 
     Example:
         >>> sum(p.numel() for p in mlp((1, 28, 28), 10, hidden=(512, 512)).parameters())
@@ -44,7 +56,7 @@ def mlp(input_shape: Sequence[int], outputs: int, hidden: Sequence[int]) -> nn.S
     widths = [math.prod(input_shape), *hidden]
     layers: list[nn.Module] = [nn.Flatten()]
     for before, after in itertools.pairwise(widths):
-        layers += [nn.Linear(before, after), nn.ReLU()]
+        layers += [nn.Linear(before, after), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
 
 

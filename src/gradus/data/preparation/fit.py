@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ Scaling = Literal["none", "standard", "robust"]
 drawn in."""
 
 Fill = Literal["mean", "median"]
+
+Weights = NDArray[np.float64]
 
 SAMPLE = 100_000
 """Rows whose quartiles and median stand for those of all, where there are more: a fixed draw, of
@@ -59,7 +62,11 @@ def pieces_for(rows: int, columns: int) -> int:
 
 
 def fit(
-    train: Column, scaling: Scaling = "standard", fill: Fill = "mean", pieces: int = 0
+    train: Column,
+    scaling: Scaling = "standard",
+    fill: Fill = "mean",
+    pieces: int = 0,
+    weights: Weights | None = None,
 ) -> AnyEncoder:
     """The encoder of a column, from its training rows alone.
 
@@ -69,6 +76,9 @@ def fit(
         fill: what stands for a missing number.
         pieces: into how many, with as many rows in each, numbers are cut; 0 for none. A column of
             fewer different numbers has fewer.
+        weights: what each row counts, of a column of numbers, > 0: a row of weight 2 is one that
+            stands there twice. Quantiles are then numbers of the column; without weights they may
+            lie between two.
 
     Example:
         >>> from gradus.data.columns import Form
@@ -81,20 +91,29 @@ def fit(
     name, form, missing = train.name, train.form, bool(gaps.any())
     present = train.values[~gaps] if missing else train.values
     if form.kind == "number":
-        sample = _sample(present)
-        middle = float(np.median(sample) if fill == "median" else present.mean())
-        centre, scale = _scale(sample if scaling == "robust" else present, scaling)
-        knots = _knots(sample, pieces) if pieces else ()
+        counted = weights[~gaps] if weights is not None and missing else weights
+        sample, counts = _sample(present, counted)
+        middle = np.average(present, weights=counted)
+        if fill == "median":
+            middle = np.median(sample) if counts is None else _quantiles(sample, counts, 0.5)
+        centre, scale = 0.0, 1.0
+        if scaling == "robust":
+            centre, scale = _between_quartiles(sample, counts)
+        elif scaling == "standard":
+            centre, scale = float(np.average(present, weights=counted)), deviation(present, counted)
+        knots = _knots(sample, counts, pieces) if pieces else ()
         return Numbers(
             name=name,
             form=form,
             missing=missing,
-            fill=middle,
+            fill=float(middle),
             centre=centre,
             scale=scale,
             soft=scaling == "robust",
             knots=knots,
-            means=tuple(within(sample, knots).mean(axis=0).tolist()) if knots else (),
+            means=tuple(np.average(within(sample, knots), axis=0, weights=counts).tolist())
+            if knots
+            else (),
             height=HEIGHT if knots else 1.0,
             low=float(present.min()),
             high=float(present.max()),
@@ -108,37 +127,43 @@ def fit(
     return Times(name=name, form=form, missing=missing)
 
 
-def _sample(present: NDArray[np.float64]) -> NDArray[np.float64]:
+def _sample(
+    present: NDArray[np.float64], weights: Weights | None
+) -> tuple[NDArray[np.float64], Weights | None]:
     if len(present) <= SAMPLE:
-        return present
-    return present[np.random.default_rng(0).integers(0, len(present), SAMPLE)]
+        return present, weights
+    drawn = np.random.default_rng(0).integers(0, len(present), SAMPLE)
+    return present[drawn], None if weights is None else weights[drawn]
 
 
-def deviation(values: NDArray[np.float64]) -> float:
+def _quantiles(values: NDArray[np.float64], weights: Weights | None, shares: Any) -> Any:
+    if weights is None:
+        return np.quantile(values, shares)
+    return np.quantile(values, shares, weights=weights, method="inverted_cdf")
+
+
+def deviation(values: NDArray[np.float64], weights: Weights | None = None) -> float:
     """The standard deviation; 1 where values differ by no more than rounding, as 0.1 from itself.
 
     Example:
         >>> deviation(np.full(7, 0.1)), deviation(np.array([1.0, 3.0]))
         (1.0, 1.0)
     """
-    found = float(values.std())
+    centred = values - np.average(values, weights=weights)
+    found = math.sqrt(float(np.average(centred**2, weights=weights)))
     return found if found > 1e-12 * float(np.abs(values).max()) else 1.0
 
 
-def _scale(present: NDArray[np.float64], scaling: Scaling) -> tuple[float, float]:
-    """What is subtracted from numbers, and what they are divided by: 1 where all are equal."""
-    if scaling == "none":
-        return 0.0, 1.0
-    if scaling == "robust":
-        low, centre, high = np.quantile(present, (0.25, 0.5, 0.75))
-        if high > low:
-            return float(centre), float(high - low)
-        # Half of the numbers and more are one: the deviation stands for the quartiles.
-        return float(centre), deviation(present)
-    return float(present.mean()), deviation(present)
+def _between_quartiles(sample: NDArray[np.float64], weights: Weights | None) -> tuple[float, float]:
+    """The median, and how far the quartiles are apart: 1 where all numbers are equal."""
+    low, centre, high = _quantiles(sample, weights, (0.25, 0.5, 0.75))
+    if high > low:
+        return float(centre), float(high - low)
+    # Half of the numbers and more are one: the deviation stands for the quartiles.
+    return float(centre), deviation(sample, weights)
 
 
-def _knots(sample: NDArray[np.float64], pieces: int) -> tuple[float, ...]:
+def _knots(sample: NDArray[np.float64], weights: Weights | None, pieces: int) -> tuple[float, ...]:
     """The ends of so many pieces; none where there would be less than two, which say nothing new.
 
     Of a few different numbers each pair of neighbours is a piece. A number that stands in more rows
@@ -146,9 +171,13 @@ def _knots(sample: NDArray[np.float64], pieces: int) -> tuple[float, ...]:
     """
     different, counts = np.unique(sample, return_counts=True)
     if len(different) > pieces:
-        common = different[counts * pieces > len(sample)]
-        rest = sample[~np.isin(sample, common)]
-        among = np.quantile(rest, np.linspace(0, 1, max(pieces - len(common), 1) + 1))
+        if weights is not None:
+            counts = np.bincount(np.searchsorted(different, sample), weights)
+        common = different[counts * pieces > counts.sum()]
+        others = ~np.isin(sample, common)
+        theirs = None if weights is None else weights[others]
+        shares = np.linspace(0, 1, max(pieces - len(common), 1) + 1)
+        among = _quantiles(sample[others], theirs, shares)
         different = np.unique(np.concatenate([common, among]))
     return tuple(different.tolist()) if len(different) > 2 else ()
 

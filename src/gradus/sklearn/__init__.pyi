@@ -1,0 +1,2 @@
+from .dense import GradusClassifier as GradusClassifier
+from .dense import GradusRegressor as GradusRegressor

@@ -1,0 +1,325 @@
+"""What the dense estimators have in common: from parameters and data to trained nets."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    check_random_state,
+    validate_data,
+)
+
+from gradus.errors import InputError, quoted
+from gradus.sklearn import inputs
+from gradus.sklearn.network import Network
+
+if TYPE_CHECKING:
+    from gradus.runs.spec import RunSpec
+    from gradus.sklearn.training import Examples, Trained
+
+Array = NDArray[Any]
+
+SMALL = 64
+"""Rows up to which every step sees all of them, where the batch size is free: a weight is then a
+number of repetitions to the last digits."""
+
+STEPS = 128
+"""How many steps these take."""
+
+HELD_FROM = 500
+"""Rows from which on some are held to choose the epoch by, where that is free."""
+
+PRECISE = 1_000
+"""Rows up to which float64 stays float64: it takes no time there."""
+
+OPTIONS = (
+    "method",
+    "lr",
+    "momentum",
+    "weight_decay",
+    "schedule",
+    "penalty",
+    "strength",
+    "l1_ratio",
+    "proximal",
+    "hidden",
+    "batch_size",
+    "epochs",
+    "models",
+    "engine",
+)
+"""Parameters that are options of a run by the same names."""
+
+
+class Call(NamedTuple):
+    """What is asked for."""
+
+    partial: bool
+    """One more epoch over these rows alone."""
+    goes_on: bool
+    """Nets are there, with which it begins."""
+    classes: Any = None
+    """All labels, where they are named."""
+
+
+class Fit(NamedTuple):
+    """The rows that are fitted to."""
+
+    X: Array
+    y: Array
+    weights: NDArray[np.float64] | None
+    """What each row counts, > 0; None where all count alike."""
+
+
+class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Dense nets behind scikit-learn's protocol; what y is, is said by those that derive from it.
+
+    Attributes:
+        networks_: the nets, which are averaged.
+        loss_curve_: the mean loss over each epoch of the first net, as the method saw it.
+        validation_curve_: the mean loss on the rows held after each epoch; None where none are.
+        n_iter_: the most epochs that a net was trained for.
+        engine_: which engine trained them.
+    """
+
+    networks_: list[Network]
+    inputs_: inputs.Inputs
+    loss_curve_: list[float]
+    n_iter_: int
+    _states: list[Any]
+
+    @abstractmethod
+    def _targets(self, y: Array, call: Call) -> Array:
+        """Y as nets may learn it: numbers of classes, or numbers."""
+
+    @abstractmethod
+    def _examples(self, x: Array, fit: Fit, call: Call) -> Examples:
+        """What nets are trained on."""
+
+    @abstractmethod
+    def _loss(self) -> dict[str, Any]:
+        """The loss, as options of a run."""
+
+    def _fitted(
+        self, X: Any, y: Any, sample_weight: Any, *, classes: Any = None, partial: bool = False
+    ) -> Self:
+        goes_on = hasattr(self, "networks_") and (partial or self.warm_start)
+        call = Call(partial, goes_on, classes)
+        fit = self._checked(X, y, sample_weight, call)
+        rows, columns = fit.X.shape
+        with words_of_parameters():
+            spec = self._spec(rows, columns, partial)
+        self._check_activation()
+        if not goes_on:
+            self.inputs_ = self._fitted_inputs(fit)
+        held = self._held(rows, partial)
+        x = self.inputs_.encode(fit.X, self._dtype(fit.X, goes_on))
+        examples = self._examples(x, fit, call)
+        from gradus.sklearn.training import train
+
+        with words_of_parameters():
+            trained = train(
+                spec,
+                examples,
+                self.activation,
+                validation_fraction=held,
+                since=self._nets_so_far(spec, examples) if goes_on else (),
+                states=self._states if goes_on and partial else (),
+                keep_state=partial,
+                threads=self._threads(spec.models),
+                tell=self._tell(),
+            )
+        self._keep(trained, call)
+        return self
+
+    def _checked(self, X: Any, y: Any, sample_weight: Any, call: Call) -> Fit:
+        """The rows that count, as arrays.
+
+        Raises:
+            ValueError: they are none that can be fitted to.
+        """
+        fresh = not call.goes_on
+        X, y = validate_data(
+            self, X, y, reset=fresh, dtype=[np.float64, np.float32, np.uint8], multi_output=True
+        )
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+            counting = weights > 0
+            if not counting.any():
+                raise InputError("sample_weight: is zero for every row; one at least has to count")
+            if not counting.all():
+                X, y, weights = X[counting], y[counting], weights[counting]
+            if (weights == weights[0]).all():
+                weights = None
+        return Fit(X, self._targets(y, call), weights)
+
+    def _spec(self, rows: int, columns: int, partial: bool) -> RunSpec:
+        """The options of the training.
+
+        Raises:
+            InputError: one is out of its range, or does not belong to the choice made.
+        """
+        from gradus.runs.choices import ON_ALL_DATA
+        from gradus.runs.spec import RunSpec
+        from gradus.runs.table_defaults import PREPARED, defaults_for
+
+        given = {name: getattr(self, name) for name in OPTIONS} | self._loss()
+        given |= dict(self.options or {})
+        given = {
+            name: value
+            for name, value in given.items()
+            if value is not None and not (isinstance(value, str) and value == "auto")
+        }
+        if given.get("method") == "adamw" and "lr" not in given:
+            del given["method"]
+        usual = defaults_for(given, frozenset(ON_ALL_DATA))
+        sized = _by_size(rows, columns)
+        values = {
+            name: sized.get(name, value) for name, value in usual.items() if name not in PREPARED
+        }
+        values |= {"patience": self.patience, "seed": self._seed(), **given}
+        if partial:
+            values |= {"epochs": 1}
+        return RunSpec.read(values)
+
+    def _check_activation(self) -> None:
+        from gradus.models.networks import ACTIVATIONS
+
+        if self.activation not in ACTIVATIONS:
+            known = " | ".join(ACTIVATIONS)
+            raise InputError(f"activation {quoted(self.activation)}: choose {known}")
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, int | np.integer):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _dtype(self, X: Array, goes_on: bool) -> np.dtype[Any]:
+        if goes_on:
+            return self.networks_[0].dtype
+        if self.dtype == "auto":
+            precise = X.dtype == np.float64 and len(X) <= PRECISE
+            return np.dtype(np.float64 if precise else np.float32)
+        if self.dtype not in ("float32", "float64"):
+            raise InputError(f"dtype {quoted(self.dtype)}: give auto, float32 or float64")
+        return np.dtype(self.dtype)
+
+    def _fitted_inputs(self, fit: Fit) -> inputs.Inputs:
+        if self.scaling not in (None, "standard", "robust"):
+            raise InputError(f"scaling {quoted(self.scaling)}: give robust, standard or None")
+        rows, columns = fit.X.shape
+        pieces = _by_size(rows, columns)["pieces"] if self.pieces == "auto" else self.pieces
+        if not isinstance(pieces, int | np.integer) or pieces < 0:
+            raise InputError(f"pieces {quoted(pieces)}: give auto or a whole number from 0 on")
+        names = getattr(self, "feature_names_in_", None)
+        weights = fit.weights
+        if weights is None and rows <= SMALL:
+            weights = np.ones(rows)  # so that quantiles are those of weights
+        return inputs.fit(
+            fit.X,
+            weights,
+            self.scaling or "none",
+            int(pieces),
+            list(map(str, range(columns) if names is None else names)),
+        )
+
+    def _held(self, rows: int, partial: bool) -> float:
+        """The share of the rows that is held to choose the epoch by."""
+        if self.early_stopping not in (True, False, "auto"):
+            raise InputError(
+                f"early_stopping {quoted(self.early_stopping)}: give auto, True or False"
+            )
+        holds = rows >= HELD_FROM if self.early_stopping == "auto" else self.early_stopping
+        if partial or not holds:
+            return 0.0
+        if not 0 < self.validation_fraction < 1:
+            raise InputError(
+                f"validation_fraction {quoted(self.validation_fraction)}: give a number between 0 "
+                "and 1, such as 0.15"
+            )
+        return float(self.validation_fraction)
+
+    def _nets_so_far(self, spec: RunSpec, examples: Examples) -> Sequence[Network]:
+        """Those of the earlier fit, which this one goes on with."""
+        outputs = examples.y.shape[1] if examples.classes is None else examples.classes
+        wanted = [examples.x.shape[1], *(spec.hidden or ()), outputs]
+        there = self.networks_[0].widths
+        if len(self.networks_) != spec.models or there != wanted:
+            raise InputError(
+                f"warm_start: {len(self.networks_)} nets of widths {there} were fitted, and "
+                f"{spec.models} of {wanted} are asked for; fit a clone, or keep hidden and models"
+            )
+        return self.networks_
+
+    def _threads(self, models: int) -> int:
+        from joblib import effective_n_jobs
+
+        return min(models, int(effective_n_jobs(self.n_jobs)))
+
+    def _tell(self) -> Any:
+        if not self.verbose:
+            return None
+        import click
+
+        return lambda line: click.echo(f"{type(self).__name__}: {line}")
+
+    def _keep(self, trained: Sequence[Trained], call: Call) -> None:
+        first = trained[0]
+        self.networks_ = [each.network for each in trained]
+        self._states = [each.state for each in trained] if call.partial else []
+        curve = [row.running_train_loss for row in first.evaluation]
+        epochs = max(len(each.evaluation) for each in trained)
+        if call.partial and call.goes_on:
+            curve = [*self.loss_curve_, *curve]
+            epochs += self.n_iter_
+        self.loss_curve_, self.n_iter_, self.engine_ = curve, epochs, first.engine
+        held = [row.validation_loss for row in first.evaluation]
+        self.validation_curve_ = None if held[0] is None else held
+
+    def _outputs(self, X: Any) -> Array:
+        """What each net gives, ``[K, N, m]``."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32, np.uint8])
+        x = self.inputs_.encode(X, self.networks_[0].dtype)
+        return np.stack([network.outputs(x) for network in self.networks_])
+
+
+@contextmanager
+def words_of_parameters() -> Iterator[None]:
+    """Within, what is wrong is said of parameters, not of options of the command line."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(in_words(str(error))) from None
+
+
+def in_words(message: str) -> str:
+    """What is said of options of the command line, said of parameters.
+
+    Example:
+        >>> in_words("--l1-ratio 2: must be at most 1; use --penalty l1")
+        'l1_ratio 2: must be at most 1; use penalty l1'
+    """
+    return re.sub(r"--([a-z][a-z0-9-]*)", lambda found: found[1].replace("-", "_"), message)
+
+
+def _by_size(rows: int, columns: int) -> Mapping[str, Any]:
+    """What follows from the number of rows that count and of columns."""
+    from gradus.runs.table_defaults import by_size
+
+    sized = by_size(rows, columns)
+    if rows <= SMALL:
+        sized |= {"batch_size": rows, "epochs": STEPS}
+    return sized

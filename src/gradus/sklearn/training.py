@@ -1,0 +1,237 @@
+"""How a fit is executed: the nets of an estimator as jobs of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from gradus.data.dataset import Dataset
+from gradus.data.partition import Parts, training_parts
+from gradus.data.sampling import Sampling
+from gradus.engine import choose
+from gradus.engine.dense import network_of
+from gradus.engine.job import Evaluation, Job, Outcome, Progress
+from gradus.engine.selection import NOTHING_SELECTED, Selection
+from gradus.engine.snapshot import Course, Snapshot
+from gradus.errors import InputError
+from gradus.methods.schedules import learning_rate
+from gradus.models.networks import mlp
+from gradus.runs.several import seed_of
+from gradus.runs.spec import RunSpec
+from gradus.sklearn.network import Network
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """What is fitted to.
+
+    Attributes:
+        x: ``[N, features]``.
+        y: int64 ``[N]`` classes, or ``[N, m]`` numbers.
+        classes: how many there are, None where y holds numbers.
+        weights: what each example counts, ``[N]``; None where all count alike.
+        class_weights: what each class counts, ``[C]``; None where all count alike.
+    """
+
+    x: Array
+    y: Array
+    classes: int | None
+    weights: Array | None = None
+    class_weights: Array | None = None
+
+    @property
+    def dataset(self) -> Dataset:
+        """The same for an engine."""
+        return Dataset(
+            torch.from_numpy(self.x),
+            torch.from_numpy(self.y),
+            classes=None if self.classes is None else tuple(map(str, range(self.classes))),
+            dtype=torch.from_numpy(self.x[:0]).dtype,
+            weights=None if self.weights is None else torch.from_numpy(self.weights),
+        )
+
+
+class Trained(NamedTuple):
+    """A net after training."""
+
+    network: Network
+    evaluation: list[Evaluation]
+    kept_epoch: int
+    engine: str
+    obstacle: str | None
+    """Why it is not the native engine, where that was free."""
+    state: Snapshot | None
+    """From where a training that is to go on does so."""
+
+
+def train(
+    spec: RunSpec,
+    examples: Examples,
+    activation: str,
+    *,
+    validation_fraction: float = 0.0,
+    since: Sequence[Network] = (),
+    states: Sequence[Snapshot | None] = (),
+    keep_state: bool = False,
+    threads: int = 1,
+    tell: Callable[[str], object] | None = None,
+) -> list[Trained]:
+    """Train the nets of an estimator.
+
+    Args:
+        spec: their widths, method, epochs and number.
+        examples: that are fitted to.
+        activation: between the layers.
+        validation_fraction: share of the examples held, on which the epoch to keep is chosen.
+        since: nets to begin with.
+        states: of each, what its method remembers from before, where it does.
+        keep_state: whether the trainings are to go on later.
+        threads: how many nets are trained at once.
+        tell: given a line after every epoch.
+
+    Raises:
+        InputError: the training cannot be had as the spec says, or diverges.
+    """
+    train, held = examples.dataset, None
+    if validation_fraction:
+        labels = None if examples.classes is None else train.y
+        rows = training_parts(
+            len(train), Parts(validation=validation_fraction, seed=spec.seed), labels=labels
+        )
+        train, held = (train.subset(part) for part in rows)
+    class_weights = examples.class_weights
+    weight = None if class_weights is None else torch.from_numpy(class_weights)
+    selection = NOTHING_SELECTED
+    if held is not None:
+        selection = Selection("validation_loss", "best", spec.patience)
+    outputs = examples.y.shape[1] if examples.classes is None else examples.classes
+    sampling = Sampling(spec.sampling, len(train), min(spec.batch_size or 1, len(train)), spec.seed)
+    epochs = spec.epochs + max((state.epoch - 1 for state in states if state), default=0)
+    first = Job(
+        model=nn.Identity(),
+        loss=spec.build_loss(weight).to(dtype=train.dtype),
+        penalty=spec.build_penalty(),
+        method=spec.build_method(steps=epochs * sampling.steps),
+        train=train,
+        test=train,
+        validation=held,
+        selection=selection,
+        sampling=sampling,
+        epochs=epochs,
+        log_every=sampling.steps,
+        seed=spec.seed,
+        device=torch.device("cpu"),
+        dtype=train.dtype,
+        nets=spec.models,
+        measured=False,
+    )
+
+    jobs = []
+    for net in range(spec.models):
+        seed = seed_of(spec.seed, net)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = mlp(train.input_shape, outputs, spec.hidden or (), activation)
+        model.to(dtype=train.dtype)
+        if since:
+            _put_into(model, since[net])
+        jobs.append(replace(first, model=model, seed=seed, sampling=replace(sampling, seed=seed)))
+
+    def executed(net: int) -> Trained:
+        state = states[net] if states else None
+        return _executed(spec, jobs[net], state, activation, keep_state, tell)
+
+    if threads == 1:
+        return [executed(net) for net in range(spec.models)]
+    with _one_thread_each(), ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(executed, range(spec.models)))
+
+
+def _executed(
+    spec: RunSpec,
+    job: Job,
+    state: Snapshot | None,
+    activation: str,
+    keep_state: bool,
+    tell: Callable[[str], object] | None,
+) -> Trained:
+    engine, obstacle = choose.chosen(spec.engine, job)
+    kept: list[Snapshot] = []
+    if state is not None and state.engine != engine:
+        state = None  # what one engine remembers the other does not read
+    course = Course(since=state, end=kept.append if keep_state else None)
+
+    def report(progress: Progress) -> None:
+        if tell is not None and progress.evaluation is not None:
+            tell(_line(progress.evaluation, job.epochs))
+
+    outcome = choose.execute(engine, job, report, course)
+    network = _network(job.model, activation)
+    _check(outcome, network, job)
+    assert outcome.kept_epoch is not None
+    after = replace(kept[0], outcome=Outcome(step=outcome.step)) if kept else None
+    return Trained(network, outcome.evaluation, outcome.kept_epoch, engine, obstacle, after)
+
+
+def _line(row: Evaluation, epochs: int) -> str:
+    told = f"epoch {row.epoch}/{epochs}: loss {row.running_train_loss:.4g}"
+    if row.validation_loss is not None:
+        told += f", validation loss {row.validation_loss:.4g}"
+    return told
+
+
+def _check(outcome: Outcome, network: Network, job: Job) -> None:
+    """Refuse what is no fit.
+
+    Raises:
+        InputError: the training diverged, or its method could not go on.
+        KeyboardInterrupt: it was interrupted.
+    """
+    if outcome.status == "interrupted":
+        raise KeyboardInterrupt
+    if outcome.status == "stopped":
+        raise InputError(f"the method stopped at step {outcome.step:,}: {outcome.stopped}")
+    if outcome.status == "diverged" or not network.is_finite:
+        raise InputError(
+            f"the training diverged at step {outcome.step:,}: its loss is not finite; give a "
+            f"smaller lr, here {float(learning_rate(job.method.lr, outcome.step)):g}, or a scaling"
+        )
+
+
+def _network(model: nn.Module, activation: str) -> Network:
+    """The parameters of a model as arrays of their own."""
+    linears = network_of(model).linears
+    return Network(
+        tuple(linear.weight.detach().numpy().copy() for linear in linears),
+        tuple(linear.bias.detach().numpy().copy() for linear in linears),
+        activation,
+    )
+
+
+def _put_into(model: nn.Module, network: Network) -> None:
+    with torch.no_grad():
+        for linear, *arrays in zip(
+            network_of(model).linears, network.weights, network.biases, strict=True
+        ):
+            for parameter, array in zip((linear.weight, linear.bias), arrays, strict=True):
+                parameter.copy_(torch.from_numpy(array))
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Within, an engine takes one thread: nets side by side are faster than threads of each."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
