@@ -7,6 +7,8 @@ import signal
 import pytest
 import torch
 
+from tests.warm_workers import Forks
+
 
 def pytest_collection_finish():
     """What is imported and collected stays to the end: the collector need not search it again."""
@@ -29,6 +31,16 @@ def one_worker():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "sched_getaffinity", lambda process: {0})
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def warm_workers():
+    """Sweeps of this process fork their workers: importing torch for each costs seconds."""
+    forks = Forks()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("gradus.sweep.schedule.start_worker", forks.start_worker)
+        yield
+    forks.close()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -43,13 +43,14 @@ def call(capsys, tmp_path, monkeypatch):
 @pytest.fixture
 def started(monkeypatch):
     """The workers that were started."""
-    processes, real = [], subprocess.Popen
+    processes, start = [], schedule.start_worker
 
-    def popen(*given, **options):
-        processes.append(real(*given, **options))
-        return processes[-1]
+    def started(folder):
+        worker = start(folder)
+        processes.append(worker.process)
+        return worker
 
-    monkeypatch.setattr(schedule.subprocess, "Popen", popen)
+    monkeypatch.setattr(schedule, "start_worker", started)
     return processes
 
 
