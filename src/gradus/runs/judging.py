@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gradus.errors import InputError, quoted
-from gradus.metrics.constant import quantile_of
 from gradus.metrics.measures import OF_CLASSES, OF_NUMBERS
 from gradus.metrics.predictions import ClassPredictions, NumberPredictions, Predictions
 from gradus.runs.files import open_plain
@@ -121,6 +119,10 @@ def targets_of(split: Split, quantile: float | None = None) -> dict[str, Any]:
         }
         if quantile is None:
             return found
+        import torch
+
+        from gradus.metrics.constant import quantile_of
+
         at = quantile_of(
             torch.from_numpy(values),
             torch.full((len(y),), 1 / len(y), dtype=torch.float64),
