@@ -7,7 +7,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -15,6 +14,7 @@ import gradus
 from gradus.data.load import load
 from gradus.runs import earlier
 from gradus.runs.spec import RunSpec, run_id
+from gradus.sweep.compare import ranking
 from gradus.sweep.space import runs_of
 
 BEFORE = Path(__file__).parent / "before_validation"
@@ -73,7 +73,9 @@ def test_a_sweep_opens_compares_and_lacks_nothing(recorded):
     assert {run.validation_fraction for run in wanted} == {0.0}
     assert set(sweep.runs["run"].to_pylist()) == set(map(run_id, wanted))
     assert sweep.spec.measure == "test_loss"
-    assert sweep.best()["test_loss"] == np.min(sweep.runs["test_loss"].to_numpy())
+    best = sweep.best()
+    assert ranking(sweep)["lr"][0].as_py() == best.spec.lr
+    assert best.summary["final"]["test_loss"] in sweep.runs["test_loss"].to_pylist()
     evaluation = sweep.evaluation
     assert set(evaluation["run"].to_pylist()) == set(map(run_id, wanted))
     assert evaluation["running_train_loss"].null_count == 0

@@ -1,5 +1,7 @@
 """What of the record of a sweep is the same however it came about."""
 
+import json
+
 from gradus.sweep.sweep import open_sweep
 
 # Where a row stands, and how fast its run was.
@@ -17,4 +19,11 @@ def record(folder):
         .to_pydict()
         for table in (sweep.history, sweep.evaluation)
     )
-    return runs, history, evaluation
+    return runs, history, evaluation, {path.name: model(path) for path in folder.glob("models/*")}
+
+
+def model(folder):
+    """The record of a run whose parameters are kept."""
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    said = json.loads(files.pop("run.json"))
+    return files, {name: said[name] for name in said.keys() - {"started", "timings"}}

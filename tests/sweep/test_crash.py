@@ -19,7 +19,8 @@ from gradus.engine import native, snapshot
 from gradus.sweep import schedule, specification, sweep, worker, worker_process
 schedule.COMMIT_SECONDS = worker.SEND_SECONDS = 0.0
 worker_process.START = worker_process.START.replace(
-    "main(", "from gradus.engine import snapshot, native; snapshot.CHECKPOINT_SECONDS = "
+    "main(", "from gradus.sweep import training; training.SHORT_SECONDS = 0.0; "
+    "from gradus.engine import snapshot, native; snapshot.CHECKPOINT_SECONDS = "
     "snapshot.CHECKPOINT_SECONDS_EPOCH = native.CALL_SECONDS = 0.0; "
     "snapshot.CHECKPOINT_SHARE = float('inf'); main(", 1)
 spec = specification.SweepSpec.model_validate_json(sys.argv[1])

@@ -319,7 +319,7 @@ def test_optuna_searches_and_goes_on_with_its_study(tmp_path):
 
     optuna.logging.disable_default_handler()
     study = optuna.load_study(study_name="x", storage=storage)
-    assert study.best_value == second.best()["validation_loss"]
+    assert study.best_value == second.best().summary["final"]["validation_loss"]
 
 
 def test_a_damaged_checkpoint_is_told_and_its_run_trained_again(tmp_path, monkeypatch):

@@ -132,8 +132,10 @@ def close(sweep: Sweep) -> None:
     words = {
         "runs": f"{runs.num_rows:,}: " + ", ".join(counted) if counted else "0",
         "record": str(sweep.folder),
-        "next": f"gradus compare {sweep.folder}",
     }
+    if (kept := sweep.kept) is not None:
+        words["model"] = str(kept)
+    words["next"] = f"gradus compare {sweep.folder}"
     for name, said in words.items():
         console.print(f"{name:8} {said}", soft_wrap=True)
 

@@ -145,6 +145,20 @@ class Run:
                 "module, or with what makes one"
             )
 
+    @property
+    def kept_in(self) -> Path:
+        """The folder that holds its parameters.
+
+        Raises:
+            InputError: a sweep has not kept them.
+        """
+        if self.folder is None:
+            raise InputError(
+                f"{self.title}: its parameters are not kept: --keep-models best keeps those "
+                "of the best configuration by the measure of the sweep, and all those of every run"
+            )
+        return self.folder
+
     @cached_property
     def model(self) -> nn.Module:
         """The model with its final parameters, in ``eval`` mode.
@@ -155,14 +169,14 @@ class Run:
         """
         if self.trained is not None:
             return self.trained
+        folder = self.kept_in
         self.check_code()
         import torch
 
         from gradus.models.average import Average
         from gradus.models.networks import build
 
-        assert self.folder is not None
-        data, path = self.summary["data"], self.folder / "model.safetensors"
+        data, path = self.summary["data"], folder / "model.safetensors"
         dtype: torch.dtype = getattr(torch, self.spec.dtype)
 
         def net() -> nn.Module:
@@ -223,13 +237,13 @@ class Run:
 
         if self.prepared is not None:
             return self.prepared
-        where = self.folder or self.title
-        path = None if self.folder is None else self.folder / PREPARATION
+        folder = self.folder if self.trained is not None else self.kept_in
+        path = None if folder is None else folder / PREPARATION
         if path is None or not path.exists():
             trained_on = quoted(shown(self.spec.data))
             raise InputError(
-                f"{where}: holds no {PREPARATION}: it was trained on {trained_on}, not on a table "
-                "by this version; train it again, on a table"
+                f"{folder or self.title}: holds no {PREPARATION}: it was trained on {trained_on}, "
+                "not on a table by this version; train it again, on a table"
             )
         try:
             record = read_json(path)
@@ -409,8 +423,12 @@ class Run:
         """The loss curve as a matplotlib figure, against samples, work or seconds."""
         return draw(self.curve_against(against))
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
+    def save(self, folder: str | os.PathLike[str], *, drawn: bool = True) -> Path:
         """Write the record: run.json last, so that a folder with run.json holds a whole record.
+
+        Args:
+            folder: of the record.
+            drawn: whether the loss curve is drawn in it.
 
         Raises:
             InputError: the run was opened from a record that is damaged, or its model is code that
@@ -419,7 +437,7 @@ class Run:
         """
         from gradus.runs.saving import save
 
-        return save(self, Path(folder))
+        return save(self, Path(folder), drawn=drawn)
 
 
 def evaluated(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def save(run: Run, folder: Path) -> Path:
+def save(run: Run, folder: Path, *, drawn: bool = True) -> Path:
     """See `Run.save`."""
     # Of an opened run all is read before anything is written: the folder may be its own.
     model = run.model
@@ -44,7 +44,8 @@ def save(run: Run, folder: Path) -> Path:
     if prepared is not None:
         record = json.dumps(prepared.record(), indent=1, ensure_ascii=False)
         write_whole(folder / PREPARATION, record.encode() + b"\n")
-    write_curve(folder, run)
+    if drawn:
+        write_curve(folder, run)
     write_json(folder / "run.json", {"spec": run.spec.model_dump(mode="json"), **run.summary})
     return folder
 

@@ -102,6 +102,11 @@ class Backlog:
         """Put an item that was taken and not trained at the head of the queue."""
         self._queue.appendleft(item)
 
+    def again(self, run: str, spec: RunSpec) -> None:
+        """Put a run that is in the store at the end of the queue, to have its parameters."""
+        self.costs[run] = self._cost(spec)
+        self._queue.append(WorkItem(run, spec))
+
     def complete(self, item: WorkItem, result: Result) -> list[Result]:
         """Record the result of an item; returns the results that can be stored now."""
         loss = result.worth

@@ -89,7 +89,8 @@ def ranking(sweep: Compared, measure: str | None = None) -> pa.Table:
     reached, at_cut = grouped.reached(measure)
     worth = np.where(np.isnan(mean), at_cut, mean)
     worth = np.where(tier < 4, direction * worth, 0.0)
-    order = np.lexsort((grouped.first, worth, np.where(tier == 3, -reached, 0), tier))
+    # Equal ones stand in the order of their options, in whichever order their runs have ended.
+    order = np.lexsort((worth, np.where(tier == 3, -reached, 0), tier))
     columns: dict[str, Any] = {"rank": _ranks(tier[order], worth[order])}
     rows = grouped.first[order]
     columns |= {name: sweep.runs[name].take(rows) for name in grouped.options}
@@ -98,6 +99,37 @@ def ranking(sweep: Compared, measure: str | None = None) -> pa.Table:
     untold = np.full(len(order), not found.told)
     columns["may_be_best"] = pa.array(found.may_be_best[order], pa.bool_(), mask=untold)
     return pa.table(columns)
+
+
+def best_runs(runs: pa.Table, measure: str, most: int = 1) -> list[list[str]]:
+    """The runs of the best configurations, the best first, each by its seeds.
+
+    They are those that ``ranking`` puts first: all of their runs finished, and their mean is best.
+
+    Args:
+        runs: of a sweep.
+        measure: one of ``gradus.sweep.measures.MEASURES``.
+        most: how many configurations.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> runs = pa.table({
+        ...     "run": ["a", "b", "c", "d"], "status": ["finished"] * 3 + ["failed"],
+        ...     "lr": [0.1, 0.1, 1.0, 9.0], "seed": [1, 0, 0, 0], "test_loss": [0.1, 0.3, 0.3, 0.1],
+        ... })
+        >>> best_runs(runs, "test_loss", 3)
+        [['b', 'a'], ['c']]
+    """
+    grouped = Grouped(runs, tuple(varied(runs)))
+    mean = interval(grouped.figures(measure))[0]
+    whole = (grouped.counts[FINISHED] == grouped.counts["runs"]) & np.isfinite(mean)
+    order = np.argsort(np.where(whole, sign(measure) * mean, np.inf), kind="stable")
+    names = runs["run"].to_pylist()
+    found = []
+    for group in order[: min(most, int(whole.sum()))]:
+        (own,) = np.nonzero(grouped.codes == group)
+        found.append([names[at] for at in own[np.argsort(grouped.seeds[own], kind="stable")]])
+    return found
 
 
 def _ranks(tier: Codes, worth: Numbers) -> Any:

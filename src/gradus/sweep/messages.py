@@ -18,12 +18,14 @@ class Task:
         spec: what determines it.
         split: the number of the split that it is trained on, shared before.
         until: the epoch after which the run pauses; None: train all of it.
+        among: its record is kept if it is one of so many best of its worker; 0: it is not.
     """
 
     run: str
     spec: RunSpec
     split: int
     until: int | None = None
+    among: int = 0
 
 
 @dataclass(frozen=True)

@@ -65,9 +65,10 @@ def check_links(folder: Path) -> None:
     Raises:
         InputError: there is one.
     """
-    names = ["history", "evaluation", "checkpoints"]
+    names = ["history", "evaluation", "checkpoints", "models"]
     written = [folder / name for name in names]
-    written += (folder / "checkpoints").glob("*")
+    for name in ("checkpoints", "models"):
+        written += (folder / name).glob("*")
     written += [folder / f"{STUDY}{suffix}" for suffix in ("", "-journal", "-wal", "-shm")]
     for path in written:
         hard = path.is_file() and path.stat().st_nlink > 1

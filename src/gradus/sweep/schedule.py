@@ -19,6 +19,7 @@ from gradus.errors import InputError
 from gradus.runs.interrupt import OneInterrupt
 from gradus.runs.job import prepare
 from gradus.sweep.backlog import Backlog, WorkItem
+from gradus.sweep.kept import EVERY, KeptModels
 from gradus.sweep.messages import (
     Alive,
     CheckpointDamaged,
@@ -63,6 +64,7 @@ def train_all(
     begin: Callable[[], Backlog],
     store: Store,
     splits: SplitCache,
+    kept: KeptModels,
     *,
     workers: int,
     total: int,
@@ -79,6 +81,7 @@ def train_all(
         begin: creates the backlog; called while the workers start.
         store: receives the results.
         splits: loads the data.
+        kept: which runs keep their parameters.
         workers: the number of processes.
         total: the number of runs of the sweep, for the progress.
         observe: called with the progress, several times a second.
@@ -90,7 +93,7 @@ def train_all(
         RuntimeError: a worker failed of a defect.
     """
     with OneInterrupt() as interrupts, _Scheduler(
-        begin, store, splits, workers, total, observe, tell
+        begin, store, splits, kept, workers, total, observe, tell
     ) as schedule:  # fmt: skip
         try:
             schedule.run()
@@ -112,12 +115,13 @@ class _Scheduler:
         begin: Callable[[], Backlog],
         store: Store,
         splits: SplitCache,
+        kept: KeptModels,
         workers: int,
         total: int,
         observe: Observer,
         tell: Callable[[str], None],
     ) -> None:
-        self.begin, self.store, self.splits = begin, store, splits
+        self.begin, self.store, self.splits, self.kept = begin, store, splits, kept
         self.observe, self.tell, self.total = observe, tell, total
         self.checkpoints = store.folder / "checkpoints"
         self.ended: list[Result] = []
@@ -126,6 +130,7 @@ class _Scheduler:
         self.deaths: Counter[str] = Counter()
         self.steps_at_death: dict[str, int] = {}
         self.alone: set[str] = set()
+        self.again: set[str] = set()
         self.batchable: dict[Hashable, bool] = {}
         self.died_at_start = 0
         self.given_up: list[str] = []
@@ -163,15 +168,31 @@ class _Scheduler:
             self._commit()
             self.observe(self._progress())
             if not any(worker.items for worker in self.workers):
+                self._commit(at_once=True)
+                if self._repeat():
+                    continue
                 break
             self._listen(timeout=self._timeout())
             self._report_silent()
             if self.error is not None:
                 raise self._exception(self.error)
-        self._commit(at_once=True)
+        self.kept.tidy(self.store.runs, over=True)
         self.observe(self._progress())
         if self.given_up:
             raise InputError(self.given_up[0])
+
+    def _repeat(self) -> bool:
+        """Queue the runs that are to be kept and whose parameters are not there; each once."""
+        lacking = self.kept.lacking(self.store.runs)
+        for run in lacking.keys() - self.again:
+            self.backlog.again(run, lacking[run])
+        repeated = not lacking.keys() <= self.again
+        self.again |= lacking.keys()
+        return repeated
+
+    def _among(self, item: WorkItem) -> int:
+        """Of how many best a run has to be one, for its record to be kept."""
+        return EVERY if item.run in self.again else self.kept.among(item.spec)
 
     def _started(self) -> WorkerProcess:
         worker = start_worker(self.store.folder)
@@ -210,7 +231,7 @@ class _Scheduler:
                 return
             items, splits = self._batch(item)
             try:
-                worker.send(items, splits)
+                worker.send(items, splits, [self._among(each) for each in items])
             except OSError:
                 for each in reversed(items):
                     self.backlog.put_back(each)
@@ -298,11 +319,14 @@ class _Scheduler:
             case TasksEnded():
                 for result in message.results:
                     item = worker.items.popleft()
+                    self.alone.discard(item.run)
+                    if item.run in self.again:
+                        shutil.rmtree(self.checkpoints / item.run, ignore_errors=True)
+                        continue
                     self.throughput.ended(result, self.backlog.costs[item.run])
                     ended = self.backlog.complete(item, result)
                     self.throughput.counts.update(each.status for each in ended)
                     self.ended += ended
-                    self.alone.discard(item.run)
 
     def _replace(self, worker: WorkerProcess) -> None:
         """Replace a worker that died; its runs go on elsewhere from their checkpoints."""
@@ -350,6 +374,7 @@ class _Scheduler:
         self.store.add(self.ended)
         for result in self.ended:
             shutil.rmtree(self.checkpoints / result.run, ignore_errors=True)
+        self.kept.tidy(self.store.runs)
         self.ended = []
         self.committed = time.monotonic()
         self.pause = max(COMMIT_SECONDS, (self.committed - began) / COMMIT_SHARE)

@@ -25,6 +25,7 @@ from gradus.sweep.values import OptionError, alternatives, open_range, value_of
 SearchName = Literal["grid", "one-at-a-time", "random", "optuna"]
 SamplerName = Literal["tpe", "gp", "qmc", "random"]
 PruneName = Literal["halving", "asha"]
+KeepModelsName = Literal["best", "all", "none"]
 DRAWN = ("random", "optuna")
 """The searches that draw their runs, one trial after another."""
 
@@ -99,6 +100,8 @@ class SweepSpec(BaseModel):
         prune: ``halving`` or ``asha`` end runs early that do worse than others.
         eta: every how many-th run goes on from each rung of pruning.
         first_rung: the epoch after which pruning first compares.
+        keep_models: whose parameters are kept: those of the ``best`` configuration (with several
+            seeds, of its first), of ``all`` runs that were trained to their end, or of ``none``.
 
     Raises:
         pydantic.ValidationError: (a ValueError) something is unknown, out of its range, or has no
@@ -128,6 +131,10 @@ class SweepSpec(BaseModel):
     prune: PruneName | None = Field(default=None, description="end hopeless runs early")
     eta: int = Field(default=3, ge=2, description="every how many-th run goes on, in pruning")
     first_rung: int = Field(default=1, ge=1, description="epochs before pruning first compares")
+
+    keep_models: KeepModelsName = Field(
+        default="best", description="whose parameters are kept: the best configuration's"
+    )
 
     @model_validator(mode="before")
     @classmethod

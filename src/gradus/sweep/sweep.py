@@ -7,27 +7,32 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gradus.engine.selection import rises
 from gradus.errors import InputError, quoted
 from gradus.runs.choices import flag
 from gradus.runs.files import write_whole
 from gradus.runs.lock import locked
+from gradus.runs.record import Run, open_run
 from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep import earlier
+from gradus.sweep.compare import best_runs
 from gradus.sweep.configurations import pruning_of
-from gradus.sweep.received import STUDY, check_links, check_received
+from gradus.sweep.kept import MODELS, KeptModels, without_parameters
+from gradus.sweep.measures import check_measure, named
+from gradus.sweep.received import STUDY, check_links, check_received, models_of
 from gradus.sweep.search import Listed, search_of
 from gradus.sweep.space import Panel, panels_of, runs_of, shown
 from gradus.sweep.specification import SweepSpec
-from gradus.sweep.store import Store, best_row, read_parts, read_runs
+from gradus.sweep.store import Store, read_parts, read_runs
 from gradus.sweep.toml_file import read_toml, to_toml
 
 if TYPE_CHECKING:
@@ -50,6 +55,7 @@ class Sweep:
             (finished, failed, diverged, stopped, pruned), every option, and the figures
             (``test_loss``, ``best_test_loss``, ``diverged_step``, ...).
         status: ``interrupted`` where Ctrl-C ended the call that gave this sweep.
+        trusted: whether models that are code, and that its specification names, may be imported.
 
     Example:
         >>> import tempfile, gradus
@@ -58,8 +64,9 @@ class Sweep:
         ...     base={"model": "linear", "epochs": 1}, vary={"lr": "1,0.001"}
         ... )
         >>> sweep = gradus.train_sweep(spec, name="rates", out=folder.name)
-        >>> sweep.runs.num_rows, sweep.best()["lr"]
-        (2, 1.0)
+        >>> best = sweep.best()
+        >>> sweep.runs.num_rows, best.spec.lr, sum(w.numel() for w in best.model.parameters())
+        (2, 1.0, 650)
         >>> gradus.open_sweep(sweep.folder).history.column_names
         ['run', 'step', 'samples', 'epoch', 'loss', 'lr', 'work']
         >>> folder.cleanup()
@@ -69,6 +76,7 @@ class Sweep:
     spec: SweepSpec
     runs: pa.Table
     status: Literal["finished", "interrupted"] = "finished"
+    trusted: bool = False
 
     def __repr__(self) -> str:
         return f"<Sweep {self.name}: {self.runs.num_rows} runs>"
@@ -88,22 +96,50 @@ class Sweep:
         """What is known after each epoch: run, epoch, samples, train_loss, test_loss, accuracy."""
         return read_parts(self.folder, "evaluation", self.runs)
 
-    def best(self, by: str | None = None) -> dict[str, Any]:
-        """The row of the best finished run: the highest for an accuracy, else the lowest.
+    def best(self, by: str | None = None, *, trust: bool = False) -> Run:
+        """The run of the best configuration: of its first seed, where it has several.
+
+        The best is that of which all runs finished, with the best mean over seeds: the one that
+        ``compare.ranking`` puts first. Its parameters are kept (``keep_models``), so that
+        ``best().model`` and ``best().predict(table)`` are those of any run.
 
         Args:
-            by: the column; None: the measure of the sweep.
+            by: the measure; None: that of the sweep. The parameters are there where both choose the
+                same, or all are kept.
+            trust: whether its model may be imported, where it is code and the sweep was opened.
 
         Raises:
-            InputError: there is no such column, or no run has finished with a number in it.
+            InputError: no run has this measure, or of no configuration did all runs finish.
         """
-        by = self.spec.measure if by is None else by
-        if by not in self.runs.column_names or not pa.types.is_floating(self.runs[by].type):
-            raise InputError(f"by {by}: no figure of a run; take validation_loss or test_loss")
-        found = best_row(self.runs, by)
-        if found is None:
-            raise InputError(f"{self.folder}: no run has finished with a {by}")
-        return found
+        by = self.spec.measure if by is None else named(by)
+        check_measure(self.runs, by)
+        run = self._best(by)
+        if run is None:
+            raise InputError(f"{self.folder}: of no configuration did all runs finish with a {by}")
+        if (record := self._record_of(run)).exists():
+            found = open_run(record.parent, trust=trust)
+            known = self.trusted and found.spec.model in models_of(self.spec)
+            return replace(found, trusted=found.trusted or known)
+        (row,) = self.runs.filter(pc.field("run") == run).to_pylist()
+        own = (
+            rows.filter(pc.field("run").cast(pa.string()) == run).drop_columns(["run"])
+            for rows in (self.history, self.evaluation)
+        )
+        return without_parameters(row, *own)
+
+    @property
+    def kept(self) -> Path | None:
+        """The folder with the parameters of ``best()``; None where there is none."""
+        run = self._best(self.spec.measure)
+        record = None if run is None else self._record_of(run)
+        return record.parent if record is not None and record.exists() else None
+
+    def _best(self, measure: str) -> str | None:
+        found = best_runs(self.runs, measure)
+        return found[0][0] if found else None
+
+    def _record_of(self, run: str) -> Path:
+        return self.folder / MODELS / run / "run.json"
 
     @cached_property
     def panels(self) -> list[Panel]:
@@ -243,8 +279,9 @@ def _train(
             shutil.rmtree(left, ignore_errors=True)
     total = (spec.trials or 0) * spec.seeds if listed is None else len(listed)
     missing = total if listed is None else sum(run_id(run) not in kept for run in listed)
+    models = KeptModels(folder, spec)
     status: Literal["finished", "interrupted"] = "finished"
-    if missing:
+    if missing or models.lacking(store.runs):
         # Only now: what is complete is opened without torch.
         from gradus.sweep.schedule import train_all
         from gradus.sweep.split_cache import SplitCache
@@ -255,7 +292,8 @@ def _train(
                 lambda: _backlog(spec, listed, total, store, splits),
                 store,
                 splits,
-                workers=min(workers or len(os.sched_getaffinity(0)), missing),
+                models,
+                workers=min(workers or len(os.sched_getaffinity(0)), max(missing, 1)),
                 total=total,
                 observe=observe,
                 tell=tell,
@@ -263,7 +301,9 @@ def _train(
         finally:
             splits.close()
         status = "finished" if done else "interrupted"
-    return Sweep(folder, spec, store.runs, status)
+    else:
+        models.tidy(store.runs, over=True)
+    return Sweep(folder, spec, store.runs, status, trusted=True)
 
 
 def _backlog(
@@ -375,6 +415,8 @@ def difference(old: SweepSpec, new: SweepSpec) -> str | None:
         >>> difference(old, more), difference(more, old)
         (None, 'whose --lr is 1,0.1,0.01')
     """
+    if new.model_copy(update={"keep_models": old.keep_models}) == old:
+        return None
     pruned, drawn = old.prune or new.prune, "optuna" in (old.search, new.search)
     if (
         not pruned
@@ -383,7 +425,7 @@ def difference(old: SweepSpec, new: SweepSpec) -> str | None:
     ):
         return None
     if not pruned and old.search == new.search == "optuna":
-        free = {"trials", "sampler", "storage"}
+        free = {"trials", "sampler", "storage", "keep_models"}
         more = (new.trials or 0) >= (old.trials or 0)
         if more and old.model_dump(exclude=free) == new.model_dump(exclude=free):
             return None

@@ -59,7 +59,7 @@ def main(descriptor: int, folder: str) -> None:
         from gradus.sweep.training import Trainer
 
     torch.set_num_threads(1)
-    trainer = Trainer(Path(folder) / "checkpoints", mailbox.send, mailbox.heartbeat)
+    trainer = Trainer(Path(folder), mailbox.send, mailbox.heartbeat)
     mailbox.send(Ready())
     while True:
         command = mailbox.next()

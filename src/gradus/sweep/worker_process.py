@@ -53,8 +53,16 @@ class WorkerProcess:
     heard: float = 0.0
     missed: bool = False
 
-    def send(self, items: Sequence[WorkItem], splits: Sequence[CachedSplit]) -> None:
-        """Send an item, or several as one batch, to be trained after those sent before."""
+    def send(
+        self, items: Sequence[WorkItem], splits: Sequence[CachedSplit], among: Sequence[int]
+    ) -> None:
+        """Send an item, or several as one batch, to be trained after those sent before.
+
+        Args:
+            items: what is to be trained.
+            splits: the data of each.
+            among: of how many best each has to be one, for its record to be kept.
+        """
         for each in splits:
             if each.number in self.splits:
                 continue
@@ -64,8 +72,8 @@ class WorkerProcess:
                 socket.send_fds(end, [b"."], [shared.descriptor])
             self.splits.append(each.number)
         tasks = [
-            Task(item.run, item.spec, each.number, item.until)
-            for item, each in zip(items, splits, strict=True)
+            Task(item.run, item.spec, each.number, item.until, most)
+            for item, each, most in zip(items, splits, among, strict=True)
         ]
         self.connection.send(tasks[0] if len(tasks) == 1 else TaskBatch(tuple(tasks)))
         while len(self.splits) > CAPACITY:
