@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradus.data.reading import Source, read_source
+from gradus.data.reading.kinds import declared_categories, with_nested
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,10 +30,23 @@ def source_of(table: Any) -> Source:
         >>> source_of({"grams": [150, 120]}).names
         ['grams']
     """
+    import pyarrow as pa
+
     if isinstance(table, str | os.PathLike):
         return read_source(Path(table))
     arrow = _arrow(table)
-    return Source(Path("the table"), arrow, lambda row: f"row {row + 1}")
+    names = [field.name for field in arrow.schema if not pa.types.is_nested(field.type)]
+    return Source(
+        Path("the table"),
+        with_nested(arrow.select(names), arrow.schema).unify_dictionaries(),
+        lambda row: f"row {row + 1}",
+        categories=declared_categories(arrow.schema),
+    )
+
+
+def is_frame(given: object) -> bool:
+    """Whether something is a table in memory, whatever library it is of."""
+    return hasattr(given, "__arrow_c_stream__") or hasattr(given, "__dataframe__")
 
 
 def _arrow(table: Any) -> pa.Table:

@@ -82,15 +82,24 @@ def check_columns(names: Sequence[str], source: Source) -> None:
 
 
 def load_prepared(path: Path, preparation: Preparation, options: TableOptions) -> Split:
+    """The table of a file, as ``split_of_prepared`` takes it.
+
+    Raises:
+        InputError: the file cannot be read, or as there.
+    """
+    return split_of_prepared(read_source(path), preparation, options)
+
+
+def split_of_prepared(source: Source, preparation: Preparation, options: TableOptions) -> Split:
     r"""The rows of a table as examples to go on training with.
 
     Args:
-        path: the file.
+        source: the table.
         preparation: what was fitted to the table that trained first.
         options: what the user wants; what says how columns are prepared is not looked at.
 
     Raises:
-        InputError: the file cannot be read, lacks a column, or has a class not trained on.
+        InputError: the table lacks a column, or has a class not trained on.
 
     Example:
         >>> import tempfile
@@ -104,7 +113,7 @@ def load_prepared(path: Path, preparation: Preparation, options: TableOptions) -
         >>> more.train.x[0].tolist(), more.train.classes
         ([7.0, 1.0, 0.0], ('apple', 'banana'))
     """
-    source, goal = read_source(path), preparation.goal
+    goal = preparation.goal
     targets = (goal,) if isinstance(goal, Classes) else goal.targets
     forms = {encoder.name: encoder.form for encoder in preparation.encoders}
     by_name = [name for name in (options.parts.group, options.weights) if name is not None]
@@ -112,7 +121,7 @@ def load_prepared(path: Path, preparation: Preparation, options: TableOptions) -
     goals = [column_as(source, str(target.name), target.form) for target in targets]
     inputs = {name: column_as(source, name, form) for name, form in forms.items()}
     rows = usable_rows(source, goals, list(inputs.values()), options)
-    y = _targets(goal, rows.goals, options.loss, str(path))
+    y = _targets(goal, rows.goals, options.loss, str(source.path))
     parts = rows.parts(y.labels)
     if isinstance(goal, Quantities):
         y = replace(y, y=torch.from_numpy(goal.scaled(y.y.numpy())))

@@ -14,29 +14,38 @@ from gradus.data.preparation import Classes, Preparation, fit, pieces_for
 from gradus.data.preparation.goal import Goal
 from gradus.data.preparation.names import Names
 from gradus.data.preparation.targets import goal_of, targets_of
-from gradus.data.reading import read_source
+from gradus.data.reading import Source, read_source
 from gradus.data.table_options import TableOptions
 from gradus.data.table_rows import column_of, usable_rows
 from gradus.errors import MOST_QUOTED, InputError, brief
 
 
 def load_table(path: Path, options: TableOptions) -> Split:
-    r"""Read a table, predict some of its columns from the others.
+    """The table of a file, as ``split_of_table`` takes it.
+
+    Raises:
+        InputError: the file cannot be read, or as there.
+    """
+    return split_of_table(read_source(path), options)
+
+
+def split_of_table(source: Source, options: TableOptions) -> Split:
+    r"""Predict some columns of a table from the others.
 
     What each column holds is recognised (see :mod:`gradus.data.columns`); what says nothing, as an
     identifier or a constant, is left out. Encoders are fitted to the training rows
     (see :mod:`gradus.data.preparation`). Rows without a target are left out.
 
     Args:
-        path: the file.
+        source: the table.
         options: what the user wants.
 
     Returns:
         The split; its ``treatments`` and ``notes`` say all that was done.
 
     Raises:
-        InputError: the file cannot be read or a column cannot be used; the message names the
-            column, the place, and the flag to change.
+        InputError: a column cannot be used; the message names the column, the place, and the flag
+            to change.
 
     Example:
         >>> import tempfile
@@ -47,7 +56,7 @@ def load_table(path: Path, options: TableOptions) -> Split:
         >>> split.features, split.train.classes
         (('grams', 'colour=red', 'colour=yellow'), ('apple', 'banana'))
     """
-    source = read_source(path)
+    path = source.path
     targets = target_names(options.target, source.names, path)
     named = columns_left(
         source.names,

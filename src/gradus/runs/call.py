@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from gradus.data.arrays import KEYS
 from gradus.errors import InputError, quoted
 from gradus.models.own import shown
 from gradus.runs.objects.given import Objects, objects_of
@@ -51,7 +52,8 @@ def train(
         data: a :class:`~gradus.RunSpec`, which says all of the run; or a pair ``(X, y)`` of arrays
             (NumPy, PyTorch) or a dict of them by the keys of an array file (``x``, ``y``,
             ``x_test``, ..); a ``torch.utils.data.Dataset`` whose examples are pairs; a
-            :class:`~gradus.data.Dataset` or :class:`~gradus.data.Split`; or a name or a path.
+            :class:`~gradus.data.Dataset` or :class:`~gradus.data.Split`; a table of pyarrow, Polars
+            or pandas, or a dict of columns, with ``target``; or a name or a path.
         model: a ``torch.nn.Module``, a function that makes one, or a name.
         loss: a loss of gradus or of ``torch.nn``, any callable ``(output, target) -> scalar``, or
             a name.
@@ -181,7 +183,8 @@ def resume(
     named = model if isinstance(model, str) else None
     objects = _given(data=data, model=None if named else model, loss=loss, method=method)
     with _in_words_of_the_call() if objects else nullcontext():
-        _, found = objects_of(objects, validation, test)
+        is_of_arrays = isinstance(data, Mapping) and data.keys() <= set(KEYS)
+        _, found = objects_of(objects, validation, test, has_target=not is_of_arrays)
         return resume_named(
             folder,
             epochs=epochs,
@@ -206,7 +209,9 @@ def _asked(
         data = os.fspath(data)
     if isinstance(data, str) and parts:
         raise InputError(f"{next(iter(parts))}: {quoted(data)} says itself what its parts are")
-    named, found = objects_of({**given, "data": data}, **parts)
+    named, found = objects_of(
+        {**given, "data": data}, **parts, has_target=options.get("target") is not None
+    )
     if twice := sorted(named.keys() & options.keys()):
         name = twice[0]
         raise InputError(

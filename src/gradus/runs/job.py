@@ -44,7 +44,7 @@ def load_for(
     """
     objects.check(spec)
     if objects.data is not None:
-        return objects.load(spec)
+        return objects.load(spec, preparation)
     return load(
         spec.data,
         target=spec.target,
@@ -145,6 +145,11 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
     if loss is None:
         loss = spec.build_loss(weights_of(spec.class_weight or (), split.train))
     loss = copy.deepcopy(loss).to(dtype=dtype)
+    if isinstance(loss, OwnLoss) and split.train.weights is not None:
+        raise InputError(
+            f"--weights {spec.weights}: a loss of one's own does not say what each example adds to "
+            "it; give one of gradus or torch.nn"
+        )
     _check_outputs(spec, model, split, loss)
     return Job(
         model=model,

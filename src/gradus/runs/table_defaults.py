@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradus.methods.catalogue import entries
+from gradus.models.own import is_object, shown
 from gradus.runs.parts.data import TABLES
 
 PREPARED: Mapping[str, Any] = {
@@ -42,13 +43,14 @@ WORK = 2_000_000
 
 
 def is_table(data: object) -> bool:
-    """Whether the name of data is that of a table's file.
+    """Whether the name of data is that of a table's file, or stands for a table in memory.
 
     Example:
         >>> is_table("houses.csv"), is_table("houses.tsv.gz"), is_table("images.npz")
         (True, True, False)
     """
-    return re.sub(r"\.(gz|zst)$", "", str(data).lower()).endswith(TABLES)
+    name = re.sub(r"\.(gz|zst)$", "", str(data).lower())
+    return name.endswith(TABLES) or (is_object(data) and shown(name) == "table")
 
 
 def defaults_for(given: Mapping[str, Any], on_all_data: frozenset[str]) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,19 +13,20 @@ from torch import Tensor
 
 from gradus.data.arrays import KEYS, ReadTargets, split_of_arrays
 from gradus.data.dataset import Dataset, Split, Task
+from gradus.data.in_memory import is_frame
 from gradus.data.partition import Parts, three_parts, training_parts
 from gradus.errors import InputError, brief, quoted
 from gradus.models.own import is_object, told
 from gradus.risk.precision import is_narrow
+from gradus.runs.objects.handed import Data
 from gradus.runs.objects.identity import Identity, digest_of
+from gradus.runs.objects.tables import of_table
 
 if TYPE_CHECKING:
+    from gradus.data.preparation import Preparation
     from gradus.runs.spec import RunSpec
 
 Arrays = dict[str, NDArray[Any]]
-Load = Callable[["RunSpec", ReadTargets | None], Split]
-"""Makes the split that a spec asks for; its targets are read so where that is not as usual."""
-
 OF_TABLES = (
     "target",
     "categorical",
@@ -44,30 +45,29 @@ ACCEPTED = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Data:
-    """Data that were handed over.
-
-    Attributes:
-        load: makes the split.
-        identity: what identifies them.
-    """
-
-    load: Load
-    identity: Identity
-
-
-def data_of(given: Any, validation: Any = None, test: Any = None) -> Data:
+def data_of(
+    given: Any, validation: Any = None, test: Any = None, *, has_target: bool = False
+) -> Data:
     """The data that were handed over, and the parts of them that were given apart.
+
+    Args:
+        given: the data.
+        validation: a part of them.
+        test: likewise.
+        has_target: whether a column was named that is predicted: a dict is a table then.
 
     Raises:
         InputError: they are of no kind that is taken, or do not go together.
     """
     parts = {"validation": validation, "test": test}
-    if isinstance(given, Split):
+    is_table = is_frame(given) or (has_target and isinstance(given, Mapping))
+    if isinstance(given, Split) or is_table:
         if refused := [name for name, part in parts.items() if part is not None]:
-            raise InputError(f"{refused[0]}: the data have their parts already; leave it out")
-        return _of_split(given)
+            raise InputError(
+                f"{refused[0]}: a {type(given).__name__} says itself what its parts are, or they "
+                "are drawn from its rows"
+            )
+        return of_table(given) if is_table else _of_split(given)
     if isinstance(given, Dataset):
         return _of_dataset(given, validation, test)
     suffix = "" if validation is None and test is None else "_train"
@@ -76,7 +76,7 @@ def data_of(given: Any, validation: Any = None, test: Any = None) -> Data:
         if part is not None:
             arrays |= _arrays(part, name, f"_{name}")
 
-    def load(spec: RunSpec, read: ReadTargets | None) -> Split:
+    def load(spec: RunSpec, read: ReadTargets | None, preparation: Preparation | None) -> Split:
         _refuse(spec, OF_TABLES, "arrays")
         drawn = Parts(
             spec.test_fraction, spec.validation_fraction, spec.split_seed, spec.split, spec.group
@@ -163,7 +163,7 @@ def _stacked(given: torch.utils.data.Dataset[Any], name: str) -> tuple[Tensor, T
 
 
 def _of_split(given: Split) -> Data:
-    def load(spec: RunSpec, read: ReadTargets | None) -> Split:
+    def load(spec: RunSpec, read: ReadTargets | None, preparation: Preparation | None) -> Split:
         _refuse(spec, (*OF_TABLES, *OF_PARTS, "missing", "standardize"), "data in their parts")
         return given
 
@@ -183,7 +183,7 @@ def _of_dataset(given: Dataset, validation: Any, test: Any) -> Data:
                 f"{name}: a {type(part).__name__}; give a gradus.data.Dataset, as data"
             )
 
-    def load(spec: RunSpec, read: ReadTargets | None) -> Split:
+    def load(spec: RunSpec, read: ReadTargets | None, preparation: Preparation | None) -> Split:
         _refuse(spec, (*OF_TABLES, "missing", "standardize"), "a Dataset")
         drawn = Parts(spec.test_fraction, spec.validation_fraction, spec.split_seed, spec.split)
         for name, part, wanted in (

@@ -15,7 +15,8 @@ from torch import nn
 
 from gradus.errors import InputError, quoted
 from gradus.models.own import is_object, shown
-from gradus.runs.objects.data import Data, data_of
+from gradus.runs.objects.data import data_of
+from gradus.runs.objects.handed import Data
 from gradus.runs.objects.identity import Identity, identity_of
 from gradus.runs.objects.losses import loss_of
 from gradus.runs.objects.methods import method_of
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from gradus.data.arrays import ReadTargets
     from gradus.data.dataset import Split
+    from gradus.data.preparation import Preparation
     from gradus.data.targets import Targets
     from gradus.methods import Method
     from gradus.risk.losses import Loss
@@ -97,11 +99,11 @@ class Objects:
                     "another, or was changed since: its options, its source or what it holds"
                 )
 
-    def load(self, spec: RunSpec) -> Split:
-        """The split of the data that were handed over."""
+    def load(self, spec: RunSpec, preparation: Preparation | None) -> Split:
+        """The split of the data that were handed over, prepared so where that is given."""
         assert self.data is not None
         with torch.random.fork_rng():
-            return self.data.load(spec, self._read_targets(spec))
+            return self.data.load(spec, self._read_targets(spec), preparation)
 
     def _read_targets(self, spec: RunSpec) -> ReadTargets | None:
         own_loss = self.loss is not None
@@ -127,7 +129,11 @@ NO_OBJECTS = Objects()
 
 
 def objects_of(
-    given: Mapping[str, Any], validation: Any = None, test: Any = None
+    given: Mapping[str, Any],
+    validation: Any = None,
+    test: Any = None,
+    *,
+    has_target: bool = False,
 ) -> tuple[dict[str, Any], Objects]:
     """The options that say what was given as objects; and those objects that they only identify.
 
@@ -135,6 +141,7 @@ def objects_of(
         given: data, model, loss and method, as far as they are given.
         validation: a part of the data that was given apart.
         test: likewise.
+        has_target: whether a column is named that is predicted.
 
     Raises:
         InputError: one is of no kind that is taken.
@@ -146,7 +153,7 @@ def objects_of(
         if isinstance(value, str):
             options[name] = value
         elif name == "data":
-            found[name] = data_of(value, validation, test)
+            found[name] = data_of(value, validation, test, has_target=has_target)
             identities[name] = found[name].identity
         elif name == "model":
             found |= {name: maker_of(value), "is_module": isinstance(value, nn.Module)}

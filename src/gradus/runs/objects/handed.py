@@ -1,0 +1,32 @@
+"""Data that were handed over: what makes the split of a run, and what identifies them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradus.data.arrays import ReadTargets
+from gradus.data.dataset import Split
+from gradus.runs.objects.identity import Identity
+
+if TYPE_CHECKING:
+    from gradus.data.preparation import Preparation
+    from gradus.runs.spec import RunSpec
+
+Load = Callable[["RunSpec", ReadTargets | None, "Preparation | None"], Split]
+"""Makes the split that a spec asks for; its targets are read so where that is not as usual, and its
+rows are prepared as a table before was, where that is given."""
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Data that were handed over.
+
+    Attributes:
+        load: makes the split.
+        identity: what identifies them.
+    """
+
+    load: Load
+    identity: Identity

@@ -1,0 +1,93 @@
+"""Tables in memory, of whatever library, as data that are handed over."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import TYPE_CHECKING, Any
+
+from gradus.data.arrays import ReadTargets
+from gradus.data.dataset import Split
+from gradus.data.in_memory import source_of
+from gradus.data.partition import Parts
+from gradus.data.prepared import split_of_prepared
+from gradus.data.table_options import TableOptions
+from gradus.data.tables import split_of_table
+from gradus.errors import InputError, quoted
+from gradus.models.own import is_object
+from gradus.runs.objects.handed import Data
+from gradus.runs.objects.identity import Identity
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from gradus.data.preparation import Preparation
+    from gradus.runs.spec import RunSpec
+
+
+def of_table(given: Any) -> Data:
+    """A frame of pyarrow, Polars or pandas, or a dict of columns.
+
+    Raises:
+        InputError: it cannot be read as a table.
+    """
+    import pyarrow as pa
+
+    try:
+        source = source_of(given)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise InputError(
+            f"data: the {type(given).__name__} cannot be read as a table: {quoted(error)}"
+        ) from error
+
+    def load(spec: RunSpec, read: ReadTargets | None, preparation: Preparation | None) -> Split:
+        options = options_of(spec)
+        if preparation is not None:
+            return split_of_prepared(source, preparation, options)
+        return split_of_table(source, options)
+
+    columns = {field.name: str(field.type) for field in source.arrow.schema}
+    return Data(load, Identity("table", columns, content=_digest(source.arrow)))
+
+
+def options_of(spec: RunSpec) -> TableOptions:
+    """How the table of a run is prepared."""
+    return TableOptions(
+        spec.target,
+        None if is_object(spec.loss) else spec.loss,
+        spec.missing or "median",
+        (spec.scaling or "standard") if spec.standardize else "none",
+        None if "pieces" in spec.auto else spec.pieces,
+        spec.standardize_target,
+        spec.categorical,
+        spec.drop,
+        Parts(
+            spec.test_fraction, spec.validation_fraction, spec.split_seed, spec.split, spec.group
+        ),
+        spec.weights,
+        spec.dtype,
+    )
+
+
+class _Digest(io.RawIOBase):
+    """Takes what is written to it into a digest."""
+
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self.sha256.update(content)
+        return len(content)
+
+
+def _digest(arrow: pa.Table) -> str:
+    """The SHA-256 of a table, however its columns are cut into pieces."""
+    import pyarrow as pa
+
+    sink = _Digest()
+    with pa.ipc.new_stream(sink, arrow.schema) as writer:
+        writer.write_table(arrow.combine_chunks())
+    return sink.sha256.hexdigest()
