@@ -1,6 +1,7 @@
 // The parts of a training step, compiled once for every variant.
 #include "kernels.hpp"
 
+#include "activation.hpp"
 #include "functions.hpp"
 #include "move.hpp"
 #include "product.hpp"
@@ -107,34 +108,9 @@ void turn(const Side<T>& side, int64_t features, int64_t count, int64_t stride, 
 }
 
 template <class T>
-GRADUS_INLINE Vector<T> activated(Activation activation, Vector<T> z) {
-    switch (activation) {
-        case Activation::RELU: return z < 0 ? Vector<T>{} : z;
-        case Activation::TANH: return hyperbolic_tangent<T>(z);
-        case Activation::SIGMOID: return logistic<T>(z);
-        case Activation::GELU: return gelu<T>(z);
-        case Activation::GELU_TANH: return gelu_tanh<T>(z);
-        default: return z;
-    }
-}
-
-// The slope of the activation, from its value; for GELU from its argument.
-template <class T>
-GRADUS_INLINE Vector<T> bend(Activation activation, Vector<T> a) {
-    const Vector<T> zero = {}, one = every<T>(1);
-    switch (activation) {
-        case Activation::RELU: return a > zero ? one : zero;
-        case Activation::TANH: return one - a * a;
-        case Activation::SIGMOID: return a * (one - a);
-        case Activation::GELU: return gelu_slope<T>(a);
-        case Activation::GELU_TANH: return gelu_tanh_slope<T>(a);
-        default: return one;
-    }
-}
-
-template <class T>
-void activate(Activation activation, int64_t count, T* at) {
-    if (activation == Activation::IDENTITY) return;
+void activate(const Activation<T>& given, int64_t count, T* at) {
+    if (given.curve == Curve::IDENTITY) return;
+    const Activation<T> activation = given;  // which is not among what is written
     for (int64_t i = 0; i < count; i += LANES<T>) {
         store<T>(at + i, activated<T>(activation, load(at + i)));
     }
@@ -236,7 +212,7 @@ struct Terms {
 
 template <class T>
 void loss(const Targets& targets, const Side<T>& out, const int64_t* classes, const T* numbers,
-          const T* class_weights, int64_t count, int64_t stride, Activation last, const T* at,
+          const T* class_weights, int64_t count, int64_t stride, const Activation<T>& last, const T* at,
           int64_t at_rows, const Side<T>* delta, double* losses) {
     const int64_t outputs = targets.outputs;
     const bool normalised = targets.log_softmax || targets.loss == Loss::CROSS_ENTROPY;
@@ -322,8 +298,9 @@ void input_gradient(const Layer<T>& layer, const Side<T>& delta, int64_t count, 
 
 template <class T>
 void slope(int64_t features, const T* sums, int64_t number, int64_t apart, int64_t count,
-           int64_t stride, Activation before, const T* at, int64_t at_rows, int64_t first,
+           int64_t stride, const Activation<T>& given, const T* at, int64_t at_rows, int64_t first,
            int64_t last, const Side<T>& to) {
+    const Activation<T> before = given;
     const int64_t begin = first * PANEL, end = least(last * PANEL, features);
     for (int64_t example = 0; example < count; example += PANEL) {
         const T* sum = sums + example * features;
@@ -332,7 +309,7 @@ void slope(int64_t features, const T* sums, int64_t number, int64_t apart, int64
         for (int64_t i = begin * PANEL; i < end * PANEL; i += LANES<T>) {
             Vector<T> whole = load(sum + i);
             for (int64_t more = 1; more < number; ++more) whole += load(sum + more * apart + i);
-            if (before != Activation::IDENTITY) whole *= bend<T>(before, load(a + i));
+            if (before.curve != Curve::IDENTITY) whole *= bend<T>(before, load(a + i));
             store<T>(g + i, whole);
         }
         for (int64_t panel = first; panel < last; ++panel) {
@@ -488,7 +465,7 @@ void update_by(const Layer<T>& layer, const Side<T>& in, const T* delta, int64_t
 template <class T>
 constexpr Kernels<T> TABLE = {
     gather<T>, gather_targets<T>, forward<T>, loss<T>, input_gradient<T>, slope<T>, update_by<T>,
-    move_arrays<T>, map<T>,
+    move_arrays<T>, activate_each<T>, map<T>,
 };
 
 }  // namespace

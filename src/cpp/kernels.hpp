@@ -25,7 +25,42 @@ constexpr int64_t GROUP = 8 * PANEL;
 
 constexpr int64_t groups(int64_t outputs) { return (outputs + GROUP - 1) / GROUP; }
 
-enum class Activation { IDENTITY, RELU, TANH, SIGMOID, GELU, GELU_TANH };
+enum class Curve {
+    IDENTITY, RELU, TANH, SIGMOID, GELU, GELU_TANH, SILU, MISH, SOFTSIGN, TANHSHRINK,
+    SOFTPLUS, EXPONENTIAL, PIECES,
+};
+
+// Whether the slope of a curve is made of its argument, not of its value.
+constexpr bool takes_argument(Curve curve) { return curve >= Curve::GELU; }
+
+// log(1 + exp(beta z)) / beta, and z where beta z is above the threshold.
+template <class T>
+struct Softplus {
+    T beta, threshold;
+};
+
+// above z, and below (exp(rate z) - 1) for negative z.
+template <class T>
+struct Exponential {
+    T above, below, rate;
+};
+
+// bow z^2 + slope z + shift from low to high, and a line on either side of it. The inner piece has
+// its ends where it is closed.
+template <class T>
+struct Piecewise {
+    T low, high, bow, slope, shift, slope_below, shift_below, slope_above, shift_above;
+    bool is_closed;
+};
+
+// A curve with its numbers: those of other curves are not looked at.
+template <class T>
+struct Activation {
+    Curve curve;
+    Softplus<T> softplus;
+    Exponential<T> exponential;
+    Piecewise<T> pieces;
+};
 
 enum class Loss { CROSS_ENTROPY, NLL, MSE, L1, KL, KL_LOG };
 
@@ -75,7 +110,7 @@ template <class T>
 struct Layer {
     int64_t inputs, outputs;
     bool has_bias;
-    Activation activation;
+    Activation<T> activation;
     T* weights;
     T* state[3];
     T* gradient;  // only where a batch comes in segments
@@ -120,14 +155,15 @@ struct Kernels {
     // Targets that are numbers, into [count / 16][outputs][16].
     void (*gather_targets)(const T* y, int64_t outputs, const int64_t* order, int64_t count, T* to);
 
-    // Outputs of a layer, panels first..last; pre is by_example before the activation, for GELU.
+    // Outputs of a layer, panels first..last; pre is by_example before the activation, where its
+    // slope is made of that.
     void (*forward)(const Layer<T>&, const T* weights, const Side<T>& in, int64_t count,
                     int64_t stride, int64_t first, int64_t last, const Side<T>& out, T* pre);
 
     // The loss of every example, and the gradient at the outputs where `delta` is there; `at` as in
     // slope.
     void (*loss)(const Targets&, const Side<T>& out, const int64_t* classes, const T* numbers,
-                 const T* class_weights, int64_t count, int64_t stride, Activation last,
+                 const T* class_weights, int64_t count, int64_t stride, const Activation<T>& last,
                  const T* at, int64_t at_rows, const Side<T>* delta, double* losses);
 
     // The gradient at the inputs of a layer, panels first..last of them, as sums over the groups
@@ -139,8 +175,8 @@ struct Kernels {
     // What so many of these sums make of the gradient at the outputs of the layer before, which are
     // the inputs of this one; `at` is what the slope of their activation is made of, by example.
     void (*slope)(int64_t features, const T* sums, int64_t number, int64_t apart, int64_t count,
-                  int64_t stride, Activation before, const T* at, int64_t at_rows, int64_t first,
-                  int64_t last, const Side<T>& to);
+                  int64_t stride, const Activation<T>& before, const T* at, int64_t at_rows,
+                  int64_t first, int64_t last, const Side<T>& to);
 
     // Rows first..last (panel after panel) of the weights: their gradient over `count` examples in
     // blocks of `stride`, beginning at layer.gradient where it has begun, and kept there; or, where
@@ -154,6 +190,9 @@ struct Kernels {
     // a root, what the root is taken of, and then the root.
     void (*move)(Rule, Stage, Rounding, bool regularized, const Step<T>&, int64_t size, const T* g,
                  T* w, T* s, T* s2, T* s3, T* roots);
+
+    // An activation of every number, and its slope there.
+    void (*activate)(const Activation<T>&, int64_t count, const T* in, T* values, T* slopes);
 
     // An elementary function of every number.
     void (*map)(int function, int64_t count, const T* in, T* out);

@@ -62,10 +62,14 @@ Value named(const std::map<std::string, Value>& values, const std::string& name)
     return found->second;
 }
 
-const std::map<std::string, Activation> ACTIVATIONS = {
-    {"identity", Activation::IDENTITY}, {"relu", Activation::RELU},
-    {"tanh", Activation::TANH},         {"sigmoid", Activation::SIGMOID},
-    {"gelu", Activation::GELU},         {"gelu-tanh", Activation::GELU_TANH},
+const std::map<std::string, Curve> CURVES = {
+    {"identity", Curve::IDENTITY}, {"relu", Curve::RELU},
+    {"tanh", Curve::TANH},         {"sigmoid", Curve::SIGMOID},
+    {"gelu", Curve::GELU},         {"gelu-tanh", Curve::GELU_TANH},
+    {"silu", Curve::SILU},         {"mish", Curve::MISH},
+    {"softsign", Curve::SOFTSIGN}, {"tanhshrink", Curve::TANHSHRINK},
+    {"softplus", Curve::SOFTPLUS}, {"exponential", Curve::EXPONENTIAL},
+    {"pieces", Curve::PIECES},
 };
 const std::map<std::string, Loss> LOSSES = {
     {"cross-entropy", Loss::CROSS_ENTROPY}, {"nll", Loss::NLL}, {"mse", Loss::MSE},
@@ -80,6 +84,24 @@ const std::map<std::string, Rule> RULES = {
     {"sgd", Rule::SGD}, {"sgd-nesterov", Rule::SGD_NESTEROV}, {"adam", Rule::ADAM},
     {"amsgrad", Rule::AMSGRAD}, {"adagrad", Rule::ADAGRAD},
 };
+
+// A curve by its name, with its numbers in the order in which its struct has them.
+Activation<double> activation(const std::string& name, const std::vector<double>& numbers) {
+    Activation<double> made{};
+    made.curve = named(CURVES, name);
+    const bool has_softplus = made.curve == Curve::SOFTPLUS;
+    const bool has_exponential = made.curve == Curve::EXPONENTIAL;
+    const bool has_pieces = made.curve == Curve::PIECES;
+    const size_t count = has_softplus ? 2 : has_exponential ? 3 : has_pieces ? 10 : 0;
+    if (numbers.size() != count) throw std::invalid_argument("numbers of " + name);
+    const double* n = numbers.data();
+    if (has_softplus) made.softplus = {n[0], n[1]};
+    if (has_exponential) made.exponential = {n[0], n[1], n[2]};
+    if (has_pieces) {
+        made.pieces = {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9] != 0};
+    }
+    return made;
+}
 
 Method method(const std::string& rule, double momentum, double dampening, double weight_decay,
               bool decoupled, bool maximize, double beta1, double beta2, double eps,
@@ -162,19 +184,37 @@ int64_t run(Network<T>& network, const Data<T>& data, Vector1<const int64_t> ord
 // In the order of the enumeration in functions.hpp.
 const std::vector<std::string> FUNCTIONS = {
     "exponential", "logarithm", "hyperbolic_tangent", "logistic", "error_function",
-    "gelu", "gelu_slope", "gelu_tanh", "gelu_tanh_slope",
+    "gelu", "gelu_slope", "gelu_tanh", "gelu_tanh_slope", "exponential_minus_one",
+    "logarithm_plus_one",
 };
+
+template <class T>
+nb::object owned(size_t count, T*& memory) {
+    memory = new T[std::max<size_t>(count, 1)];
+    nb::capsule owner(memory, [](void* kept) noexcept { delete[] static_cast<T*>(kept); });
+    return nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<1>>(memory, {count}, owner));
+}
 
 template <class T>
 nb::object mapped(const std::string& name, Vector1<const T> in, const std::string& variant) {
     const auto found = std::find(FUNCTIONS.begin(), FUNCTIONS.end(), name);
     if (found == FUNCTIONS.end()) throw std::invalid_argument("unknown name: " + name);
     const int function = int(found - FUNCTIONS.begin());
-    const size_t count = in.shape(0);
-    T* out = new T[std::max<size_t>(count, 1)];
-    nb::capsule owner(out, [](void* memory) noexcept { delete[] static_cast<T*>(memory); });
-    kernels_of<T>(variant).map(function, int64_t(count), in.data(), out);
-    return nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<1>>(out, {count}, owner));
+    T* out;
+    nb::object made = owned<T>(in.shape(0), out);
+    kernels_of<T>(variant).map(function, int64_t(in.shape(0)), in.data(), out);
+    return made;
+}
+
+// The values of an activation and its slopes.
+template <class T>
+nb::tuple bent(const std::string& name, const std::vector<double>& numbers, Vector1<const T> in,
+               const std::string& variant) {
+    T *values, *slopes;
+    nb::object first = owned<T>(in.shape(0), values), second = owned<T>(in.shape(0), slopes);
+    kernels_of<T>(variant).activate(rounded<T>(activation(name, numbers)), int64_t(in.shape(0)),
+                                    in.data(), values, slopes);
+    return nb::make_tuple(first, second);
 }
 
 template <class T>
@@ -206,11 +246,13 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
              [](Network<T>* self, const std::string& variant, const std::vector<int64_t>& widths,
                 const std::vector<std::string>& activations, const std::vector<bool>& biases,
                 bool log_softmax, const Risk<T>& risk, const Method& method, const Penalty& penalty,
-                int64_t batch_size, int threads) {
+                int64_t batch_size, int threads, const std::vector<std::vector<double>>& numbers) {
                  Shape shape;
                  shape.widths = widths;
-                 for (const auto& name : activations) {
-                     shape.activations.push_back(named(ACTIVATIONS, name));
+                 for (size_t l = 0; l < activations.size(); ++l) {
+                     const bool given = l < numbers.size();
+                     shape.activations.push_back(
+                         activation(activations[l], given ? numbers[l] : std::vector<double>()));
                  }
                  shape.biases = biases;
                  shape.log_softmax = log_softmax;
@@ -218,7 +260,8 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
                                        batch_size, threads);
              },
              "variant"_a, "widths"_a, "activations"_a, "biases"_a, "log_softmax"_a, "risk"_a,
-             "method"_a, "penalty"_a, "batch_size"_a, "threads"_a)
+             "method"_a, "penalty"_a, "batch_size"_a, "threads"_a,
+             "numbers"_a = std::vector<std::vector<double>>())
         .def("set",
              [](Network<T>& self, int64_t layer, Matrix<const T> weight,
                 std::optional<Vector1<const T>> bias) {
@@ -264,6 +307,7 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
                 {"longest_wait", t.longest_wait}};
         });
     module.def("map", &mapped<T>, "name"_a, "x"_a.noconvert(), "variant"_a);
+    module.def("activation", &bent<T>, "name"_a, "numbers"_a, "x"_a.noconvert(), "variant"_a);
 }
 
 NB_MODULE(_core, module) {

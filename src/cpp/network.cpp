@@ -41,10 +41,6 @@ int remembered(const Method& method, const Penalty& penalty) {
     return REMEMBERED[int(method.rule)];
 }
 
-bool needs_argument(Activation activation) {
-    return activation == Activation::GELU || activation == Activation::GELU_TANH;
-}
-
 }  // namespace
 
 template <class T>
@@ -97,14 +93,14 @@ Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method
         layer.inputs = shape_.widths[l];
         layer.outputs = shape_.widths[l + 1];
         layer.has_bias = shape_.biases[l];
-        layer.activation = shape_.activations[l];
+        layer.activation = rounded<T>(shape_.activations[l]);
         layer.weights = room(layer.size());
         for (int i = 0; i + 1 < columns_; ++i) layer.state[i] = room(layer.size());
         if (batch_size > segment_) layer.gradient = room(layer.size());
         layers_.push_back(layer);
         sides_.push_back(side(layer.inputs, layer.has_bias, capacity_));
         deltas_.push_back(side(layer.outputs, false, learning_));
-        const bool argument = needs_argument(layer.activation);
+        const bool argument = takes_argument(layer.activation.curve);
         before_.push_back(argument ? room(layer.outputs * capacity_) : nullptr);
         all_panels += panels(layer.outputs);
         if (l > 0) sums = std::max(sums, groups(layer.outputs) * layer.inputs);

@@ -14,9 +14,20 @@ namespace gradus {
 // What the mean of the losses of a batch divides by.
 enum class Mass { ONE, EXAMPLES, ELEMENTS, CLASS_WEIGHTS };
 
+// The same with its numbers in T.
+template <class T>
+Activation<T> rounded(const Activation<double>& given) {
+    const Piecewise<double>& p = given.pieces;
+    return {given.curve,
+            {T(given.softplus.beta), T(given.softplus.threshold)},
+            {T(given.exponential.above), T(given.exponential.below), T(given.exponential.rate)},
+            {T(p.low), T(p.high), T(p.bow), T(p.slope), T(p.shift), T(p.slope_below),
+             T(p.shift_below), T(p.slope_above), T(p.shift_above), p.is_closed}};
+}
+
 struct Shape {
     std::vector<int64_t> widths;  // of the inputs, and of every layer
-    std::vector<Activation> activations;
+    std::vector<Activation<double>> activations;
     std::vector<bool> biases;
     bool log_softmax = false;
 };

@@ -71,6 +71,7 @@ ACCEPTED = {
     "in place": lambda: nn.Sequential(linear(4, 5), nn.ReLU(inplace=True), linear(5)),
     "gelu": lambda: nn.Sequential(linear(4, 5), nn.GELU(), linear(5)),
     "gelu-tanh": lambda: nn.Sequential(linear(4, 5), nn.GELU("tanh"), linear(5)),
+    "leaky": lambda: nn.Sequential(linear(4, 5), nn.LeakyReLU(0.2), linear(5)),
     "no bias": lambda: nn.Sequential(linear(4, 5, bias=False), nn.Sigmoid(), linear(5)),
     "two in a row": lambda: nn.Sequential(linear(4, 5), linear(5)),
     "log-softmax": lambda: nn.Sequential(linear(), nn.LogSoftmax(dim=1), nn.Identity()),
@@ -174,8 +175,8 @@ REFUSED_LAYERS = {
     "batch norm": (lambda: (nn.BatchNorm1d(4), linear()), "layer 0 (BatchNorm1d)"),
     "convolution": (lambda: (nn.Conv2d(1, 2, 3), linear()), "layer 0 (Conv2d)"),
     "deep inside": (
-        lambda: (linear(4, 4), nn.Sequential(nn.ReLU(), nn.Softplus()), linear()),
-        "layer 1.1 (Softplus)",
+        lambda: (linear(4, 4), nn.Sequential(nn.ReLU(), nn.PReLU()), linear()),
+        "layer 1.1 (PReLU)",
     ),
     "softmax": (lambda: (linear(), nn.Softmax(dim=1)), "layer 1 (Softmax)"),
     "log-softmax over examples": (

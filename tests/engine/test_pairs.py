@@ -44,6 +44,10 @@ ACTIVATIONS = {
     "sigmoid": nn.Sigmoid,
     "gelu": nn.GELU,
     "gelu-tanh": lambda: nn.GELU("tanh"),
+    "silu": nn.SiLU,
+    "elu": nn.ELU,
+    "softplus": nn.Softplus,
+    "leaky-relu": nn.LeakyReLU,
 }
 PENALTIES = {
     "none": None,

@@ -114,6 +114,8 @@ RELATIVE: list[tuple[str, Callable[[Array], Array], tuple[float, float], float]]
     ("hyperbolic_tangent", np.tanh, (-25, 25), 3),
     ("logistic", lambda x: 1 / (1 + np.exp(-x)), (-87, 87), 2.8),
     ("error_function", error_function, (-8, 8), 3.1),
+    ("exponential_minus_one", np.expm1, (-86.9, 88.7), 2.6),
+    ("logarithm_plus_one", np.log1p, (0, 1), 1.5),
 ]
 ABSOLUTE: list[tuple[str, Callable[[Array], Array], float]] = [
     ("gelu", gelu, 1.2),
@@ -180,6 +182,7 @@ def test_logarithm_over_all_normal_numbers(type_: Any, variant: str) -> None:
         ("gelu_slope", 0, 0.5, 1),
         ("gelu_tanh", 0, 0, np.inf),
         ("gelu_tanh_slope", 0, 0.5, 1),
+        ("exponential_minus_one", -1, 0, np.inf),
     ],
 )
 def test_values_at_the_ends(

@@ -50,6 +50,15 @@ LAYERS = {
     "gelu": nn.GELU,
     "gelu-tanh": lambda: nn.GELU("tanh"),
 }
+CURVES = {
+    "silu": ("ragged", nn.SiLU),
+    "mish": ("small", nn.Mish),
+    "softsign": ("ragged", nn.Softsign),
+    "tanhshrink": ("small", nn.Tanhshrink),
+    "softplus": ("segments", lambda: nn.Softplus(2.0, 1.0)),
+    "exponential": ("members take blocks", nn.ELU),
+    "pieces": ("ragged", nn.LeakyReLU),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -147,6 +156,14 @@ def test_every_rule_with_every_penalty(rule, penalty, proximal, monkeypatch):
 def test_every_activation_at_every_size(hidden, size, monkeypatch):
     method = methods.Nesterov(0.01, 0.5)
     given = job(size, method, SquaredL2(0.1), hidden=LAYERS[hidden])
+    it_agrees(given, SIZES[size][3], monkeypatch)
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_the_other_curves(curve, monkeypatch):
+    size, layer = CURVES[curve]
+    given = job(size, methods.Nesterov(0.01, 0.5), SquaredL2(0.1), hidden=layer, last=layer)
+    given = dataclasses.replace(given, loss=gradus.CrossEntropyLoss())
     it_agrees(given, SIZES[size][3], monkeypatch)
 
 

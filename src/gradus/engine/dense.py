@@ -18,20 +18,13 @@ from torch.nn.modules.module import _has_any_global_hook
 from gradus import methods
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
+from gradus.engine.activations import IDENTITY, Activation, activation_of
 from gradus.engine.job import Job
 from gradus.methods.method import Method
 from gradus.optim.rules import KNOWN
 from gradus.optim.rules import Obstacle as Obstacle
 from gradus.optim.rules import method_of as method_of
 from gradus.risk import losses, penalties
-
-ACTIVATIONS: dict[type[nn.Module], str] = {
-    nn.ReLU: "relu",
-    nn.Tanh: "tanh",
-    nn.Sigmoid: "sigmoid",
-    nn.Identity: "identity",
-}
-"""The names of the activations that have no options; GELU has one."""
 
 PENALTIES = (penalties.L1, penalties.L2, penalties.SquaredL2, penalties.ElasticNet)
 METHODS = (*KNOWN, methods.Proximal)
@@ -64,7 +57,7 @@ class Network:
     """A stack of linear layers, each with what follows it."""
 
     linears: tuple[nn.Linear, ...]
-    activations: tuple[str, ...]
+    activations: tuple[Activation, ...]
     log_softmax: bool
 
     @property
@@ -80,7 +73,7 @@ def network_of(model: nn.Module) -> Network:
         Obstacle: it is none; the first layer that says so is named.
     """
     linears: list[nn.Linear] = []
-    activations: list[str] = []
+    activations: list[Activation] = []
     log_softmax = False
     for name, layer in _layers(model):
         told = f"layer {name} ({type(layer).__name__})" if name else type(layer).__name__
@@ -96,18 +89,18 @@ def network_of(model: nn.Module) -> Network:
             if 0 in layer.weight.shape:
                 raise Obstacle(f"{told} of width 0")
             linears.append(layer)
-            activations.append("identity")
+            activations.append(IDENTITY)
         elif type(layer) is nn.LogSoftmax and layer.dim in (1, -1) and linears:
-            if activations[-1] != "identity":
+            if activations[-1] != IDENTITY:
                 raise Obstacle(f"{told} right after another activation")
             log_softmax = True
         else:
-            activation = _activation(layer)
+            activation = activation_of(layer)
             if activation is None:
                 raise Obstacle(told)
-            if activation == "identity":
+            if activation == IDENTITY:
                 continue
-            if not linears or activations[-1] != "identity":
+            if not linears or activations[-1] != IDENTITY:
                 raise Obstacle(f"{told} where no Linear stands before it")
             activations[-1] = activation
     if not linears:
@@ -159,12 +152,6 @@ def _require_plain(linear: nn.Linear, told: str) -> None:
     outputs = len(linear.weight) if linear.weight.ndim == 2 else None
     if outputs is None or (linear.bias is not None and linear.bias.shape != (outputs,)):
         raise Obstacle(f"{told} with parameters of unusual shapes")
-
-
-def _activation(layer: nn.Module) -> str | None:
-    if type(layer) is nn.GELU:
-        return {"none": "gelu", "tanh": "gelu-tanh"}.get(layer.approximate)
-    return ACTIVATIONS.get(type(layer))
 
 
 def loss_of(loss: losses.Loss, data: Dataset, outputs: int) -> Loss:

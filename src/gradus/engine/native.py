@@ -86,7 +86,7 @@ class _Execution(Execution):
         self.network = getattr(core, f"Network{bits}")(
             kernels.variant(),
             self.dense.widths,
-            self.dense.activations,
+            [activation.curve for activation in self.dense.activations],
             [linear.bias is not None for linear in self.dense.linears],
             self.dense.log_softmax,
             getattr(core, f"Risk{bits}")(*loss),
@@ -94,6 +94,7 @@ class _Execution(Execution):
             core.Penalty(**dense.penalty_of(job.penalty, job.method)),
             self.size,
             torch.get_num_threads(),
+            [activation.numbers for activation in self.dense.activations],
         )
         for index, linear in enumerate(self.dense.linears):
             self.network.set(index, *_arrays_of_layer(linear))

@@ -25,7 +25,7 @@ from gradus.engine.columns import is_scheduled, stacked_value, structure
 from gradus.engine.execution import grad_mode_restored
 from gradus.engine.job import Job, Judged, Observe, Outcome, Part, Report
 from gradus.engine.journal import Journal
-from gradus.engine.stacked_risk import Examples, StackedNetwork, StackedRisk
+from gradus.engine.stacked_risk import ACTIVATIONS, Examples, StackedNetwork, StackedRisk
 from gradus.engine.stacked_step import Place, Replay, replays, stepped
 
 METHODS = (*dense.METHODS, methods.RMSprop, methods.Adagrad)
@@ -131,6 +131,9 @@ def execute(
 def _kind(job: Job) -> Hashable:
     """What jobs of one block have in common."""
     network = dense.check_risk(job)
+    for activation in network.activations:
+        if activation.curve not in ACTIVATIONS:
+            raise dense.Obstacle(f"the activation {activation.curve}")
     inner = job.method.method if isinstance(job.method, methods.Proximal) else job.method
     for method in (job.method, inner):
         if type(method) not in METHODS:

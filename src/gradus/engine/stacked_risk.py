@@ -49,7 +49,7 @@ ACTIVATIONS: dict[str, Activation] = {
         lambda g, z, h: aten.gelu_backward(g, z, approximate="tanh"),
     ),
 }
-"""By the names that ``engine.dense`` gives them."""
+"""By the curves of ``engine.activations``."""
 
 
 @final
@@ -104,7 +104,9 @@ class StackedNetwork:
             if linear.bias is not None:
                 biases = slice(weights.stop, weights.stop + outputs)
             at = weights.stop if biases is None else biases.stop
-            self.layers.append(Layer((outputs, inputs), weights, biases, ACTIVATIONS[activation]))
+            self.layers.append(
+                Layer((outputs, inputs), weights, biases, ACTIVATIONS[activation.curve])
+            )
         self.dimension: int = at
 
     def rows(self, models: Sequence[nn.Module], device: torch.device, dtype: torch.dtype) -> Tensor:

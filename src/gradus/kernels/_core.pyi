@@ -14,6 +14,11 @@ def runnable() -> list[str]:
 def map(name: str, x: NDArray[Any], variant: str) -> NDArray[Any]:  # noqa: A001
     """An elementary function of every number of a vector of float32 or float64."""
 
+def activation(
+    name: str, numbers: Sequence[float], x: NDArray[Any], variant: str
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The values of an activation, and its slopes, at every number of a vector."""
+
 def stream(variant: str, bytes: int, threads: int) -> float:  # noqa: A002
     """Bytes a second that a step moves which does nothing else."""
 
@@ -110,6 +115,7 @@ class Network32:
         penalty: Penalty,
         batch_size: int,
         threads: int,
+        numbers: Sequence[Sequence[float]] = (),
     ) -> None: ...
     @property
     def steps(self) -> int:
@@ -204,6 +210,7 @@ class Network64:
         penalty: Penalty,
         batch_size: int,
         threads: int,
+        numbers: Sequence[Sequence[float]] = (),
     ) -> None: ...
     @property
     def steps(self) -> int:

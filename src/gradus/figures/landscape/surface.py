@@ -60,7 +60,7 @@ def risks(
     except Obstacle:
         network = None
     with torch.no_grad():
-        if network is None:
+        if network is None or any(a.curve not in ACTIVATIONS for a in network.activations):
             return _point_by_point(job, data, plane, a, b, progress)
         values = _dense(network, job, data, plane, a, b, progress)
         if job.penalty is not None:
@@ -98,7 +98,7 @@ def _dense(
     progress: Progress,
 ) -> Numbers:
     layers = _layers(network, job, plane)
-    act = [ACTIVATIONS[name] for name in network.activations]
+    act = [ACTIVATIONS[activation.curve] for activation in network.activations]
     totals = np.zeros((len(b), len(a)))
     masses: list[Mass] = []
     chunks = range(0, len(data), CHUNK)
