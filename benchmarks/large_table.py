@@ -37,7 +37,8 @@ x = random.normal(size=(rows, columns)).round(6)
 score = x @ random.normal(size=columns) / columns**0.5 + 0.5 * random.normal(size=rows)
 named = np.array(["low", "middle", "high"])[np.digitize(score, (-0.5, 0.5))]
 table = pa.table({**{f"x{at}": x[:, at] for at in range(columns)}, "y": named})
-pyarrow.csv.write_csv(table, folder + "/table.csv")
+plain = pyarrow.csv.WriteOptions(quoting_style="none", quoting_header="none")
+pyarrow.csv.write_csv(table, folder + "/table.csv", plain)
 pyarrow.parquet.write_table(table, folder + "/table.parquet")
 """
 """Numbers of six places, and three classes of a noisy sum of them."""

@@ -21,7 +21,7 @@ import torch
 import gradus
 from benchmarks.markdown import describe_machine, markdown
 from benchmarks.reference import positive
-from gradus.data.load import load
+from gradus.data.loading import load
 
 HELD_BACK, LEFT = 600, 600
 """Digits that nothing sees, and those that are trained on, chosen on and tested on."""

@@ -13,7 +13,7 @@ import pytest
 
 from gradus.data.columns import recognise
 from gradus.data.idx import read_idx
-from gradus.data.load import load
+from gradus.data.loading import load
 from gradus.data.reading import read_source
 from gradus.data.unpacking import MOST_TIMES, SMALL
 from gradus.errors import InputError

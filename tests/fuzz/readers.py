@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import gradus
-from gradus.data.load import load
+from gradus.data.loading import load
 from gradus.data.reading import read_source, stream
 from gradus.engine import snapshot
 from gradus.figures.run.page import page

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import gradus
-from gradus.data.load import load
+from gradus.data.loading import load
 from gradus.runs import earlier
 from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep.compare import ranking

@@ -13,7 +13,7 @@ import torch
 
 import gradus
 from gradus import InputError, RunSpec, kernels
-from gradus.data.load import load
+from gradus.data.loading import load
 from gradus.engine import snapshot
 from gradus.engine.job import Evaluation, Outcome, Row
 from gradus.engine.snapshot import Snapshot

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 import gradus
-from gradus.data.load import load
+from gradus.data.loading import load
 from gradus.runs.spec import RunSpec
 
 

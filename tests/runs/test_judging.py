@@ -12,7 +12,7 @@ import torch
 import gradus
 from gradus import InputError, RunSpec
 from gradus.data.dataset import Dataset, Split
-from gradus.data.load import load
+from gradus.data.loading import load
 from gradus.runs.judging import targets_of
 
 QUICK = {"model": "linear", "epochs": 2, "lr": 0.1, "log_every": 20}

@@ -10,7 +10,7 @@ from scipy.stats import binomtest, sem
 
 import gradus
 from gradus import InputError, RunSpec
-from gradus.data.load import NAMES, load
+from gradus.data.loading import NAMES, load
 from gradus.data.partition import VALIDATION_FRACTION
 from gradus.runs.parts import data as options
 from gradus.runs.train import load_for

@@ -91,10 +91,14 @@ def train(
     a table (with --target) as CSV, Parquet, Arrow, JSON lines or Excel, .npz, or the four IDX files
     of an image set.
     """
+    reads = resume is None and _reads_ahead(given["data"])
     with without_collection():
         from gradus.cli import run_report as report
         from gradus.runs.spec import RunSpec
         from gradus.runs.train import train as train_run
+
+        if reads:
+            import matplotlib.figure  # noqa: F401  # draws at the end: what would wait imports it
 
     options = {name: value for name, value in given.items() if value is not None}
     if resume is not None:
@@ -128,6 +132,16 @@ def train(
             _draw(run)
             report.close(run)
     return EXIT_CODES[run.status]
+
+
+def _reads_ahead(data: str | None) -> bool:
+    """Begin to read a table while torch is imported, which takes as long; whether it is one."""
+    from gradus.data.reading import SUFFIXES, reading_ahead
+
+    if data is None or not data.lower().endswith(SUFFIXES) or not Path(data).is_file():
+        return False
+    click.get_current_context().with_resource(reading_ahead(Path(data)))
+    return True
 
 
 def _resume(

@@ -1,7 +1,7 @@
 from .dataset import Dataset as Dataset
 from .dataset import Split as Split
 from .dataset import Task as Task
-from .load import load as load
+from .loading import load as load
 from .sampling import SAMPLINGS as SAMPLINGS
 from .sampling import Sampling as Sampling
 from .sampling import SamplingName as SamplingName

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from gradus.data.preparation import Classes, Preparation, Quantities
 from gradus.data.preparation.preparation import AnyEncoder
 from gradus.data.preparation.targets import labels_for
 from gradus.data.reading import Source, read_source
+from gradus.data.side_by_side import side_by_side
 from gradus.data.table_options import TableOptions
 from gradus.data.table_rows import usable_rows
 from gradus.data.tables import goal_told, treatments_of
@@ -43,14 +44,12 @@ def inputs_of(
         InputError: a column is missing, or holds what cannot be read as in training.
     """
     check_columns([encoder.name for encoder in preparation.encoders], source)
-
-    def columns() -> Iterator[Column]:
-        for encoder in preparation.encoders:
-            column = column_as(source, encoder.name, encoder.form)
-            look(encoder, column)
-            yield column
-
-    return torch.from_numpy(preparation.inputs(columns(), dtype))
+    columns = side_by_side(
+        lambda encoder: column_as(source, encoder.name, encoder.form), preparation.encoders
+    )
+    for encoder, column in zip(preparation.encoders, columns, strict=True):
+        look(encoder, column)
+    return torch.from_numpy(preparation.inputs(columns, dtype))
 
 
 def column_as(source: Source, name: str, form: Form) -> Column:

@@ -83,7 +83,7 @@ class UsableRows:
         dtype = self.options.dtype
 
         def part(rows: torch.Tensor) -> Dataset:
-            x = preparation.inputs((column.rows(rows.numpy()) for column in used), dtype)
+            x = preparation.inputs(used, dtype, rows.numpy())
             return Dataset(
                 torch.from_numpy(x),
                 y.y[rows],

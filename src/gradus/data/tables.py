@@ -13,8 +13,10 @@ from gradus.data.named import columns_left, target_names
 from gradus.data.preparation import Classes, Preparation, fit, pieces_for
 from gradus.data.preparation.goal import Goal
 from gradus.data.preparation.names import Names
+from gradus.data.preparation.preparation import AnyEncoder
 from gradus.data.preparation.targets import goal_of, targets_of
 from gradus.data.reading import Source, read_source
+from gradus.data.side_by_side import side_by_side
 from gradus.data.table_options import TableOptions
 from gradus.data.table_rows import column_of, usable_rows
 from gradus.errors import MOST_QUOTED, InputError, brief
@@ -56,6 +58,8 @@ def split_of_table(source: Source, options: TableOptions) -> Split:
         >>> split.features, split.train.classes
         (('grams', 'colour=red', 'colour=yellow'), ('apple', 'banana'))
     """
+    import pyarrow as pa
+
     path = source.path
     targets = target_names(options.target, source.names, path)
     named = columns_left(
@@ -68,20 +72,20 @@ def split_of_table(source: Source, options: TableOptions) -> Split:
         path,
     )
 
-    goals = [column_of(source, name, categorical=name in options.categorical) for name in targets]
-    inputs = {
-        name: column_of(source, name, categorical=name in options.categorical) for name in named
-    }
+    goals = _columns(source, targets, options)
+    inputs = dict(zip(named, _columns(source, named, options), strict=True))
     left_out = useless(list(inputs.values()))
     used = [column for name, column in inputs.items() if name not in left_out]
     rows = usable_rows(source, goals, used, options)
+    del source  # its memory is as much as that of the columns, and x comes on top of them
+    pa.default_memory_pool().release_unused()
     if rows.kept is not None:
         left_out |= useless(rows.inputs)
     y = targets_of(rows.goals, options.loss, str(path))
     parts = rows.parts(y.labels)
     train = parts.train.numpy()
     for column in rows.inputs:
-        if column.rows(train).missing.all():
+        if column.missing[train].all():
             left_out.setdefault(column.name, "no value in the rows that train")
     weights = rows.weights(parts)
     goal, y = goal_of(rows.goals, y, train, scale=options.standardize_target)
@@ -89,9 +93,12 @@ def split_of_table(source: Source, options: TableOptions) -> Split:
     pieces = options.pieces
     if pieces is None:
         pieces = pieces_for(len(train), sum(column.form.kind == "number" for column in used))
+
+    def fitted(column: Column) -> AnyEncoder:
+        return fit(column.rows(train), options.scaling, options.fill, pieces)
+
     encoders = []
-    for each in used:
-        encoder = fit(each.rows(train), options.scaling, options.fill, pieces)
+    for each, encoder in zip(used, side_by_side(fitted, used), strict=True):
         if isinstance(encoder, Names) and not encoder.names:
             left_out[each.name] = f"{encoder.pooled:,} names, each in less than 1 % of the rows"
         else:
@@ -106,6 +113,13 @@ def split_of_table(source: Source, options: TableOptions) -> Split:
     features = [column for column in used if column.name not in left_out]
     rows = replace(rows, notes=(*rows.notes, *advice(features, options)))
     return rows.split(preparation, y, parts, weights, told)
+
+
+def _columns(source: Source, names: Sequence[str], options: TableOptions) -> list[Column]:
+    """Columns of a table, read by what their values are."""
+    return side_by_side(
+        lambda name: column_of(source, name, categorical=name in options.categorical), names
+    )
 
 
 def treatments_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -14,8 +15,9 @@ from gradus.risk.chunks import averaged, summed
 from gradus.risk.examples import weights_of
 from gradus.risk.losses import Loss, OwnLoss, weighted
 
-CHUNK = 2000
-
+CHUNK, LARGEST, INPUTS = 2000, 8192, 2**19
+"""Examples that go through a model together; more where they are small, up to so many inputs: each
+call of torch waits for its slowest thread."""
 
 Outputs = Callable[[Dataset, slice], Tensor]
 """What a model gives for the examples of a slice, one row each."""
@@ -97,7 +99,8 @@ def terms(loss: Loss, output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _slices(data: Dataset) -> list[slice]:
-    return [slice(at, min(at + CHUNK, len(data))) for at in range(0, len(data), CHUNK)]
+    size = max(CHUNK, min(LARGEST, INPUTS // max(1, math.prod(data.input_shape))))
+    return [slice(at, min(at + size, len(data))) for at in range(0, len(data), size)]
 
 
 def _correct(output: Tensor, y: Tensor) -> Tensor:

@@ -31,12 +31,15 @@ def roc_auc(scores: Values, positive: Truth) -> Linearised:
         placements by ranks as in X. Sun, W. Xu, IEEE Signal Processing Letters 21 (2014).
     """
     n, of_class = len(scores), int(positive.sum())
-    ranks = _midranks(scores)
-    placements = np.empty(n)
+    order = np.argsort(scores)
+    ascending, truth = scores[order], positive[order]
+    ranks, sorted_placements, placements = _midranks(ascending), np.empty(n), np.empty(n)
     # Among all, less among its own kind: how many of the other kind stand below.
-    placements[positive] = (ranks[positive] - _midranks(scores[positive])) / (n - of_class)
-    placements[~positive] = 1 - (ranks[~positive] - _midranks(scores[~positive])) / of_class
-    area = float(placements[positive].mean())
+    above = (ranks[truth] - _midranks(ascending[truth])) / (n - of_class)
+    sorted_placements[truth] = above
+    sorted_placements[~truth] = 1 - (ranks[~truth] - _midranks(ascending[~truth])) / of_class
+    placements[order] = sorted_placements
+    area = float(above.mean())
     share = np.where(positive, of_class, n - of_class) / n
     return Linearised(area, (placements - area) / share)
 
@@ -64,7 +67,7 @@ def average_precision(scores: Values, positive: Truth) -> Linearised:
         M. Zhu, Recall, precision and average precision, University of Waterloo (2004).
     """
     n, of_class = len(scores), int(positive.sum())
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores)
     ends = _ends_of_ties(scores[order])
     truth = positive[order]
     taken = ends + 1.0  # how many have this score or a higher one
@@ -100,8 +103,8 @@ def counts_by_score(scores: Values, positive: Truth) -> tuple[Values, Values]:
         >>> right.tolist(), taken.tolist()
         ([1.0, 2.0, 3.0], [2.0, 3.0, 4.0])
     """
-    order = np.argsort(-scores, kind="stable")
-    ends = np.unique(_ends_of_ties(scores[order]))
+    order = np.argsort(-scores)
+    ends = np.flatnonzero(_are_last_of_ties(scores[order]))
     right = np.cumsum(positive[order])[ends].astype(np.float64)
     return right, (ends + 1).astype(np.float64)
 
@@ -114,18 +117,19 @@ def one_against_rest(found: list[Linearised]) -> Linearised:
     )
 
 
-def _midranks(scores: Values) -> Values:
+def _midranks(ascending: Values) -> Values:
     """Counted from 1; those of equal scores share the mean of their ranks."""
-    order = np.argsort(scores, kind="stable")
-    last = _ends_of_ties(scores[order])
-    first = np.searchsorted(last, last, side="left")
-    ranks = np.empty(len(scores))
-    ranks[order] = (first + last) / 2 + 1
-    return ranks
+    is_last = _are_last_of_ties(ascending)
+    last = np.flatnonzero(is_last)
+    first = np.append(0, last[:-1] + 1)
+    return np.asarray(((first + last) / 2 + 1)[np.cumsum(is_last) - is_last])
 
 
 def _ends_of_ties(sorted_scores: Values) -> NDArray[np.int64]:
     """``[n]``: the position of the last that has the same score."""
-    is_last = np.append(sorted_scores[1:] != sorted_scores[:-1], True)
-    ends = np.flatnonzero(is_last)
-    return np.asarray(ends[np.cumsum(is_last) - is_last], np.int64)
+    is_last = _are_last_of_ties(sorted_scores)
+    return np.asarray(np.flatnonzero(is_last)[np.cumsum(is_last) - is_last], np.int64)
+
+
+def _are_last_of_ties(sorted_scores: Values) -> NDArray[np.bool_]:
+    return np.append(sorted_scores[1:] != sorted_scores[:-1], True)

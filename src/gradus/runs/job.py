@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from gradus.data.dataset import Split
-from gradus.data.load import load
+from gradus.data.loading import load
 from gradus.data.sampling import Sampling
 from gradus.engine.job import Job
 from gradus.errors import InputError, reason

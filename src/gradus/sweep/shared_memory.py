@@ -54,7 +54,7 @@ def share(split: Split) -> SharedSplit:
     """Copy the tensors of a split to where other processes can map them.
 
     Example:
-        >>> from gradus.data.load import load
+        >>> from gradus.data.loading import load
         >>> split = load("digits")
         >>> shared = share(split)
         >>> mapped = attach(shared.descriptor, shared.size, shared.split)

@@ -13,6 +13,7 @@ from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
 from gradus.data.columns import Column, Form
 from gradus.data.preparation import Classes, Preparation, Quantities, Quantity, fit
+from gradus.data.preparation import preparation as preparation_module
 from gradus.data.preparation.moments import LENGTHS
 from gradus.data.preparation.names import MOST_NAMES
 from gradus.data.preparation.numbers import Numbers
@@ -242,3 +243,14 @@ def test_a_damaged_record_is_one_line(change, message):
         Preparation.from_record(preparation.record() | change, "run/preparation.json")
     assert str(refusal.value).startswith("run/preparation.json: ")
     assert message in str(refusal.value)
+
+
+def test_rows_are_encoded_in_pieces_as_they_are_at_once(monkeypatch):
+    monkeypatch.setattr(preparation_module, "NUMBERS", 1)
+    encoders = tuple(fit(column) for column in COLUMNS)
+    goal = Classes(name="y", form=Form("category"), names=("a", "b"))
+    later = [names(*["z", "b", None, "a", "ü,\n"] * 44) if c.name == "c" else c for c in COLUMNS]
+    rows = np.random.default_rng(1).integers(0, 220, 3000)
+    blocks = [encoder.encode(c.rows(rows)) for encoder, c in zip(encoders, later, strict=True)]
+    found = Preparation(encoders=encoders, goal=goal).inputs(later, "float64", rows)
+    np.testing.assert_array_equal(found, np.column_stack(blocks))

@@ -10,7 +10,15 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from gradus.data.reading import KINDS, SUFFIXES, csv_files, read_source, source, stream
+from gradus.data.reading import (
+    KINDS,
+    SUFFIXES,
+    csv_files,
+    read_source,
+    reading_ahead,
+    source,
+    stream,
+)
 from gradus.errors import InputError
 
 N = 500
@@ -186,3 +194,17 @@ def test_endings():
     assert {".csv", ".tsv", ".txt", ".parquet"} <= set(KINDS)
     assert {".csv.gz", ".tsv.zst"} < set(SUFFIXES)
     assert ".parquet.gz" not in SUFFIXES
+
+
+def test_what_is_read_ahead_is_read_once_and_told_where_it_is_asked_for(tmp_path):
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_text("a,b\n1,2\n")
+    bad.write_text("a,b\n")
+    with reading_ahead(good):
+        assert read_source(good).arrow.to_pydict() == {"a": [1], "b": [2]}
+        good.write_text("a,b\n3,4\n")
+        assert read_source(good).arrow.to_pydict() == {"a": [3], "b": [4]}
+    with reading_ahead(bad):
+        pass  # nobody asked
+    with reading_ahead(bad), pytest.raises(InputError, match="no rows"):
+        read_source(bad)

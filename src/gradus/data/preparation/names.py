@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -68,6 +69,16 @@ class Names(Encoder):
         """How many names there are."""
         pooled = f", {self.pooled:,} rare ones as one" if self.pooled else ""
         return f"{len(self.names):,} indicators{pooled}"
+
+    def reduced(self, column: Column) -> Column:
+        """The column with those names alone that have an indicator; the others are one."""
+        known = among(column.words, self.names)
+        if not (unknown := np.flatnonzero(known < 0)).size:
+            words = self.names
+        else:
+            words = (*self.names, column.words[unknown[0]])
+        of_word = np.append(np.where(known < 0, len(self.names), known), -1).astype(np.int32)
+        return replace(column, values=of_word[column.values], words=words)
 
     def encode_values(self, column: Column) -> Features:
         """The indicators."""

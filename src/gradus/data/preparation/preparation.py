@@ -5,7 +5,7 @@ It is data: numbers, names and forms, kept beside the parameters of a run as ``p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -17,12 +17,13 @@ from gradus.data.preparation.goal import Classes, Quantities
 from gradus.data.preparation.moments import Dates, Times
 from gradus.data.preparation.names import Names
 from gradus.data.preparation.numbers import Flags, Numbers
+from gradus.data.side_by_side import side_by_side
 from gradus.errors import InputError, quoted
 
 AnyEncoder = Numbers | Flags | Names | Dates | Times
 
-CHUNK = 65_536
-"""Rows that are encoded at once: in float64, before they are kept as they are wanted."""
+NUMBERS = 2**18
+"""Numbers of x that are made at once: what the processor keeps at hand."""
 
 VERSION = 1
 """Of what is kept: one that is not known is not read."""
@@ -60,24 +61,34 @@ class Preparation(BaseModel):
         return tuple(name for encoder in self.encoders for name in encoder.features)
 
     def inputs(
-        self, columns: Iterable[Column], dtype: Literal["float32", "float64"]
+        self,
+        columns: Sequence[Column],
+        dtype: Literal["float32", "float64"],
+        rows: NDArray[np.int64] | None = None,
     ) -> NDArray[np.floating]:
         """The x of some rows, ``[N, features]``.
 
         Args:
-            columns: one for each encoder, in their order; asked for one after another.
+            columns: one for each encoder, in their order.
             dtype: of x.
+            rows: their numbers; None: all.
         """
-        x: NDArray[np.floating] = np.empty((0, 0), dtype=dtype)
-        at = 0
-        for encoder, column in zip(self.encoders, columns, strict=True):
-            if at == 0:
-                x = np.empty((len(column.values), len(self.features)), dtype=dtype)
-            end = at + len(encoder.features)
-            for row in range(0, len(x), CHUNK):
-                rows = slice(row, row + CHUNK)
-                x[rows, at:end] = encoder.encode(column.rows(rows))
-            at = end
+        each = [
+            (encoder, encoder.reduced(column) if isinstance(encoder, Names) else column)
+            for encoder, column in zip(self.encoders, columns, strict=True)
+        ]
+        ends = np.cumsum([0, *(len(encoder.features) for encoder in self.encoders)]).tolist()
+        count = len(columns[0].values) if rows is None else len(rows)
+        x: NDArray[np.floating] = np.empty((count, ends[-1]), dtype=dtype)
+        size = max(NUMBERS // ends[-1], 1024)
+
+        def encode(start: int) -> None:
+            at = slice(start, start + size)
+            kept = at if rows is None else rows[at]
+            for (encoder, column), begin, end in zip(each, ends[:-1], ends[1:], strict=True):
+                x[at, begin:end] = encoder.encode(column.rows(kept))
+
+        side_by_side(encode, range(0, count, size))
         return x
 
     def record(self) -> dict[str, Any]:

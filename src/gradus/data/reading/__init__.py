@@ -3,5 +3,6 @@
 from gradus.data.reading.files import KINDS as KINDS
 from gradus.data.reading.files import SUFFIXES as SUFFIXES
 from gradus.data.reading.files import read_source as read_source
+from gradus.data.reading.files import reading_ahead as reading_ahead
 from gradus.data.reading.files import stream as stream
 from gradus.data.reading.source import Source as Source

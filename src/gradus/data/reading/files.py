@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from gradus.data.reading.csv_files import read_csv, stream_csv
@@ -47,6 +49,33 @@ SUFFIXES = tuple(_READERS)
 """The same with those."""
 
 
+_under_way: dict[Path, Future[Source]] = {}
+"""Files that are being read ahead."""
+
+
+@contextmanager
+def reading_ahead(path: Path) -> Iterator[None]:
+    r"""Begin to read a table beside what is done in the body: ``read_source`` there waits for it.
+
+    What cannot be read is said there too, and nowhere where nobody asks.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "fruit.csv"
+        >>> _ = path.write_text("grams,fruit\n150,apple\n")
+        >>> with reading_ahead(path):
+        ...     source = read_source(path)  # after something else
+        >>> source.names
+        ['grams', 'fruit']
+    """
+    with ThreadPoolExecutor(1) as thread:
+        _under_way[path] = thread.submit(_read_source, path)
+        try:
+            yield
+        finally:
+            _under_way.pop(path, None)
+
+
 def read_source(path: Path) -> Source:
     r"""Read a table by the reader of its ending, one of ``SUFFIXES``.
 
@@ -63,6 +92,11 @@ def read_source(path: Path) -> Source:
         >>> source.arrow["grams"].to_pylist(), source.text("bin").to_pylist(), source.place(1)
         ([150, 120], ['01', '02'], 'line 3')
     """
+    ahead = _under_way.pop(path, None)
+    return _read_source(path) if ahead is None else ahead.result()
+
+
+def _read_source(path: Path) -> Source:
     source = _reader(path)[0](path)
     _check(source)
     if source.arrow.num_rows == 0:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,6 +24,7 @@ from gradus.data.reading.missing import MISSING_WITH_SPACE
 from gradus.data.reading.rewriting import Rewritten
 from gradus.data.reading.source import Source
 from gradus.data.reading.text_files import BLOCK, in_blocks, line_ends
+from gradus.data.side_by_side import side_by_side
 from gradus.errors import InputError, quoted
 
 if TYPE_CHECKING:
@@ -229,8 +229,7 @@ class Rows:
             if not pa.types.is_floating(columns[at].type):
                 columns[at] = as_numbers_or_names(columns[at])
 
-        with ThreadPoolExecutor(pa.cpu_count()) as pool:
-            list(pool.map(settle, range(len(columns))))
+        side_by_side(settle, range(len(columns)))
         return columns
 
     def _types(self) -> dict[str, pa.DataType] | None:
