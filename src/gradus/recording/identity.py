@@ -44,7 +44,10 @@ def bare(model: nn.Module) -> nn.Module:
 
 
 def loop_of(
-    optimizer: Optimizer | None, model: nn.Module, config: Config, caller: FrameType | None
+    optimizer: Optimizer | None,
+    model: nn.Module,
+    config: Config,
+    code: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """What a run is, as its record says it.
 
@@ -52,7 +55,7 @@ def loop_of(
         optimizer: that takes its steps.
         model: that it trains.
         config: options of the user's own.
-        caller: the frame in which it runs.
+        code: where its loop stands.
 
     Raises:
         InputError: an option is none that JSON knows.
@@ -68,7 +71,7 @@ def loop_of(
         "optimizer": None if optimizer is None else _of_optimizer(optimizer),
         "model": _of_model(bare(model)),
         "config": dict(config),
-        "code": None if caller is None else _of_code(caller),
+        "code": code,
     }
 
 
@@ -121,8 +124,8 @@ def _of_model(model: nn.Module) -> dict[str, Any]:
     }
 
 
-def _of_code(caller: FrameType) -> dict[str, Any]:
-    """Where the loop stands, and a checksum of that file as it is now."""
+def code_of(caller: FrameType) -> dict[str, Any]:
+    """Where the loop stands that runs in a frame, and a checksum of that file as it is now."""
     code, path = caller.f_code, Path(caller.f_code.co_filename)
     digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     return {

@@ -7,7 +7,7 @@ import os
 import time
 import warnings
 from collections import Counter
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from math import nan
@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 
 from gradus.errors import InputError, quoted
 from gradus.recording import points
-from gradus.recording.identity import Config, bare, loop_of
+from gradus.recording.identity import Config, bare, code_of, loop_of
 from gradus.recording.losses import Rows, kept, numbers
 from gradus.recording.points import Kept, Place
 from gradus.runs import checkpoint
@@ -110,21 +110,32 @@ def record(
         ('Optimizer-SGD lr-0.1 bs-16', 192)
         >>> folder.cleanup()
     """
+    frame = inspect.currentframe()
+    code = None if frame is None or frame.f_back is None else code_of(frame.f_back)
+    return recorder(
+        folder, optimizer, model, config or {}, code, overwrite=overwrite, resume=resume, **objects
+    )
+
+
+def recorder(
+    folder: str | os.PathLike[str],
+    optimizer: Optimizer | None,
+    model: nn.Module,
+    config: Config,
+    code: Mapping[str, Any] | None,
+    *,
+    overwrite: bool,
+    resume: bool = False,
+    **objects: Kept,
+) -> Recorder:
+    """What `record` gives; ``code`` says where the loop stands."""
     _check_given(optimizer, model)
     points.check(objects)
     if overwrite and resume:
         raise InputError("record: overwrite=True begins anew and resume=True goes on: give one")
-    frame = inspect.currentframe()
-    loop = loop_of(optimizer, model, config or {}, None if frame is None else frame.f_back)
-    return Recorder(
-        Path(folder),
-        optimizer,
-        model,
-        {"model": model, **({} if optimizer is None else {"optimizer": optimizer}), **objects},
-        loop,
-        overwrite=overwrite,
-        resume=resume,
-    )
+    named = {"model": model, **({} if optimizer is None else {"optimizer": optimizer}), **objects}
+    loop = loop_of(optimizer, model, config, code)
+    return Recorder(Path(folder), optimizer, model, named, loop, overwrite=overwrite, resume=resume)
 
 
 @final
@@ -313,18 +324,18 @@ class Recorder:
         The mean of what was logged since the last one stands beside it as ``running_train_loss``.
 
         Args:
-            epoch: counted from 1.
+            epoch: counted from 1; within one there may be several.
             figures: by name: ``train_loss``, ``validation_loss``, ``validation_accuracy``,
                 ``test_loss``, ``test_accuracy`` are those of a run of Gradus, by which runs are
                 compared; ``accuracy`` is that of the part whose loss is given; others are kept.
 
         Raises:
-            InputError: the epoch was evaluated already, or a figure is no number.
+            InputError: a later epoch was evaluated already, or a figure is no number.
         """
         journal = self._open
         last = self._evaluation[-1]["epoch"] if self._evaluation else 0
-        if _checked_epoch(epoch) <= last:
-            raise InputError(f"evaluate: epoch {epoch} comes after epoch {last}, not before it")
+        if _checked_epoch(epoch) < last:
+            raise InputError(f"evaluate: epoch {epoch} comes before epoch {last}, not after it")
         if "accuracy" in figures:
             parts = [part for part in ("validation", "test") if f"{part}_loss" in figures]
             if len(parts) != 1:

@@ -111,7 +111,11 @@ def _block(columns: Columns) -> dict[str, Any]:
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:
-    content = json.dumps(finite(entry)).encode()
+    try:
+        text = json.dumps(entry, allow_nan=False)
+    except ValueError:  # numbers that JSON does not know
+        text = json.dumps(finite(entry))
+    content = text.encode()
     return b"%08x %s\n" % (zlib.crc32(content), content)
 
 
