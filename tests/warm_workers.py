@@ -29,7 +29,9 @@ class Forks:
         """Take the place of `gradus.sweep.worker_process.start_worker`."""
         if self._process is None:
             self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            code = f"import sys; sys.path[:] = {sys.path!r}; import tests.warm_workers as w; w.serve()"
+            code = (
+                f"import sys; sys.path[:] = {sys.path!r}; import tests.warm_workers as w; w.serve()"
+            )
             self._process = subprocess.Popen(
                 [sys.executable, "-c", code],
                 stdin=theirs,

@@ -1,6 +1,7 @@
 """The user's .npz files: bytes stay bytes, numbers stay numbers, and what does not fit is named."""
 
 import contextlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import torch
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
-from gradus.data import arrays as module
+from gradus.data.array_files import read_npy
+from gradus.data.arrays import ArrayOptions
+from gradus.data.arrays import load_arrays as load
 from gradus.data.partition import Parts
 from gradus.errors import InputError
 
@@ -19,9 +22,9 @@ IMAGES = RANDOM.integers(0, 256, (20, 4, 5), dtype=np.uint8)
 ROWS = RANDOM.dirichlet(np.ones(3), size=20)
 
 
-def load_arrays(path, *, parts=Parts(validation=0), **options):  # noqa: B008
+def load_arrays(path, *, parts=Parts(validation=0), dtype="float64", **options):  # noqa: B008
     """What is read does not depend on whether a part is held for validation: here none is."""
-    return module.load_arrays(path, parts=parts, **options)
+    return load(path, ArrayOptions(parts=parts, dtype=dtype, **options))
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def save(tmp_path):
     ("x", "shape", "dtype", "scale"),
     [
         (X, (3,), torch.float64, 1.0),
-        (X.astype(np.float32), (3,), torch.float32, 1.0),
+        (X.astype(np.float32), (3,), torch.float64, 1.0),
         (np.round(X).astype(np.int16), (3,), torch.float64, 1.0),
         (X[:, 0], (1,), torch.float64, 1.0),
         (IMAGES, (1, 4, 5), torch.uint8, 255.0),
@@ -77,6 +80,74 @@ def test_inputs(save, x, shape, dtype, scale):
 def test_targets(save, y, loss, task, classes, outputs):
     split = load_arrays(save(x=X, y=y), loss=loss)
     assert (split.task, split.train.classes, split.train.outputs) == (task, classes, outputs)
+
+
+@pytest.mark.parametrize("x", [X, np.asfortranarray(X), X.astype(">f4"), IMAGES, X[:, 0]])
+@pytest.mark.parametrize("y", [Y, np.array(["b", "a"] * 10), X])
+def test_a_pair_of_npy_files_is_what_the_npz_file_is(save, tmp_path, x, y):
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    pair = load_arrays(tmp_path / "x.npy", target=str(tmp_path / "y.npy"), standardize=True)
+    whole = load_arrays(save(x=x, y=y), standardize=True)
+    assert pair.preparation == whole.preparation
+    for part, other in ((pair.train, whole.train), (pair.test, whole.test)):
+        assert torch.equal(part.x, other.x)
+        assert torch.equal(part.y, other.y)
+
+
+def test_a_mapped_file_is_not_written_to(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    values = read_npy(tmp_path / "x.npy")
+    values += 1
+    assert np.array_equal(np.load(tmp_path / "x.npy"), X)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (None, "x.npy: say which file holds the targets by --target"),
+        ("y", "--target y: the targets of x.npy are to stand in a .npy file too"),
+        ("x.npy", "--target x.npy: is the file with x"),
+        ("absent.npy", "absent.npy: cannot be read"),
+        ("elsewhere/y.npy", "--target elsewhere/y.npy: no such file; did you mean y.npy?"),
+        ("short.npy", "x.npy with short.npy: 'x' has 20 rows, 'y' has 3: give one target per"),
+        ("infinite.npy", "x.npy with infinite.npy: y[1] is infinite"),
+    ],
+)
+def test_pairs_that_are_none(tmp_path, monkeypatch, target, message):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", X)
+    np.save("y.npy", Y)
+    np.save("short.npy", Y[:3])
+    np.save("infinite.npy", with_one(Y, 1, -np.inf))
+    with pytest.raises(InputError) as refusal:
+        load_arrays(Path("x.npy"), target=target)
+    assert message in str(refusal.value)
+
+
+def test_numbers_that_do_not_fit_into_float32_are_refused(save):
+    with pytest.raises(InputError, match=r"x holds numbers beyond 3.4e\+38.*--dtype float64"):
+        load_arrays(save(x=X * 1e39, y=Y), dtype="float32")
+    assert (
+        load_arrays(save(x=X * 1e39, y=Y), dtype="float32", standardize=True).train.x.abs().max()
+        < 9
+    )
+
+
+def test_large_offsets_are_subtracted_before_float32_rounds(save):
+    """Seconds since 1970, whose differences float32 does not have."""
+    x = 1.7e9 + X
+    split = load_arrays(save(x=x, y=Y), dtype="float32", standardize=True)
+    assert split.train.x.dtype == torch.float32
+    assert len(np.unique(split.train.x[:, 0])) == 16
+    np.testing.assert_allclose(split.train.x.std(dim=0, correction=0), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("missing", ["mean", "median", "drop"])
+def test_rows_without_a_target_are_left_out_and_counted(save, missing):
+    split = load_arrays(save(x=X, y=with_one(Y, [4, 9], np.nan)), missing=missing)
+    assert len(split.train) + len(split.test) == 18
+    assert split.notes == ("x, y: 2 rows with missing values are left out",)
 
 
 def test_its_own_test_part_is_kept_in_order(save):
@@ -156,10 +227,10 @@ def with_one(array, index, value):
         ({"x": with_one(X, (3, 1), np.inf), "y": Y}, {}, "x[3, 1] is infinite"),
         (
             {"x": X, "y": with_one(Y, 4, np.nan)},
-            {"missing": "mean"},
+            {},
             "'y' has missing values (NaN) in 1 rows; leave them out by",
         ),
-        ({"x": X * np.nan, "y": Y}, {"missing": "drop"}, "--missing drop leaves none"),
+        ({"x": X * np.nan, "y": Y}, {"missing": "drop"}, "leaving them out leaves none"),
         ({"x": X, "y": X[:, 0]}, {"loss": "cross-entropy"}, "--loss cross-entropy: is for classes"),
         ({"x": X, "y": np.array(["b", "a"] * 10)}, {"loss": "mse"}, "--loss mse: is for numbers"),
         ({"x": X, "y": ROWS}, {"loss": "nll"}, "--loss nll"),

@@ -1,38 +1,10 @@
-"""Means and deviations are scikit-learn's and NumPy's, taken over the training rows alone."""
+"""The mean and the deviation of all values are NumPy's."""
 
 import numpy as np
 import pytest
 import torch
-from sklearn.impute import SimpleImputer
 
-from gradus.data.fitting import fill_gaps, standardize_columns, value_statistics
-from gradus.errors import InputError
-
-TRAIN = np.arange(0, 30)
-X = np.random.default_rng(0).normal(3, 5, (40, 4))
-
-
-def test_standardised_over_the_training_rows():
-    x = X.copy()
-    x[:, 3] = 7.0  # constant: centred, not divided
-    got = standardize_columns(x, TRAIN)
-    np.testing.assert_allclose(got, (x - x[TRAIN].mean(0)) / [*x[TRAIN, :3].std(0), 1], rtol=1e-12)
-    assert (got[:, 3] == 0).all()
-
-
-@pytest.mark.parametrize("by", ["mean", "median"])
-def test_gaps_are_filled_from_the_training_rows(by):
-    x = X.copy()
-    x[[1, 5, 35], [0, 2, 2]] = np.nan
-    got = fill_gaps(x, TRAIN, list("abcd"), "t.csv", by)
-    np.testing.assert_array_equal(got, SimpleImputer(strategy=by).fit(x[TRAIN]).transform(x))
-
-
-def test_a_column_without_training_values_has_no_mean():
-    x = X.copy()
-    x[TRAIN, 2] = np.nan
-    with pytest.raises(InputError, match=r"t\.csv: column 'c' has no value in the training part"):
-        fill_gaps(x, TRAIN, list("abcd"), "t.csv", "mean")
+from gradus.data.fitting import value_statistics
 
 
 @pytest.mark.parametrize("scale", [1.0, 16.0, 255.0])

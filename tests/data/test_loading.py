@@ -112,7 +112,7 @@ def test_probabilities_for_kl_divergence():
         ("Digits", {}, "did you mean digits?"),
         ("x" * 5000, {}, "unknown data; give digits"),
         ("a\0b", {}, "unknown data; give digits"),
-        ("nothing", {}, "a .npz file, a table (.csv, .tsv, .txt, .jsonl"),
+        ("nothing", {}, "a .npz file, a pair of .npy files, a table (.csv, .tsv, .txt, .jsonl"),
         ("a.doc", {}, "a.doc: a kind of file that is not read; give"),
         ("b.csv", {}, "b.csv: no such file"),
         ("empty", {}, "empty: the folder holds no train-images-idx3-ubyte"),

@@ -124,6 +124,27 @@ def test_npz_headers_that_lie(tmp_path, x, message):
     assert peak < SMALL / 8
 
 
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (b"", "damaged"),
+        (b"\x80\x04N.", "damaged"),
+        (npy("{'descr': "), "damaged"),
+        (npy(described("(10, 1000000)")), "declares shape [10, 1000000], so 10,000,000 bytes, and"),
+        (npy(described("(10,)", "|O"), b"\0" * 80), "holds Python objects, which are never read"),
+        (npy(described("(10,)"), b"\0" * 11), "so 10 bytes, and holds 11"),
+        (npy(described("(1,)", "<U1"), b"\xff\xff\xff\xff"), "characters that do not exist"),
+        (npy(described("(0, 4611686018427387903)")), "is empty"),
+    ],
+)
+def test_npy_headers_that_lie(tmp_path, x, message):
+    (tmp_path / "x.npy").write_bytes(x)
+    np.save(tmp_path / "y.npy", np.arange(10) % 2)
+    said, peak = refusal_of(load, tmp_path / "x.npy", target=str(tmp_path / "y.npy"))
+    assert message in said
+    assert peak < SMALL / 8
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
 def test_a_zip_bomb_as_npz(tmp_path, zeros, method):
     x = npy(described(f"({len(zeros)},)"), zeros)
@@ -144,7 +165,7 @@ def test_npz_of_every_layout_is_read_as_numpy_reads_it(tmp_path):
     }.items():
         path = tmp_path / "own.npz"
         np.savez_compressed(path, x=x, y=np.arange(12) % 2)
-        split = load(path, validation_fraction=0)
+        split = load(path, validation_fraction=0, dtype="float64")
         found = np.concatenate([split.train.x.numpy(), split.test.x.numpy()])
         assert np.array_equal(np.sort(found, axis=0), np.sort(x.astype(float), axis=0)), name
 
@@ -225,7 +246,9 @@ def test_a_csv_field_that_pythons_csv_does_not_take(tmp_path, end, place):
     assert f"{place}: 3 fields where the first line names 2 columns" in said
 
 
-@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet", "arrow", "jsonl", "xlsx", "npz"])
+@pytest.mark.parametrize(
+    "suffix", ["csv", "csv.gz", "parquet", "arrow", "jsonl", "xlsx", "npz", "npy"]
+)
 @pytest.mark.parametrize("kind", ["folder", "pipe", "device", "dangling", "circle"])
 def test_what_is_no_file(tmp_path, suffix, kind):
     path = tmp_path / f"own.{suffix}"
@@ -235,7 +258,9 @@ def test_what_is_no_file(tmp_path, suffix, kind):
         os.mkfifo(path)
     else:
         path.symlink_to({"device": "/dev/zero", "dangling": "nowhere", "circle": path}[kind])
-    said, _ = refusal_of(load, path, target=None if suffix == "npz" else "y")
+    np.save(tmp_path / "y.npy", np.arange(10))
+    targets = {"npz": None, "npy": str(tmp_path / "y.npy")}
+    said, _ = refusal_of(load, path, target=targets.get(suffix, "y"))
     assert str(path) in said
 
 

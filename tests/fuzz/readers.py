@@ -103,6 +103,11 @@ def _npz(folder):
     np.savez(folder / "own.npz", x_train=x, y_train=y, x_test=x[:5], y_test=y[:5])
 
 
+def _npy(folder):
+    np.save(folder / "own.npy", RANDOM.normal(size=(ROWS, 3)).astype(np.float32))
+    np.save(folder / "y.npy", np.array(["no", "yes"] * (ROWS // 2)))
+
+
 def _npz_images(folder):
     x = RANDOM.integers(0, 256, (ROWS, 4, 4), dtype=np.uint8)
     np.savez_compressed(folder / "own.npz", x=x, y=np.array(["no", "yes"] * (ROWS // 2)))
@@ -192,6 +197,24 @@ def _table_run(folder):
         shutil.move(folder / "run" / name, folder / name)
     shutil.rmtree(folder / "run")
     (folder / "own.parquet").unlink()
+
+
+def _array_run(folder):
+    """A run on arrays; what it predicts from is damaged alone."""
+    x = RANDOM.normal(size=(ROWS, 3))
+    np.savez(folder / "own.npz", x=np.where(x > 1, np.nan, x), y=x[:, 0])
+    spec = RunSpec(data=str(folder / "own.npz"), missing="mean", standardize=True,
+                   standardize_target=True, hidden=(2,), epochs=1)  # fmt: skip
+    gradus.train(spec, out=folder)
+    for path in folder.glob("*.[ns][pv][zg]"):
+        path.unlink()
+
+
+def _predict_arrays(folder, draw):
+    x = RANDOM.normal(size=(ROWS, 3))
+    run = open_run(folder)
+    assert run.predict(x).num_rows == ROWS
+    assert run.evaluate(x, x[:, 0])
 
 
 def _predict(folder, draw):
@@ -323,6 +346,7 @@ READERS = {
     "json-lines": Reader(_json_lines, _table_in("own.jsonl"), 6),
     "xlsx": Reader(_xlsx, _table_in("own.xlsx"), 6),
     "npz": Reader(_npz, _load("own.npz", missing=MISSING), 12),
+    "npy": Reader(_npy, _load("own.npy", target=["y.npy"], missing=MISSING), 8),
     "npz-images": Reader(_npz_images, _load("own.npz"), 6),
     "idx": Reader(_idx, _load("."), 8),
     "run-toml": Reader(_run_toml, _read_run_toml, 10),
@@ -330,6 +354,7 @@ READERS = {
     "run": Reader(_run, _read_run, 12),
     "table-run": Reader(_table_run, _predict, 8),
     "loop": Reader(_loop, _read_loop, 8),
+    "array-run": Reader(_array_run, _predict_arrays, 4),
     "checkpoint": Reader(_broken_off, _resume, 8),
     "sweep": Reader(_sweep, _read_sweep, 5),
     "store": Reader(_sweep, _open_store, 3),

@@ -17,9 +17,9 @@ from gradus import InputError, RunSpec
 from gradus.cli import main
 from gradus.data.in_memory import source_of
 from gradus.data.preparation import Preparation
+from gradus.data.prepared import inputs_of
 from gradus.runs.export import export
 from gradus.runs.onnx_graph import LAYERS, exported
-from gradus.runs.prediction import inputs_of
 
 RANDOM = np.random.default_rng(0)
 N = 300
@@ -165,6 +165,7 @@ def test_every_part_of_the_preparation_is_in_the_graph(run_of, folder):
 
 def test_onnx_of_a_run_on_no_table_takes_what_the_model_takes(tmp_path):
     run = gradus.train(RunSpec(model="linear", epochs=1), out=tmp_path / "run")
+    (tmp_path / "run" / "preparation.json").unlink()  # as of an earlier version
     written = export(gradus.open_run(tmp_path / "run"), "onnx", tmp_path / "digits.onnx")
     assert "holds no preparation.json" in written.notes[0]
     images = torch.rand(5, 1, 8, 8)

@@ -342,4 +342,8 @@ def test_a_run_on_no_table_says_so(tmp_path, call, table):
     gradus.train(RunSpec(model="linear", epochs=1), out=tmp_path / "run")
     code, _, err = call("predict", tmp_path / "run", table)
     assert code == 2
-    assert "holds no preparation.json: it was trained on digits, not on a table" in err
+    assert "fruit.csv: is no array, and the model was trained on such" in err
+    (tmp_path / "run" / "preparation.json").unlink()
+    code, _, err = call("predict", tmp_path / "run", table)
+    assert code == 2
+    assert "holds no preparation.json: it was trained on digits by an earlier version" in err

@@ -174,8 +174,25 @@ def test_what_it_began_with_is_read_back_whole_or_not_at_all(folder, tmp_path):
         ("digits", {"hidden": (7,)}, (), "--hidden is what it is there"),
         ("digits", {}, ("2",), "--freeze 2: no parameter is called so .* there are 1.weight, 1.b"),
         ("digits", {}, ("1", "3"), "--freeze 1,3: leaves no parameter to train"),
-        ("digits", {"data": "new.npz"}, (), "3.weight is 10×6 in the run, and 2×6 in the new"),
-        ("digits", {"data": "new.npz", "standardize": True}, (), "were not kept, to standardise"),
+        (
+            "digits",
+            {"data": "new.npz"},
+            (),
+            "new.npz: holds float64, and the model was trained on b",
+        ),
+        ("digits", {"data": "more.npz"}, (), "holds '12', a class that was not trained on; known"),
+        (
+            "digits",
+            {"data": "new.npz", "standardize": True},
+            (),
+            "--standardize is what it is there",
+        ),
+        (
+            "digits",
+            {"data": "new.csv"},
+            (),
+            "new.csv: is a table, and the model was trained on arr",
+        ),
         ("houses", {"data": "digits"}, (), "digits: is no table, and the model was trained on one"),
         ("houses", {"data": "short.csv"}, (), "no column 'area', which the model was trained on"),
     ],
@@ -184,6 +201,7 @@ def test_what_cannot_be_gone_on_from(folder, monkeypatch, name, changes, freeze,
     monkeypatch.chdir(folder)
     y = np.arange(200) % 2
     np.savez("new.npz", x=np.random.default_rng(0).random((200, 1, 8, 8)), y=y)
+    np.savez("more.npz", x=np.zeros((20, 8, 8), np.uint8), y=np.arange(20) % 2 * 12)
     write(folder / "short.csv", {"price": [1.0] * 9, "city": ["Bern"] * 9})
     before = gradus.open_run(folder / name)
     with pytest.raises(InputError, match=message):

@@ -11,21 +11,24 @@ from gradus.cli.exit_codes import DONE, warn
 EVALUATE_EXAMPLES = """\b
 Examples:
   gradus evaluate runs/houses-adamw-1 sold-since.csv
+  gradus evaluate runs/x-adamw-1 x_new.npy --target y_new.npy
 """
 
 
 @click.command(epilog=EVALUATE_EXAMPLES, short_help="How good a trained model is on new rows.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--target", metavar="Y.npy", help="where FILE is a .npy file: that of its targets")
 @click.option("--model", metavar="NAME", help="package.module:factory of the run, to import it")
 @click.option("--trust", is_flag=True, help="import whatever model the run names")
-def evaluate(run: Path, file: Path, model: str | None, trust: bool) -> int:
+def evaluate(run: Path, file: Path, target: str | None, model: str | None, trust: bool) -> int:
     """Hold the model of RUN, the folder of its record, against the rows of FILE, target included.
+
+    FILE is a table; or, for a run on arrays, a .npz file with x and y, or a .npy file with x.
 
     Each figure stands beside its interval of 95 % and what the best constant prediction of the
     training rows reaches on these rows. Numbers are in the unit of the target.
     """
-    from gradus.data.reading import read_source
     from gradus.data.unfamiliar import Unfamiliar
     from gradus.errors import quoted
     from gradus.figures.scores import lines, rows_of, verdicts
@@ -34,15 +37,14 @@ def evaluate(run: Path, file: Path, model: str | None, trust: bool) -> int:
     from gradus.runs.record import open_run
 
     opened = open_run(run, model=model, trust=trust)
-    source = read_source(file)
     seen = Unfamiliar()
-    said = beside_truth(opened, source, seen)
+    said, left_out = beside_truth(opened, file, target, seen)
     known = training_targets(opened)
     summary = {
         **judged(said, known, "test"),
         "data": {"classes": opened.summary["data"]["classes"], **known},
     }
-    if left_out := source.arrow.num_rows - said.examples:
+    if left_out:
         warn(f"{file}: {left_out:,} rows have no target, and are left out")
     for told in seen.told(said.examples):
         warn(told)

@@ -88,8 +88,8 @@ def train(
     """Fit a model to DATA, record what happens, and draw the loss curve.
 
     DATA is digits (embedded, the default), fashion-mnist, mnist, or a file or folder of your own:
-    a table (with --target) as CSV, Parquet, Arrow, JSON lines or Excel, .npz, or the four IDX files
-    of an image set.
+    a table (with --target) as CSV, Parquet, Arrow, JSON lines or Excel; arrays as .npz, or as .npy
+    (with --target the .npy file of their targets); or the four IDX files of an image set.
     """
     reads = resume is None and _reads_ahead(given["data"])
     with without_collection():

@@ -1,55 +1,29 @@
-"""How the user's own arrays (.npz) become a split."""
+"""How the user's own arrays (.npz, a pair of .npy) become a split."""
 
 from __future__ import annotations
 
-import lzma
-import math
-import struct
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradus.data.dataset import Dataset, Split
-from gradus.data.fitting import fill_gaps, standardize_columns, value_statistics
+from gradus.data.array_files import read_npy, read_npz
+from gradus.data.columns import Column, Form
+from gradus.data.dataset import Split
 from gradus.data.partition import USUAL_PARTS, Parts, Rows, three_parts, training_parts
-from gradus.data.targets import Targets, column_targets, row_targets
-from gradus.data.unpacking import (
-    MOST_DIMENSIONS,
-    check_unpacked,
-    described,
-    read_array,
-    stored_size,
-)
-from gradus.errors import InputError, quoted
+from gradus.data.preparation import Arrays, Classes, Quantities, fit_arrays
+from gradus.data.preparation.arrays import faults
+from gradus.data.preparation.goal import Goal, outputs_of
+from gradus.data.preparation.targets import goal_of, labels_for
+from gradus.data.targets import Targets, class_targets, column_targets, label, row_targets
+from gradus.errors import InputError, brief, quoted
 
-_ALL = ("x", "y", *(f"{what}_{part}" for part in ("train", "validation", "test") for what in "xy"))
-# what zipfile, its decompressors and NumPy, which evaluates a header as a literal of Python, raise
-# beside OSError where a byte of the file is wrong
-_DAMAGED = (
-    ArithmeticError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    lzma.LZMAError,
-    struct.error,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-KEYS = _ALL
+KEYS = tuple(f"{what}{part}" for part in ("", "_train", "_validation", "_test") for what in "xy")
 """Of the arrays of a file."""
 
 ReadTargets = Callable[[NDArray[Any], NDArray[Any]], Targets | None]
@@ -58,30 +32,51 @@ ReadTargets = Callable[[NDArray[Any], NDArray[Any]], Targets | None]
 _KEYS = "x and y, or x_train and y_train (and x_validation, y_validation, x_test, y_test)"
 
 
+@dataclass(frozen=True)
+class ArrayOptions:
+    """How the user wants arrays to be read and prepared.
+
+    Attributes:
+        target: the ``.npy`` file with the targets of x in another; None for a ``.npz`` file.
+        loss: name of the loss, or None; decides between classes and numbers where y does not.
+        missing: what NaN in x means: None, it is refused; "mean" or "median" of the column over the
+            training part (x ``[N, features]`` only), and an example without a target is left out;
+            "drop", every example with NaN is left out.
+        standardize: bring x to mean 0 and standard deviation 1: each column of ``[N, features]``,
+            all values together where x has more dimensions or holds bytes.
+        standardize_target: likewise for numbers to predict.
+        parts: how the parts are drawn that the file does not hold; 0 for validation leaves out the
+            part that it holds.
+        dtype: of x, where it holds numbers.
+    """
+
+    target: str | None = None
+    loss: str | None = None
+    missing: Literal["mean", "median", "drop"] | None = None
+    standardize: bool = False
+    standardize_target: bool = False
+    parts: Parts = USUAL_PARTS
+    dtype: Literal["float32", "float64"] = "float32"
+
+
+USUAL = ArrayOptions()
+
+
 def load_arrays(
-    path: Path,
-    *,
-    loss: str | None = None,
-    missing: str | None = None,
-    standardize: bool = False,
-    parts: Parts = USUAL_PARTS,
+    path: Path, options: ArrayOptions = USUAL, preparation: Arrays | None = None
 ) -> Split:
     """Read ``x`` and ``y``, or ``x_train`` and ``y_train``; and the other parts that are there.
 
-    Those are ``x_test`` and ``y_test``, ``x_validation`` and ``y_validation``.
+    Those are ``x_test`` and ``y_test``, ``x_validation`` and ``y_validation``. Or read x from a
+    ``.npy`` file, and y from another.
 
     Bytes (uint8) stay bytes and are divided by 255 when a batch is cut; ``[N, height, width]``
-    becomes ``[N, 1, height, width]``. Every other type is taken as numbers, as they are.
+    becomes ``[N, 1, height, width]``. Every other type is taken as numbers.
 
     Args:
         path: the file.
-        loss: name of the loss, or None; decides between classes and numbers where y does not.
-        missing: what NaN in x means: None, it is refused; "mean" or "median" of the column over the
-            training part (x ``[N, features]`` only); "drop", the example is left out.
-        standardize: bring x to mean 0 and standard deviation 1: each column of ``[N, features]``,
-            all values together where x has more dimensions or holds bytes.
-        parts: how the parts are drawn that the file does not hold; 0 for validation leaves out the
-            part that it holds.
+        options: what the user wants.
+        preparation: what was fitted to other arrays of the kind, which is not fitted again.
 
     Raises:
         InputError: the file cannot be read, lacks an array, or holds arrays that do not fit.
@@ -90,23 +85,20 @@ def load_arrays(
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "squares.npz"
         >>> np.savez(path, x=np.zeros((10, 8, 8), dtype=np.uint8), y=np.arange(10) % 2)
-        >>> split = load_arrays(path, parts=Parts(test=0.2, validation=0))
+        >>> split = load_arrays(path, ArrayOptions(parts=Parts(test=0.2, validation=0)))
         >>> split.train.x.shape, split.train.classes, len(split.test)
         (torch.Size([8, 1, 8, 8]), ('0', '1'), 2)
     """
-    return split_of_arrays(
-        str(path), _read(path), loss=loss, missing=missing, standardize=standardize, parts=parts
-    )
+    where, arrays = _read(path, options.target)
+    return split_of_arrays(where, arrays, options, preparation)
 
 
 def split_of_arrays(
     where: str,
     arrays: Mapping[str, NDArray[Any]],
+    options: ArrayOptions = USUAL,
+    preparation: Arrays | None = None,
     *,
-    loss: str | None = None,
-    missing: str | None = None,
-    standardize: bool = False,
-    parts: Parts = USUAL_PARTS,
     read: ReadTargets | None = None,
     name: str | None = None,
 ) -> Split:
@@ -115,31 +107,78 @@ def split_of_arrays(
     Args:
         where: where they are from, for messages.
         arrays: by the keys of such a file.
-        loss: as for ``load_arrays``.
-        missing: likewise.
-        standardize: likewise.
-        parts: likewise.
+        options: what the user wants.
+        preparation: as for ``load_arrays``.
         read: what reads the targets, given inputs and targets; None for what is usual.
         name: of the data; None for ``where``.
     """
-    found = [_complete(where, key, x, y, missing) for key, x, y in _parts(where, arrays, parts)]
-    x = np.concatenate([part[1] for part in found])
-    y = np.concatenate([part[2] for part in found])
-    targets = (None if read is None else read(x, y)) or _targets(where, y, loss)
+    found, notes = [], []
+    for suffix, x, y in _parts(where, arrays, options.parts):
+        x, y, dropped = _complete(where, suffix, x, y, options.missing)
+        found.append((suffix, x, y))
+        if dropped:
+            notes.append(f"x{suffix}, y{suffix}: {dropped:,} rows with missing values are left out")
+    x, y = (_joined([part[at] for part in found]) for at in (1, 2))  # type: ignore[misc]
+    if preparation is None:
+        targets = (None if read is None else read(x, y)) or _targets(where, y, options.loss)
+    else:
+        targets = targets_for(preparation.goal, y, f"y in {where}", options.loss)
     sizes = {suffix: len(part) for suffix, part, _ in found}
-    train, validation, test = _rows(sizes, parts, targets.labels)
-    data = _dataset(where, x, targets, train, missing=missing, standardize=standardize)
-    return Split(
-        data.subset(train),
-        data.subset(test),
-        name or where,
-        targets.task,
-        validation=data.subset(validation) if len(validation) else None,
+    rows = rows_of(sizes, options.parts, targets.labels)
+    if preparation is None:
+        goal, targets = goal_for(targets, rows.train, scale=options.standardize_target)
+        preparation = fit_arrays(
+            x,
+            rows.train.numpy(),
+            goal,
+            fill=None if options.missing is None or options.missing == "drop" else options.missing,
+            standardize=options.standardize,
+            where=where,
+        )
+    else:
+        x = preparation.checked(x, where)
+        if isinstance(preparation.goal, Quantities):
+            scaled = preparation.goal.scaled(targets.y.numpy())
+            targets = replace(targets, y=torch.from_numpy(scaled))
+    return split_of(preparation, x, targets.y, rows, name or where, options.dtype, notes)
+
+
+def split_of(
+    preparation: Arrays,
+    x: NDArray[Any],
+    y: Tensor,
+    rows: Rows,
+    name: str,
+    dtype: Literal["float32", "float64"],
+    notes: list[str],
+) -> Split:
+    """The parts of prepared arrays.
+
+    Args:
+        preparation: of them.
+        x: of all rows.
+        y: of all rows, as it is learned.
+        rows: of each part.
+        name: what the user called the data.
+        dtype: of x, where it holds numbers.
+        notes: what is to be said of the file.
+    """
+    train, validation, test = (
+        preparation.dataset(x, of.numpy(), y[of], dtype) if len(of) else None for of in rows
     )
+    assert train is not None
+    assert test is not None
+    task: Literal["classification", "regression"] = (
+        "classification" if isinstance(preparation.goal, Classes) else "regression"
+    )
+    return Split(
+        train, test, name, task, validation=validation, preparation=preparation,
+        notes=tuple(notes),
+    )  # fmt: skip
 
 
-def _rows(sizes: dict[str, int], parts: Parts, labels: Tensor | None) -> Rows:
-    """The rows of each part, those of the file one after another in this order."""
+def rows_of(sizes: Mapping[str, int], parts: Parts, labels: Tensor | None) -> Rows:
+    """The rows of each part, those of the data one after another in this order."""
     ends = np.cumsum([0, *sizes.values()])
     own = {
         suffix: torch.arange(start, end)
@@ -157,94 +196,69 @@ def _rows(sizes: dict[str, int], parts: Parts, labels: Tensor | None) -> Rows:
     return rows._replace(validation=own.get("_validation", rows.validation))
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    stored_size(path)
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{path}: not a whole .npz file; save it by numpy.savez")
-    try:
-        with zipfile.ZipFile(path) as file:
-            members = {entry.filename.removesuffix(".npy"): entry for entry in file.infolist()}
-            return {key: _array(path, file, members[key]) for key in _ALL if key in members}
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except _DAMAGED as error:
+def check_own_part(where: str, part: str, fraction: float | None, holds: str) -> bool:
+    """Whether a part that data bring along is to be looked at.
+
+    Args:
+        where: the data.
+        part: ``test`` or ``validation``.
+        fraction: that the user wants to be drawn.
+        holds: where the part stands in them.
+
+    Raises:
+        InputError: another part is to be drawn.
+    """
+    if fraction:
         raise InputError(
-            f"{path}: damaged ({quoted(error)}); save it again by numpy.savez"
-        ) from error
-
-
-def _array(path: Path, file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any]:
-    """One array: its header first, then as many bytes as that says, which have to be all."""
-    key = entry.filename.removesuffix(".npy")
-    remedy = "save it again, by numpy.savez if it was by numpy.savez_compressed"
-    check_unpacked(path, entry.file_size, path.stat().st_size, remedy)
-    with file.open(entry) as stream:
-        shape, by_columns, dtype = _header(path, key, stream)
-        size = math.prod(shape) * dtype.itemsize
-        held = entry.file_size - stream.tell()
-        if size != held:
-            raise InputError(
-                f"{path}: array {key!r} declares shape {described(shape)}, so {size:,} bytes, the "
-                f"file holds {held:,}; save it again by numpy.savez"
-            )
-        values, held = read_array(path, stream, shape[::-1] if by_columns else shape, dtype)
-        # Looking for one more byte compares the checksum.
-        if held < size or stream.read(1):
-            raise ValueError("its content has another length than it declares")
-    if dtype.kind == "U" and not _is_unicode(values):
-        raise ValueError("text with characters that do not exist")
-    values = values.T if by_columns else values
-    return values if dtype.isnative else values.astype(dtype.newbyteorder("="))
-
-
-def _is_unicode(text: NDArray[np.str_]) -> bool:
-    """Whether its code points, four bytes each, are characters: NumPy does not look."""
-    if text.nbytes == 0:
-        return True
-    points = text.reshape(-1).view(np.dtype(text.dtype.str[0] + "u4"))
-    return bool(((points < 0xD800) | ((points > 0xDFFF) & (points <= 0x10FFFF))).all())
-
-
-def _header(path: Path, key: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether the columns come first, and type."""
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        shape, by_columns, dtype = np.lib.format.read_array_header_2_0(stream)
-    else:
-        raise InputError(
-            f"{path}: array {key!r} has named fields, or a type of a newer NumPy; save plain "
-            "numbers or text by numpy.savez"
+            f"--{part}-fraction {fraction}: {where} has a {part} part of its own ({holds}); leave "
+            "the option out"
         )
-    if dtype.hasobject:
+    return fraction is None
+
+
+def target_array(path: Path, target: str | None) -> NDArray[Any]:
+    """The targets of the examples in a ``.npy`` file: in another.
+
+    Raises:
+        InputError: it is not named, or cannot be read.
+    """
+    if target is None:
+        raise InputError(f"{path}: say which file holds the targets by --target, as --target y.npy")
+    file = Path(target)
+    if file.suffix.lower() != ".npy":
         raise InputError(
-            f"{path}: array {key!r} holds Python objects, which are never read; save plain "
-            "numbers or text by numpy.savez"
+            f"--target {quoted(target, 60)}: the targets of {path} are to stand in a .npy file too"
         )
-    if len(shape) > MOST_DIMENSIONS or not all(0 <= size < 2**62 for size in shape):
-        raise ValueError(f"no array has shape {described(shape)}")
-    return shape, by_columns, dtype
+    beside = path.parent / file.name
+    if not file.exists() and beside.exists():
+        raise InputError(f"--target {quoted(target)}: no such file; did you mean {beside}?")
+    if file.exists() and path.exists() and file.samefile(path):
+        raise InputError(f"--target {quoted(target)}: is the file with x; name that with y")
+    return read_npy(file)
+
+
+def _read(path: Path, target: str | None) -> tuple[str, dict[str, NDArray[Any]]]:
+    """What the files are called in messages, and their arrays."""
+    if path.suffix.lower() == ".npy":
+        y = target_array(path, target)
+        return f"{path} with {target}", {"x": read_npy(path), "y": y}
+    return str(path), read_npz(path, KEYS)
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _parts(
     where: str, arrays: Mapping[str, NDArray[Any]], wanted: Parts
 ) -> list[tuple[str, NDArray[Any], NDArray[Any]]]:
     """The arrays by part, each with the suffix of its keys; x and y of the same length."""
-    refused = {"_test": wanted.test, "_validation": wanted.validation}
-    suffix = "_train" if "x_train" in arrays or "y_train" in arrays else ""
-    suffixes = [suffix]
-    for part, fraction in refused.items():
-        if not {f"x{part}", f"y{part}"} & arrays.keys():
-            continue
-        if fraction:
-            raise InputError(
-                f"--{part[1:]}-fraction {fraction}: {where} has a {part[1:]} part of its own "
-                f"(x{part}, y{part}); leave the option out"
-            )
-        if fraction is None:
+    fractions = {"_test": wanted.test, "_validation": wanted.validation}
+    suffixes = ["_train" if "x_train" in arrays or "y_train" in arrays else ""]
+    for part, fraction in fractions.items():
+        if {f"x{part}", f"y{part}"} & arrays.keys() and check_own_part(
+            where, part[1:], fraction, f"x{part}, y{part}"
+        ):
             suffixes.append(part)
     parts = []
     for suffix in suffixes:
@@ -257,12 +271,8 @@ def _parts(
             if arrays[key].ndim == 0 or len(arrays[key]) == 0:
                 raise InputError(f"{where}: array {key!r} is empty: at least one row is needed")
         x, y = arrays["x" + suffix], arrays["y" + suffix]
-        if len(x) != len(y):
-            raise InputError(
-                f"{where}: {'x' + suffix!r} has {len(x)} rows, {'y' + suffix!r} has {len(y)}: "
-                "give one target per example"
-            )
-        parts.append((suffix, _inputs(where, "x" + suffix, x), y))
+        check_lengths(x, y, where, suffix)
+        parts.append((suffix, inputs_of(x, f"{where}: {'x' + suffix!r}"), y))
     shapes = [x.shape[1:] for _, x, _ in parts]
     if len(set(shapes)) > 1 or len({y.shape[1:] for _, _, y in parts}) > 1:
         names = " and ".join(suffix[1:] for suffix in suffixes[1:])
@@ -270,100 +280,147 @@ def _parts(
     return parts
 
 
-def _inputs(where: str, key: str, x: NDArray[Any]) -> NDArray[Any]:
-    """Inputs ``[N, ...]`` of at least two dimensions: uint8 as they are, else floating."""
+def check_lengths(x: NDArray[Any], y: NDArray[Any], where: str, suffix: str = "") -> None:
+    """Refuse targets that are not one for each example.
+
+    Raises:
+        InputError: they are not.
+    """
+    if len(x) != len(y):
+        raise InputError(
+            f"{where}: {'x' + suffix!r} has {len(x)} rows, {'y' + suffix!r} has {len(y)}: "
+            "give one target per example"
+        )
+
+
+def inputs_of(x: NDArray[Any], what: str) -> NDArray[Any]:
+    """Inputs ``[N, ...]`` of at least two dimensions, images with their channel.
+
+    Args:
+        x: as the user gives them.
+        what: which array that is, for the message.
+
+    Raises:
+        InputError: they are no numbers, or images whose channels come last.
+    """
     if x.dtype == np.uint8:
         if x.ndim == 3:
             return x[:, None]
         if x.ndim == 4 and x.shape[-1] in (1, 3, 4) and x.shape[1] not in (1, 3, 4):
             raise InputError(
-                f"{where}: {key!r} has shape {x.shape}; "
-                f"give images as [N, channels, height, width], here {key}.transpose(0, 3, 1, 2)"
+                f"{what} has shape {x.shape}; give images as [N, channels, height, width], here "
+                "x.transpose(0, 3, 1, 2)"
             )
     elif x.dtype.kind not in "biuf":
         raise InputError(
-            f"{where}: {key!r} holds {quoted(str(x.dtype), 60)}; give numbers (text goes into a "
-            "CSV)"
+            f"{what} holds {quoted(str(x.dtype), 60)}; give numbers (text goes into a CSV)"
         )
-    elif x.dtype not in (np.float32, np.float64):
-        x = x.astype(np.float64)
     return x[:, None] if x.ndim == 1 else x
 
 
 def _complete(
     where: str, suffix: str, x: NDArray[Any], y: NDArray[Any], missing: str | None
-) -> tuple[str, NDArray[Any], NDArray[Any]]:
-    """Refuse NaN, or leave the examples out; infinity is refused always."""
-    for key, values in (("x" + suffix, x), ("y" + suffix, y)):
-        if values.dtype.kind == "f" and (infinite := np.isinf(values)).any():
-            row = np.argwhere(infinite)[0].tolist()
-            raise InputError(f"{where}: {key}{row} is infinite; give a finite number or NaN")
-    x_gaps, y_gaps = _gaps(x), _gaps(y)
-    if y_gaps.any() and missing != "drop":
+) -> tuple[NDArray[Any], NDArray[Any], int]:
+    """Refuse NaN, or leave examples out, and how many; infinity is refused always."""
+    gaps = {}
+    for key, values in (("x", x), ("y", y)):
+        gaps[key], infinite = faults(values)
+        if infinite is not None:
+            raise InputError(
+                f"{where}: {key}{suffix}{infinite} is infinite; give a finite number or NaN"
+            )
+    if gaps["y"].any() and missing is None:
         raise InputError(
-            f"{where}: {'y' + suffix!r} has missing values (NaN) in {y_gaps.sum()} rows; "
+            f"{where}: {'y' + suffix!r} has missing values (NaN) in {gaps['y'].sum()} rows; "
             "leave them out by --missing drop"
         )
-    if x_gaps.any() and missing is None:
+    if gaps["x"].any() and missing is None:
         columns = ""
         if x.ndim == 2:
             counts = np.isnan(x).sum(axis=0)
             shown = [f"column {i} ({counts[i]})" for i in np.flatnonzero(counts)]
             columns = f": {', '.join(shown[:5])}{', ..' if len(shown) > 5 else ''}"
         raise InputError(
-            f"{where}: {'x' + suffix!r} has missing values (NaN) in {x_gaps.sum()} rows{columns}; "
-            "choose --missing mean | median | drop"
+            f"{where}: {'x' + suffix!r} has missing values (NaN) in {gaps['x'].sum()} rows"
+            f"{columns}; choose --missing mean | median | drop"
         )
-    if x_gaps.any() and missing in ("mean", "median") and x.ndim > 2:
+    if gaps["x"].any() and missing in ("mean", "median") and x.ndim > 2:
         raise InputError(
             f"--missing {missing}: needs columns, {'x' + suffix!r} in {where} has shape "
             f"{list(x.shape)}; use --missing drop"
         )
-    if missing == "drop":
-        kept = ~(x_gaps | y_gaps)
-        if not kept.any():
-            raise InputError(f"{where}: every row has a missing value, --missing drop leaves none")
-        x, y = x[kept], y[kept]
-    return suffix, x, y
-
-
-def _gaps(values: NDArray[Any]) -> NDArray[np.bool_]:
-    if values.dtype.kind != "f":
-        return np.zeros(len(values), dtype=bool)
-    gaps: NDArray[np.bool_] = np.isnan(values).reshape(len(values), -1).any(axis=1)
-    return gaps
+    left_out = gaps["x"] | gaps["y"] if missing == "drop" else gaps["y"]
+    if left_out.all():
+        raise InputError(f"{where}: every row has a missing value, leaving them out leaves none")
+    if left_out.any():
+        x, y = x[~left_out], y[~left_out]
+    return x, y, int(left_out.sum())
 
 
 def _targets(where: str, y: NDArray[Any], loss: str | None) -> Targets:
+    y, what = flat_targets(y, where), f"y in {where}"
+    if y.ndim == 1:
+        return column_targets(y, loss, what)
+    return row_targets(y.astype(np.float64), loss, what)
+
+
+def flat_targets(y: NDArray[Any], where: str) -> NDArray[Any]:
+    """Targets ``[N]``, or several numbers ``[N, m]``.
+
+    Raises:
+        InputError: they are of another type or shape.
+    """
     what = f"y in {where}"
     if y.dtype.kind not in "biufU":
         raise InputError(f"{what} holds {quoted(str(y.dtype), 60)}; give numbers, booleans or text")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if y.ndim == 1:
-        return column_targets(y, loss, what)
-    if y.ndim == 2 and y.dtype.kind != "U":
-        return row_targets(y.astype(np.float64), loss, what)
+    if y.ndim == 1 or (y.ndim == 2 and y.dtype.kind != "U"):
+        return y
     raise InputError(f"{what} has shape {list(y.shape)}; give [N] or [N, m] numbers")
 
 
-def _dataset(
-    where: str,
-    x: NDArray[Any],
-    targets: Targets,
-    train: Tensor,
-    *,
-    missing: str | None,
-    standardize: bool,
-) -> Dataset:
-    scale = 255.0 if x.dtype == np.uint8 else 1.0
-    mean = std = None
-    if x.ndim == 2 and x.dtype != np.uint8:
-        if missing is not None and np.isnan(x).any():
-            names = [str(i) for i in range(x.shape[1])]
-            x = fill_gaps(x, train.numpy(), names, where, missing)
-        if standardize:
-            x = standardize_columns(x, train.numpy())
-    elif standardize:
-        mean, std = value_statistics(torch.from_numpy(x)[train], scale)
-    return Dataset(torch.from_numpy(x), targets.y, targets.classes, scale, mean, std)
+def goal_for(targets: Targets, train: Tensor, *, scale: bool) -> tuple[Goal, Targets]:
+    """What is predicted, and the targets as they are learned."""
+    nothing = np.empty(0)
+    if targets.classes is None:
+        count = targets.y.shape[1]
+        names = ["y"] if count == 1 else [str(at) for at in range(count)]
+        columns = [Column(name, Form("number"), nothing) for name in names]
+        return goal_of(columns, targets, train.numpy(), scale=scale)
+    form = Form("category")
+    if targets.labels is not None:
+        return goal_of([Column("y", form, nothing)], targets, train.numpy(), scale=scale)
+    shares = tuple(targets.y[train].mean(dim=0).tolist())
+    return Classes(name="y", form=form, names=targets.classes, shares=shares), targets
+
+
+def targets_for(goal: Goal, y: NDArray[Any], what: str, loss: str | None = None) -> Targets:
+    """The targets of other examples of the kind, numbers in their own unit.
+
+    Args:
+        goal: what is predicted.
+        y: ``[N]`` or ``[N, m]``; rows of probabilities too, where classes are predicted.
+        what: whose targets these are, for the message.
+        loss: name of the loss, or None.
+
+    Raises:
+        InputError: there are others, or a class that was not trained on.
+    """
+    y = flat_targets(y, what.removeprefix("y in "))
+    if isinstance(goal, Classes):
+        if y.ndim == 1:
+            distinct, at = np.unique(y, return_inverse=True)
+            words = tuple(label(value) for value in distinct)
+            column = Column("y", goal.form, at.astype(np.int32), words)
+            labels = torch.from_numpy(labels_for(goal, column, what))
+            return class_targets(labels, goal.names, loss, what)
+        if y.shape[1] == len(goal.names):
+            return row_targets(y.astype(np.float64), loss or "cross-entropy", what)
+    elif y.dtype.kind in "biuf" and (y[:, None] if y.ndim == 1 else y).shape[1] == outputs_of(goal):
+        return Targets(torch.from_numpy(y.reshape(len(y), -1).astype(np.float64)), None, None)
+    trained = f"{outputs_of(goal)} {'classes' if isinstance(goal, Classes) else 'numbers'}"
+    raise InputError(
+        f"{what} has shape {list(y.shape)} of {brief(str(y.dtype))}, and the model was trained on "
+        f"{trained}"
+    )

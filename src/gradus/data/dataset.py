@@ -14,7 +14,7 @@ from torch import Tensor
 from gradus.errors import InputError
 
 if TYPE_CHECKING:
-    from gradus.data.preparation import Preparation
+    from gradus.data.preparation import AnyPreparation
 
 Task = Literal["classification", "regression"]
 
@@ -115,14 +115,8 @@ class Dataset:
         Returns:
             x ``[B, *input_shape]`` in ``dtype``; y ``[B]`` int64 or ``[B, m]`` in ``dtype``.
         """
-        x = _at(self.x, indices).to(self.dtype)
-        if self.scale != 1.0:
-            x = x.div(self.scale)
-        if self.mean is not None:
-            x = x - self.mean.to(self.dtype)
-        if self.std is not None:
-            x = x / self.std.to(self.dtype)
-        return x, self.targets(indices)
+        x = _at(self.x, indices)
+        return converted(x, self.scale, self.mean, self.std, self.dtype), self.targets(indices)
 
     def targets(self, indices: Tensor | slice | None = None) -> Tensor:
         """The targets of a batch alone: y as ``batch`` gives it."""
@@ -180,6 +174,20 @@ class Dataset:
         )
 
 
+def converted(
+    x: Tensor, scale: float, mean: Tensor | None, std: Tensor | None, dtype: torch.dtype
+) -> Tensor:
+    """Inputs as a model takes them: ``x / scale``, then ``(x - mean) / std``, in ``dtype``."""
+    x = x.to(dtype)
+    if scale != 1.0:
+        x = x.div(scale)
+    if mean is not None:
+        x = x - mean.to(dtype)
+    if std is not None:
+        x = x / std.to(dtype)
+    return x
+
+
 def _at(values: Tensor, indices: Tensor | slice | None) -> Tensor:
     if indices is None:
         return values
@@ -208,7 +216,7 @@ class Split:
         features: names of the columns of x where x is a table, else None.
         target: name of the column that is predicted where there is one, else None.
         validation: the examples that anything is chosen on, None where none are held.
-        preparation: what turns rows of a table of the same kind into x; None where x is no table.
+        preparation: what turns other data of the same kind into x; None where that is not known.
         treatments: what was done with each column of the table.
         notes: what else was done with the file and its rows, a line each.
 
@@ -227,7 +235,7 @@ class Split:
     features: tuple[str, ...] | None = None
     target: str | None = None
     validation: Dataset | None = None
-    preparation: Preparation | None = None
+    preparation: AnyPreparation | None = None
     treatments: tuple[Treatment, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gradus.data.array_files import ENDINGS as ARRAYS
 from gradus.data.catalogue import CATALOGUE, read_entry
-from gradus.data.dataset import Dataset, Split
-from gradus.data.fitting import value_statistics
+from gradus.data.dataset import Split
 from gradus.data.idx import read_images_and_labels
 from gradus.data.partition import Parts, SplitName, three_parts, training_parts
 from gradus.data.reading import KINDS, SUFFIXES
@@ -26,15 +26,15 @@ from gradus.data.targets import check_loss, class_targets
 from gradus.errors import InputError, quoted
 
 if TYPE_CHECKING:
-    from gradus.data.preparation import Preparation
+    from gradus.data.preparation import AnyPreparation, Arrays
 
 EMBEDDED = "digits"
 NAMES = (EMBEDDED, *CATALOGUE)
 MISSING = ("mean", "median", "drop")
 
 _ACCEPTED = (
-    f"{', '.join(NAMES)}, a .npz file, a table ({', '.join(KINDS)}), or a folder of IDX files "
-    "(train-images-idx3-ubyte, ..)"
+    f"{', '.join(NAMES)}, a .npz file, a pair of .npy files, a table ({', '.join(KINDS)}), or a "
+    "folder of IDX files (train-images-idx3-ubyte, ..)"
 )
 
 
@@ -58,29 +58,31 @@ def load(
     drop: Sequence[str] = (),
     data_dir: str | Path | None = None,
     dtype: Literal["float32", "float64"] = "float32",
-    preparation: Preparation | None = None,
+    preparation: AnyPreparation | None = None,
 ) -> Split:
     """Load data by name or by path, ready to train on.
 
     Args:
         data: ``digits`` (embedded), ``fashion-mnist`` or ``mnist`` (found or downloaded); a
-            ``.npz`` file; a table (of ``gradus.data.reading.SUFFIXES``); or a folder with the four
-            IDX files ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``,
-            ``t10k-images-idx3-ubyte``, ``t10k-labels-idx1-ubyte`` (or the same with ``.gz``).
-        target: tables: the column that is predicted.
+            ``.npz`` file; a ``.npy`` file, with ``target``; a table (of
+            ``gradus.data.reading.SUFFIXES``); or a folder with the four IDX files
+            ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte``,
+            ``t10k-labels-idx1-ubyte`` (or the same with ``.gz``).
+        target: tables: the column that is predicted; a ``.npy`` file: the one with its targets.
         loss: name of the loss that will be used: ``cross-entropy``, ``nll``, ``kl-div`` (classes),
             ``mse``, ``l1`` (numbers); None where it is to follow from the targets (``Split.task``).
             For ``kl-div`` classes become rows of probabilities.
-        missing: what a missing value means: "mean" or "median" of its column over the training
-            part; "drop", its row is left out. None: of a table the median, else it is refused.
+        missing: tables and arrays: what a missing value means: "mean" or "median" of its column
+            over the training part; "drop", its row is left out. None: of a table the median, else
+            it is refused.
         standardize: bring inputs to mean 0 and standard deviation 1 over the training part: each
             column of numbers of a table, all pixels together of images.
         scaling: tables: how columns are standardised: "standard", so; or "robust", by median and
             quartiles, extremes drawn in.
         pieces: tables: into how many pieces each column of numbers is cut, a feature each; 0: none;
             None: after the size of the table.
-        standardize_target: tables: whether numbers to predict are brought to mean 0 and deviation
-            1 likewise.
+        standardize_target: tables and arrays: whether numbers to predict are brought to mean 0 and
+            deviation 1 likewise.
         validation_fraction: share of the training examples that are held for validation; None for
             0.15 of a file or folder that has no validation part of its own, and for 0 of the data
             that are known by name.
@@ -94,9 +96,9 @@ def load(
         categorical: tables: columns whose values are names, also where they are numbers.
         drop: tables: columns to leave out.
         data_dir: folder in which the files of ``fashion-mnist`` and ``mnist`` are looked for first.
-        dtype: of x of a table.
-        preparation: tables: how columns become x, where that was fitted to another table before;
-            what else says that is not looked at.
+        dtype: of x, where it holds numbers.
+        preparation: how the data become x, where that was fitted to others before; what else says
+            that is not looked at.
 
     Returns:
         The part that trains, the one that validates where there is one, the one that tests, and
@@ -145,34 +147,38 @@ def load(
     path = Path(data)
     suffix = path.suffix.lower()
     is_table = name.lower().endswith(SUFFIXES)
-    if preparation is not None and not is_table:
-        raise InputError(f"{quoted(name)}: is no table, and the model was trained on one")
+    of_arrays = _of_kind(preparation, name, is_table=is_table)
     if name == EMBEDDED:
         accept("--test-fraction")
-        return _digits(loss, standardize, parts)
+        return _digits(loss, standardize, parts, of_arrays)
     if name in CATALOGUE:
         accept("--data-dir")
         entry = CATALOGUE[name]
         train, test = read_entry(entry, None if data_dir is None else Path(data_dir))
-        return _images(name, train, test, entry.classes, loss, standardize, _usual(parts, 0))
+        parts = _usual(parts, 0)
+        return _images(name, train, test, entry.classes, loss, standardize, parts, of_arrays)
     if os.path.isdir(path):
         accept()
         train, test = _idx_folder(path)
         classes = tuple(str(i) for i in range(1 + int(max(train[1].max(), test[1].max()))))
-        return _images(name, train, test, classes, loss, standardize, parts)
-    if (suffix == ".npz" or is_table) and not os.path.isfile(path):
+        return _images(name, train, test, classes, loss, standardize, parts, of_arrays)
+    if (suffix in ARRAYS or is_table) and not os.path.isfile(path):
         raise InputError(f"{quoted(name)}: no such file; give {_ACCEPTED}")
-    if suffix == ".npz":
-        accept("--missing", "--test-fraction", "--split")
-        from gradus.data.arrays import load_arrays
+    if suffix in ARRAYS:
+        named = ("--target",) if suffix == ".npy" else ()
+        accept(*named, "--missing", "--standardize-target", "--test-fraction", "--split")
+        from gradus.data.arrays import ArrayOptions, load_arrays
 
-        return load_arrays(
-            path,
-            loss=loss,
-            missing=missing,
-            standardize=standardize,
-            parts=parts,
+        how = ArrayOptions(
+            target,
+            loss,
+            cast(Literal["mean", "median", "drop"] | None, missing),
+            standardize,
+            standardize_target,
+            parts,
+            dtype,
         )
+        return load_arrays(path, how, of_arrays)
     if is_table:
         accept(
             "--target",
@@ -208,7 +214,7 @@ def load(
             weights,
             dtype,
         )
-        if preparation is not None:
+        if preparation is not None and preparation.kind == "table":
             from gradus.data.prepared import load_prepared
 
             return load_prepared(path, preparation, options)
@@ -225,7 +231,24 @@ def _usual(parts: Parts, validation: float) -> Parts:
     return replace(parts, validation=parts.validation_or(validation))
 
 
-def _digits(loss: str | None, standardize: bool, parts: Parts) -> Split:
+def _of_kind(preparation: AnyPreparation | None, name: str, *, is_table: bool) -> Arrays | None:
+    """The preparation of arrays, None where there is none or it is that of a table.
+
+    Raises:
+        InputError: it is not for data of this kind.
+    """
+    if preparation is None:
+        return None
+    if preparation.kind == "table":
+        if not is_table:
+            raise InputError(f"{quoted(name)}: is no table, and the model was trained on one")
+        return None
+    if is_table:
+        raise InputError(f"{quoted(name)}: is a table, and the model was trained on arrays")
+    return preparation
+
+
+def _digits(loss: str | None, standardize: bool, parts: Parts, prepared: Arrays | None) -> Split:
     table = _digits_table()
     x = torch.from_numpy(table[:, :-1].copy()).reshape(-1, 1, 8, 8)
     y = torch.from_numpy(table[:, -1].astype(np.int64))
@@ -239,6 +262,7 @@ def _digits(loss: str | None, standardize: bool, parts: Parts) -> Split:
         loss,
         standardize,
         parts,
+        prepared,
         scale=16.0,
     )
 
@@ -277,22 +301,55 @@ def _images(
     loss: str | None,
     standardize: bool,
     parts: Parts,
+    prepared: Arrays | None,
     scale: float = 255.0,
 ) -> Split:
+    from gradus.data.arrays import goal_for
+    from gradus.data.preparation import fit_arrays
+
     if train[0].shape[1:] != test[0].shape[1:]:
         raise InputError(
             f"{name}: training images have shape {list(train[0].shape[1:])}, test images "
             f"{list(test[0].shape[1:])}; give images of one shape"
         )
     trains, validates = training_parts(len(train[0]), parts, labels=train[1])
-    held = None
-    if len(validates):
-        held = train[0][validates], train[1][validates]
-        train = train[0][trains], train[1][trains]
-    mean, std = value_statistics(train[0], scale) if standardize else (None, None)
+    if prepared is None:
+        targets, tests = (class_targets(y, classes, loss, name) for _, y in (train, test))
+        goal, _ = goal_for(targets, trains, scale=False)
+        prepared = fit_arrays(
+            train[0].numpy(), trains.numpy(), goal, scale=scale, standardize=standardize
+        )
+    else:
+        targets, tests = (
+            class_targets(_known(y, classes, prepared, name), _names(prepared), loss, name)
+            for _, y in (train, test)
+        )
+    x, x_test = (prepared.checked(images.numpy(), name) for images, _ in (train, test))
+    train_part, validation = (
+        prepared.dataset(x, None if len(of) == len(x) else of.numpy(), targets.y[of], "float32")
+        if len(of)
+        else None
+        for of in (trains, validates)
+    )
+    assert train_part is not None
+    return Split(
+        train_part,
+        prepared.dataset(x_test, None, tests.y, "float32"),
+        name,
+        "classification",
+        validation=validation,
+        preparation=prepared,
+    )
 
-    def dataset(x: Tensor, y: Tensor) -> Dataset:
-        return Dataset(x, class_targets(y, classes, loss, name).y, classes, scale, mean, std)
 
-    validation = None if held is None else dataset(*held)
-    return Split(dataset(*train), dataset(*test), name, "classification", validation=validation)
+def _known(y: Tensor, classes: tuple[str, ...], prepared: Arrays, name: str) -> Tensor:
+    """Classes by their numbers in the training that prepared the data."""
+    known = _names(prepared)
+    if unknown := [each for each in classes if each not in known]:
+        raise InputError(f"{name}: has the class {unknown[0]}, which the model was not trained on")
+    return torch.tensor([known.index(each) for each in classes])[y]
+
+
+def _names(prepared: Arrays) -> tuple[str, ...]:
+    """Of the classes that a preparation knows; none where it is for numbers."""
+    return prepared.goal.names if prepared.goal.kind == "classes" else ()

@@ -43,7 +43,8 @@ def importance_of(
         job: its model as the run left it.
         predictions: what that says of the test part.
     """
-    if split.preparation is None or predictions is None:
+    preparation = split.preparation
+    if preparation is None or preparation.kind != "table" or predictions is None:
         return []
     model, dtype = job.model.cpu().eval(), getattr(torch, spec.dtype)
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -62,7 +63,7 @@ def importance_of(
             return log_losses(p, labels[at])
 
     elif predictions.quantile is not None:
-        true, tau, goal = predictions.targets, predictions.quantile, split.preparation.goal
+        true, tau, goal = predictions.targets, predictions.quantile, preparation.goal
         assert isinstance(goal, Quantities)
 
         def losses(inputs: NDArray[Any], at: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -78,7 +79,7 @@ def importance_of(
             errors = outputs(inputs).double().numpy() - truth[at]
             return np.asarray((errors**2 / np.where(spread > 0, spread, 1)).mean(axis=1))
 
-    return permutation_importance(x, list(_columns(split.preparation)), losses, most=most)
+    return permutation_importance(x, list(_columns(preparation)), losses, most=most)
 
 
 def _columns(preparation: Preparation) -> Iterator[tuple[str, slice]]:

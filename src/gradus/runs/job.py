@@ -27,17 +27,17 @@ from gradus.runs.spec import RunSpec
 from gradus.runs.table_defaults import by_size
 
 if TYPE_CHECKING:
-    from gradus.data.preparation import Preparation
+    from gradus.data.preparation import AnyPreparation
     from gradus.runs.start import Start
 
 
 def load_for(
     spec: RunSpec,
     data_dir: str | os.PathLike[str] | None,
-    preparation: Preparation | None = None,
+    preparation: AnyPreparation | None = None,
     objects: Objects = NO_OBJECTS,
 ) -> Split:
-    """The data of a run, prepared as a table before was, where that is given.
+    """The data of a run, prepared as others before were, where that is given.
 
     Raises:
         InputError: they cannot be had as the spec says.
@@ -85,7 +85,8 @@ def resolved(spec: RunSpec, split: Split) -> RunSpec:
                 raise InputError(f"{flag(option)}: is for classes, {split.name} holds numbers")
             found[option] = None
     if spec.auto:
-        encoders = split.preparation.encoders if split.preparation is not None else ()
+        prepared = split.preparation
+        encoders = prepared.encoders if prepared is not None and prepared.kind == "table" else ()
         numbers = sum(encoder.kind == "number" for encoder in encoders)
         sized = by_size(len(split.train), numbers)
         found |= {name: value for name, value in sized.items() if name in spec.auto}

@@ -1,4 +1,4 @@
-"""A trained model as an ONNX graph: raw rows of a table go in, predictions come out."""
+"""A trained model as an ONNX graph: raw rows or arrays go in, predictions come out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from gradus._version import __version__
-from gradus.data.preparation import Preparation, Quantities
+from gradus.data.preparation import AnyPreparation, Arrays, Preparation, Quantities
 from gradus.data.preparation.moments import Dates, Times
 from gradus.data.preparation.names import Names
 from gradus.data.preparation.numbers import SOFT, Flags, Numbers
@@ -72,18 +72,20 @@ class Graph:
         return self.node("Gather", value, self.constant(np.array(at, np.int64)), axis=1)
 
 
-def exported(run: Run, preparation: Preparation | None) -> Exported:
+def exported(run: Run, preparation: AnyPreparation | None) -> Exported:
     """The model of a run as ONNX.
 
-    With a preparation its inputs are ``numbers``, ``[rows, n]``, the columns of numbers and flags
-    in their order as they stand in the table, NaN where one is missing; and ``names``, ``[rows,
-    k]``, texts, "" where one is missing. Either is left out where no column is of its kind. Without
-    one the input is ``x``, as the model takes it. The outputs are ``prediction``, a name, or
+    With the preparation of a table its inputs are ``numbers``, ``[rows, n]``, the columns of
+    numbers and flags in their order as they stand in the table, NaN where one is missing; and
+    ``names``, ``[rows, k]``, texts, "" where one is missing. Either is left out where no column is
+    of its kind. With that
+    of arrays the input is ``x`` as arrays hold it, uint8 where they hold bytes; without one
+    ``x`` as the model takes it. The outputs are ``prediction``, a name, or
     numbers in the unit of the target; and of classes ``probabilities``.
 
     Args:
         run: of which the model is exported.
-        preparation: what was fitted to its table, None where it was trained on none.
+        preparation: what was fitted to its data, None where that was not kept.
 
     Raises:
         InputError: ONNX is not installed, a column holds dates, or the model has a layer that is
@@ -103,6 +105,12 @@ def exported(run: Run, preparation: Preparation | None) -> Exported:
     if preparation is None:
         x = "x"
         shapes["x"] = dtype, run.summary["data"]["input_shape"]
+    elif preparation.kind == "arrays":
+        held = np.dtype(np.uint8) if preparation.holds == "bytes" else dtype
+        shapes["x"] = held, preparation.shape
+        x = _prepared_arrays(graph, preparation, dtype)
+        sizes = ", ".join(map(str, preparation.shape))
+        notes += (f"takes x, [rows, {sizes}] {held.name}, as arrays hold it",)
     else:
         numbers, names = columns_of(preparation)
         x = _prepared(graph, preparation, dtype)
@@ -242,6 +250,22 @@ def _prepared(graph: Graph, preparation: Preparation, dtype: np.dtype[Any]) -> s
     return graph.cast(graph.columns(everything, order), dtype)
 
 
+def _prepared_arrays(graph: Graph, preparation: Arrays, dtype: np.dtype[Any]) -> str:
+    """x, from arrays as they are held: numbers in float64, as they are prepared elsewhere."""
+    numbers = preparation.holds == "numbers"
+    kind = np.dtype(np.float64) if numbers else dtype
+    x = graph.cast("x", kind)
+    if preparation.fill:
+        fill = graph.constant(np.array([preparation.fill], kind))
+        x = graph.node("Where", graph.node("IsNaN", x), fill, x)
+    if not numbers:
+        x = graph.node("Div", x, graph.constant(np.array(preparation.scale, kind)))
+    if preparation.centre:
+        x = graph.node("Sub", x, graph.constant(np.array(preparation.centre, kind)))
+        x = graph.node("Div", x, graph.constant(np.array(preparation.spread, kind)))
+    return graph.cast(x, dtype)
+
+
 def _drawn_in(graph: Graph, z: str) -> str:
     r"""$z / \sqrt{1 + (z / 3)^2}$."""
     ratio = graph.node("Div", z, graph.constant(np.array(SOFT)))
@@ -339,7 +363,7 @@ def _averaged(graph: Graph, average: Average, x: str) -> str:
 
 
 def _results(
-    graph: Graph, run: Run, preparation: Preparation | None, y: str, dtype: np.dtype[Any]
+    graph: Graph, run: Run, preparation: AnyPreparation | None, y: str, dtype: np.dtype[Any]
 ) -> dict[str, tuple[Any, Sequence[int]]]:
     """The outputs by name, with type and shape of a row: what is said of classes or numbers."""
     outputs = graph.cast(y, np.float64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gradus.data.in_memory import source_of
 from gradus.data.preparation import Classes, Quantities
-from gradus.data.preparation.targets import labels_for
-from gradus.data.prepared import check_columns, column_as, inputs_of
-from gradus.data.reading import Source, stream
 from gradus.data.unfamiliar import Unfamiliar
-from gradus.errors import InputError, brief
+from gradus.errors import InputError
 from gradus.metrics import Figure
 from gradus.metrics.predictions import ClassPredictions, NumberPredictions, Predictions
 from gradus.runs.judging import probabilities
+from gradus.runs.new_examples import Piece, in_pieces, whole, with_targets
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,63 +41,59 @@ def outputs_of(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return found
 
 
-def predictions(run: Run, source: Source, seen: Unfamiliar) -> pa.Table:
-    """What the model of a run says of the rows of a table.
-
-    Args:
-        run: of which the model predicts.
-        source: the table.
-        seen: told of every column.
+def predictions(run: Run, piece: Piece) -> pa.Table:
+    """What the model of a run says of new examples.
 
     Returns:
-        ``prediction``: of classes the likeliest, and beside it ``p(class)`` for each; of numbers
-        the number, in the unit of the target, or ``prediction(target)`` for each of several.
+        What stands beside them; ``prediction``: of classes the likeliest, and beside it
+        ``p(class)`` for each; of numbers the number, in the unit of the target, or
+        ``prediction(target)`` for each of several.
     """
     import pyarrow as pa
 
-    preparation = run.preparation
-    x = inputs_of(preparation, source, run.spec.dtype, seen.look)
-    outputs, goal = outputs_of(run.model, x), preparation.goal
+    outputs, goal = outputs_of(run.model, piece.x), run.preparation.goal
+    columns: dict[str, Any] = dict(piece.beside)
     if isinstance(goal, Quantities):
         values = goal.unscaled(outputs.double().numpy())
         one = len(goal.targets) == 1
         names = ["prediction" if one else f"prediction({t.name})" for t in goal.targets]
-        return pa.table(dict(zip(names, values.T, strict=True)))
+        return pa.table(columns | dict(zip(names, values.T, strict=True)))
     shares = probabilities(outputs, logarithms=run.spec.takes_log_probabilities)
     likeliest = pa.array(shares.argmax(axis=1).astype(np.int32))
     named = pa.DictionaryArray.from_arrays(likeliest, pa.array(goal.names)).cast(pa.string())
-    columns: dict[str, Any] = {"prediction": named}
+    columns["prediction"] = named
     columns |= {f"p({name})": share for name, share in zip(goal.names, shares.T, strict=True)}
     return pa.table(columns)
 
 
-def predicted(run: Run, table: Any) -> pa.Table:
-    """The same for a table that is a file or in memory, see `source_of`."""
-    return predictions(run, source_of(table), Unfamiliar())
+def predicted(run: Run, given: Any) -> pa.Table:
+    """The same for examples that are a file or in memory, see `gradus.runs.new_examples`."""
+    return predictions(run, whole(run.preparation, given, run.spec.dtype, Unfamiliar()))
 
 
-def predicted_shares(run: Run, table: Any) -> NDArray[np.float64]:
-    """The probabilities of the classes for the rows of a table, ``[N, C]``.
+def predicted_shares(run: Run, given: Any) -> NDArray[np.float64]:
+    """The probabilities of the classes for new examples, ``[N, C]``.
 
     Raises:
         InputError: the run predicts numbers.
     """
     if not isinstance(run.preparation.goal, Classes):
         raise InputError("predict_proba: the run predicts numbers, which have no probabilities")
-    source = source_of(table)
-    outputs = outputs_of(run.model, inputs_of(run.preparation, source, run.spec.dtype))
+    piece = whole(run.preparation, given, run.spec.dtype, Unfamiliar())
+    outputs = outputs_of(run.model, piece.x)
     return probabilities(outputs, logarithms=run.spec.takes_log_probabilities)
 
 
-def evaluated(run: Run, table: Any) -> dict[str, Figure]:
-    """How good the model of a run is on the rows of a table that has the target too.
+def evaluated(run: Run, given: Any, target: Any = None) -> dict[str, Figure]:
+    """How good the model of a run is on examples of which the target is known.
 
-    Rows without a target are left out.
+    Those without a target are left out.
 
     Raises:
-        InputError: no row has a target, a column is missing, or a class was not trained on.
+        InputError: none has a target, a column is missing, or a class was not trained on.
     """
-    said, known = beside_truth(run, source_of(table), Unfamiliar()), training_targets(run)
+    said, _ = beside_truth(run, given, target, Unfamiliar())
+    known = training_targets(run)
     if isinstance(said, ClassPredictions):
         return said.figures(known["shares"])
     return said.figures(known["mean"], known["median"], known["quantiles"])
@@ -120,47 +112,31 @@ def training_targets(run: Run) -> dict[str, Any]:
     }
 
 
-def beside_truth(run: Run, source: Source, seen: Unfamiliar) -> Predictions:
-    """What the model of a run says of the rows of a table that have a target, beside that.
+def beside_truth(run: Run, given: Any, target: Any, seen: Unfamiliar) -> tuple[Predictions, int]:
+    """What the model of a run says of examples that have a target, beside that.
 
     Args:
         run: of which the model predicts.
-        source: the table.
-        seen: told of every column.
+        given: the examples.
+        target: their targets, where they do not stand beside them.
+        seen: told of every column of a table.
+
+    Returns:
+        The predictions, and how many examples have no target and are left out.
 
     Raises:
-        InputError: no row has a target, a column is missing, or a class was not trained on.
+        InputError: none has a target, a column is missing, or a class was not trained on.
     """
     goal = run.preparation.goal
-    targets = (goal,) if isinstance(goal, Classes) else goal.targets
-    check_columns([str(target.name) for target in targets], source)
-    columns = [column_as(source, str(target.name), target.form) for target in targets]
-    known = ~np.any([column.missing for column in columns], axis=0)
-    if not known.any():
-        names = ", ".join(brief(column.name) for column in columns)
-        raise InputError(f"{source.path}: no row has a target ({names}): nothing can be evaluated")
-    if not known.all():
-        columns = [column.rows(known) for column in columns]
-        source = replace(source, arrow=source.arrow.filter(known))
-    x = inputs_of(run.preparation, source, run.spec.dtype, seen.look)
-    outputs = outputs_of(run.model, x)
-    if not bool(outputs.isfinite().all()):
-        raise InputError(
-            f"{run.folder or run.spec.title}: the model gives what is no finite number, and cannot "
-            f"be evaluated: the run ended as {run.status}"
-        )
+    known = with_targets(run.preparation, given, target, run.spec.dtype, seen)
+    outputs = outputs_of(run.model, known.x)
     if isinstance(goal, Classes):
-        return ClassPredictions(
-            probabilities(outputs, logarithms=run.spec.takes_log_probabilities),
-            labels_for(goal, columns[0], str(source.path)),
-            goal.names,
-        )
-    return NumberPredictions(
-        goal.unscaled(outputs.double().numpy()),
-        np.column_stack([column.values.astype(np.float64) for column in columns]),
-        tuple(target.name for target in goal.targets),
-        run.spec.quantile,
-    )
+        p = probabilities(outputs, logarithms=run.spec.takes_log_probabilities)
+        return ClassPredictions(p, known.truth, goal.names), known.left_out
+    values = goal.unscaled(outputs.double().numpy())
+    names = tuple(target.name for target in goal.targets)
+    said = NumberPredictions(values, known.truth, names, run.spec.quantile)
+    return said, known.left_out
 
 
 def predict_file(
@@ -172,7 +148,7 @@ def predict_file(
 
     Args:
         run: of which the model predicts.
-        path: the table.
+        path: the file.
         out: where to; CSV or Parquet by its ending.
         told: called with the number of rows predicted so far.
 
@@ -180,14 +156,14 @@ def predict_file(
         The number of rows, and what is to be said of them.
 
     Raises:
-        InputError: the table cannot be read or lacks a column, or ``out`` cannot be written.
+        InputError: the file cannot be read or lacks a column, or ``out`` cannot be written.
     """
     from gradus.runs.table_writing import table_writer
 
     rows, seen = 0, Unfamiliar()
     with table_writer(out) as write:
-        for source in stream(path):
-            found = predictions(run, source, seen)
+        for piece in in_pieces(run.preparation, path, run.spec.dtype, seen):
+            found = predictions(run, piece)
             write(found)
             rows += found.num_rows
             told(rows)
@@ -199,9 +175,9 @@ def first_predictions(run: Run, path: Path, most: int) -> tuple[pa.Table, bool, 
 
     That is said of the first piece of the file.
     """
-    pieces = stream(path)
-    source = next(pieces)
-    more = source.arrow.num_rows > most or next(pieces, None) is not None
     seen = Unfamiliar()
-    found = predictions(run, source, seen)
-    return found.slice(0, most), more, seen.told(found.num_rows)
+    pieces = in_pieces(run.preparation, path, run.spec.dtype, seen)
+    found = predictions(run, next(pieces))
+    told = seen.told(found.num_rows)
+    more = found.num_rows > most or next(pieces, None) is not None
+    return found.slice(0, most), more, told

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gradus import metrics
-    from gradus.data.preparation import Preparation
+    from gradus.data.preparation import AnyPreparation
     from gradus.engine.job import Evaluation
     from gradus.engine.selection import Selection
     from gradus.metrics.predictions import Predictions
@@ -87,7 +87,7 @@ class Run:
         trained: the model, where it was trained just now.
         trusted: whether a model that is code of the user's may be imported and built.
         on_test: what the model says of the test part, where it was trained just now.
-        prepared: what was fitted to the table, where it was trained just now.
+        prepared: what was fitted to the data, where it was trained just now.
         maker: makes the model, where that was an object and was given again.
 
     Example:
@@ -106,7 +106,7 @@ class Run:
     trained: nn.Module | None = None
     trusted: bool = True
     on_test: Predictions | None = None
-    prepared: Preparation | None = None
+    prepared: AnyPreparation | None = None
     maker: Maker | None = None
 
     def __repr__(self) -> str:
@@ -226,13 +226,13 @@ class Run:
         )
 
     @cached_property
-    def preparation(self) -> Preparation:
-        """What was fitted to the training rows of the table, and turns others of the kind into x.
+    def preparation(self) -> AnyPreparation:
+        """What was fitted to the training examples, and turns others of the kind into x.
 
         Raises:
-            InputError: the run was trained on no table, or its preparation is missing or damaged.
+            InputError: it is missing or damaged.
         """
-        from gradus.data.preparation import Preparation
+        from gradus.data.preparation import read_preparation
         from gradus.data.preparation.goal import outputs_of
 
         if self.prepared is not None:
@@ -242,25 +242,25 @@ class Run:
         if path is None or not path.exists():
             trained_on = quoted(shown(self.spec.data))
             raise InputError(
-                f"{folder or self.title}: holds no {PREPARATION}: it was trained on {trained_on}, "
-                "not on a table by this version; train it again, on a table"
+                f"{folder or self.title}: holds no {PREPARATION}: it was trained on {trained_on} "
+                "by an earlier version, or as a Dataset; train it again"
             )
         try:
             record = read_json(path)
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: cannot be read: {quoted(error)}") from None
         if not isinstance(record, dict):
-            raise InputError(f"{path}: is no preparation of a table")
-        found = Preparation.from_record(record, str(path))
+            raise InputError(f"{path}: is no preparation")
+        found = read_preparation(record, str(path))
         data = self.summary["data"]
-        given = [[len(found.features)], outputs_of(found.goal)]
+        given = [list(found.input_shape), outputs_of(found.goal)]
         if given != [list(data["input_shape"]), data["outputs"]]:
             raise InputError(f"{path}: is damaged: it is not that of the model of this run")
         return found
 
     @property
     def is_prepared(self) -> bool:
-        """Whether it holds a preparation: it was trained on a table."""
+        """Whether it holds a preparation."""
         return self._holds(PREPARATION, self.prepared)
 
     @property
@@ -284,15 +284,16 @@ class Run:
         and others are not looked at.
 
         Args:
-            table: the path of a file; a pyarrow, pandas or Polars table; or a dict of columns.
+            table: the path of a file; a pyarrow, pandas or Polars table; or a dict of columns. For
+                a run on arrays, a ``.npz`` file with x, a ``.npy`` file, or an array.
 
         Returns:
             A pyarrow table: ``prediction``, and of classes ``p(class)`` for each; of numbers, in
             the unit of the target (of several, ``prediction(target)`` for each).
 
         Raises:
-            InputError: a column is missing, or holds what cannot be read as in training; the run
-                was trained on no table.
+            InputError: a column is missing, or holds what cannot be read as in training; an array
+                has another shape.
 
         Example:
             >>> import gradus
@@ -320,7 +321,7 @@ class Run:
 
         return predicted_shares(self, table)
 
-    def evaluate(self, table: Any) -> dict[str, metrics.Figure]:
+    def evaluate(self, table: Any, target: Any = None) -> dict[str, metrics.Figure]:
         """How good the model is on rows that have the target too, by the name of each figure.
 
         Of classes: accuracy, balanced accuracy, F1, log loss, AUC and more; of numbers RMSE, MAE,
@@ -329,14 +330,15 @@ class Run:
         out.
 
         Args:
-            table: as for ``predict``.
+            table: as for ``predict``; of arrays a ``.npz`` file with x and y, or x alone.
+            target: with x alone, the ``.npy`` file or the array with the targets.
 
         Raises:
             InputError: as for ``predict``; or no row has a target, or a class was not trained on.
         """
         from gradus.runs.prediction import evaluated
 
-        return evaluated(self, table)
+        return evaluated(self, table, target)
 
     def export(
         self,
@@ -463,7 +465,7 @@ OVERVIEW, REPORT = "test.png", "report.html"
 """What may be drawn of a run once it has ended."""
 
 PREPARATION = "preparation.json"
-"""What was fitted to the training rows of a table."""
+"""What was fitted to the training examples."""
 
 FILES = (
     "run.json",

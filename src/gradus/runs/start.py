@@ -18,7 +18,7 @@ from gradus.runs.files import read_json, read_whole, write_whole
 from gradus.runs.record import PREPARATION
 
 if TYPE_CHECKING:
-    from gradus.data.preparation import Preparation
+    from gradus.data.preparation import AnyPreparation
     from gradus.runs.record import Run
     from gradus.runs.spec import RunSpec
 
@@ -48,13 +48,13 @@ class Start:
 
     Attributes:
         parameters: parameters and running statistics by name, of each net.
-        preparation: of the table; None where it was none.
+        preparation: of its data; None where it was not kept.
         freeze: which of them stay as they are: layers, or names of parameters.
         origin: the runs that they come from, as the record will say.
     """
 
     parameters: Sequence[Mapping[str, Tensor]]
-    preparation: Preparation | None
+    preparation: AnyPreparation | None
     freeze: tuple[str, ...] = ()
     origin: tuple[Mapping[str, Any], ...] = ()
 
@@ -124,7 +124,7 @@ def read_start(folder: Path) -> Start | None:
     import safetensors.torch
     from safetensors import SafetensorError
 
-    from gradus.data.preparation import Preparation
+    from gradus.data.preparation import read_preparation
 
     path = folder / FACTS
     if not path.exists():
@@ -138,7 +138,7 @@ def read_start(folder: Path) -> Start | None:
             net, _, rest = name.partition(".")
             parameters[int(net)][rest] = value
         record, freeze = facts["preparation"], tuple(map(str, facts["freeze"]))
-        preparation = None if record is None else Preparation.from_record(record, str(path))
+        preparation = None if record is None else read_preparation(record, str(path))
     except (OSError, ValueError, KeyError, TypeError, IndexError, SafetensorError) as error:
         if isinstance(error, InputError):
             raise
@@ -160,7 +160,13 @@ def start_of(run: Run, spec: RunSpec, freeze: Sequence[str] = ()) -> tuple[RunSp
     prepared = run.prepared is not None or (
         run.folder is not None and (run.folder / PREPARATION).exists()
     )
-    fixed = (*OF_THE_PREPARATION, *OF_THE_MODEL) if prepared else OF_THE_MODEL
+    preparation = run.preparation if prepared else None
+    fixed: tuple[str, ...] = OF_THE_MODEL
+    if prepared:
+        fixed = (*OF_THE_PREPARATION, *OF_THE_MODEL)
+    if preparation is not None and preparation.kind == "arrays":
+        # The targets of arrays are a file, which other arrays have of their own.
+        fixed = tuple(name for name in fixed if name != "target")
     follows = [name for name in fixed if name in spec.auto]
     spec = spec.model_copy(
         update={
@@ -197,7 +203,6 @@ def start_of(run: Run, spec: RunSpec, freeze: Sequence[str] = ()) -> tuple[RunSp
         "parameters": _digest(run, nets),
         "freeze": list(freeze),
     }
-    preparation = run.preparation if prepared else None
     return spec, Start(nets, preparation, tuple(freeze), (*run.summary["origin"], origin))
 
 

@@ -12,7 +12,14 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
 from gradus.data.columns import Column, Form
-from gradus.data.preparation import Classes, Preparation, Quantities, Quantity, fit
+from gradus.data.preparation import (
+    Classes,
+    Preparation,
+    Quantities,
+    Quantity,
+    fit,
+    read_preparation,
+)
 from gradus.data.preparation import preparation as preparation_module
 from gradus.data.preparation.moments import LENGTHS
 from gradus.data.preparation.names import MOST_NAMES
@@ -190,7 +197,7 @@ def test_a_preparation_is_what_its_record_says(goal):
     encoders = tuple(fit(column, "robust", "median") for column in COLUMNS)
     preparation = Preparation(encoders=encoders, goal=goal)
     record = json.loads(json.dumps(preparation.record()))
-    again = Preparation.from_record(record, "here")
+    again = read_preparation(record, "here")
     assert again == preparation
     x = preparation.inputs(COLUMNS, "float32")
     assert x.dtype == np.float32
@@ -240,7 +247,7 @@ def test_a_damaged_record_is_one_line(change, message):
         encoders=(fit(NUMBERS),), goal=Classes(name="y", form=Form("category"), names=("a", "b"))
     )
     with pytest.raises(InputError) as refusal:
-        Preparation.from_record(preparation.record() | change, "run/preparation.json")
+        read_preparation(preparation.record() | change, "run/preparation.json")
     assert str(refusal.value).startswith("run/preparation.json: ")
     assert message in str(refusal.value)
 

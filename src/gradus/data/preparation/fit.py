@@ -92,7 +92,7 @@ def fit(
     present = train.values[~gaps] if missing else train.values
     if form.kind == "number":
         counted = weights[~gaps] if weights is not None and missing else weights
-        sample, counts = _sample(present, counted)
+        sample, counts = drawn(present, counted)
         middle = np.average(present, weights=counted)
         if fill == "median":
             middle = np.median(sample) if counts is None else _quantiles(sample, counts, 0.5)
@@ -127,13 +127,14 @@ def fit(
     return Times(name=name, form=form, missing=missing)
 
 
-def _sample(
-    present: NDArray[np.float64], weights: Weights | None
+def drawn(
+    present: NDArray[np.float64], weights: Weights | None = None
 ) -> tuple[NDArray[np.float64], Weights | None]:
+    """At most ``SAMPLE`` of the rows, with their weights: what stands for all in what is sorted."""
     if len(present) <= SAMPLE:
         return present, weights
-    drawn = np.random.default_rng(0).integers(0, len(present), SAMPLE)
-    return present[drawn], None if weights is None else weights[drawn]
+    at = np.random.default_rng(0).integers(0, len(present), SAMPLE)
+    return present[at], None if weights is None else weights[at]
 
 
 def _quantiles(values: NDArray[np.float64], weights: Weights | None, shares: Any) -> Any:

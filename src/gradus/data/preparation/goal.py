@@ -42,7 +42,7 @@ class Classes(BaseModel):
     kind: Literal["classes"] = "classes"
     name: str
     form: Annotated[Form, AfterValidator(_of("number", "flag", "category"))]
-    names: Annotated[DistinctNames, Field(min_length=2)]
+    names: Annotated[DistinctNames, Field(min_length=1)]
     shares: tuple[FiniteFloat, ...] = ()
 
     @model_validator(mode="after")

@@ -5,12 +5,12 @@ It is data: numbers, names and forms, kept beside the parameters of a run as ``p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from gradus.data.columns import Column
 from gradus.data.preparation.goal import Classes, Quantities
@@ -18,15 +18,11 @@ from gradus.data.preparation.moments import Dates, Times
 from gradus.data.preparation.names import Names
 from gradus.data.preparation.numbers import Flags, Numbers
 from gradus.data.side_by_side import side_by_side
-from gradus.errors import InputError, quoted
 
 AnyEncoder = Numbers | Flags | Names | Dates | Times
 
 NUMBERS = 2**18
 """Numbers of x that are made at once: what the processor keeps at hand."""
-
-VERSION = 1
-"""Of what is kept: one that is not known is not read."""
 
 
 class Preparation(BaseModel):
@@ -34,6 +30,7 @@ class Preparation(BaseModel):
 
     Attributes:
         version: of this format.
+        kind: of the preparation.
         encoders: one for each column that is used, in the order of their features.
         goal: what is predicted.
 
@@ -45,13 +42,12 @@ class Preparation(BaseModel):
         >>> column = Column("grams", grams.form, np.array([50.0, 150.0]))
         >>> fruit.features, fruit.inputs([column], "float32").tolist()
         (('grams',), [[-1.0], [1.0]])
-        >>> Preparation.from_record(fruit.record(), "fruit.json") == fruit
-        True
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
+    kind: Literal["table"] = "table"
     encoders: tuple[Annotated[AnyEncoder, Field(discriminator="kind")], ...]
     goal: Annotated[Classes | Quantities, Field(discriminator="kind")]
 
@@ -59,6 +55,11 @@ class Preparation(BaseModel):
     def features(self) -> tuple[str, ...]:
         """Names of the columns of x."""
         return tuple(name for encoder in self.encoders for name in encoder.features)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one input."""
+        return (len(self.features),)
 
     def inputs(
         self,
@@ -97,22 +98,3 @@ class Preparation(BaseModel):
         for kept, encoder in zip(content["encoders"], self.encoders, strict=True):
             kept["form"] = encoder.form.record()
         return content
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any], where: str) -> Preparation:
-        """The preparation that a record holds.
-
-        Raises:
-            InputError: it is of a later version, or damaged.
-        """
-        if (version := record.get("version")) != VERSION:
-            raise InputError(
-                f"{where}: its version is {quoted(version, 20)}, and {VERSION} is known here; take "
-                "the version of Gradus that wrote it"
-            )
-        try:
-            return cls.model_validate(record)
-        except ValidationError as error:
-            found = error.errors(include_url=False)[0]
-            at = ".".join(map(str, found["loc"]))
-            raise InputError(f"{where}: is damaged ({quoted(at)}: {found['msg']})") from None

@@ -20,7 +20,7 @@ _SIGNS = (
     (b"BZh", "packed by bzip2", "unpack it"),
     (b"\xfd7zXZ\x00", "packed by xz", "unpack it"),
     (b"\xd0\xcf\x11\xe0", "an old or encrypted Excel file", "save it as .xlsx or .csv"),
-    (b"\x93NUMPY", "an array of NumPy", "save it by numpy.savez, with x and y in it"),
+    (b"\x93NUMPY", "an array of NumPy", "name it .npy, and give its targets by --target"),
     (b"\x89HDF", "an HDF5 file", "save its table as Parquet or CSV"),
     (b"SQLite format 3\0", "an SQLite database", "export its table as CSV"),
     (b"%PDF-", "a PDF", "give the table that it shows as CSV"),

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradus.data.arrays import KEYS, ReadTargets, split_of_arrays
+from gradus.data.arrays import KEYS, ArrayOptions, ReadTargets, split_of_arrays
 from gradus.data.dataset import Dataset, Split, Task
 from gradus.data.in_memory import is_frame
 from gradus.data.partition import Parts, three_parts, training_parts
@@ -23,7 +23,7 @@ from gradus.runs.objects.identity import Identity, digest_of
 from gradus.runs.objects.tables import of_table
 
 if TYPE_CHECKING:
-    from gradus.data.preparation import Preparation
+    from gradus.data.preparation import AnyPreparation
     from gradus.runs.spec import RunSpec
 
 Arrays = dict[str, NDArray[Any]]
@@ -33,7 +33,6 @@ OF_TABLES = (
     "drop",
     "scaling",
     "pieces",
-    "standardize_target",
     "group",
     "weights",
 )
@@ -76,21 +75,23 @@ def data_of(
         if part is not None:
             arrays |= _arrays(part, name, f"_{name}")
 
-    def load(spec: RunSpec, read: ReadTargets | None, preparation: Preparation | None) -> Split:
+    def load(spec: RunSpec, read: ReadTargets | None, preparation: AnyPreparation | None) -> Split:
         _refuse(spec, OF_TABLES, "arrays")
         drawn = Parts(
             spec.test_fraction, spec.validation_fraction, spec.split_seed, spec.split, spec.group
         )
-        return split_of_arrays(
-            "data",
-            arrays,
-            loss=None if is_object(spec.loss) else spec.loss,
-            missing=spec.missing,
-            standardize=spec.standardize,
-            parts=drawn,
-            read=read,
-            name="arrays",
+        how = ArrayOptions(
+            None,
+            None if is_object(spec.loss) else spec.loss,
+            spec.missing,
+            spec.standardize,
+            spec.standardize_target,
+            drawn,
+            spec.dtype,
         )
+        if preparation is not None and preparation.kind != "arrays":
+            raise InputError("data: are arrays, and the model was trained on a table")
+        return split_of_arrays("data", arrays, how, preparation, read=read, name="arrays")
 
     return Data(load, Identity("arrays", _shapes(arrays), content=digest_of(arrays)))
 
@@ -163,8 +164,9 @@ def _stacked(given: torch.utils.data.Dataset[Any], name: str) -> tuple[Tensor, T
 
 
 def _of_split(given: Split) -> Data:
-    def load(spec: RunSpec, read: ReadTargets | None, preparation: Preparation | None) -> Split:
-        _refuse(spec, (*OF_TABLES, *OF_PARTS, "missing", "standardize"), "data in their parts")
+    def load(spec: RunSpec, read: ReadTargets | None, preparation: AnyPreparation | None) -> Split:
+        of_arrays = ("missing", "standardize", "standardize_target")
+        _refuse(spec, (*OF_TABLES, *OF_PARTS, *of_arrays), "data in their parts")
         return given
 
     parts = {"train": given.train, "validation": given.validation, "test": given.test}
@@ -183,8 +185,8 @@ def _of_dataset(given: Dataset, validation: Any, test: Any) -> Data:
                 f"{name}: a {type(part).__name__}; give a gradus.data.Dataset, as data"
             )
 
-    def load(spec: RunSpec, read: ReadTargets | None, preparation: Preparation | None) -> Split:
-        _refuse(spec, (*OF_TABLES, "missing", "standardize"), "a Dataset")
+    def load(spec: RunSpec, read: ReadTargets | None, preparation: AnyPreparation | None) -> Split:
+        _refuse(spec, (*OF_TABLES, "missing", "standardize", "standardize_target"), "a Dataset")
         drawn = Parts(spec.test_fraction, spec.validation_fraction, spec.split_seed, spec.split)
         for name, part, wanted in (
             ("validation", validation, drawn.validation),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from gradus.data.arrays import ReadTargets
     from gradus.data.dataset import Split
-    from gradus.data.preparation import Preparation
+    from gradus.data.preparation import AnyPreparation
     from gradus.data.targets import Targets
     from gradus.methods import Method
     from gradus.risk.losses import Loss
@@ -99,7 +99,7 @@ class Objects:
                     "another, or was changed since: its options, its source or what it holds"
                 )
 
-    def load(self, spec: RunSpec, preparation: Preparation | None) -> Split:
+    def load(self, spec: RunSpec, preparation: AnyPreparation | None) -> Split:
         """The split of the data that were handed over, prepared so where that is given."""
         assert self.data is not None
         with torch.random.fork_rng():

@@ -11,12 +11,12 @@ from gradus.data.dataset import Split
 from gradus.runs.objects.identity import Identity
 
 if TYPE_CHECKING:
-    from gradus.data.preparation import Preparation
+    from gradus.data.preparation import AnyPreparation
     from gradus.runs.spec import RunSpec
 
-Load = Callable[["RunSpec", ReadTargets | None, "Preparation | None"], Split]
+Load = Callable[["RunSpec", ReadTargets | None, "AnyPreparation | None"], Split]
 """Makes the split that a spec asks for; its targets are read so where that is not as usual, and its
-rows are prepared as a table before was, where that is given."""
+examples are prepared as others before were, where that is given."""
 
 
 @dataclass(frozen=True, eq=False)

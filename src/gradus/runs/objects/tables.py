@@ -21,7 +21,7 @@ from gradus.runs.objects.identity import Identity
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from gradus.data.preparation import Preparation
+    from gradus.data.preparation import AnyPreparation
     from gradus.runs.spec import RunSpec
 
 
@@ -40,9 +40,11 @@ def of_table(given: Any) -> Data:
             f"data: the {type(given).__name__} cannot be read as a table: {quoted(error)}"
         ) from error
 
-    def load(spec: RunSpec, read: ReadTargets | None, preparation: Preparation | None) -> Split:
+    def load(spec: RunSpec, read: ReadTargets | None, preparation: AnyPreparation | None) -> Split:
         options = options_of(spec)
         if preparation is not None:
+            if preparation.kind != "table":
+                raise InputError("data: is a table, and the model was trained on arrays")
             return split_of_prepared(source, preparation, options)
         return split_of_table(source, options)
 

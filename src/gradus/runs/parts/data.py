@@ -46,7 +46,9 @@ class DataPart(Part):
     data: Annotated[str, AfterValidator(_possible_path)] = Field(
         default="digits", description="digits, fashion-mnist, mnist, a file or a folder"
     )
-    target: str | None = Field(default=None, description="column to predict (CSV, Parquet)")
+    target: str | None = Field(
+        default=None, description="column to predict (tables); file of the targets (.npy)"
+    )
     categorical: Names = Field(default=(), description="columns of names, not numbers")
     drop: Names = Field(default=(), description="columns to leave out")
     missing: Literal["mean", "median", "drop"] | None = Field(

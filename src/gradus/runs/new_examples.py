@@ -1,0 +1,228 @@
+"""New examples as a model takes them, in whatever they come: tables, arrays and their files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradus.data.in_memory import source_of
+from gradus.data.preparation import AnyPreparation, Arrays, Classes, Preparation
+from gradus.data.preparation.targets import labels_for
+from gradus.data.prepared import check_columns, column_as, inputs_of
+from gradus.data.reading import Source, stream
+from gradus.data.unfamiliar import Unfamiliar
+from gradus.errors import InputError, brief, quoted
+
+if TYPE_CHECKING:
+    from gradus.data.preparation.goal import Goal
+
+Dtype = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Some new examples.
+
+    Attributes:
+        x: as the model takes them, ``[n, ...]``.
+        beside: columns that are to stand beside what is predicted, ``n`` each.
+    """
+
+    x: Tensor
+    beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Examples of which the target is known.
+
+    Attributes:
+        x: as the model takes them, ``[n, ...]``.
+        truth: int64 ``[n]``, the classes by their numbers; or float64 ``[n, m]``, numbers in their
+            own unit.
+        left_out: how many there were without a target.
+    """
+
+    x: Tensor
+    truth: NDArray[Any]
+    left_out: int = 0
+
+
+def whole(preparation: AnyPreparation, given: Any, dtype: Dtype, seen: Unfamiliar) -> Piece:
+    """New examples at once.
+
+    Args:
+        preparation: of the run.
+        given: a file; or in memory, what `source_of` takes of a table, an array of arrays.
+        dtype: of x.
+        seen: told of every column of a table.
+
+    Raises:
+        InputError: they cannot be read, or are not of the kind that was trained on.
+    """
+    if preparation.kind == "table":
+        return Piece(inputs_of(preparation, source_of(given), dtype, seen.look))
+    x, where = _array(given)
+    return Piece(preparation.inputs(preparation.checked(x, where), dtype))
+
+
+def in_pieces(
+    preparation: AnyPreparation, path: Path, dtype: Dtype, seen: Unfamiliar
+) -> Iterator[Piece]:
+    """The new examples of a file, of which there are no more in memory than a piece holds.
+
+    Raises:
+        InputError: as of ``whole``.
+    """
+    if preparation.kind == "table":
+        for source in stream(path):
+            yield Piece(inputs_of(preparation, source, dtype, seen.look))
+        return
+    from gradus.data.preparation.arrays import pieces
+
+    x, where = _array(path)
+    x = preparation.checked(x, where)
+    for rows in pieces(len(x), preparation.shape):
+        yield Piece(preparation.inputs(x[rows], dtype))
+
+
+def with_targets(
+    preparation: AnyPreparation, given: Any, target: Any, dtype: Dtype, seen: Unfamiliar
+) -> Known:
+    """Examples of which the target is known; those where it is missing are left out.
+
+    Args:
+        preparation: of the run.
+        given: a table with the columns of the target, or arrays: a ``.npz`` file with x and y, a
+            ``.npy`` file or an array with x.
+        target: where x has no targets beside it, the ``.npy`` file or the array that has them.
+        dtype: of x.
+        seen: told of every column of a table.
+
+    Raises:
+        InputError: as of ``whole``; or no example has a target, or one has a class that was not
+            trained on.
+    """
+    if preparation.kind == "table":
+        if target is not None:
+            raise InputError(
+                f"--target {quoted(target, 60)}: is for arrays; a table has the columns of the "
+                "target, which are found by their names"
+            )
+        return _of_table(preparation, source_of(given), dtype, seen)
+    return _of_arrays(preparation, given, target, dtype)
+
+
+def _of_table(preparation: Preparation, source: Source, dtype: Dtype, seen: Unfamiliar) -> Known:
+    goal = preparation.goal
+    targets = (goal,) if isinstance(goal, Classes) else goal.targets
+    check_columns([str(target.name) for target in targets], source)
+    columns = [column_as(source, str(target.name), target.form) for target in targets]
+    missing = np.any([column.missing for column in columns], axis=0)
+    _check_some(missing, f"{source.path}: no row", [column.name for column in columns])
+    if missing.any():
+        columns = [column.rows(~missing) for column in columns]
+        source = replace(source, arrow=source.arrow.filter(~missing))
+    truth = (
+        labels_for(goal, columns[0], str(source.path))
+        if isinstance(goal, Classes)
+        else np.column_stack([column.values.astype(np.float64) for column in columns])
+    )
+    x = inputs_of(preparation, source, dtype, seen.look)
+    return Known(x, truth, int(missing.sum()))
+
+
+def _of_arrays(preparation: Arrays, given: Any, target: Any, dtype: Dtype) -> Known:
+    from gradus.data.array_files import read_npz
+    from gradus.data.arrays import check_lengths, target_array, targets_for
+    from gradus.data.preparation.arrays import faults
+
+    if _ending(given) == ".npz":
+        if target is not None:
+            raise InputError(
+                f"--target {quoted(target, 60)}: is for a .npy file; {given} is to hold y beside x"
+            )
+        path = Path(given)
+        found = read_npz(path, ("x", "y"))
+        x, y, where = _named(path, found, "x"), _named(path, found, "y"), str(path)
+    else:
+        x, where = _array(given)
+        if isinstance(target, str | os.PathLike) or target is None:
+            y = target_array(Path(where), None if target is None else os.fspath(target))
+        else:
+            y = _as_array(target, "the targets")
+    check_lengths(x, y, where)
+    x = preparation.checked(x, where)
+    missing, infinite = faults(y)
+    if infinite is not None:
+        raise InputError(f"{where}: y{infinite} is infinite; give a finite number or NaN")
+    _check_some(missing, f"{where}: no example", ["y"])
+    if missing.any():
+        x, y = x[~missing], y[~missing]
+    targets = targets_for(preparation.goal, y, f"y in {where}")
+    truth = _labels(preparation.goal, targets.y)
+    return Known(preparation.inputs(x, dtype), truth, int(missing.sum()))
+
+
+def _labels(goal: Goal, y: Tensor) -> NDArray[Any]:
+    """Classes by their numbers, of rows of probabilities the likeliest; or numbers."""
+    if isinstance(goal, Classes) and y.is_floating_point():
+        y = y.argmax(dim=1)
+    found: NDArray[Any] = y.numpy()
+    return found
+
+
+def _check_some(missing: NDArray[np.bool_], none: str, names: Sequence[str]) -> None:
+    if missing.all():
+        shown = ", ".join(map(brief, names))
+        raise InputError(f"{none} has a target ({shown}): nothing can be evaluated")
+
+
+def _array(given: Any) -> tuple[NDArray[Any], str]:
+    """An array with new examples, and what it is called in messages."""
+    from gradus.data.array_files import read_npy, read_npz
+
+    if not isinstance(given, str | os.PathLike):
+        return _as_array(given, "the array"), "the array"
+    path = Path(given)
+    if _ending(given) == ".npz":
+        return _named(path, read_npz(path, ("x",)), "x"), f"{path}: 'x'"
+    if _ending(given) == ".npy":
+        return read_npy(path), str(path)
+    raise InputError(
+        f"{quoted(given)}: is no array, and the model was trained on such; give a .npz file with "
+        "x in it, or a .npy file"
+    )
+
+
+def _named(path: Path, arrays: Mapping[str, NDArray[Any]], key: str) -> NDArray[Any]:
+    if key not in arrays:
+        raise InputError(f"{path}: array {key!r} is missing; save the new examples under that name")
+    return arrays[key]
+
+
+def _as_array(given: Any, what: str) -> NDArray[Any]:
+    """An array in memory, or a list of numbers.
+
+    Raises:
+        TypeError: it is nothing of the kind.
+    """
+    if isinstance(given, torch.Tensor):
+        given = given.detach().cpu().numpy()
+    found = np.asarray(given)
+    if found.dtype.kind not in "biufU":
+        raise TypeError(f"{what} must be a path or hold numbers, not {type(given).__name__}")
+    return found
+
+
+def _ending(given: Any) -> str:
+    is_path = isinstance(given, str | os.PathLike)
+    return Path(given).suffix.lower() if is_path else ""
