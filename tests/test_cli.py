@@ -189,7 +189,7 @@ def test_a_repeated_list_option_adds_to_the_list(call):
     run = gradus.open_run("o")
     assert run.spec.drop == ("a", "b")
     assert run.summary["data"]["features"][0] == "c"
-    assert {column["column"] for column in run.summary["data"]["columns"]} == {"c"}
+    assert {column["column"] for column in run.summary["data"]["columns"]} == {"y", "c"}
 
 
 def test_paths_are_printed_as_they_are(call):

@@ -321,7 +321,7 @@ def test_the_command_refuses_in_one_line(folders, table, call, arguments, messag
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("empty.csv", ",".join(COLUMNS) + "\n", "holds names of columns but no rows"),
+        ("empty.csv", ",".join(COLUMNS) + "\n", "names of columns but no rows"),
         ("letter.pdf", "Dear Sir", "a kind of file that is not read as a table; give .csv,"),
     ],
 )

@@ -57,7 +57,10 @@ OTHER_NAMES = {
     "target": "label labels target-column label-column y-column response",
     "categorical": "categorical-features cat-features categorical-columns categories",
     "drop": "drop-columns exclude ignore-columns",
-    "missing": "na nan na-values impute imputer fillna missing-values",
+    "missing": "na nan impute imputer fillna",
+    "missing-values": "na-values null-values missing-value nulls",
+    "separator": "sep delimiter",
+    "decimal": "decimal-point decimal-comma",
     "standardize": "standardise normalize normalise scale scaler standard-scaler",
     "log-every": "log-interval log-freq log-frequency log-steps logging-steps print-every "
     "log-every-n-steps",

@@ -91,7 +91,8 @@ def train(
     a table (with --target) as CSV, Parquet, Arrow, JSON lines or Excel; arrays as .npz, or as .npy
     (with --target the .npy file of their targets); or the four IDX files of an image set.
     """
-    reads = resume is None and _reads_ahead(given["data"])
+    as_guessed = not any(given[name] for name in ("separator", "decimal", "missing_values"))
+    reads = resume is None and as_guessed and _reads_ahead(given["data"])
     with without_collection():
         from gradus.cli import run_report as report
         from gradus.runs.spec import RunSpec

@@ -7,20 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradus.data.reading import Source, read_source
+from gradus.data.reading import AS_GUESSED, Notation, Source, read_source, written_as
 from gradus.data.reading.kinds import declared_categories, with_nested
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def source_of(table: Any) -> Source:
+def source_of(table: Any, notation: Notation = AS_GUESSED) -> Source:
     """The content of a table, wherever it is.
 
     Args:
         table: the path of a file; a pyarrow table; a frame of pandas, Polars or another library
             that gives its data by the Arrow PyCapsule interface or the dataframe interchange
             protocol; or a mapping of names to columns.
+        notation: what the user says of how values are written in it.
 
     Raises:
         InputError: the file cannot be read.
@@ -33,15 +34,16 @@ def source_of(table: Any) -> Source:
     import pyarrow as pa
 
     if isinstance(table, str | os.PathLike):
-        return read_source(Path(table))
+        return read_source(Path(table), notation)
     arrow = _arrow(table)
     names = [field.name for field in arrow.schema if not pa.types.is_nested(field.type)]
-    return Source(
+    source = Source(
         Path("the table"),
         with_nested(arrow.select(names), arrow.schema).unify_dictionaries(),
         lambda row: f"row {row + 1}",
         categories=declared_categories(arrow.schema),
     )
+    return written_as(source, notation)
 
 
 def is_frame(given: object) -> bool:

@@ -21,7 +21,7 @@ from gradus.data.catalogue import CATALOGUE, read_entry
 from gradus.data.dataset import Split
 from gradus.data.idx import read_images_and_labels
 from gradus.data.partition import Parts, SplitName, three_parts, training_parts
-from gradus.data.reading import KINDS, SUFFIXES
+from gradus.data.reading import AS_GUESSED, KINDS, SUFFIXES, Notation, is_separated
 from gradus.data.targets import check_loss, class_targets
 from gradus.errors import InputError, quoted
 
@@ -58,6 +58,7 @@ def load(
     drop: Sequence[str] = (),
     data_dir: str | Path | None = None,
     dtype: Literal["float32", "float64"] = "float32",
+    notation: Notation = AS_GUESSED,
     preparation: AnyPreparation | None = None,
 ) -> Split:
     """Load data by name or by path, ready to train on.
@@ -97,6 +98,7 @@ def load(
         drop: tables: columns to leave out.
         data_dir: folder in which the files of ``fashion-mnist`` and ``mnist`` are looked for first.
         dtype: of x, where it holds numbers.
+        notation: tables: how values are written, as far as that is known.
         preparation: how the data become x, where that was fitted to others before; what else says
             that is not looked at.
 
@@ -133,6 +135,9 @@ def load(
         "--weights": weights,
         "--categorical": ",".join(categorical),
         "--drop": ",".join(drop),
+        "--separator": notation.separator,
+        "--decimal": notation.decimal,
+        "--missing-values": ",".join(notation.missing_values),
         "--data-dir": data_dir,
     }
 
@@ -192,6 +197,9 @@ def load(
             "--weights",
             "--categorical",
             "--drop",
+            "--decimal",
+            "--missing-values",
+            *(["--separator"] if is_separated(path) else []),
         )
         if scaling is not None and not standardize:
             raise InputError(
@@ -213,6 +221,7 @@ def load(
             parts,
             weights,
             dtype,
+            notation,
         )
         if preparation is not None and preparation.kind == "table":
             from gradus.data.prepared import load_prepared

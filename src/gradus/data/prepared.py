@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gradus.data.columns import Column, Form, recognise_as
 from gradus.data.dataset import Split
@@ -29,6 +30,7 @@ def inputs_of(
     source: Source,
     dtype: Literal["float32", "float64"],
     look: Callable[[AnyEncoder, Column], object] = lambda encoder, column: None,
+    rows: NDArray[np.bool_] | None = None,
 ) -> torch.Tensor:
     """The x of the rows of a table, ``[N, features]``.
 
@@ -39,14 +41,18 @@ def inputs_of(
         source: the table.
         dtype: of x.
         look: called with each column, as it was read, and its encoder.
+        rows: bool, which of the rows of the table; None for all.
 
     Raises:
         InputError: a column is missing, or holds what cannot be read as in training.
     """
     check_columns([encoder.name for encoder in preparation.encoders], source)
-    columns = side_by_side(
-        lambda encoder: column_as(source, encoder.name, encoder.form), preparation.encoders
-    )
+
+    def read(encoder: AnyEncoder) -> Column:
+        column = column_as(source, encoder.name, encoder.form)
+        return column if rows is None else column.rows(rows)
+
+    columns = side_by_side(read, preparation.encoders)
     for encoder, column in zip(preparation.encoders, columns, strict=True):
         look(encoder, column)
     return torch.from_numpy(preparation.inputs(columns, dtype))
@@ -86,7 +92,7 @@ def load_prepared(path: Path, preparation: Preparation, options: TableOptions) -
     Raises:
         InputError: the file cannot be read, or as there.
     """
-    return split_of_prepared(read_source(path), preparation, options)
+    return split_of_prepared(read_source(path, options.notation), preparation, options)
 
 
 def split_of_prepared(source: Source, preparation: Preparation, options: TableOptions) -> Split:

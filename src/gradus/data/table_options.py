@@ -8,6 +8,7 @@ from typing import Literal
 
 from gradus.data.partition import USUAL_PARTS, Parts
 from gradus.data.preparation import Fill, Scaling
+from gradus.data.reading import AS_GUESSED, Notation
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class TableOptions:
         parts: how the rows are split. The column of its group is no feature.
         weights: the column of what each row counts in the loss, which is no feature.
         dtype: of x.
+        notation: how values are written, as far as the user says that.
     """
 
     target: str | None
@@ -41,6 +43,7 @@ class TableOptions:
     parts: Parts = USUAL_PARTS
     weights: str | None = None
     dtype: Literal["float32", "float64"] = "float32"
+    notation: Notation = AS_GUESSED
 
     @property
     def fill(self) -> Fill:

@@ -121,6 +121,7 @@ def column_of(source: Source, name: str, *, categorical: bool) -> Column:
         place=source.place,
         categorical=categorical or name in source.categories,
         text=None if source.read_text is None else source.text,
+        decimal=source.decimal,
     )
 
 

@@ -28,7 +28,7 @@ def load_table(path: Path, options: TableOptions) -> Split:
     Raises:
         InputError: the file cannot be read, or as there.
     """
-    return split_of_table(read_source(path), options)
+    return split_of_table(read_source(path, options.notation), options)
 
 
 def split_of_table(source: Source, options: TableOptions) -> Split:
@@ -108,7 +108,7 @@ def split_of_table(source: Source, options: TableOptions) -> Split:
             f"{path}: no column says anything of the target {brief(targets[0])!r}: "
             + brief("; ".join(f"{name!r} {why}" for name, why in left_out.items()), MOST_QUOTED)
         )
-    preparation = Preparation(encoders=tuple(encoders), goal=goal)
+    preparation = Preparation(encoders=tuple(encoders), goal=goal, notation=options.notation)
     told = (*goal_told(goals, rows.goals, goal), *treatments_of(inputs, preparation, left_out))
     features = [column for column in used if column.name not in left_out]
     rows = replace(rows, notes=(*rows.notes, *advice(features, options)))

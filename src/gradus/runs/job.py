@@ -12,6 +12,7 @@ from torch import nn
 
 from gradus.data.dataset import Split
 from gradus.data.loading import load
+from gradus.data.reading import Notation
 from gradus.data.sampling import Sampling
 from gradus.engine.job import Job
 from gradus.errors import InputError, reason
@@ -63,6 +64,7 @@ def load_for(
         weights=spec.weights,
         categorical=spec.categorical,
         drop=spec.drop,
+        notation=Notation(spec.separator, spec.decimal, spec.missing_values),
         data_dir=None if data_dir is None else Path(data_dir),
         preparation=preparation,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -69,7 +69,8 @@ def whole(preparation: AnyPreparation, given: Any, dtype: Dtype, seen: Unfamilia
         InputError: they cannot be read, or are not of the kind that was trained on.
     """
     if preparation.kind == "table":
-        return Piece(inputs_of(preparation, source_of(given), dtype, seen.look))
+        source = source_of(given, preparation.notation)
+        return Piece(inputs_of(preparation, source, dtype, seen.look))
     x, where = _array(given)
     return Piece(preparation.inputs(preparation.checked(x, where), dtype))
 
@@ -83,7 +84,7 @@ def in_pieces(
         InputError: as of ``whole``.
     """
     if preparation.kind == "table":
-        for source in stream(path):
+        for source in stream(path, preparation.notation):
             yield Piece(inputs_of(preparation, source, dtype, seen.look))
         return
     from gradus.data.preparation.arrays import pieces
@@ -117,7 +118,7 @@ def with_targets(
                 f"--target {quoted(target, 60)}: is for arrays; a table has the columns of the "
                 "target, which are found by their names"
             )
-        return _of_table(preparation, source_of(given), dtype, seen)
+        return _of_table(preparation, source_of(given, preparation.notation), dtype, seen)
     return _of_arrays(preparation, given, target, dtype)
 
 
@@ -128,15 +129,13 @@ def _of_table(preparation: Preparation, source: Source, dtype: Dtype, seen: Unfa
     columns = [column_as(source, str(target.name), target.form) for target in targets]
     missing = np.any([column.missing for column in columns], axis=0)
     _check_some(missing, f"{source.path}: no row", [column.name for column in columns])
-    if missing.any():
-        columns = [column.rows(~missing) for column in columns]
-        source = replace(source, arrow=source.arrow.filter(~missing))
+    columns = [column.rows(~missing) for column in columns]
     truth = (
         labels_for(goal, columns[0], str(source.path))
         if isinstance(goal, Classes)
         else np.column_stack([column.values.astype(np.float64) for column in columns])
     )
-    x = inputs_of(preparation, source, dtype, seen.look)
+    x = inputs_of(preparation, source, dtype, seen.look, ~missing)
     return Known(x, truth, int(missing.sum()))
 
 

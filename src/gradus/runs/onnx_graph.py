@@ -114,6 +114,8 @@ def exported(run: Run, preparation: AnyPreparation | None) -> Exported:
     else:
         numbers, names = columns_of(preparation)
         x = _prepared(graph, preparation, dtype)
+        if missing := preparation.notation.missing_values:
+            notes += (f"{brief(', '.join(missing))}: goes in as NaN, or as an empty text",)
         if numbers:
             shapes["numbers"] = dtype, [len(numbers)]
             described["numbers"] = [_described(each) for each in numbers]

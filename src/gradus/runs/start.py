@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from gradus.errors import InputError, brief, quoted
 from gradus.runs.choices import flag
 from gradus.runs.files import read_json, read_whole, write_whole
-from gradus.runs.record import PREPARATION
 
 if TYPE_CHECKING:
     from gradus.data.preparation import AnyPreparation
@@ -29,6 +28,8 @@ OF_THE_PREPARATION = (
     "target",
     "categorical",
     "drop",
+    "decimal",
+    "missing_values",
     "missing",
     "standardize",
     "scaling",
@@ -157,9 +158,7 @@ def start_of(run: Run, spec: RunSpec, freeze: Sequence[str] = ()) -> tuple[RunSp
             ``Run.model``, or is not finite.
     """
     where = str(run.folder or run.spec.title)
-    prepared = run.prepared is not None or (
-        run.folder is not None and (run.folder / PREPARATION).exists()
-    )
+    prepared = run.is_prepared
     preparation = run.preparation if prepared else None
     fixed: tuple[str, ...] = OF_THE_MODEL
     if prepared:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,12 @@ class Given:
         file: str,
         place: Callable[[int], str],
         text: Text | None,
+        decimal: Literal[",", "."] | None = None,
     ) -> None:
         import pyarrow as pa
 
         self.name, self.file, self.place, self.text = name, file, place, text
+        self.decimal = decimal
         encoded = pa.types.is_dictionary(content.type)
         kind = content.type.value_type if encoded else content.type
         # A dictionary of anything but text says of its values that they are names.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,13 +54,17 @@ _CONVENTIONS = (
 _DOUBTS = {"": "may be thousands", ",": "may be a decimal comma", ".": "may be a decimal point"}
 
 
-def guess_numbers(words: Words) -> Guess | None:
+def guess_numbers(words: Words, decimal: Literal[",", "."] | None = None) -> Guess | None:
     r"""How the numbers of a column are written, where most of its rows hold numbers.
 
     The convention is one for the whole column. Where the words leave it open whether ``1,200`` is
     a thousand or one and a fraction, groups of exactly three digits are thousands, and that is
     said. A point is a decimal point, unless it stands in sums of money, or some words have it
     before three digits that end in 0 and others have none: no fraction is written so.
+
+    Args:
+        words: of the column.
+        decimal: what stands before the fraction, where that is known.
 
     Returns:
         None where the words are no numbers; or where they are figures but no quantities: with
@@ -78,15 +82,15 @@ def guess_numbers(words: Words) -> Guess | None:
         return None
     tidy = tidied(words.distinct)
     bare = _without_unit(tidy, unit)
-    conventions = list(_conventions(bare, unit))
+    conventions = list(_conventions(bare, unit, decimal))
     read = [int(words.counts[_follow(bare, *each)].sum()) for each in conventions]
     if not any(read) or _are_names(tidy, bare):
         return None
-    decimal, thousands = conventions[read.index(max(read))]
+    mark, thousands = conventions[read.index(max(read))]
     # What is not a unit to everyone is one only where it stands at every number.
     if max(read) < words.present and unit and not (_is_money(unit) or unit in "%‰"):
         return None
-    form = Form("number", decimal, thousands, unit)
+    form = Form("number", mark, thousands, unit)
     doubtful = read.count(words.present) > 1
     return Guess(form, _values(bare, form), _DOUBTS[thousands] if doubtful else "")
 
@@ -153,17 +157,21 @@ def _without_unit(tidy: pa.StringArray, unit: str) -> pa.StringArray:
     return cast("pa.StringArray", bare)
 
 
-def _conventions(bare: pa.StringArray, unit: str) -> Iterator[tuple[str, str]]:
+def _conventions(bare: pa.StringArray, unit: str, decimal: str | None) -> Iterator[tuple[str, str]]:
     """Decimal mark and mark of thousands that may have been used, the likelier ones first."""
     import pyarrow.compute as pc
 
     used = {mark for mark in ",. '" if pc.any(pc.match_substring(bare, mark)).as_py()}
+    if decimal is not None:
+        known = (each for each in _CONVENTIONS if each[0] == decimal)
+        yield from (each for each in known if not each[1] or each[1] in used)
+        return
     grouped = _is_money(unit) or _point_groups(bare)  # no money has three decimals
-    for decimal, thousands in (_GROUPED, *_CONVENTIONS) if grouped else _CONVENTIONS:
+    for mark, thousands in (_GROUPED, *_CONVENTIONS) if grouped else _CONVENTIONS:
         # Where the point groups thousands, no fraction need stand behind a comma.
-        needed = {thousands} if thousands == "." else {decimal, thousands} - {"."}
+        needed = {thousands} if thousands == "." else {mark, thousands} - {"."}
         if needed - {""} <= used:
-            yield decimal, thousands
+            yield mark, thousands
 
 
 def _point_groups(bare: pa.StringArray) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,7 @@ def recognise(
     place: Callable[[int], str] = row_of,
     categorical: bool = False,
     text: Text | None = None,
+    decimal: Literal[",", "."] | None = None,
 ) -> Column:
     """What a column holds, guessed from all of its values.
 
@@ -64,6 +66,7 @@ def recognise(
         categorical: the user says that the values are names.
         text: of a file of text, what gives a column as it stands there; None where a file has
             types of its own.
+        decimal: what stands before the fraction of a number that is text, where that is known.
 
     Raises:
         InputError: most of the values are numbers (or dates, or times) and some are not; or it
@@ -75,7 +78,7 @@ def recognise(
         >>> column.values.tolist(), column.told
         ([5.0, nan, 1200.0], "number, ',' between thousands, in $ (may be a decimal comma)")
     """
-    given = Given(name, content, file, place, text)
+    given = Given(name, content, file, place, text, decimal)
     return given.reading(lambda: _recognised(given, categorical))
 
 
@@ -117,8 +120,6 @@ NUMBERS = ("0", "1")
 """The flags of a column of numbers, of which another file may hold more than these two."""
 
 _GUESSERS = (
-    (guess_flags, ""),
-    (guess_numbers, "a number"),
     (guess_dates, "a date"),
     (guess_times, "a time of day"),
     (guess_lengths, "a length of time"),
@@ -143,9 +144,14 @@ def _recognised(given: Given, categorical: bool) -> Column:
     values = given.numbers()
     if is_whole(given.kind) and max(map(abs, ends(values))) >= LARGEST_WHOLE:
         return names_of(given.name, given.words())
-    if given.text is not None and may_be_grouped(values):
+    if given.text is not None and not is_whole(given.kind) and _may_mean_another(given, values):
         return _of_words(given)
     return _of_numbers(given, values)
+
+
+def _may_mean_another(given: Given, values: NDArray[np.float64]) -> bool:
+    """Whether a point that a reader took for that before a fraction may stand between thousands."""
+    return may_be_grouped(values) if given.decimal is None else given.decimal == ","
 
 
 def _of_numbers(given: Given, values: NDArray[np.float64], told: str = "") -> Column:
@@ -156,7 +162,12 @@ def _of_numbers(given: Given, values: NDArray[np.float64], told: str = "") -> Co
         return Column(given.name, guess.form, guess.values, guess=guess.told)
     if identifiers.refer(given.name, values):
         return names_of(given.name, given.words())
-    return Column(given.name, Form("number"), values, guess=told)
+    return Column(given.name, _plain(given), values, guess=told)
+
+
+def _plain(given: Given) -> Form:
+    """Of numbers without a unit: other files may hold fractions where this one has none."""
+    return Form("number", decimal=given.decimal or ".")
 
 
 def _of_words(given: Given) -> Column:
@@ -164,13 +175,17 @@ def _of_words(given: Given) -> Column:
     if not words.present:
         return _nothing(given)
     nearly: tuple[Guess, str] | None = None
-    for guesser, what in _GUESSERS:
-        if (guess := guesser(words)) is None:
+    guesses = chain(
+        [(guess_flags(words), ""), (guess_numbers(words, given.decimal), "a number")],
+        ((guesser(words), what) for guesser, what in _GUESSERS),
+    )
+    for guess, what in guesses:
+        if guess is None:
             continue
         read = guess.read(words)
         if read == words.present:
             values = words.each(guess.values, missing_of(guess.values))
-            if guess.form == Form("number"):
+            if guess.form in (Form("number"), _plain(given)):
                 return _of_numbers(given, values, guess.told)
             return Column(given.name, guess.form, values, guess=guess.told)
         if 2 * read > words.present and nearly is None:

@@ -17,6 +17,7 @@ from gradus.data.preparation.goal import Classes, Quantities
 from gradus.data.preparation.moments import Dates, Times
 from gradus.data.preparation.names import Names
 from gradus.data.preparation.numbers import Flags, Numbers
+from gradus.data.reading.notation import AS_GUESSED, Notation
 from gradus.data.side_by_side import side_by_side
 
 AnyEncoder = Numbers | Flags | Names | Dates | Times
@@ -33,6 +34,7 @@ class Preparation(BaseModel):
         kind: of the preparation.
         encoders: one for each column that is used, in the order of their features.
         goal: what is predicted.
+        notation: how values are written, as far as the user said that.
 
     Example:
         >>> from gradus.data.columns import Form
@@ -50,6 +52,7 @@ class Preparation(BaseModel):
     kind: Literal["table"] = "table"
     encoders: tuple[Annotated[AnyEncoder, Field(discriminator="kind")], ...]
     goal: Annotated[Classes | Quantities, Field(discriminator="kind")]
+    notation: Notation = AS_GUESSED
 
     @property
     def features(self) -> tuple[str, ...]:

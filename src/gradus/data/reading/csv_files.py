@@ -19,32 +19,36 @@ PIECE = 2**24
 """Bytes of a file that are one table where it is read in pieces."""
 
 
-def read_csv(path: Path) -> Source:
+def read_csv(path: Path, separator: str | None = None) -> Source:
     """Read a text file of separated fields, with a line of names.
+
+    Args:
+        path: the file.
+        separator: of the fields, one character; None: it is told by the beginning of the file.
 
     Raises:
         InputError: it cannot be read, is no text, or its rows are not of one length.
     """
-    return _rows_of(path).source()
+    return _rows_of(path, separator).source()
 
 
-def stream_csv(path: Path) -> Iterator[Source]:
+def stream_csv(path: Path, separator: str | None = None) -> Iterator[Source]:
     """The same in pieces of rows, with no more in memory than one of them.
 
     A column may be numbers in one piece and text in another.
     """
-    return _rows_of(path).pieces(PIECE)
+    return _rows_of(path, separator).pieces(PIECE)
 
 
-def _rows_of(path: Path) -> Rows:
+def _rows_of(path: Path, separator: str | None) -> Rows:
     """The rows of a file, once its encoding, its layout and its quotation marks are known."""
     file = TextFile.at(path)
-    dialect = _dialect(file)
+    dialect = _dialect(file, separator)
     # What spaces stand before is no quotation mark to the check; then they are written again.
     quotes = None if dialect.spaced else QuoteCheck(dialect.separator)
     checked = file.checked(quotes)
     if checked.encoding != file.encoding:
-        dialect = _dialect(checked)
+        dialect = _dialect(checked, separator)
     file = checked
     if quotes is not None:
         _check_quotes(file, quotes)
@@ -67,14 +71,14 @@ def _rows_of(path: Path) -> Rows:
     )
 
 
-def _dialect(file: TextFile) -> Dialect:
+def _dialect(file: TextFile, separator: str | None) -> Dialect:
     for size in _BEGINNINGS:
         text, whole = file.beginning(size)
         if whole or text.count("\n") + text.count("\r") > 2:
             break
     if whole and not text.strip():
         raise InputError(f"{file.path}: the file is empty; give names of columns and rows")
-    return dialect_of(text, whole)
+    return dialect_of(text, whole, separator)
 
 
 def _check_quotes(file: TextFile, quotes: QuoteCheck) -> None:

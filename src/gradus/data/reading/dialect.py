@@ -73,19 +73,20 @@ class _Layout:
     dialect: Dialect
 
 
-def dialect_of(text: str, whole: bool) -> Dialect:
+def dialect_of(text: str, whole: bool, separator: str | None = None) -> Dialect:
     r"""How a file is laid out, after the text at its beginning.
 
     Args:
         text: at least the line of names; better a hundred rows.
         whole: whether this is the whole file, so that its last record is complete.
+        separator: of the fields, where it is known.
 
     Example:
         >>> found = dialect_of("# 2024\nlength;width\n1,5;2\n1,25;3\n", True)
         >>> found.separator, found.names, found.line, found.notes
         (';', ('length', 'width'), 3, ("fields separated by ';'", 'line 1 is a comment'))
     """
-    layouts = [_layout(text, separator, whole) for separator in SEPARATORS]
+    layouts = [_layout(text, each, whole) for each in ([separator] if separator else SEPARATORS)]
     found = [layout for layout in layouts if len(layout.dialect.names) > 1]
     return max(found or layouts[-1:], key=lambda layout: layout.fit).dialect
 
@@ -150,7 +151,7 @@ def _layout(text: str, separator: str, whole: bool) -> _Layout:
         names.append("")
     notes = []
     if separator != ",":
-        notes.append(f"fields separated by {SEPARATORS[separator]}")
+        notes.append(f"fields separated by {SEPARATORS.get(separator, repr(separator))}")
     notes += _said_before(full[:at], comments)
     dialect = Dialect(
         separator,

@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from gradus.data.reading.csv_files import read_csv, stream_csv
 from gradus.data.reading.excel import read_excel
 from gradus.data.reading.feather import read_feather, stream_feather
 from gradus.data.reading.json_lines import read_json_lines
+from gradus.data.reading.notation import AS_GUESSED, Notation, without
 from gradus.data.reading.packing import PACKINGS
 from gradus.data.reading.parquet import read_parquet, stream_parquet
 from gradus.data.reading.source import Source
 from gradus.errors import InputError, brief
 
-_Read = Callable[[Path], Source]
-_Stream = Callable[[Path], Iterator[Source]]
+_Read = Callable[[Path, str | None], Source]
+_Stream = Callable[[Path, str | None], Iterator[Source]]
 
 
-def _whole(read: _Read) -> _Stream:
-    """A file that is read at once, as its only piece."""
-    return lambda path: iter([read(path)])
+def _typed(
+    read: Callable[[Path], Source], stream: Callable[[Path], Iterator[Source]] | None = None
+) -> tuple[_Read, _Stream]:
+    """The readers of a file whose fields nothing separates; it is one piece, if it has no other."""
+    pieces = stream or (lambda path: iter([read(path)]))
+    return lambda path, separator: read(path), lambda path, separator: pieces(path)
 
 
 _TEXT: dict[str, tuple[_Read, _Stream]] = {
     ".csv": (read_csv, stream_csv),
     ".tsv": (read_csv, stream_csv),
     ".txt": (read_csv, stream_csv),
-    ".jsonl": (read_json_lines, _whole(read_json_lines)),
-    ".ndjson": (read_json_lines, _whole(read_json_lines)),
+    ".jsonl": _typed(read_json_lines),
+    ".ndjson": _typed(read_json_lines),
 }
 _OTHER: dict[str, tuple[_Read, _Stream]] = {
-    ".parquet": (read_parquet, stream_parquet),
-    ".feather": (read_feather, stream_feather),
-    ".arrow": (read_feather, stream_feather),
-    ".xlsx": (read_excel, _whole(read_excel)),
+    ".parquet": _typed(read_parquet, stream_parquet),
+    ".feather": _typed(read_feather, stream_feather),
+    ".arrow": _typed(read_feather, stream_feather),
+    ".xlsx": _typed(read_excel),
 }
 _PACKED = {suffix + packing: both for suffix, both in _TEXT.items() for packing in PACKINGS}
 _READERS = _TEXT | _OTHER | _PACKED
@@ -69,15 +75,19 @@ def reading_ahead(path: Path) -> Iterator[None]:
         ['grams', 'fruit']
     """
     with ThreadPoolExecutor(1) as thread:
-        _under_way[path] = thread.submit(_read_source, path)
+        _under_way[path] = thread.submit(_read_source, path, AS_GUESSED)
         try:
             yield
         finally:
             _under_way.pop(path, None)
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path, notation: Notation = AS_GUESSED) -> Source:
     r"""Read a table by the reader of its ending, one of ``SUFFIXES``.
+
+    Args:
+        path: the file.
+        notation: what the user says of how it is written.
 
     Raises:
         InputError: the file cannot be read, is damaged or empty, or two columns share a name.
@@ -92,23 +102,27 @@ def read_source(path: Path) -> Source:
         >>> source.arrow["grams"].to_pylist(), source.text("bin").to_pylist(), source.place(1)
         ([150, 120], ['01', '02'], 'line 3')
     """
-    ahead = _under_way.pop(path, None)
-    return _read_source(path) if ahead is None else ahead.result()
+    ahead = _under_way.pop(path, None) if notation == AS_GUESSED else None
+    return _read_source(path, notation) if ahead is None else ahead.result()
 
 
-def _read_source(path: Path) -> Source:
-    source = _reader(path)[0](path)
+def _read_source(path: Path, notation: Notation) -> Source:
+    source = written_as(_reader(path)[0](path, notation.separator), notation)
     _check(source)
     if source.arrow.num_rows == 0:
         raise _no_rows(path)
     return source
 
 
-def stream(path: Path) -> Iterator[Source]:
+def stream(path: Path, notation: Notation = AS_GUESSED) -> Iterator[Source]:
     r"""Read a table in pieces of rows, of which there is no more than one in memory.
 
     CSV, Parquet and Arrow come in pieces, other files in one. In a text file a column may be
     numbers in one piece and text in another: ``Source.text`` gives what stands there in all.
+
+    Args:
+        path: the file.
+        notation: what the user says of how it is written.
 
     Raises:
         InputError: as of ``read_source``.
@@ -121,13 +135,32 @@ def stream(path: Path) -> Iterator[Source]:
         10
     """
     rows = 0
-    for source in _reader(path)[1](path):
+    for piece in _reader(path)[1](path, notation.separator):
+        source = written_as(piece, notation)
         _check(source)
         rows += source.arrow.num_rows
         if source.arrow.num_rows:
             yield source
     if not rows:
         raise _no_rows(path)
+
+
+def is_separated(path: Path) -> bool:
+    """Whether a file is one of fields with a separator between them, after its name.
+
+    Example:
+        >>> is_separated(Path("a.csv.gz")), is_separated(Path("a.jsonl"))
+        (True, False)
+    """
+    return Path(re.sub(r"\.(gz|zst)$", "", path.name.lower())).suffix in (".csv", ".tsv", ".txt")
+
+
+def written_as(source: Source, notation: Notation) -> Source:
+    """A table of which it is known how it is written."""
+    if notation.decimal is None and not notation.missing_values:
+        return source
+    arrow = without(source.arrow, notation.missing_values)
+    return replace(source, arrow=arrow, decimal=notation.decimal)
 
 
 def _reader(path: Path) -> tuple[_Read, _Stream]:
@@ -152,4 +185,4 @@ def _check(source: Source) -> None:
 
 
 def _no_rows(path: Path) -> InputError:
-    return InputError(f"{path}: holds names of columns but no rows; write rows below them")
+    return InputError(f"{path}: names of columns but no rows; write rows below them")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gradus.data.reading.kinds import is_text
 from gradus.errors import InputError
@@ -29,6 +29,7 @@ class Source:
         place: where the row of a number (from 0) stands, as a user finds it: "line 7".
         notes: what was guessed of the file, in words, to be said to the user.
         categories: names of the columns that the file itself declares to be categories.
+        decimal: what stands before the fraction of a number that is text, where the user says so.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Source:
     place: Callable[[int], str]
     notes: tuple[str, ...] = ()
     categories: frozenset[str] = frozenset()
+    decimal: Literal[",", "."] | None = None
     read_text: Callable[[int], pa.ChunkedArray[Any]] | None = None
     """Reads a column of a number again as the text that stands in the file, where it is text."""
     _texts: dict[str, pa.ChunkedArray[Any]] = field(default_factory=dict, repr=False)

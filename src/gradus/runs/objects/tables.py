@@ -11,6 +11,7 @@ from gradus.data.dataset import Split
 from gradus.data.in_memory import source_of
 from gradus.data.partition import Parts
 from gradus.data.prepared import split_of_prepared
+from gradus.data.reading import Notation, written_as
 from gradus.data.table_options import TableOptions
 from gradus.data.tables import split_of_table
 from gradus.errors import InputError, quoted
@@ -42,18 +43,28 @@ def of_table(given: Any) -> Data:
 
     def load(spec: RunSpec, read: ReadTargets | None, preparation: AnyPreparation | None) -> Split:
         options = options_of(spec)
+        written = written_as(source, options.notation)
         if preparation is not None:
             if preparation.kind != "table":
                 raise InputError("data: is a table, and the model was trained on arrays")
-            return split_of_prepared(source, preparation, options)
-        return split_of_table(source, options)
+            return split_of_prepared(written, preparation, options)
+        return split_of_table(written, options)
 
     columns = {field.name: str(field.type) for field in source.arrow.schema}
     return Data(load, Identity("table", columns, content=_digest(source.arrow)))
 
 
 def options_of(spec: RunSpec) -> TableOptions:
-    """How the table of a run is prepared."""
+    """How the table of a run is prepared.
+
+    Raises:
+        InputError: an option is for text files alone.
+    """
+    if spec.separator is not None:
+        raise InputError(
+            f"separator {quoted(spec.separator)}: is of the fields of text files, and the data are "
+            "a table in memory; leave it out"
+        )
     return TableOptions(
         spec.target,
         None if is_object(spec.loss) else spec.loss,
@@ -68,6 +79,7 @@ def options_of(spec: RunSpec) -> TableOptions:
         ),
         spec.weights,
         spec.dtype,
+        Notation(None, spec.decimal, spec.missing_values),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from gradus.errors import quoted
 from gradus.runs.parts.part import Names, Part
@@ -23,6 +23,10 @@ OWN_PARTS = "seed"
 """What ``split_seed`` may be, so that each seed draws parts of its own."""
 
 
+def _decimal(value: object) -> object:
+    return DECIMALS.get(str(value), value)
+
+
 def _possible_path(value: str) -> str:
     """Refuse what no path holds: it would be an error of the operating system wherever it is used.
 
@@ -38,6 +42,27 @@ def _possible_path(value: str) -> str:
     return value
 
 
+SEPARATORS = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ",", "pipe": "|", "space": " "}
+"""What cannot be typed, or is a separator where it is typed, by name."""
+
+DECIMALS = {"comma": ",", "point": "."}
+
+
+def _separator(value: str) -> str:
+    """What separates fields: one character.
+
+    Raises:
+        ValueError: it is none that can.
+    """
+    found = SEPARATORS.get(value, value)
+    if len(found) != 1 or not found.isascii() or found.isalnum() or found in "\"'.-+_\n\r":
+        raise ValueError(
+            f"separator {quoted(value)}: fields are separated by one character, such as ; or "
+            f"{', '.join(name for name in SEPARATORS if name.isalpha())}"
+        )
+    return found
+
+
 class DataPart(Part):
     """The data."""
 
@@ -51,6 +76,22 @@ class DataPart(Part):
     )
     categorical: Names = Field(default=(), description="columns of names, not numbers")
     drop: Names = Field(default=(), description="columns to leave out")
+    separator: Annotated[str, AfterValidator(_separator)] | None = Field(
+        default=None,
+        description="what stands between the fields of a text file: one character, or tab, "
+        "semicolon, comma, pipe or space  [default: told by the file]",
+    )
+    decimal: Annotated[Literal[",", "."] | None, BeforeValidator(_decimal)] = Field(
+        default=None,
+        description="what stands before the fraction of a number that is text: , or ., or comma or "
+        "point  [default: told by the column]",
+        json_schema_extra={"metavar": "[,|.]"},
+    )
+    missing_values: Names = Field(
+        default=(),
+        description="words and numbers that mean that no value stands there, such as -999,n.k.; "
+        "beside empty fields, NA, NaN, null, ?, - and the like",
+    )
     missing: Literal["mean", "median", "drop"] | None = Field(
         default=None,
         description="fill missing numbers with the mean or the median of their column, or drop "
