@@ -192,6 +192,18 @@ struct Terms {
                 value = absolute<T>(u - y);
                 slope = sign<T>(u - y);
                 return;
+            case Loss::HUBER: {
+                slope = at_least<T>(at_most<T>(u - y, T(targets.shape)), T(-targets.shape));
+                value = slope * ((u - y) - slope * T(0.5));
+                return;
+            }
+            case Loss::PINBALL: {
+                const T above = T(1 - targets.shape), below = T(-targets.shape);
+                const Vector<T> apart = u - y;
+                slope = apart > zero ? every<T>(above) : apart < zero ? every<T>(below) : zero;
+                value = apart * (apart > zero ? every<T>(above) : every<T>(below));
+                return;
+            }
             case Loss::KL: {
                 // The logarithm takes no subnormal number; what it would add to the loss is nothing.
                 const Vector<T> normal = y > zero ? at_least<T>(y, Format<T>::SMALLEST) : y;
@@ -212,8 +224,8 @@ struct Terms {
 
 template <class T>
 void loss(const Targets& targets, const Side<T>& out, const int64_t* classes, const T* numbers,
-          const T* class_weights, int64_t count, int64_t stride, const Activation<T>& last, const T* at,
-          int64_t at_rows, const Side<T>* delta, double* losses) {
+          const T* class_weights, const T* counts, int64_t count, int64_t stride,
+          const Activation<T>& last, const T* at, int64_t at_rows, const Side<T>* delta, double* losses) {
     const int64_t outputs = targets.outputs;
     const bool normalised = targets.log_softmax || targets.loss == Loss::CROSS_ENTROPY;
     const T inverse_mass = T(targets.inverse_mass);
@@ -238,11 +250,15 @@ void loss(const Targets& targets, const Side<T>& out, const int64_t* classes, co
             shift = most + logarithm<T>(sum);
         }
         Vector<T> total = {}, slopes = {}, value, slope;
+        Vector<T> counted_as = every<T>(1);
+        for (int64_t i = 0; counts && i < here; ++i) counted_as[i] = counts[example + i];
         for (int64_t o = 0; o < outputs; ++o) {
             terms.at(o, load(z + o * PANEL) - shift, value, slope);
             total += value;
             slopes += slope;
         }
+        total *= counted_as;
+        counted_as *= inverse_mass;
         for (int64_t i = 0; i < here; ++i) losses[example + i] = double(total[i]);
         if (!delta) continue;
         T* d = delta->by_example + block * delta->rows + lane;
@@ -251,7 +267,7 @@ void loss(const Targets& targets, const Side<T>& out, const int64_t* classes, co
             const Vector<T> u = load(z + o * PANEL) - shift;
             terms.at(o, u, value, slope);
             if (normalised) slope -= exponential<T>(u) * slopes;
-            slope *= inverse_mass * bend<T>(last, load(a + o * PANEL));
+            slope *= counted_as * bend<T>(last, load(a + o * PANEL));
             store<T>(d + o * PANEL, slope);
         }
     }
@@ -431,7 +447,9 @@ template <class T, int P>
 constexpr const Update<T>* UPDATES_BY_RULE[] = {
     UPDATES<T, P, Rule::DESCENT>, UPDATES<T, P, Rule::POLYAK>, UPDATES<T, P, Rule::NESTEROV>,
     UPDATES<T, P, Rule::SGD>, UPDATES<T, P, Rule::SGD_NESTEROV>, UPDATES<T, P, Rule::ADAM>,
-    UPDATES<T, P, Rule::AMSGRAD>,
+    UPDATES<T, P, Rule::AMSGRAD>, UPDATES<T, P, Rule::ADAGRAD>, UPDATES<T, P, Rule::RMSPROP>,
+    UPDATES<T, P, Rule::RMSPROP_MOMENTUM>, UPDATES<T, P, Rule::RMSPROP_CENTERED>,
+    UPDATES<T, P, Rule::RMSPROP_CENTERED_MOMENTUM>,
 };
 
 // From so many examples on, the product takes longer than the weights.

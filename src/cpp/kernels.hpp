@@ -62,13 +62,22 @@ struct Activation {
     Piecewise<T> pieces;
 };
 
-enum class Loss { CROSS_ENTROPY, NLL, MSE, L1, KL, KL_LOG };
+enum class Loss { CROSS_ENTROPY, NLL, MSE, L1, KL, KL_LOG, HUBER, PINBALL };
 
 // How w moves, given the gradient g; s, s2, s3 are what the method remembers.
-// ADAGRAD moves lists of arrays only, no network.
-enum class Rule { DESCENT, POLYAK, NESTEROV, SGD, SGD_NESTEROV, ADAM, AMSGRAD, ADAGRAD };
+enum class Rule {
+    DESCENT, POLYAK, NESTEROV, SGD, SGD_NESTEROV, ADAM, AMSGRAD, ADAGRAD,
+    RMSPROP, RMSPROP_MOMENTUM, RMSPROP_CENTERED, RMSPROP_CENTERED_MOMENTUM,
+};
 
-constexpr int REMEMBERED[] = {0, 1, 1, 1, 1, 2, 3, 1};  // vectors, by rule
+constexpr int REMEMBERED[] = {0, 1, 1, 1, 1, 2, 3, 1, 1, 2, 2, 3};  // vectors, by rule
+
+// RMSprop remembers the mean of squares, that of gradients where it is centered, and the buffer.
+constexpr bool is_rmsprop(Rule rule) { return rule >= Rule::RMSPROP; }
+constexpr bool is_centered(Rule rule) { return rule >= Rule::RMSPROP_CENTERED; }
+constexpr bool has_buffer(Rule rule) {
+    return rule == Rule::RMSPROP_MOMENTUM || rule == Rule::RMSPROP_CENTERED_MOMENTUM;
+}
 
 // Whether the rule divides by a square root.
 constexpr bool takes_root(Rule rule) { return rule >= Rule::ADAM; }
@@ -133,6 +142,7 @@ struct Targets {
     int64_t outputs;
     int64_t ignored;      // class index that counts nothing
     double smoothing;
+    double shape;         // of the loss: delta of Huber's, quantile of the pinball
     double inverse_mass;  // what every term is multiplied by
 };
 
@@ -160,10 +170,10 @@ struct Kernels {
     void (*forward)(const Layer<T>&, const T* weights, const Side<T>& in, int64_t count,
                     int64_t stride, int64_t first, int64_t last, const Side<T>& out, T* pre);
 
-    // The loss of every example, and the gradient at the outputs where `delta` is there; `at` as in
-    // slope.
+    // The loss of every example, and the gradient at the outputs where `delta` is there; `counts` is
+    // what each example counts, or null; `at` as in slope.
     void (*loss)(const Targets&, const Side<T>& out, const int64_t* classes, const T* numbers,
-                 const T* class_weights, int64_t count, int64_t stride, const Activation<T>& last,
+                 const T* class_weights, const T* counts, int64_t count, int64_t stride, const Activation<T>& last,
                  const T* at, int64_t at_rows, const Side<T>* delta, double* losses);
 
     // The gradient at the inputs of a layer, panels first..last of them, as sums over the groups

@@ -12,7 +12,7 @@ struct Method {
     double momentum = 0, dampening = 0, weight_decay = 0;
     bool decoupled = false;  // weight decay apart from the gradient, as in AdamW
     bool maximize = false;
-    double beta1 = 0, beta2 = 0, eps = 0;
+    double beta1 = 0, beta2 = 0, eps = 0;  // RMSprop's one weight of the past is both betas
     double lr_decay = 0;
 };
 
@@ -35,11 +35,11 @@ inline Regularization regularization(const Method& method, const Penalty& penalt
 template <class T>
 Step<T> numbers(const Method& method, const Penalty& penalty, double alpha, double ahead, int64_t t,
                 double length) {
-    const bool adapts = method.rule == Rule::ADAM || method.rule == Rule::AMSGRAD;
+    const bool corrects = method.rule == Rule::ADAM || method.rule == Rule::AMSGRAD;
     const double seen = double(t + 1);
     Step<T> step{};
     // In double and in this order, as Python computes them for torch.optim.
-    step.rate = T(adapts ? alpha / (1 - std::pow(method.beta1, seen))
+    step.rate = T(corrects ? alpha / (1 - std::pow(method.beta1, seen))
                          : alpha / (1 + double(t) * method.lr_decay));
     step.direction = T(method.maximize ? -1 : 1);
     step.decay = T(method.decoupled ? 0 : method.weight_decay);
@@ -57,7 +57,7 @@ Step<T> numbers(const Method& method, const Penalty& penalty, double alpha, doub
     step.inverse = T(1 / correction);
     step.eps = T(method.eps);
     // The buffer of SGD begins with the whole gradient.
-    step.fresh = T(adapts ? 1 - method.beta2 : t == 0 ? 1 : 1 - method.dampening);
+    step.fresh = T(takes_root(method.rule) ? 1 - method.beta2 : t == 0 ? 1 : 1 - method.dampening);
     if (penalty.proximal) {
         step.threshold = T(alpha * penalty.absolute);
         step.scale = T(1 / (1 + alpha * penalty.square));

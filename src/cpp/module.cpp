@@ -73,7 +73,8 @@ const std::map<std::string, Curve> CURVES = {
 };
 const std::map<std::string, Loss> LOSSES = {
     {"cross-entropy", Loss::CROSS_ENTROPY}, {"nll", Loss::NLL}, {"mse", Loss::MSE},
-    {"l1", Loss::L1}, {"kl", Loss::KL}, {"kl-log", Loss::KL_LOG},
+    {"l1", Loss::L1}, {"kl", Loss::KL}, {"kl-log", Loss::KL_LOG}, {"huber", Loss::HUBER},
+    {"pinball", Loss::PINBALL},
 };
 const std::map<std::string, Mass> MASSES = {
     {"one", Mass::ONE}, {"examples", Mass::EXAMPLES}, {"elements", Mass::ELEMENTS},
@@ -83,6 +84,9 @@ const std::map<std::string, Rule> RULES = {
     {"descent", Rule::DESCENT}, {"polyak", Rule::POLYAK}, {"nesterov", Rule::NESTEROV},
     {"sgd", Rule::SGD}, {"sgd-nesterov", Rule::SGD_NESTEROV}, {"adam", Rule::ADAM},
     {"amsgrad", Rule::AMSGRAD}, {"adagrad", Rule::ADAGRAD},
+    {"rmsprop", Rule::RMSPROP}, {"rmsprop-momentum", Rule::RMSPROP_MOMENTUM},
+    {"rmsprop-centered", Rule::RMSPROP_CENTERED},
+    {"rmsprop-centered-momentum", Rule::RMSPROP_CENTERED_MOMENTUM},
 };
 
 // A curve by its name, with its numbers in the order in which its struct has them.
@@ -131,13 +135,14 @@ Penalty penalty(double absolute, double square, double norm, bool proximal) {
 
 template <class T>
 Risk<T> risk(const std::string& loss, const std::string& mass, double smoothing, int64_t ignored,
-             const std::vector<T>& class_weights) {
+             const std::vector<T>& class_weights, double shape) {
     Risk<T> made;
     made.loss = named(LOSSES, loss);
     made.mass = named(MASSES, mass);
     made.smoothing = smoothing;
     made.ignored = ignored;
     made.class_weights = class_weights;
+    made.shape = shape;
     return made;
 }
 
@@ -148,7 +153,7 @@ struct Data {
     std::optional<Vector1<const int64_t>> classes;
     std::optional<Matrix<const T>> numbers;
     double scale;
-    std::optional<Vector1<const T>> mean, deviation;
+    std::optional<Vector1<const T>> mean, deviation, weights;
 
     Examples<T> examples() const {
         Source source{};
@@ -158,7 +163,8 @@ struct Data {
         source.scale = scale == 1 ? nullptr : &scale;
         source.mean = mean ? mean->data() : nullptr;
         source.deviation = deviation ? deviation->data() : nullptr;
-        return {source, classes ? classes->data() : nullptr, numbers ? numbers->data() : nullptr};
+        return {source, classes ? classes->data() : nullptr, numbers ? numbers->data() : nullptr,
+                weights ? weights->data() : nullptr};
     }
 };
 
@@ -225,22 +231,23 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
              [](Data<T>* self, nb::ndarray<nb::ndim<2>, nb::c_contig, nb::device::cpu> x,
                 std::optional<Vector1<const int64_t>> classes,
                 std::optional<Matrix<const T>> numbers, double scale,
-                std::optional<Vector1<const T>> mean, std::optional<Vector1<const T>> deviation) {
+                std::optional<Vector1<const T>> mean, std::optional<Vector1<const T>> deviation,
+                std::optional<Vector1<const T>> weights) {
                  if (x.dtype() != nb::dtype<uint8_t>() && x.dtype() != nb::dtype<T>()) {
                      throw std::invalid_argument("x holds neither bytes nor numbers of the network");
                  }
-                 new (self) Data<T>{x, classes, numbers, scale, mean, deviation};
+                 new (self) Data<T>{x, classes, numbers, scale, mean, deviation, weights};
              },
              "x"_a, "classes"_a = nb::none(), "numbers"_a = nb::none(), "scale"_a = 1.0,
-             "mean"_a = nb::none(), "deviation"_a = nb::none());
+             "mean"_a = nb::none(), "deviation"_a = nb::none(), "weights"_a = nb::none());
     nb::class_<Risk<T>>(module, risk_name)
         .def("__init__",
              [](Risk<T>* self, const std::string& loss, const std::string& mass, double smoothing,
-                int64_t ignored, const std::vector<T>& class_weights) {
-                 new (self) Risk<T>(risk<T>(loss, mass, smoothing, ignored, class_weights));
+                int64_t ignored, const std::vector<T>& class_weights, double shape) {
+                 new (self) Risk<T>(risk<T>(loss, mass, smoothing, ignored, class_weights, shape));
              },
              "loss"_a, "mass"_a, "smoothing"_a = 0.0, "ignored"_a = -1,
-             "class_weights"_a = std::vector<T>());
+             "class_weights"_a = std::vector<T>(), "shape"_a = 0.0);
     nb::class_<Network<T>>(module, network_name)
         .def("__init__",
              [](Network<T>* self, const std::string& variant, const std::vector<int64_t>& widths,

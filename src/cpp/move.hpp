@@ -51,6 +51,25 @@ GRADUS_INLINE Vector<T> proximal(Vector<T> w, const Step<Vector<T>>& step) {
     return w;
 }
 
+// Of what the root is taken, from what is remembered.
+template <class T, Rule rule, Rounding rounding>
+GRADUS_INLINE Vector<T> square_of(const T* s_at, const T* s2_at, const T* s3_at) {
+    if constexpr (is_centered(rule)) {
+        const Vector<T> mean = load(s2_at);
+        return plus_product<T, rounding>(load(s_at), -mean, mean);
+    } else {
+        const bool is_first = rule == Rule::ADAGRAD || is_rmsprop(rule);
+        return load(is_first ? s_at : rule == Rule::AMSGRAD ? s3_at : s2_at);
+    }
+}
+
+// m + (1 - beta) (g - m), as torch.lerp: from the nearer end.
+template <class T, Rounding rounding>
+GRADUS_INLINE Vector<T> averaged(Vector<T> m, Vector<T> g, const Step<Vector<T>>& step) {
+    const Vector<T> begin = step.at_mean > Vector<T>{} ? m : g;
+    return plus_product<T, rounding>(begin, step.first, g - m);
+}
+
 // What a rule that takes a root remembers moves by the whole gradient; returned is that of which the
 // root is taken.
 template <class T, Rule rule, Rounding rounding>
@@ -60,9 +79,16 @@ GRADUS_INLINE Vector<T> accumulate(Vector<T> g, T* s_at, T* s2_at, T* s3_at,
         const Vector<T> sum = plus_product<T, rounding>(load(s_at), g, g);
         store(s_at, sum);
         return sum;
+    } else if constexpr (is_rmsprop(rule)) {
+        const Vector<T> v =
+            plus_product<T, rounding>(step.second * load(s_at), step.fresh * g, g);
+        store(s_at, v);
+        if constexpr (is_centered(rule)) {
+            store(s2_at, averaged<T, rounding>(load(s2_at), g, step));
+        }
+        return square_of<T, rule, rounding>(s_at, s2_at, s3_at);
     } else {
-        const Vector<T> m = load(s_at), begin = step.at_mean > Vector<T>{} ? m : g;
-        store(s_at, plus_product<T, rounding>(begin, step.first, g - m));
+        store(s_at, averaged<T, rounding>(load(s_at), g, step));
         Vector<T> v = plus_product<T, rounding>(step.second * load(s2_at), step.fresh * g, g);
         store(s2_at, v);
         if constexpr (rule == Rule::AMSGRAD) {
@@ -73,20 +99,22 @@ GRADUS_INLINE Vector<T> accumulate(Vector<T> g, T* s_at, T* s2_at, T* s3_at,
     }
 }
 
-// Of what the root was taken.
-template <Rule rule, class T>
-GRADUS_INLINE const T* square_at(const T* s_at, const T* s2_at, const T* s3_at) {
-    return rule == Rule::ADAGRAD ? s_at : rule == Rule::AMSGRAD ? s3_at : s2_at;
-}
-
 // w after the step of a rule that takes a root, given the root and the whole gradient.
 template <class T, Rule rule, Rounding rounding>
-GRADUS_INLINE Vector<T> divided_step(Vector<T> w, Vector<T> g, const T* s_at, Vector<T> root,
-                                     const Step<Vector<T>>& step) {
-    if constexpr (rule == Rule::ADAGRAD) return w - step.rate * g / (root + step.eps);
-    if constexpr (rounding == Rounding::CHEAPEST) root = root * step.inverse;
-    else root = root / step.correction;
-    return step.keep * w - step.rate * load(s_at) / (root + step.eps);
+GRADUS_INLINE Vector<T> divided_step(Vector<T> w, Vector<T> g, T* s_at, T* s2_at, T* s3_at,
+                                     Vector<T> root, const Step<Vector<T>>& step) {
+    if constexpr (has_buffer(rule)) {
+        T* const buffer_at = is_centered(rule) ? s3_at : s2_at;
+        const Vector<T> buffer = step.momentum * load(buffer_at) + g / (root + step.eps);
+        store(buffer_at, buffer);
+        return plus_product<T, rounding>(w, -step.rate, buffer);
+    } else if constexpr (rule == Rule::ADAGRAD || is_rmsprop(rule)) {
+        return w - step.rate * g / (root + step.eps);
+    } else {
+        if constexpr (rounding == Rounding::CHEAPEST) root = root * step.inverse;
+        else root = root / step.correction;
+        return step.keep * w - step.rate * load(s_at) / (root + step.eps);
+    }
 }
 
 // Entries of w, of the gradient, and of what the method remembers: all move by one step.
@@ -118,7 +146,8 @@ GRADUS_INLINE void move(Vector<T> g, T* w_at, T* s_at, T* s2_at, T* s3_at,
         w = proximal<T, R>(plus(w, -step.rate, g), step);
     } else {
         const Vector<T> square = accumulate<T, rule, rounding>(g, s_at, s2_at, s3_at, step);
-        w = proximal<T, R>(divided_step<T, rule, rounding>(w, g, s_at, root<T>(square), step), step);
+        w = proximal<T, R>(
+            divided_step<T, rule, rounding>(w, g, s_at, s2_at, s3_at, root<T>(square), step), step);
     }
     store(w_at, w);
 }

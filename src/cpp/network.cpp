@@ -29,11 +29,8 @@ int threads_for(const Shape& shape, int64_t batch_size, int threads) {
     return int(std::clamp(multiplications / WORTH_A_THREAD, 1.0, double(threads)));
 }
 
-// Adam divides by the root of a mean of squares: beside an eps, one that is flushed counts nothing.
-bool flushes(const Method& method) {
-    const bool divides = method.rule == Rule::ADAM || method.rule == Rule::AMSGRAD;
-    return !divides || method.eps > 1e-15;
-}
+// Beside an eps, the root of a mean of squares that is flushed counts nothing.
+bool flushes(const Method& method) { return !takes_root(method.rule) || method.eps > 1e-15; }
 
 int remembered(const Method& method, const Penalty& penalty) {
     // The iterate before, until the length of the next is known.

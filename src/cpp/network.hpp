@@ -39,14 +39,16 @@ struct Risk {
     double smoothing = 0;
     int64_t ignored = -1;
     std::vector<T> class_weights;  // none: all 1
+    double shape = 0;              // delta or quantile of the loss
 };
 
-// The examples: inputs, and one of classes and numbers.
+// The examples: inputs, one of classes and numbers, and what each counts, or null.
 template <class T>
 struct Examples {
     Source source;
     const int64_t* classes;
     const T* numbers;
+    const T* weights;
 };
 
 // Batches of `size` examples (the last may be smaller), and what belongs to their steps.

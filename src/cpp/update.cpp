@@ -20,9 +20,9 @@ GRADUS_INLINE void move_vector(T* g_at, T* w_at, T* s_at, T* s2_at, T* s3_at, T*
             const Vector<T> square = accumulate<T, rule, rounding>(g, s_at, s2_at, s3_at, step);
             store(roots_at, square == zero ? every<T>(1) : square);
         } else {
-            const Vector<T> square = load(square_at<rule>(s_at, s2_at, s3_at));
+            const Vector<T> square = square_of<T, rule, rounding>(s_at, s2_at, s3_at);
             const Vector<T> root = square == zero ? zero : load(roots_at);
-            store(w_at, divided_step<T, rule, rounding>(w, g, s_at, root, step));
+            store(w_at, divided_step<T, rule, rounding>(w, g, s_at, s2_at, s3_at, root, step));
         }
     }
 }
@@ -82,7 +82,9 @@ template <class T>
 constexpr Move<T> (*KERNELS[])(Stage, Rounding, bool) = {
     kernel<T, Rule::DESCENT>, kernel<T, Rule::POLYAK>, kernel<T, Rule::NESTEROV>,
     kernel<T, Rule::SGD>, kernel<T, Rule::SGD_NESTEROV>, kernel<T, Rule::ADAM>,
-    kernel<T, Rule::AMSGRAD>, kernel<T, Rule::ADAGRAD>,
+    kernel<T, Rule::AMSGRAD>, kernel<T, Rule::ADAGRAD>, kernel<T, Rule::RMSPROP>,
+    kernel<T, Rule::RMSPROP_MOMENTUM>, kernel<T, Rule::RMSPROP_CENTERED>,
+    kernel<T, Rule::RMSPROP_CENTERED_MOMENTUM>,
 };
 
 }  // namespace

@@ -192,13 +192,17 @@ private:
             } else {
                 for (int64_t i = 0; i < count; ++i) classes[i] = work.examples_.classes[order[i]];
             }
+            const T* counted = work.examples_.weights;
+            T counts[BLOCK];
+            for (int64_t i = 0; counted && i < count; ++i) counts[i] = counted[order[i]];
             const Targets targets{n.risk_.loss, n.shape_.log_softmax, outputs, n.risk_.ignored,
-                                  n.risk_.smoothing, mass == 0 ? 0 : 1 / mass};
+                                  n.risk_.smoothing, n.risk_.shape, mass == 0 ? 0 : 1 / mass};
             const Side<T> delta = at(n.deltas_.back(), outputs, block);
             const T* weights = n.risk_.class_weights.empty() ? nullptr : n.risk_.class_weights.data();
             const Side<T> out = at(n.sides_.back(), outputs, block);
             const Bend from = bend(layers() - 1, out, block);
-            n.kernels_.loss(targets, out, classes, numbers, weights, count, work.stride_,
+            n.kernels_.loss(targets, out, classes, numbers, weights, counted ? counts : nullptr,
+                            count, work.stride_,
                             n.layers_.back().activation, from.at, from.rows,
                             with_gradient ? &delta : nullptr, work.terms_.data() + first);
         }
@@ -390,19 +394,27 @@ private:
 
     // What the losses of a batch are divided by.
     double mass(int64_t begin, int64_t count) const {
-        switch (n_.risk_.mass) {
-            case Mass::ONE: return 1;
-            case Mass::EXAMPLES: return double(count);
-            case Mass::ELEMENTS: return double(count * n_.shape_.widths.back());
-            default: break;
-        }
+        const Mass kind = n_.risk_.mass;
+        const double outputs = double(n_.shape_.widths.back());
+        if (kind == Mass::ONE) return 1;
+        if (!examples_.weights && kind == Mass::EXAMPLES) return double(count);
+        if (!examples_.weights && kind == Mass::ELEMENTS) return double(count) * outputs;
         double sum = 0;
         for (int64_t i = 0; i < count; ++i) {
-            const int64_t c = examples_.classes[batches_.order[begin + i]];
-            if (c == n_.risk_.ignored) continue;
-            sum += n_.risk_.class_weights.empty() ? 1 : double(n_.risk_.class_weights[size_t(c)]);
+            const int64_t example = batches_.order[begin + i];
+            sum += own_mass(example) * (examples_.weights ? double(examples_.weights[example]) : 1);
         }
         return sum;
+    }
+
+    // What one example adds to it, if all count alike.
+    double own_mass(int64_t example) const {
+        const auto& weights = n_.risk_.class_weights;
+        if (n_.risk_.mass == Mass::EXAMPLES) return 1;
+        if (n_.risk_.mass == Mass::ELEMENTS) return double(n_.shape_.widths.back());
+        const int64_t c = examples_.classes[example];
+        if (c == n_.risk_.ignored) return 0;
+        return weights.empty() ? 1 : double(weights[size_t(c)]);
     }
 
     double mean(int64_t count, double divisor) const {

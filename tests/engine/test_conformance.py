@@ -21,6 +21,7 @@ from gradus.engine import eager, native
 from gradus.engine.job import Divergence
 from gradus.methods import (
     SGD,
+    Adagrad,
     Adam,
     AdamW,
     Cosine,
@@ -83,6 +84,7 @@ METHODS = {
     "adam": Adam(0.02),
     "adam-amsgrad": Adam(0.02, weight_decay=0.05, amsgrad=True),
     "adamw": AdamW(0.02, weight_decay=0.05, maximize=True),
+    "adagrad": Adagrad(0.02, lr_decay=0.1, initial_accumulator_value=0.01),
     "scheduled": Nesterov(Warmup(Cosine(0.2, steps=10), steps=4), 0.8),
 }
 PENALTIES = {

@@ -37,6 +37,7 @@ METHODS = {
     "adam": methods.Adam(methods.Cosine(0.02, steps=20), eps=1e-3, weight_decay=0.05),
     "adam-amsgrad": methods.Adam(0.02, eps=1e-3, amsgrad=True, maximize=True),
     "adamw": methods.AdamW(0.02, eps=1e-3),
+    "rmsprop": methods.RMSprop(0.02, eps=1e-3, momentum=0.5, centered=True),
     "adagrad": methods.Adagrad(0.02, lr_decay=0.1, initial_accumulator_value=0.01),
 }
 
@@ -240,7 +241,6 @@ class Own(methods.SGD):
     [
         Own(0.1),
         methods.SGD(torch.tensor(0.1)),
-        methods.RMSprop(0.1),
         methods.Proximal(methods.SGD(0.1)),
         methods.NewtonCG(),
     ],

@@ -72,6 +72,9 @@ METHODS = {
     "adam-amsgrad": lambda lr: methods.Adam(lr, (0.8, 0.9), 1e-4, 0.1, amsgrad=True),
     "adamw": lambda lr: methods.AdamW(lr, eps=1e-4, weight_decay=0.5),
     "adamw-amsgrad": lambda lr: methods.AdamW(lr, (0.5, 0.9), 1e-4, 0.5, True, maximize=True),
+    "adagrad": lambda lr: methods.Adagrad(lr, 0.1, 0.1, 0.01, eps=1e-4),
+    "rmsprop": lambda lr: methods.RMSprop(lr, 0.9, 1e-2, maximize=True),
+    "rmsprop-all": lambda lr: methods.RMSprop(lr, 0.9, 1e-1, 0.1, BETA, centered=True),
     "ista": methods.ProximalGradient,
     "fista": lambda lr: methods.ProximalGradient(lr, accelerated=True),
 }
@@ -104,6 +107,8 @@ PROBABILITIES = {
 NUMBERS = {
     "mse": lambda w, r: gradus.MSELoss(reduction=r),
     "l1": lambda w, r: gradus.L1Loss(reduction=r),
+    "huber": lambda w, r: gradus.HuberLoss(r, 0.5),
+    "pinball": lambda w, r: gradus.PinballLoss(0.7, r),
 }
 LOSSES = CLASSES | PROBABILITIES | NUMBERS
 

@@ -42,6 +42,21 @@ RULES = {
     "adam": lambda lr: methods.Adam(lr, eps=1e-3, weight_decay=0.1),
     "amsgrad": lambda lr: methods.AdamW(lr, eps=1e-3, weight_decay=0.1, amsgrad=True),
 }
+DIVIDING = {
+    "adagrad": ("ragged", None, lambda lr: methods.Adagrad(lr, 0.1, 0.1, eps=1e-3)),
+    "rmsprop": ("members share layers", None, lambda lr: methods.RMSprop(lr, 0.9, 1e-2)),
+    "rmsprop-momentum": ("segments", L2(0.05), lambda lr: methods.RMSprop(lr, 0.9, 1e-2, 0.1, 0.8)),
+    "rmsprop-centered": (
+        "small",
+        L1(0.02),
+        lambda lr: methods.RMSprop(lr, 0.9, 1e-2, centered=True),
+    ),
+    "rmsprop-centered-momentum": (
+        "ragged",
+        ElasticNet(0.1, 0.3),
+        lambda lr: methods.RMSprop(lr, 0.9, 1e-2, 0.1, 0.8, centered=True),
+    ),
+}
 PENALTIES = {"none": None, "l1": L1(0.02), "l2": L2(0.05), "elastic-net": ElasticNet(0.1, 0.3)}
 LAYERS = {
     "relu": nn.ReLU,
@@ -151,6 +166,14 @@ def test_every_rule_with_every_penalty(rule, penalty, proximal, monkeypatch):
     it_agrees(given, SIZES[size][3], monkeypatch)
 
 
+@pytest.mark.parametrize("rule", DIVIDING)
+def test_the_rules_that_divide_by_past_gradients(rule, monkeypatch):
+    size, penalty, method = DIVIDING[rule]
+    it_agrees(job(size, method(0.01), penalty), SIZES[size][3], monkeypatch)
+    if penalty is not None:
+        it_agrees(job(size, methods.Proximal(method(0.01)), penalty), 1, monkeypatch)
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("hidden", LAYERS)
 def test_every_activation_at_every_size(hidden, size, monkeypatch):
@@ -174,6 +197,8 @@ LOSSES = {
     "l1": (gradus.L1Loss(), nn.GELU),
     "kl": (gradus.KLDivLoss(reduction="batchmean"), lambda: nn.LogSoftmax(dim=1)),
     "kl-log": (gradus.KLDivLoss(log_target=True), lambda: nn.LogSoftmax(dim=1)),
+    "huber": (gradus.HuberLoss(delta=0.3), None),
+    "pinball": (gradus.PinballLoss(0.8), None),
 }
 
 
@@ -183,6 +208,33 @@ def test_every_loss(loss, size, monkeypatch):
     loss, last = LOSSES[loss]
     given = job(size, methods.SGD(1e-4, 0.5), loss=loss, last=last)
     it_agrees(given, SIZES[size][3], monkeypatch)
+
+
+WEIGHTED = {
+    "mean": gradus.CrossEntropyLoss(),
+    "of classes": gradus.CrossEntropyLoss(torch.tensor([0.5, 2.0, 1.0, 3.0, 1.0]).double()),
+    "ignored": gradus.CrossEntropyLoss(ignore_index=1, label_smoothing=0.1),
+    "sum": gradus.CrossEntropyLoss(reduction="sum"),
+    "elements": gradus.MSELoss(),
+}
+
+
+@pytest.mark.parametrize("loss", WEIGHTED)
+def test_examples_that_count_more_than_others(loss, monkeypatch):
+    given = job("ragged", methods.SGD(1e-3, 0.5), loss=WEIGHTED[loss])
+    weights = torch.arange(len(given.train), dtype=torch.float64) % 4  # of some, 0
+    data = dataclasses.replace(given.train, weights=weights)
+    it_agrees(dataclasses.replace(given, train=data), 1, monkeypatch)
+
+
+@pytest.mark.usefixtures("_variant")
+def test_a_batch_whose_examples_count_nothing_moves_nothing():
+    given = job("small", methods.SGD(0.1))
+    data = dataclasses.replace(given.train, weights=torch.zeros(len(given.train)))
+    given = dataclasses.replace(given, train=data)
+    start = where(given.model)
+    assert {row.loss for row in native.execute(given).history} == {0.0}
+    assert torch.equal(where(given.model), start)
 
 
 @pytest.mark.usefixtures("_variant")

@@ -27,6 +27,10 @@ OPTIONS = {
     "Polyak-maximize": {"lr": 0.1, "beta": 0.8, "maximize": True},
     "Nesterov": {"lr": 0.1, "beta": 0.8},
     "Nesterov-maximize": {"lr": 0.1, "beta": 0.8, "maximize": True},
+    "RMSprop": {"lr": 0.01, "weight_decay": 0.1},
+    "RMSprop-momentum": {"lr": 0.01, "momentum": 0.9, "alpha": 0.9, "maximize": True},
+    "RMSprop-centered": {"lr": 0.01, "centered": True},
+    "RMSprop-all": {"lr": 0.01, "centered": True, "momentum": 0.5, "alpha": 0.3},
     "Adagrad": {"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.1},
 }
 STEPS = 5

@@ -71,7 +71,7 @@ def test_a_run_learns_from_the_rows_that_count_and_is_judged_by_them(tmp_path):
     path = written(tmp_path, rows=300)
     spec = RunSpec(data=str(path), target="name", weights="w", model="linear", epochs=40, lr=0.1)
     run = gradus.train(spec)
-    assert run.summary["not_native"] == "the native engine does not run examples with weights"
+    assert run.summary["engine"] == "native"
     weights = load(path, target="name", weights="w").test.weights.double().numpy()
     said, test = run.on_test, run.summary["test"]
     expected = log_loss(said.labels, said.probabilities, sample_weight=weights)

@@ -37,6 +37,8 @@ LOSSES = (
     losses.MSELoss,
     losses.L1Loss,
     losses.KLDivLoss,
+    losses.HuberLoss,
+    losses.PinballLoss,
 )
 """The losses that the kernels know; a subclass of one may compute something else."""
 
@@ -50,6 +52,8 @@ class Loss(NamedTuple):
     smoothing: float = 0.0
     ignored: int = -1
     class_weights: tuple[float, ...] = ()
+    shape: float = 0.0
+    """Delta of Huber's, the quantile of the pinball loss."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +198,10 @@ def loss_of(loss: losses.Loss, data: Dataset, outputs: int) -> Loss:
         raise Obstacle(f"{name} on targets of shape {list(y.shape)}, for {outputs} outputs")
     if isinstance(loss, losses.KLDivLoss):
         return Loss("kl-log" if loss.log_target else "kl", mass)
+    if isinstance(loss, losses.HuberLoss):
+        return Loss("huber", mass, shape=loss.delta)
+    if isinstance(loss, losses.PinballLoss):
+        return Loss("pinball", mass, shape=loss.quantile)
     return Loss("mse" if isinstance(loss, losses.MSELoss) else "l1", mass)
 
 
@@ -209,6 +217,13 @@ def aheads_of(method: Method) -> Iterator[float]:
             after = (1 + (1 + 4 * theta**2) ** 0.5) / 2
             yield (theta - 1) / after
             theta = after
+
+
+def accumulated(method: Method) -> float:
+    """What Adagrad's sums of squares are before the first step; 0 where there are no such."""
+    if isinstance(method, methods.Proximal):
+        method = method.method
+    return float(method.initial_accumulator_value) if isinstance(method, methods.Adagrad) else 0.0
 
 
 def penalty_of(penalty: penalties.Penalty | None, method: Method) -> dict[str, Any]:
@@ -268,8 +283,6 @@ def check_risk(job: Job) -> Network:
     for given, kind in ((job.train, Dataset), (job.test, Dataset), (job.sampling, Sampling)):
         if type(given) is not kind:
             raise Obstacle(f"{type(given).__name__}, which may be another {kind.__name__}")
-    if any(each.weights is not None for each in (job.train, job.test)):
-        raise Obstacle("examples with weights")
     network = network_of(job.model)
     flattened = any(type(layer) is nn.Flatten for layer in job.model.modules())
     for shape in (job.train.input_shape, job.test.input_shape):

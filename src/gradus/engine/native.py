@@ -98,6 +98,13 @@ class _Execution(Execution):
         )
         for index, linear in enumerate(self.dense.linears):
             self.network.set(index, *_arrays_of_layer(linear))
+        if begun := dense.accumulated(job.method):
+            for index, column, arrays in self._columns():
+                if column == 1:
+                    for array in arrays:
+                        if array is not None:
+                            array.fill(begun)
+                    self.network.write(index, column, *arrays)
         self.data = getattr(core, f"Data{bits}")(**_arrays_of(train))
         self.parts: dict[Part, Dataset] = {
             "train": train.fixed_sample,
@@ -326,4 +333,6 @@ def _arrays_of(data: Dataset) -> dict[str, Any]:
         arrays["mean"] = flat(data.mean)
     if data.std is not None:
         arrays["deviation"] = flat(data.std)
+    if data.weights is not None:
+        arrays["weights"] = data.weights.to(data.dtype).contiguous().numpy()
     return arrays

@@ -28,7 +28,6 @@ from gradus.engine.journal import Journal
 from gradus.engine.stacked_risk import ACTIVATIONS, Examples, StackedNetwork, StackedRisk
 from gradus.engine.stacked_step import Place, Replay, replays, stepped
 
-METHODS = (*dense.METHODS, methods.RMSprop, methods.Adagrad)
 """What derives from these may look across the rows of [K, d], and is left to the eager engine."""
 
 FIRST_STEPS = 3
@@ -131,12 +130,14 @@ def execute(
 def _kind(job: Job) -> Hashable:
     """What jobs of one block have in common."""
     network = dense.check_risk(job)
+    if any(each.weights is not None for each in (job.train, job.test)):
+        raise dense.Obstacle("examples with weights")
     for activation in network.activations:
         if activation.curve not in ACTIVATIONS:
             raise dense.Obstacle(f"the activation {activation.curve}")
     inner = job.method.method if isinstance(job.method, methods.Proximal) else job.method
     for method in (job.method, inner):
-        if type(method) not in METHODS:
+        if type(method) not in dense.METHODS:
             raise dense.Obstacle(f"the method {type(method).__name__}")
     dense.penalty_of(job.penalty, job.method)
     sampling = job.sampling

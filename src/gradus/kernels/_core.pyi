@@ -28,7 +28,18 @@ class Method:
     def __init__(
         self,
         rule: Literal[
-            "descent", "polyak", "nesterov", "sgd", "sgd-nesterov", "adam", "amsgrad", "adagrad"
+            "descent",
+            "polyak",
+            "nesterov",
+            "sgd",
+            "sgd-nesterov",
+            "adam",
+            "amsgrad",
+            "adagrad",
+            "rmsprop",
+            "rmsprop-momentum",
+            "rmsprop-centered",
+            "rmsprop-centered-momentum",
         ],
         momentum: float = 0.0,
         dampening: float = 0.0,
@@ -80,11 +91,12 @@ class Risk32:
 
     def __init__(
         self,
-        loss: Literal["cross-entropy", "nll", "mse", "l1", "kl", "kl-log"],
+        loss: Literal["cross-entropy", "nll", "mse", "l1", "kl", "kl-log", "huber", "pinball"],
         mass: Literal["one", "examples", "elements", "class-weights"],
         smoothing: float = 0.0,
         ignored: int = -1,
         class_weights: Sequence[float] = (),
+        shape: float = 0.0,
     ) -> None: ...
 
 class Data32:
@@ -98,6 +110,7 @@ class Data32:
         scale: float = 1.0,
         mean: NDArray[np.float32] | None = None,
         deviation: NDArray[np.float32] | None = None,
+        weights: NDArray[np.float32] | None = None,
     ) -> None: ...
 
 class Network32:
@@ -175,11 +188,12 @@ class Risk64:
 
     def __init__(
         self,
-        loss: Literal["cross-entropy", "nll", "mse", "l1", "kl", "kl-log"],
+        loss: Literal["cross-entropy", "nll", "mse", "l1", "kl", "kl-log", "huber", "pinball"],
         mass: Literal["one", "examples", "elements", "class-weights"],
         smoothing: float = 0.0,
         ignored: int = -1,
         class_weights: Sequence[float] = (),
+        shape: float = 0.0,
     ) -> None: ...
 
 class Data64:
@@ -193,6 +207,7 @@ class Data64:
         scale: float = 1.0,
         mean: NDArray[np.float64] | None = None,
         deviation: NDArray[np.float64] | None = None,
+        weights: NDArray[np.float64] | None = None,
     ) -> None: ...
 
 class Network64:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gradus import kernels
 from gradus.methods.method import Method
 from gradus.optim.rounding import rounds_once, rounds_roots
-from gradus.optim.rules import KNOWN_IN_PLACE, Obstacle, method_of
+from gradus.optim.rules import Obstacle, method_of
 
 STATE_NAMES = {
     "descent": (),
@@ -26,10 +26,14 @@ STATE_NAMES = {
     "adam": ("m", "v"),
     "amsgrad": ("m", "v", "v_max"),
     "adagrad": ("sum",),
+    "rmsprop": ("square_average",),
+    "rmsprop-momentum": ("square_average", "buffer"),
+    "rmsprop-centered": ("square_average", "gradient_average"),
+    "rmsprop-centered-momentum": ("square_average", "gradient_average", "buffer"),
 }
 """The vectors that each rule keeps from step to step, in the order in which kernels take them."""
-TAKE_ROOTS = ("adam", "amsgrad", "adagrad")
-"""The rules that divide by a square root."""
+TAKE_NO_ROOTS = ("descent", "polyak", "nesterov", "sgd", "sgd-nesterov")
+"""The rules that divide by no square root."""
 
 
 class InPlaceUpdate:
@@ -83,14 +87,14 @@ def in_place_update_of(method: Method) -> InPlaceUpdate | None:
     if core is None or not hasattr(Tensor, "__dlpack_c_exchange_api__"):  # torch < 2.10
         return None
     try:
-        rule = method_of(method, KNOWN_IN_PLACE)
+        rule = method_of(method)
     except Obstacle:
         return None
     once = rounds_once()
     if once is None:
         return None
     asks_for_roots = (
-        rule["rule"] in TAKE_ROOTS and kernels.takes_roots_of_torch() and not rounds_roots()
+        rule["rule"] not in TAKE_NO_ROOTS and kernels.takes_roots_of_torch() and not rounds_roots()
     )
     return _cached(core, kernels.variant(), once, asks_for_roots, tuple(rule.items()))
 

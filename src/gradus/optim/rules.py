@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from gradus import methods
+from gradus.methods.hyperparameters import is_set
 from gradus.methods.method import Method
 
 KNOWN = (
@@ -17,17 +18,17 @@ KNOWN = (
     methods.SGD,
     methods.Adam,
     methods.AdamW,
+    methods.Adagrad,
+    methods.RMSprop,
 )
-"""The methods by which the kernels move the weights of a network."""
-KNOWN_IN_PLACE = (*KNOWN, methods.Adagrad)
-"""Those by which they update tensors in place."""
+"""The methods by which the kernels move the weights of a network, and update tensors in place."""
 
 
 class Obstacle(Exception):  # noqa: N818  (not an error: what needs no kernels does the work)
     """What the kernels do not know, as words that follow "the native engine does not run"."""
 
 
-def method_of(method: Method, known: tuple[type[Method], ...] = KNOWN) -> dict[str, Any]:
+def method_of(method: Method) -> dict[str, Any]:
     """The rule by which w moves and its numbers, as keywords of the kernels' Method.
 
     Raises:
@@ -36,7 +37,7 @@ def method_of(method: Method, known: tuple[type[Method], ...] = KNOWN) -> dict[s
     if isinstance(method, methods.Proximal):
         method = method.method
     numbers: dict[str, Any]
-    if type(method) not in known:  # what derives from them may have an equation of its own
+    if type(method) not in KNOWN:  # what derives from them may have an equation of its own
         raise Obstacle(f"the method {type(method).__name__}")
     match method:
         case methods.GradientDescent():
@@ -72,6 +73,17 @@ def method_of(method: Method, known: tuple[type[Method], ...] = KNOWN) -> dict[s
                 "eps": method.eps,
                 "weight_decay": method.weight_decay,
                 "lr_decay": method.lr_decay,
+                "maximize": method.maximize,
+            }
+        case methods.RMSprop():
+            centered = "-centered" if method.centered else ""
+            numbers = {
+                "rule": f"rmsprop{centered}" + ("-momentum" if is_set(method.momentum) else ""),
+                "beta1": method.alpha,
+                "beta2": method.alpha,
+                "eps": method.eps,
+                "momentum": method.momentum,
+                "weight_decay": method.weight_decay,
                 "maximize": method.maximize,
             }
     for name, value in [*numbers.items(), ("lr", method.lr)]:
