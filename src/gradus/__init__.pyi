@@ -25,6 +25,7 @@ from .risk.losses import NLLLoss as NLLLoss
 from .risk.losses import PinballLoss as PinballLoss
 from .runs.call import resume as resume
 from .runs.call import train as train
+from .runs.callbacks import Scheduler as Scheduler
 from .runs.record import Run as Run
 from .runs.record import open_run as open_run
 from .runs.spec import RunSpec as RunSpec

@@ -14,12 +14,14 @@ from torch import Tensor
 from gradus.data.dataset import Dataset
 from gradus.engine import evaluate
 from gradus.engine.execution import Execution, in_one_piece
-from gradus.engine.iteration import KEPT_AS, iteration_of
+from gradus.engine.iteration import KEPT_AS, Iteration, iteration_of
 from gradus.engine.job import Job, Judged, Outcome, Part, Report, Tested
+from gradus.engine.optimizer_iteration import OptimizerIteration
 from gradus.engine.recorded_risk import RecordedRisk
 from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
 from gradus.errors import NotPositiveDefiniteError
 from gradus.methods.second_order import SecondOrder
+from gradus.optim.as_method import OptimizerMethod
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.risk.examples import Batch
 
@@ -69,9 +71,16 @@ class _Execution(Execution):
             self.risk, self.resting, repeats=isinstance(job.method, SecondOrder)
         )
         self.looks_at_every_step = job.device.type == "cpu"
-        self.iteration = iteration_of(job.method, self.oracle, self.risk.parameters)
+        self.iteration: Iteration
+        if isinstance(job.method, OptimizerMethod):
+            self.iteration = OptimizerIteration(job.method, self.oracle, self.risk.parameters)
+            self.journal.rate = self.iteration.rate
+        else:
+            self.iteration = iteration_of(job.method, self.oracle, self.risk.parameters)
         if course.since is not None:
             self._go_on(course.since)
+        if course.attach is not None:
+            course.attach(self)
 
     def train(self) -> float | None:
         """The rest of a pass: the mean of its losses, or None where it ended early."""
@@ -113,7 +122,9 @@ class _Execution(Execution):
                         journal.log(epoch, outcome.samples + size, loss, outcome.work + work)
                     with in_one_piece():
                         self.iteration.update(outcome.step)
-                        journal.stepped(1, size, work)
+                        journal.stepped(1, size, self.oracle.work.examples)
+                    if self.course.stepped is not None:
+                        self.course.stepped()
                     journal.tell(epoch)
                     self.show()
                     if logged:

@@ -46,6 +46,8 @@ class Journal:
         self.outcome = Outcome() if since is None else copied(since.outcome)
         self.last_loss = None if since is None else since.last_loss
         self.since = self.outcome.step
+        self.rate: Callable[[int], float] = lambda step: float(learning_rate(job.method.lr, step))
+        """The learning rate of a step, where the method does not say it itself."""
         self.best = job.selection.best(self.outcome.evaluation)
         """The best epoch so far, where epochs are compared."""
 
@@ -156,4 +158,4 @@ class Journal:
 
     def lr(self, step: int) -> float:
         """The learning rate of a step."""
-        return float(learning_rate(self.job.method.lr, step))
+        return self.rate(step)

@@ -124,6 +124,8 @@ class _Execution(Execution):
         self.latest: _Call | None = None
         if course.since is not None:
             self._go_on(course.since)
+        if course.attach is not None:
+            course.attach(self)
 
     def train(self) -> float | None:
         """The rest of a pass: the mean of its losses, or None where it diverged."""

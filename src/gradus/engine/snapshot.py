@@ -7,12 +7,15 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import torch
 from torch import Tensor
 
 from gradus.engine.job import Evaluation, Observe, Outcome, Row
+
+if TYPE_CHECKING:
+    from gradus.engine.execution import Execution
 
 CHECKPOINT_SECONDS_EPOCH = 2.0
 """A run is kept at the end of an epoch where it has not been for so long."""
@@ -79,6 +82,8 @@ class Course:
             had more epochs.
         watch: shown where the run stands after certain steps.
         observe: called after every row and every evaluation; may end the run.
+        attach: given what executes the run, before the first step of this part of it.
+        stepped: called after every step, by the eager engine alone.
     """
 
     since: Snapshot | None = None
@@ -87,6 +92,8 @@ class Course:
     end: Callable[[Snapshot], None] | None = None
     watch: Watch | None = None
     observe: Observe | None = None
+    attach: Callable[[Execution], None] | None = None
+    stepped: Callable[[], None] | None = None
 
 
 WHOLE_RUN = Course()

@@ -10,6 +10,7 @@ from typing import Any
 from gradus.data.arrays import KEYS
 from gradus.errors import InputError, quoted
 from gradus.models.own import shown
+from gradus.runs.callbacks import Callbacks
 from gradus.runs.objects.given import Objects, objects_of
 from gradus.runs.record import Run
 from gradus.runs.spec import RunSpec
@@ -35,6 +36,7 @@ def train(
     data_dir: str | os.PathLike[str] | None = None,
     observe: Observer | None = None,
     progress: Shown | None = None,
+    callbacks: Sequence[Any] = (),
     **options: Any,
 ) -> Run:
     """Train a model on data, and keep the record of the run.
@@ -78,6 +80,11 @@ def train(
             it raises is raised.
         progress: likewise, but called from time to time only, and whatever it returns: for a
             display.
+        callbacks: functions, which are called with the run under way
+            (:class:`~gradus.runs.callbacks.Underway`) after every recorded row and every epoch; or
+            objects with any of ``on_start``, ``on_row``, ``on_epoch`` (called so) and ``on_end``
+            (called with the run). One that returns ``"stop"`` ends the run in good order. A
+            :class:`~gradus.Scheduler` moves the learning rate.
         **options: the fields of :class:`~gradus.RunSpec`: ``lr``, ``batch_size``, ``epochs``, ..
 
     Returns:
@@ -106,11 +113,19 @@ def train(
         "out": out, "overwrite": overwrite, "keep_state": keep_state, "start": start,
         "freeze": freeze, "data_dir": data_dir, "observe": observe, "progress": progress,
     }  # fmt: skip
+    called = Callbacks(tuple(callbacks))
+    kept["callbacks"] = called
     if isinstance(data, RunSpec):
+        if called.schedulers:
+            raise InputError(
+                "callbacks: a Scheduler stands in no RunSpec; give its options one by one"
+            )
         if said := [*objects, *parts, *options]:
             raise InputError(f"{said[0]}: stands in the RunSpec; give it there")
         return train_spec(data, **kept)
     with _in_words_of_the_call():
+        if called.schedulers:
+            objects["schedule"] = called.schedulers[0].make
         spec, found = _asked({"data": data, **objects}, parts, options)
         return train_spec(spec, **kept, objects=found)
 
@@ -131,6 +146,7 @@ def resume(
     data_dir: str | os.PathLike[str] | None = None,
     observe: Observer | None = None,
     progress: Shown | None = None,
+    callbacks: Sequence[Any] = (),
     tell: Callable[[str], None] = lambda message: None,
 ) -> Run:
     """Go on with a run that was broken off, as if it had not been: its record is the same.
@@ -159,6 +175,7 @@ def resume(
         data_dir: where data sets that are not embedded are looked for first.
         observe: as for ``train``.
         progress: as for ``train``.
+        callbacks: likewise, but no ``Scheduler``.
         tell: told, in one line each, of checkpoints that are damaged, and of a stretched schedule.
 
     Returns:
@@ -197,6 +214,7 @@ def resume(
             progress=progress,
             tell=tell,
             objects=found,
+            callbacks=Callbacks(tuple(callbacks)),
         )
 
 

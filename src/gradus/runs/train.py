@@ -9,19 +9,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import torch
 
 from gradus import kernels
 from gradus.data.dataset import Split
 from gradus.engine import choose
-from gradus.engine.job import Job, Observe, Outcome, Progress, Report
+from gradus.engine.job import Job, Observe, Outcome, Report
 from gradus.engine.snapshot import WHOLE_RUN, Course
 from gradus.errors import InputError, OwnCodeError
 from gradus.models.own import check_named, is_users, told
 from gradus.runs import checkpoint
+from gradus.runs.callbacks import Callbacks
 from gradus.runs.choices import flag
 from gradus.runs.further import Further, further
 from gradus.runs.interrupt import OneInterrupt
@@ -37,6 +39,8 @@ from gradus.runs.start import Start, read_start, start_of
 from gradus.runs.status import line_to_beat
 from gradus.runs.summary import as_options, summary_of
 
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 Observer = Callable[[Job, Split], Observe]
 Shown = Callable[[Job, Split], Report]
 
@@ -53,6 +57,7 @@ def train(
     observe: Observer | None = None,
     progress: Shown | None = None,
     objects: Objects = NO_OBJECTS,
+    callbacks: Callbacks | None = None,
 ) -> Run:
     """Train what the spec says and keep its record.
 
@@ -83,6 +88,7 @@ def train(
         progress: likewise, but called from time to time only, and whatever it returns: for a
             display.
         objects: those of which the spec says only what identifies them.
+        callbacks: called at times, and may end the run.
 
     Returns:
         The run: ``.history``, ``.evaluation``, ``.summary``, ``.model``, ``.plot()``.
@@ -102,7 +108,7 @@ def train(
         raise TypeError(f"spec must be a RunSpec, as RunSpec(data='digits'), not {spec!r}")
     folder = None if out is None else Path(out)
     objects.check(spec)
-    seen = _Seen(data_dir, observe, progress)
+    seen = _Seen(data_dir, observe, progress, callbacks=callbacks)
     begins = None
     if start is not None:
         spec, begins = start_of(start, spec, freeze)
@@ -137,6 +143,7 @@ def resume(
     progress: Shown | None = None,
     tell: Callable[[str], None] = lambda message: None,
     objects: Objects = NO_OBJECTS,
+    callbacks: Callbacks | None = None,
 ) -> Run:
     """Go on with a run that was broken off, as if it had not been: its record is the same.
 
@@ -158,6 +165,7 @@ def resume(
         progress: as for ``train``.
         tell: told, in one line each, of checkpoints that are damaged, and of a stretched schedule.
         objects: those with which the run was begun, of which its record says what identifies them.
+        callbacks: as for ``train``.
 
     Returns:
         The run.
@@ -177,7 +185,7 @@ def resume(
         [1, 2, 3]
         >>> folder.cleanup()
     """
-    folder, seen = Path(folder), _Seen(data_dir, observe, progress, tell)
+    folder, seen = Path(folder), _Seen(data_dir, observe, progress, tell, callbacks)
     given = {"epochs": epochs, "patience": patience}
     changes = {name: value for name, value in given.items() if value is not None}
     if spec := _broken_off(folder):
@@ -240,6 +248,7 @@ class _Seen(NamedTuple):
     observe: Observer | None
     progress: Shown | None
     tell: Callable[[str], None] = lambda message: None
+    callbacks: Callbacks | None = None
 
 
 def _train(
@@ -264,7 +273,9 @@ def _train(
         auto = spec.auto if more is None else more.auto
         spec = resolved(spec, split)
         variant = None if kernels.core() is None else kernels.variant()
-        engine, why = choose.chosen(spec.engine, job)
+        callbacks = seen.callbacks or Callbacks()
+        job = callbacks.moved(job)
+        engine, why = callbacks.choose(spec.engine, *choose.chosen(spec.engine, job))
         standing = None
         if folder is not None:
             standing = Standing(
@@ -284,20 +295,23 @@ def _train(
         origin = origin if standing is None else tuple(standing.origin)
         observe = None if seen.observe is None else _told_apart(seen.observe(job, split))
 
-        def course(net: int) -> Course:
+        def course(net: int, job: Job) -> Course:
             whole = WHOLE_RUN if standing is None else standing.course(net)
-            return replace(whole, observe=observe)
+            whole = replace(whole, observe=observe)
+            return callbacks.course(whole, spec, job, _told_apart) if callbacks.given else whole
 
         shown = seen.progress
         report = shown(job, split) if shown is not None else lambda progress: None
         line = line_to_beat(job)
         loaded = time.perf_counter()
         with OneInterrupt() as interrupts:
-            outcome = _execute(spec, engine, job, report, course(0))
+            outcome = _execute(spec, engine, job, report, course(0, job))
             if spec.models > 1 and outcome.status == "finished" and not outcome.ended_by_observer:
                 model, outcome = train_others(
                     *(spec, split, job, outcome),
-                    lambda other, net, told: _execute(spec, engine, other, told, course(net)),
+                    lambda other, net, told: _execute(
+                        spec, engine, other, told, course(net, other)
+                    ),
                     report,
                     start,
                     objects,
@@ -330,6 +344,7 @@ def _train(
                 run.save(folder)
                 if run.status != "interrupted":
                     standing.close(ended_well=outcome.status == "finished")
+    callbacks.call("on_end", run)
     return run
 
 
@@ -356,12 +371,13 @@ class _ObserverError(Exception):
         self.raised = raised
 
 
-def _told_apart(observe: Observe) -> Observe:
-    """The same observer, whose errors are known as its own."""
+def _told_apart(called: Callable[Given, Result]) -> Callable[Given, Result]:
+    """The same observer or callback, whose errors are known as its own."""
 
-    def observed(progress: Progress) -> Literal["stop"] | None:
+    @wraps(called)
+    def observed(*given: Given.args, **named: Given.kwargs) -> Result:
         try:
-            return observe(progress)
+            return called(*given, **named)
         except Exception as error:
             raise _ObserverError(error) from error
 

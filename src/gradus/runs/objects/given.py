@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from gradus.risk.losses import Loss
     from gradus.runs.spec import RunSpec
 
-PARTS = ("data", "model", "loss", "method")
-"""The options of a run in whose place an object can stand."""
+PARTS = ("data", "model", "loss", "method", "schedule")
+"""The options of a run in whose place an object can stand; a schedule is one of PyTorch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +73,13 @@ class Objects:
                     f"--{name} {written}: was an object in Python, which no spec or record holds; "
                     f"give it again, to gradus.train(data, model=.., loss=.., method=..)"
                 )
+        is_scheduled = spec.schedule != "constant" and not is_object(spec.schedule)
+        if self.method is not None and (is_scheduled or spec.warmup):
+            option = "--schedule " + spec.schedule if is_scheduled else "--warmup"
+            raise InputError(
+                f"{option}: the method is an object, which has its own learning rate; give it a "
+                "schedule there, as lr=gradus.methods.Cosine(..)"
+            )
         if self.is_module and spec.models > 1:
             raise InputError(
                 f"--models {spec.models}: nets that differ in their seed are made by a function; "
@@ -88,6 +95,11 @@ class Objects:
         for name in PARTS:
             written, given = getattr(spec, name), self.identities.get(name)
             if given is None:
+                if is_object(written) and name == "schedule":
+                    raise InputError(
+                        f"{folder}: its learning rate was moved by {shown(written)}, whose state "
+                        "no record holds; train it again"
+                    )
                 if is_object(written):
                     raise InputError(
                         f"{folder}: its {name}, {shown(written)}, was an object in Python, which "
@@ -157,6 +169,8 @@ def objects_of(
             identities[name] = found[name].identity
         elif name == "model":
             found |= {name: maker_of(value), "is_module": isinstance(value, nn.Module)}
+            identities[name] = identity_of(value)
+        elif name == "schedule":
             identities[name] = identity_of(value)
         else:
             said, kept = loss_of(value) if name == "loss" else method_of(value)

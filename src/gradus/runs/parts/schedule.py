@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from gradus.runs.parts.part import Part, Table
+from gradus.models.own import is_object
+from gradus.runs.parts.part import OrObject, Part, Table
 
 if TYPE_CHECKING:
     from gradus.methods.schedules import Schedule
@@ -38,7 +39,7 @@ class SchedulePart(Part):
     }
     default_choices: ClassVar[Mapping[str, str]] = {"schedule": "constant"}
 
-    schedule: ScheduleName = Field(
+    schedule: Annotated[ScheduleName, OrObject] = Field(
         default="constant", description="how the learning rate changes with the step"
     )
     warmup: int | None = Field(
@@ -59,6 +60,8 @@ class SchedulePart(Part):
         """The schedule of a run of so many steps; None where the rate is constant."""
         from gradus import methods
 
+        if is_object(self.schedule):  # a scheduler, which moves the rate from outside
+            return None
         options = {
             name: getattr(self, name) for name in SchedulePart.tables["schedule"][self.schedule]
         }
