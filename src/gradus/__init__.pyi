@@ -29,6 +29,8 @@ from .runs.callbacks import Scheduler as Scheduler
 from .runs.record import Run as Run
 from .runs.record import open_run as open_run
 from .runs.spec import RunSpec as RunSpec
+from .sweep.comparison import Comparison as Comparison
+from .sweep.comparison import compare as compare
 from .sweep.specification import SweepSpec as SweepSpec
 from .sweep.sweep import Sweep as Sweep
 from .sweep.sweep import open_sweep as open_sweep

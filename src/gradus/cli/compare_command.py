@@ -18,6 +18,7 @@ Examples:
   gradus compare digits-sgd-1
   gradus compare digits-sgd-1 --by lr --facet momentum
   gradus compare sweeps/lecture --measure test-accuracy
+  gradus compare runs/mine runs/digits-adam-1 --out pictures
 """
 
 
@@ -30,15 +31,19 @@ AGAINST = click.option(
 
 
 @click.command(epilog=COMPARE_EXAMPLES, short_help="Rank the runs of a sweep, and draw them.")
-@click.argument("name")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("--by", metavar="OPTION", help="tells curves apart  [default: lr, if it varies]")
 @click.option("--facet", metavar="OPTION", help="tells panes apart  [default: method]")
 @click.option("--measure", metavar="MEASURE", help="what is compared  [default: the sweep's]")
 @AGAINST
-@click.option("--out", type=click.Path(path_type=Path), help="folder of the pictures: NAME/figures")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="folder of the pictures: NAME/figures, or ./comparison",
+)
 @click.option("--top", type=click.IntRange(min=1), default=20, help="configurations shown  [20]")
 def compare(
-    name: str,
+    names: tuple[str, ...],
     by: str | None,
     facet: str | None,
     measure: str | None,
@@ -48,22 +53,25 @@ def compare(
 ) -> int:
     """Rank the configurations of a sweep, say which option mattered, and draw pictures of both.
 
-    NAME is that of a sweep in ./sweeps, or its folder. It may still be running.
+    NAME is that of a sweep in ./sweeps, or its folder. It may still be running. Several are the
+    folders of runs, of Gradus or of loops of one's own, which are put side by side.
     """
     from gradus.cli import compare_report
     from gradus.figures import style
     from gradus.figures.sweep_figures import pictures
     from gradus.runs.files import own_folder
+    from gradus.sweep.comparison import compare as compare_runs
     from gradus.sweep.measures import measure_of
 
-    sweep = _opened(name)
+    one = _opened(*names) if len(names) == 1 else None
+    sweep = one or compare_runs(*names)
     compared = _measure(measure) or measure_of(sweep.runs)
     chosen = pictures(sweep, _option(by), _option(facet), compared, against)
     compare_report.show(sweep, compared, top)
-    if out is None:
-        folder = own_folder(sweep.folder / "figures")
+    if out is None and one is not None:
+        folder = own_folder(one.folder / "figures")
     else:
-        folder = out
+        folder = out or Path("comparison")
         folder.mkdir(parents=True, exist_ok=True)
     for picture in chosen:
         figure = picture.draw()
@@ -134,9 +142,15 @@ def report(
 def _opened(name: str) -> Sweep:
     """The sweep of this name, which has to have runs."""
     from gradus.errors import InputError
-    from gradus.sweep.sweep import folder_of, open_sweep
+    from gradus.runs.recorded import is_recorded
+    from gradus.sweep.sweep import SPECIFICATION, folder_of, open_sweep
 
-    sweep = open_sweep(folder_of(name))
+    folder = folder_of(name)
+    if is_recorded(folder) or (
+        (folder / "run.json").exists() and not (folder / SPECIFICATION).exists()
+    ):
+        raise InputError(f"{folder}: is one run; give several to compare, or a sweep")
+    sweep = open_sweep(folder)
     if sweep.runs.num_rows == 0:
         raise InputError(f"{sweep.folder}: no run has ended yet; train it by gradus sweep")
     return sweep

@@ -11,13 +11,12 @@ from gradus.cli.sweep_report import WIDE
 from gradus.figures.choice_notes import interval_note, notes
 from gradus.figures.style import counts_of, figure_of, lost, noise, word
 from gradus.sweep.compare import ranking
-from gradus.sweep.groups import cell, shown, varied
+from gradus.sweep.groups import Compared, cell, shown, varied
 from gradus.sweep.importance import importance
 from gradus.sweep.measures import accuracy_of
-from gradus.sweep.sweep import Sweep
 
 
-def show(sweep: Sweep, measure: str, top: int) -> None:
+def show(sweep: Compared, measure: str, top: int) -> None:
     """The ranking, what was chosen on what, and which option mattered."""
     console = Console(highlight=False, markup=False, emoji=False)
     console.width = max(console.width, WIDE)  # no column is dropped; a terminal wraps its lines
@@ -51,7 +50,7 @@ def show(sweep: Sweep, measure: str, top: int) -> None:
         _show_importance(console, sweep, measure)
 
 
-def _show_importance(console: Console, sweep: Sweep, measure: str) -> None:
+def _show_importance(console: Console, sweep: Compared, measure: str) -> None:
     table = _table("option", "share of the differences", "best")
     for row in importance(sweep, measure).to_pylist():
         share = row["explained"]

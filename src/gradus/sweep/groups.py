@@ -32,6 +32,13 @@ OWNED = {option for table in OPTIONS.values() for taken in table.values() for op
 """Options that some choice does not take: where one is missing, the run has no such option."""
 
 
+OWN = "config."
+"""How the names of options begin that are the user's own, of loops that are not ours."""
+
+RUN_NAME = "name"
+"""The name of a run, as an option, where nothing else tells runs apart."""
+
+
 class Compared(Protocol):
     """What comparing needs of a sweep."""
 
@@ -67,6 +74,7 @@ def varied(runs: pa.Table) -> list[str]:
         ['lr']
     """
     known = [name for name in RunSpec.model_fields if name in runs.column_names]
+    known += [name for name in runs.column_names if name == RUN_NAME or name.startswith(OWN)]
     return [
         name
         for name in known
