@@ -8,7 +8,7 @@ import torch
 
 import gradus
 from gradus import InputError, RunSpec, SweepSpec
-from gradus.cli import sweep_report
+from gradus.cli import main, sweep_report
 from gradus.runs.job import load_for
 from gradus.runs.spec import run_id
 from gradus.sweep import runs_of, training
@@ -193,3 +193,18 @@ def test_code_that_only_a_row_names_is_not_imported(tmp_path, swept):
         KeptModels(tmp_path, swept.spec).lacking(runs)
     with pytest.raises(InputError, match="its model evil:make is code"):
         gradus.sweep.Sweep(tmp_path, swept.spec, runs, trusted=True).best().check_code()
+
+
+def test_the_best_is_trained_once_more_by_what_the_folder_says(swept, tmp_path, capsys):
+    assert swept.best().train().history.equals(swept.best().history)
+    assert swept.best("train_loss").train(lr=0.5).spec.lr == 0.5
+    command = ["train", "--spec", str(swept.folder), "--epochs", "2", "--out", str(tmp_path / "r")]
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    err = capsys.readouterr().err
+    assert not ended.value.code, err
+    chosen = [line for line in err.splitlines() if "chosen: " in line]
+    assert chosen[0].startswith(f"gradus: {swept.folder}: chosen: lr 1, by validation loss")
+    assert chosen[0].endswith("over 2 seeds, of 3 configurations, 1 of them not trained to the end")
+    best, run = swept.best().spec, gradus.open_run(tmp_path / "r")
+    assert run.spec == best.model_copy(update={"epochs": 2})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import count
 from pathlib import Path
@@ -28,6 +28,7 @@ Examples:
   gradus train houses.csv --target price         a table of your own
   gradus train digits --model mynet:make         the function make in mynet.py
   gradus train --spec run.toml --seed 1          a file, with changes
+  gradus train --spec sweeps/digits-sgd-1        the best configuration of a sweep, once more
   gradus train new.csv --from runs/houses-adamw-1 --lr 0.0001    from the parameters of another
   gradus train --resume runs/digits-sgd-1        a run that was broken off
   gradus train --resume runs/digits-sgd-1 --epochs 40    more epochs for one that was not
@@ -36,7 +37,11 @@ Examples:
 
 @click.command(cls=RunCommand, epilog=TRAIN_EXAMPLES, short_help="Fit a model to data.")
 @click.option(
-    "--spec", type=click.Path(path_type=Path), help="read options from a TOML file or a run.json"
+    "--spec",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="read options from a TOML file, a run.json, or the folder of a run or a sweep: of that, "
+    "those of its best configuration",
 )
 @click.option(
     "--data-dir",
@@ -115,7 +120,8 @@ def train(
             raise InputError(f"--from {start}: has its options from there; leave out --spec")
         run_spec, begins["start"] = _options_of(start, options, trust=trust)
     else:
-        run_spec = RunSpec.read_file(spec, options, trust=trust) if spec else RunSpec.read(options)
+        tell = (lambda message: None) if quiet else warn
+        run_spec = _options_in(spec, options, tell, trust=trust) if spec else RunSpec.read(options)
 
     with _fresh_folder(run_spec) if out is None else nullcontext(out) as folder:
         kept: dict[str, Any] = {
@@ -201,7 +207,49 @@ def _options_of(folder: Path, changes: Mapping[str, Any], *, trust: bool) -> tup
     from gradus.runs.spec import RunSpec
 
     run = open_run(folder, model=changes.get("model"), trust=trust)
-    return RunSpec.read_file(folder / "run.json", changes, trust=trust), run
+    return RunSpec.read_file(folder / "run.json", changes, trust=trust, tell=warn), run
+
+
+def _options_in(
+    path: Path, changes: Mapping[str, Any], tell: Callable[[str], None], *, trust: bool
+) -> RunSpec:
+    """The spec that a file holds, or the record of a run or of a sweep, with some changes."""
+    from gradus.runs.spec import RunSpec
+
+    if path.is_file():
+        return RunSpec.read_file(path, changes, trust=trust, tell=tell)
+    if (path / "run.json").exists():
+        return RunSpec.read_file(path / "run.json", changes, trust=trust, tell=tell)
+    if not path.is_dir() and path.suffix in (".toml", ".json"):
+        raise InputError(f"{path}: no such file; give a TOML file or a run.json")
+    return _best_of(path, changes, tell, trust=trust)
+
+
+def _best_of(
+    path: Path, changes: Mapping[str, Any], tell: Callable[[str], None], *, trust: bool
+) -> RunSpec:
+    """The spec of the best configuration of a sweep, with some changes; it says which that is."""
+    from gradus.figures.choice_notes import choice
+    from gradus.models.own import check_named
+    from gradus.runs.again import again
+    from gradus.sweep.sweep import folder_of, open_sweep
+
+    folder = folder_of(path)
+    if not (folder / "sweep.toml").exists():
+        there = "holds neither run.json nor sweep.toml" if folder.is_dir() else "does not exist"
+        raise InputError(
+            f"--spec {path}: {folder} {there}; give a TOML file, a run.json, or the folder of a "
+            "run or a sweep"
+        )
+    sweep = open_sweep(folder)
+    best = sweep.best()
+    spec, said = again(best.spec, best.summary.get("auto") or (), changes, where=f"{folder}: ")
+    check_named([spec.model], folder, named=[str(changes.get("model"))], trust=trust)
+    if (found := choice(sweep)) is not None:
+        tell(f"{folder}: {found.taken}")
+    if said is not None:
+        tell(said)
+    return spec
 
 
 def _whole(name: str, given: str) -> int:

@@ -57,6 +57,11 @@ class Choice:
     examples: int | None
 
     @property
+    def taken(self) -> str:
+        """Which configuration it is, and by what, in one line."""
+        return _chosen(self).partition("; test loss")[0]
+
+    @property
     def on_test(self) -> bool:
         """Whether the choice was made on the test part."""
         return "test" in self.measure

@@ -371,6 +371,47 @@ class Run:
 
         return export(self, to, Path(out))
 
+    def train(
+        self,
+        *,
+        out: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        data_dir: str | os.PathLike[str] | None = None,
+        tell: Callable[[str], None] = lambda message: None,
+        **changes: Any,
+    ) -> Run:
+        """Train the same once more, from the start, with some changes.
+
+        What was chosen automatically for a table stays too, unless the changes lead to another
+        choice (a learning rate is that of its method).
+
+        Args:
+            out: as for ``gradus.train``.
+            overwrite: likewise.
+            data_dir: likewise.
+            tell: told, in one line, what is chosen anew.
+            changes: options of ``RunSpec`` by name.
+
+        Raises:
+            InputError: the changes make no run; or the model is code that was not named or trusted
+                as the record was opened.
+
+        Example:
+            >>> import gradus
+            >>> run = gradus.train(gradus.RunSpec(model="linear", epochs=1))
+            >>> run.train(epochs=2, lr=0.1).spec.lr
+            0.1
+        """
+        from gradus.runs.again import again
+        from gradus.runs.train import train
+
+        if "model" not in changes:
+            self.check_code()
+        spec, said = again(self.spec, self.summary.get("auto") or (), changes)
+        if said is not None:
+            tell(said)
+        return train(spec, out=out, overwrite=overwrite, data_dir=data_dir)
+
     @property
     def curve(self) -> TrainingCurve:
         """The facts of the loss curve against samples."""

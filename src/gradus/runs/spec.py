@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -102,20 +102,31 @@ class RunSpec(
         return spec
 
     @classmethod
-    def read_file(cls, path: Path, changes: Mapping[str, Any], *, trust: bool = False) -> RunSpec:
+    def read_file(
+        cls,
+        path: Path,
+        changes: Mapping[str, Any],
+        *,
+        trust: bool = False,
+        tell: Callable[[str], None] = lambda message: None,
+    ) -> RunSpec:
         """A spec from a TOML file, or from the run.json of an earlier run, with some changes.
 
         Args:
             path: of the file.
             changes: options by name, which replace its own.
             trust: whether it may name a model that is code.
+            tell: told, in one line, what was chosen automatically for that run and is chosen anew.
 
         Raises:
             InputError: it cannot be read, or names code that is neither in ``changes`` nor trusted.
         """
+        automatic: Collection[str] = ()
+        recorded = path.suffix == ".json"
         try:
-            if path.suffix == ".json":
-                content = earlier.spec_of(read_json(path)["spec"])
+            if recorded:
+                record = dict(read_json(path))
+                content, automatic = earlier.spec_of(record["spec"]), dict(record.get("auto") or {})
             else:
                 content = read_toml(path)[1]
             content = {name.replace("-", "_"): value for name, value in dict(content).items()}
@@ -123,7 +134,15 @@ class RunSpec(
             raise InputError(f"{path}: no such file; give a TOML file or a run.json") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: not a run's specification: {quoted(error)}") from None
-        spec = cls.read(changed(content, changes), where=f"{path}: ")
+        if recorded:
+            from gradus.runs.again import again
+
+            was = cls.read(content, where=f"{path}: ")
+            spec, said = again(was, automatic, changes, where=f"{path}: ")
+            if said is not None:
+                tell(said)
+        else:
+            spec = cls.read(changed(content, changes), where=f"{path}: ")
         check_named([spec.model], path, named=[str(changes.get("model"))], trust=trust)
         return spec
 

@@ -42,6 +42,10 @@ WORK = 2_000_000
 """Examples that a net sees in all, at most, unless that were less than two epochs."""
 
 
+SIZED = ("batch_size", "epochs", "models", "pieces", "patience", "standardize_target")
+"""What of it follows from the data themselves, once they are read."""
+
+
 def is_table(data: object) -> bool:
     """Whether the name of data is that of a table's file, or stands for a table in memory.
 

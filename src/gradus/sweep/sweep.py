@@ -118,8 +118,12 @@ class Sweep:
             raise InputError(f"{self.folder}: of no configuration did all runs finish with a {by}")
         if (record := self._record_of(run)).exists():
             found = open_run(record.parent, trust=trust)
-            known = self.trusted and found.spec.model in models_of(self.spec)
-            return replace(found, trusted=found.trusted or known)
+        else:
+            found = self._without_parameters(run)
+        known = self.trusted and found.spec.model in models_of(self.spec)
+        return replace(found, trusted=found.trusted or trust or known)
+
+    def _without_parameters(self, run: str) -> Run:
         (row,) = self.runs.filter(pc.field("run") == run).to_pylist()
         own = (
             rows.filter(pc.field("run").cast(pa.string()) == run).drop_columns(["run"])
