@@ -3,17 +3,33 @@
 import pytest
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from gradus.sklearn import GradusClassifier, GradusRegressor
+from gradus.sklearn import (
+    GradusClassifier,
+    GradusLinearClassifier,
+    GradusLinearRegressor,
+    GradusRegressor,
+)
 
 SMALL = {"hidden": (16,), "models": 1, "epochs": 32, "lr": 0.01, "pieces": 8}
 
 
-@parametrize_with_checks([GradusClassifier(**SMALL), GradusRegressor(**SMALL)])
+@parametrize_with_checks(
+    [
+        GradusClassifier(**SMALL),
+        GradusRegressor(**SMALL),
+        GradusLinearClassifier(epochs=60),
+        GradusLinearRegressor(epochs=60),
+    ]
+)
 def test_what_an_estimator_has_to_be(estimator, check):
     check(estimator)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("estimator", [GradusClassifier(), GradusRegressor()], ids=repr)
+@pytest.mark.parametrize(
+    "estimator",
+    [GradusClassifier(), GradusRegressor(), GradusLinearClassifier(), GradusLinearRegressor()],
+    ids=repr,
+)
 def test_what_an_estimator_has_to_be_as_it_is(estimator):
     check_estimator(estimator, on_skip=None)

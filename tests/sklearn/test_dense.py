@@ -149,6 +149,20 @@ def test_a_class_that_is_named_may_come_later():
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_parts_of_any_size_are_learned_bit_by_bit(kind):
+    y = KINDS[kind]
+    make = GradusClassifier if kind == "classes" else GradusRegressor
+    fitted = make((8,), lr=0.01, models="auto", pieces=0, random_state=0)
+    for rows in np.split(np.random.default_rng(0).permutation(len(X)), [100, 120]) * 20:
+        fitted.partial_fit(
+            X[rows], y[rows], **({"classes": np.unique(y)} if kind == "classes" else {})
+        )
+    assert fitted.score(X, y) > 0.8
+    with pytest.raises(InputError, match="schedule cosine: partial_fit does not know"):
+        fitted.set_params(schedule="cosine").partial_fit(X, y)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_warm_start_goes_on(kind):
     y, make = KINDS[kind], GradusClassifier if kind == "classes" else GradusRegressor
     warm = make(**{**FULL, "epochs": 4}, warm_start=True)

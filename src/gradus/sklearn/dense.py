@@ -2,26 +2,62 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
-from scipy.special import log_softmax, logsumexp, softmax
-from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+from typing import TYPE_CHECKING, Any
 
 from gradus.errors import InputError, quoted
-from gradus.sklearn.estimator import Array, Call, DenseEstimator, Fit
+from gradus.sklearn.classification import Classifier
+from gradus.sklearn.estimator import SMALL, Call
+from gradus.sklearn.regression import Regressor
 
 if TYPE_CHECKING:
     from gradus.sklearn.training import Examples
 
+OPTIONS = (
+    "hidden",
+    "method",
+    "lr",
+    "momentum",
+    "weight_decay",
+    "schedule",
+    "penalty",
+    "strength",
+    "l1_ratio",
+    "proximal",
+    "batch_size",
+    "epochs",
+    "models",
+    "engine",
+)
+"""Parameters that are options of a run by the same names."""
 
-class GradusClassifier(ClassifierMixin, DenseEstimator):  # type: ignore[misc]
+STEPS = 128
+"""How many steps are taken that see all rows, where the number of epochs is free."""
+
+
+class Dense:
+    """What is an option of a run in the dense estimators, and what is taken where it is free."""
+
+    activation: str
+
+    def _given(self, examples: Examples, call: Call) -> dict[str, Any]:
+        from gradus.models.networks import ACTIVATIONS
+
+        if self.activation not in ACTIVATIONS:
+            known = " | ".join(ACTIVATIONS)
+            raise InputError(f"activation {quoted(self.activation)}: choose {known}")
+        return {name: getattr(self, name) for name in OPTIONS}
+
+    def _sized(self, rows: int, columns: int) -> dict[str, Any]:
+        from gradus.runs.table_defaults import by_size
+
+        sized = by_size(rows, columns)
+        if rows <= SMALL:
+            sized |= {"batch_size": rows, "epochs": STEPS}
+        return sized
+
+
+class GradusClassifier(Dense, Classifier):
     r"""Classes by dense nets, whose probabilities are averaged.
 
     Each net minimises the cross entropy
@@ -153,102 +189,8 @@ class GradusClassifier(ClassifierMixin, DenseEstimator):  # type: ignore[misc]
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    classes_: Array
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train on X ``[N, d]`` and labels y ``[N]``, of any type.
-
-        Args:
-            X: numbers: an array or a frame.
-            y: labels.
-            sample_weight: ``[N]``, >= 0: a row of weight 2 counts as one that stands there twice.
-        """
-        return self._fitted(X, y, sample_weight)
-
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """One more epoch, over these rows, with what the method remembers of those before.
-
-        Args:
-            X: ``[N, d]``. The rows of the first call fix how columns are scaled and cut.
-            y: labels ``[N]``.
-            classes: all labels; needed in the first call.
-            sample_weight: as in ``fit``.
-        """
-        return self._fitted(X, y, sample_weight, classes=classes, partial=True)
-
-    def decision_function(self, X: Any) -> Array:
-        """Scores: of two classes the logarithm of their odds, ``[N]``; else ``[N, C]``."""
-        scores: Array = self._log_probabilities(X)
-        if len(self.classes_) > 2:
-            return scores
-        odds: Array = scores[:, 1] - scores[:, 0]
-        return odds
-
-    def predict(self, X: Any) -> Array:
-        """The likeliest label of each row, ``[N]``."""
-        likeliest = self._log_probabilities(X).argmax(axis=1)
-        found: Array = self.classes_[likeliest]
-        return found
-
-    def predict_proba(self, X: Any) -> Array:
-        """The probability of each class, ``[N, C]``, the mean of those of the nets."""
-        found: Array = softmax(self._log_probabilities(X), axis=1)
-        return found
-
-    def predict_log_proba(self, X: Any) -> Array:
-        """The logarithm of ``predict_proba``."""
-        found: Array = log_softmax(self._log_probabilities(X), axis=1)
-        return found
-
-    def _log_probabilities(self, X: Any) -> Array:
-        """Logarithms of the mean probabilities, of one net but for a constant in each row."""
-        outputs = self._outputs(X)
-        found: Array = outputs[0]
-        if len(outputs) > 1:
-            found = logsumexp(log_softmax(outputs, axis=2), axis=0) - math.log(len(outputs))
-        return found
-
-    def _loss(self) -> dict[str, Any]:
-        return {"loss": "cross-entropy", "label_smoothing": self.label_smoothing}
-
-    def _targets(self, y: Array, call: Call) -> Array:
-        if call.partial and not call.goes_on and call.classes is None:
-            raise InputError("partial_fit needs classes in its first call: all that may come")
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
-        if call.classes is not None:
-            known = np.unique(call.classes)
-            if call.goes_on and not np.array_equal(known, self.classes_):
-                raise InputError("classes: are others than in the first call of partial_fit")
-        else:
-            known = self.classes_ if call.goes_on else np.unique(y)
-        unknown = np.setdiff1d(y, known)
-        if len(unknown):
-            shown = ", ".join(map(str, known[:5]))
-            raise InputError(
-                f"y holds {quoted(unknown[0], 60)}, which is none of the classes {shown}"
-            )
-        if len(known) < 2:
-            raise InputError(f"y holds 1 class, {quoted(known[0], 60)}: two at least are needed")
-        self.classes_ = known
-        found: NDArray[np.int64] = np.searchsorted(known, y)
-        return found
-
-    def _examples(self, x: Array, fit: Fit, call: Call) -> Examples:
-        from gradus.sklearn.training import Examples
-
-        class_weights = None
-        if self.class_weight is not None:
-            class_weights = compute_class_weight(
-                self.class_weight,
-                classes=self.classes_,
-                y=self.classes_[fit.y],
-                sample_weight=fit.weights,
-            )
-        return Examples(x, fit.y, len(self.classes_), fit.weights, class_weights)
-
-
-class GradusRegressor(RegressorMixin, DenseEstimator):  # type: ignore[misc]
+class GradusRegressor(Dense, Regressor):
     r"""Numbers by dense nets, whose outputs are averaged.
 
     Each net minimises
@@ -368,63 +310,3 @@ class GradusRegressor(RegressorMixin, DenseEstimator):  # type: ignore[misc]
         self.engine = engine
         self.n_jobs = n_jobs
         self.verbose = verbose
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train on X ``[N, d]`` and numbers y ``[N]`` or ``[N, m]``.
-
-        Args:
-            X: numbers: an array or a frame.
-            y: what is to be predicted.
-            sample_weight: ``[N]``, >= 0: a row of weight 2 counts as one that stands there twice.
-        """
-        return self._fitted(X, y, sample_weight)
-
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """One more epoch, over these rows, with what the method remembers of those before.
-
-        Args:
-            X: ``[N, d]``. The rows of the first call fix how columns and targets are scaled.
-            y: ``[N]`` or ``[N, m]``.
-            sample_weight: as in ``fit``.
-        """
-        return self._fitted(X, y, sample_weight, partial=True)
-
-    def predict(self, X: Any) -> Array:
-        """What is expected of each row, ``[N]`` or ``[N, m]``, in the unit of y."""
-        outputs = self._outputs(X).mean(axis=0, dtype=np.float64)
-        found: Array = outputs * self._scale + self._centre
-        return found[:, 0] if self._one_dimensional else found
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
-
-    def _loss(self) -> dict[str, Any]:
-        return {"loss": self.loss, "delta": self.delta, "quantile": self.quantile}
-
-    def _targets(self, y: Array, call: Call) -> Array:
-        found = y.astype(np.float64, copy=False)
-        if not call.goes_on:
-            self._one_dimensional = y.ndim == 1
-        found = found[:, None] if y.ndim == 1 else found
-        if call.goes_on and found.shape[1] != len(self._scale):
-            raise InputError(
-                f"y holds {found.shape[1]} numbers a row, and {len(self._scale)} were fitted"
-            )
-        return found
-
-    def _examples(self, x: Array, fit: Fit, call: Call) -> Examples:
-        from gradus.sklearn.training import Examples
-
-        y, weights = fit.y, fit.weights
-        if not call.goes_on:
-            from gradus.data.preparation.fit import deviation
-
-            m = y.shape[1]
-            self._centre, self._scale = np.zeros(m), np.ones(m)
-            if self.standardize_target:
-                self._centre = np.average(y, axis=0, weights=weights)
-                self._scale = np.array([deviation(column, weights) for column in y.T])
-        scaled = ((y - self._centre) / self._scale).astype(x.dtype)
-        return Examples(x, scaled, None, weights)

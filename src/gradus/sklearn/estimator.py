@@ -1,10 +1,10 @@
-"""What the dense estimators have in common: from parameters and data to trained nets."""
+"""What the estimators have in common: from parameters and data to trained nets."""
 
 from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -32,32 +32,14 @@ SMALL = 64
 """Rows up to which every step sees all of them, where the batch size is free: a weight is then a
 number of repetitions to the last digits."""
 
-STEPS = 128
-"""How many steps these take."""
-
 HELD_FROM = 500
 """Rows from which on some are held to choose the epoch by, where that is free."""
 
 PRECISE = 1_000
 """Rows up to which float64 stays float64: it takes no time there."""
 
-OPTIONS = (
-    "method",
-    "lr",
-    "momentum",
-    "weight_decay",
-    "schedule",
-    "penalty",
-    "strength",
-    "l1_ratio",
-    "proximal",
-    "hidden",
-    "batch_size",
-    "epochs",
-    "models",
-    "engine",
-)
-"""Parameters that are options of a run by the same names."""
+WITHOUT_END = "constant"
+"""The schedule of epochs of which nobody knows how many will come."""
 
 
 class Call(NamedTuple):
@@ -80,8 +62,8 @@ class Fit(NamedTuple):
     """What each row counts, > 0; None where all count alike."""
 
 
-class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Dense nets behind scikit-learn's protocol; what y is, is said by those that derive from it.
+class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Nets behind scikit-learn's protocol; what they are and what y is, is said further down.
 
     Attributes:
         networks_: the nets, which are averaged.
@@ -109,24 +91,29 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
     def _loss(self) -> dict[str, Any]:
         """The loss, as options of a run."""
 
+    @abstractmethod
+    def _given(self, examples: Examples, call: Call) -> dict[str, Any]:
+        """Parameters that are options of a run, by name; None and ``auto`` where they are free."""
+
+    @abstractmethod
+    def _sized(self, rows: int, columns: int) -> dict[str, Any]:
+        """What is taken where options are free, for so many rows and columns."""
+
     def _fitted(
         self, X: Any, y: Any, sample_weight: Any, *, classes: Any = None, partial: bool = False
     ) -> Self:
         goes_on = hasattr(self, "networks_") and (partial or self.warm_start)
         call = Call(partial, goes_on, classes)
         fit = self._checked(X, y, sample_weight, call)
-        rows, columns = fit.X.shape
-        with words_of_parameters():
-            spec = self._spec(rows, columns, partial)
-        self._check_activation()
+        held = self._held(len(fit.X), partial)
         if not goes_on:
             self.inputs_ = self._fitted_inputs(fit)
-        held = self._held(rows, partial)
         x = self.inputs_.encode(fit.X, self._dtype(fit.X, goes_on))
         examples = self._examples(x, fit, call)
-        from gradus.sklearn.training import train
-
         with words_of_parameters():
+            spec = self._spec(examples, fit.X.shape[1], call)
+            from gradus.sklearn.training import train
+
             trained = train(
                 spec,
                 examples,
@@ -165,7 +152,7 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
                 weights = None
         return Fit(X, self._targets(y, call), weights)
 
-    def _spec(self, rows: int, columns: int, partial: bool) -> RunSpec:
+    def _spec(self, examples: Examples, columns: int, call: Call) -> RunSpec:
         """The options of the training.
 
         Raises:
@@ -175,31 +162,28 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         from gradus.runs.spec import RunSpec
         from gradus.runs.table_defaults import PREPARED, defaults_for
 
-        given = {name: getattr(self, name) for name in OPTIONS} | self._loss()
-        given |= dict(self.options or {})
+        free = (None, "auto")
         given = {
             name: value
-            for name, value in given.items()
-            if value is not None and not (isinstance(value, str) and value == "auto")
+            for name, value in (self._given(examples, call) | dict(self.options or {})).items()
+            if not any(value is each or str(value) == each for each in free)
         }
-        if given.get("method") == "adamw" and "lr" not in given:
-            del given["method"]
+        if call.goes_on:
+            given.setdefault("models", len(self.networks_))
+        if call.partial:
+            if given.get("schedule", WITHOUT_END) != WITHOUT_END:
+                raise InputError(
+                    f"schedule {quoted(given['schedule'])}: partial_fit does not know how many "
+                    f"epochs will come; give {WITHOUT_END}"
+                )
+            given |= {"schedule": WITHOUT_END, "epochs": 1}
         usual = defaults_for(given, frozenset(ON_ALL_DATA))
-        sized = _by_size(rows, columns)
+        sized = self._sized(len(examples.x), columns)
         values = {
             name: sized.get(name, value) for name, value in usual.items() if name not in PREPARED
         }
-        values |= {"patience": self.patience, "seed": self._seed(), **given}
-        if partial:
-            values |= {"epochs": 1}
-        return RunSpec.read(values)
-
-    def _check_activation(self) -> None:
-        from gradus.models.networks import ACTIVATIONS
-
-        if self.activation not in ACTIVATIONS:
-            known = " | ".join(ACTIVATIONS)
-            raise InputError(f"activation {quoted(self.activation)}: choose {known}")
+        values |= {"patience": self.patience, "seed": self._seed()}
+        return RunSpec.read(values | self._loss() | given)
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
@@ -220,7 +204,7 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         if self.scaling not in (None, "standard", "robust"):
             raise InputError(f"scaling {quoted(self.scaling)}: give robust, standard or None")
         rows, columns = fit.X.shape
-        pieces = _by_size(rows, columns)["pieces"] if self.pieces == "auto" else self.pieces
+        pieces = self._sized(rows, columns)["pieces"] if self.pieces == "auto" else self.pieces
         if not isinstance(pieces, int | np.integer) or pieces < 0:
             raise InputError(f"pieces {quoted(pieces)}: give auto or a whole number from 0 on")
         names = getattr(self, "feature_names_in_", None)
@@ -313,13 +297,3 @@ def in_words(message: str) -> str:
         'l1_ratio 2: must be at most 1; use penalty l1'
     """
     return re.sub(r"--([a-z][a-z0-9-]*)", lambda found: found[1].replace("-", "_"), message)
-
-
-def _by_size(rows: int, columns: int) -> Mapping[str, Any]:
-    """What follows from the number of rows that count and of columns."""
-    from gradus.runs.table_defaults import by_size
-
-    sized = by_size(rows, columns)
-    if rows <= SMALL:
-        sized |= {"batch_size": rows, "epochs": STEPS}
-    return sized

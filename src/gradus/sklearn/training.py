@@ -16,7 +16,6 @@ from gradus.data.dataset import Dataset
 from gradus.data.partition import Parts, training_parts
 from gradus.data.sampling import Sampling
 from gradus.engine import choose
-from gradus.engine.dense import network_of
 from gradus.engine.job import Evaluation, Job, Outcome, Progress
 from gradus.engine.selection import NOTHING_SELECTED, Selection
 from gradus.engine.snapshot import Course, Snapshot
@@ -139,7 +138,7 @@ def train(
     for net in range(spec.models):
         seed = seed_of(spec.seed, net)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed asks all devices
             model = mlp(train.input_shape, outputs, spec.hidden or (), activation)
         model.to(dtype=train.dtype)
         if since:
@@ -209,7 +208,7 @@ def _check(outcome: Outcome, network: Network, job: Job) -> None:
 
 def _network(model: nn.Module, activation: str) -> Network:
     """The parameters of a model as arrays of their own."""
-    linears = network_of(model).linears
+    linears = _linears(model)
     return Network(
         tuple(linear.weight.detach().numpy().copy() for linear in linears),
         tuple(linear.bias.detach().numpy().copy() for linear in linears),
@@ -217,11 +216,13 @@ def _network(model: nn.Module, activation: str) -> Network:
     )
 
 
+def _linears(model: nn.Module) -> list[nn.Linear]:
+    return [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+
+
 def _put_into(model: nn.Module, network: Network) -> None:
     with torch.no_grad():
-        for linear, *arrays in zip(
-            network_of(model).linears, network.weights, network.biases, strict=True
-        ):
+        for linear, *arrays in zip(_linears(model), network.weights, network.biases, strict=True):
             for parameter, array in zip((linear.weight, linear.bias), arrays, strict=True):
                 parameter.copy_(torch.from_numpy(array))
 

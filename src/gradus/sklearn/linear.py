@@ -1,0 +1,342 @@
+"""Linear models as a classifier and a regressor, with L1, L2 and elastic net by proximal steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from gradus.errors import InputError, quoted
+from gradus.sklearn.classification import Classifier
+from gradus.sklearn.estimator import Array, Call
+from gradus.sklearn.regression import Regressor
+
+if TYPE_CHECKING:
+    from gradus.sklearn.inputs import Inputs
+    from gradus.sklearn.network import Network
+    from gradus.sklearn.training import Examples
+
+OPTIONS = ("method", "lr", "schedule", "penalty", "strength", "l1_ratio", "batch_size", "epochs")
+"""Parameters that are options of a run by the same names."""
+
+WHOLE = 5_000
+"""Rows up to which every step sees all of them, where the batch size is free: the noise of smaller
+batches moves coefficients that a penalty has made zero."""
+
+STEPS, FEWEST = 1_000, 5
+"""So many steps are taken where the number of epochs is free, in no fewer epochs than that."""
+
+BENDS = {"cross-entropy": 0.5, "mse": 2.0}
+"""The second derivative of a loss in its outputs, at most; 1 of huber, and where there is none."""
+
+PLAIN = ("gradient-descent", "nesterov", "polyak", "proximal-gradient", "sgd")
+"""Methods that step along the gradient itself: their learning rate follows from how the risk bends,
+and their proximal steps end where it is least."""
+
+
+class Linear:
+    """What is an option of a run in the linear estimators, and what is taken where it is free."""
+
+    hidden: tuple[int, ...] = ()
+    activation = "identity"
+    models, pieces = 1, 0
+    n_jobs = None
+
+    if TYPE_CHECKING:
+        method: str
+        schedule: str | None
+        penalty: str | None
+        batch_size: int | str
+        scaling: str | None
+        networks_: list[Network]
+        inputs_: Inputs
+
+        def _loss(self) -> dict[str, Any]: ...
+
+    def _given(self, examples: Examples, call: Call) -> dict[str, Any]:
+        if self.scaling not in (None, "standard"):
+            raise InputError(f"scaling {quoted(self.scaling)}: give standard or None")
+        given = {name: getattr(self, name) for name in OPTIONS} | {"model": "linear"}
+        if self.schedule is None and not call.partial:
+            given["schedule"] = "cosine"
+        if self.method in PLAIN:
+            bend = BENDS.get(self._loss()["loss"], 1.0)
+            given["lr"] = self._rate(examples, bend) if given["lr"] is None else given["lr"]
+            given["proximal"] = True if self.penalty is not None else None
+        return given
+
+    def _rate(self, examples: Examples, bend: float) -> float:
+        rows, size = len(examples.x), self.batch_size
+        return _rate(examples, bend, max(1, size) if isinstance(size, int) else _batch_size(rows))
+
+    def _sized(self, rows: int, columns: int) -> dict[str, Any]:
+        size = _batch_size(rows)
+        return {"batch_size": size, "epochs": max(STEPS * size // rows, FEWEST)}
+
+    def _coefficients(self) -> tuple[Array, Array]:
+        """``[m, d]`` and ``[m]``, on X as it was given."""
+        check_is_fitted(self)
+        (network,) = self.networks_
+        (weight,), (bias,) = network.weights, network.biases
+        encoders = self.inputs_.encoders
+        if encoders:
+            weight = weight / np.array([encoder.scale for encoder in encoders])
+            bias = bias - weight @ np.array([encoder.centre for encoder in encoders])
+        return weight, bias
+
+
+def _batch_size(rows: int) -> int:
+    from gradus.runs.table_defaults import by_size
+
+    size: int = by_size(rows, 0)["batch_size"]
+    return rows if rows <= WHOLE else size
+
+
+def _rate(examples: Examples, bend: float, size: int) -> float:
+    r"""$1 / \mathcal{L}$, by how much the risk of mini-batches of B of N rows is expected to bend.
+
+    $$\mathcal{L} = b \left((1 - s) \, \lambda_{\max} \Big(\frac1N \sum_i z_i z_i^T\Big)
+      + s \max_i \|z_i\|^2\right), \quad s = \frac{N - B}{B (N - 1)}, \quad z_i = (x_i, 1)$$
+
+    Source: R. Gower et al., SGD: general analysis and improved rates, ICML 2019, proposition 3.8.
+    """
+    n = len(examples.x)
+    drawn = slice(None) if n <= WHOLE else np.random.default_rng(0).integers(0, n, WHOLE)
+    z = np.column_stack([examples.x[drawn].astype(np.float64), np.ones(min(n, WHOLE))])
+    largest = float((z**2).sum(axis=1).max())
+    weights = np.ones(len(z)) if examples.weights is None else examples.weights[drawn]
+    z *= np.sqrt(weights / weights.sum())[:, None]
+    together = float(np.linalg.eigvalsh(z.T @ z if len(z) > z.shape[1] else z @ z.T)[-1])
+    share = max(n - size, 0) / (size * max(n - 1, 1))
+    return 1 / (bend * ((1 - share) * together + share * largest))
+
+
+class GradusLinearClassifier(Linear, Classifier):
+    r"""Classes by softmax regression, with L1, L2 or elastic net.
+
+    It minimises
+
+    $$R(A, b) = \frac{\sum_i v_i c_{y_i} \, L(A x_i + b, y_i)}{\sum_i v_i c_{y_i}}
+      + \lambda \Omega(A, b)$$
+
+    with the cross entropy L, the sample weights $v_i$ and the class weights $c_k$, by steps
+    along the gradient and proximal steps of the penalty, which make coefficients exactly zero. The
+    penalty is of A and b, on the scaled columns.
+
+    Args:
+        penalty: $\Omega$: l1, l2, squared-l2 or elastic-net; None for none.
+        strength: $\lambda$.
+        l1_ratio: share of L1 in elastic-net.
+        method: how w moves, by the name it has in ``gradus methods``. After other methods than
+            gradient-descent, nesterov, polyak, proximal-gradient and sgd the penalty is taken by
+            its gradient.
+        lr: the learning rate; None: with the methods named above by how much the loss bends on the
+            data, else 0.001.
+        schedule: of the learning rate; None for cosine, in ``partial_fit`` for constant.
+        options: any other options of a run by name, as ``{"beta": 0.5, "warmup": 100}``.
+        batch_size: examples in a mini-batch, at most all; auto: all up to 5,000 rows, where zeros
+            are exact, then by their number.
+        epochs: passes over the data; auto: 5, or as many as 1,000 steps take.
+        early_stopping: whether rows are held on which the epoch is chosen whose parameters remain.
+        validation_fraction: the share of the rows that is held.
+        patience: epochs without a better one after which a training ends.
+        class_weight: what each class counts, by label; balanced: each class as much as any other.
+        scaling: of the columns: standard (by mean and deviation) or None.
+        warm_start: whether ``fit`` begins with the parameters of the fit before.
+        random_state: of the parameters, the order and the rows held.
+        dtype: float32 or float64; auto: float32, but float64 for X of float64 up to 1,000 rows.
+        engine: auto, native or eager.
+        verbose: print a line after every epoch.
+
+    Attributes:
+        coef_: A on X as it was given, ``[C, d]``; of two classes ``[1, d]``, for the second.
+        intercept_: b, ``[C]`` or ``[1]``.
+        classes_: the labels; what else there is, as in :class:`GradusClassifier`.
+
+    Raises:
+        InputError: (a ValueError) a parameter does not belong to the choices made or is out of its
+            range; y has one class only; the training diverges.
+
+    Example:
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> X, y = load_breast_cancer(return_X_y=True)
+        >>> few = GradusLinearClassifier("l1", strength=0.02, random_state=0).fit(X, y)
+        >>> few.score(X, y) > 0.95, int((few.coef_ != 0).sum())
+        (True, 10)
+
+    Source:
+        Duchi and Singer (2009), Efficient online and batch learning using forward backward
+        splitting, equations (2)-(3) (the proximal steps).
+    """
+
+    label_smoothing = 0.0
+
+    def __init__(
+        self,
+        penalty: str | None = None,
+        *,
+        strength: float | None = None,
+        l1_ratio: float | None = None,
+        method: str = "nesterov",
+        lr: float | None = None,
+        schedule: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        batch_size: int | str = "auto",
+        epochs: int | str = "auto",
+        early_stopping: bool | str = False,
+        validation_fraction: float = 0.15,
+        patience: int | None = 16,
+        class_weight: Mapping[Any, float] | str | None = None,
+        scaling: str | None = "standard",
+        warm_start: bool = False,
+        random_state: Any = None,
+        dtype: str = "auto",
+        engine: str = "auto",
+        verbose: bool | int = False,
+    ) -> None:
+        self.penalty = penalty
+        self.strength = strength
+        self.l1_ratio = l1_ratio
+        self.method = method
+        self.lr = lr
+        self.schedule = schedule
+        self.options = options
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.class_weight = class_weight
+        self.scaling = scaling
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.dtype = dtype
+        self.engine = engine
+        self.verbose = verbose
+
+    @property
+    def coef_(self) -> Array:
+        """A on X as it was given, ``[C, d]``; of two classes ``[1, d]``, for the second."""
+        return _of_two(self._coefficients()[0])
+
+    @property
+    def intercept_(self) -> Array:
+        """B likewise, ``[C]`` or ``[1]``."""
+        return _of_two(self._coefficients()[1])
+
+
+class GradusLinearRegressor(Linear, Regressor):
+    r"""Numbers by linear regression, with L1, L2 or elastic net.
+
+    It minimises
+
+    $$R(A, b) = \frac{\sum_i v_i \, L(A x_i + b, y_i)}{\sum_i v_i} + \lambda \Omega(A, b)$$
+
+    with the sample weights $v_i$, by mini-batches and proximal steps of the penalty, which make
+    coefficients exactly zero. The penalty is of A and b, on the scaled columns and targets.
+
+    Args:
+        penalty: $\Omega$, as all that is not named here: see :class:`GradusLinearClassifier`.
+        strength: likewise.
+        l1_ratio: likewise.
+        loss: mse, l1, huber or pinball.
+        delta: $\delta$ of huber, in deviations where targets are standardised.
+        quantile: $\tau$ of pinball.
+        standardize_target: learn y at mean 0 and deviation 1, and predict it in its own unit.
+        method: likewise.
+        lr: likewise.
+        schedule: likewise.
+        options: likewise.
+        batch_size: likewise.
+        epochs: likewise.
+        early_stopping: likewise.
+        validation_fraction: likewise.
+        patience: likewise.
+        scaling: likewise.
+        warm_start: likewise.
+        random_state: likewise.
+        dtype: likewise.
+        engine: likewise.
+        verbose: likewise.
+
+    Attributes:
+        coef_: A on X as it was given, in units of y: ``[d]``, or ``[m, d]`` for y ``[N, m]``.
+        intercept_: b, a number or ``[m]``.
+
+    Raises:
+        InputError: (a ValueError) a parameter does not belong to the choices made or is out of its
+            range; the training diverges.
+
+    Example:
+        >>> X = np.arange(12.0).reshape(6, 2) % 5
+        >>> line = GradusLinearRegressor(random_state=0).fit(X, 3 * X[:, 0] - X[:, 1] + 5)
+        >>> line.coef_.round(3), round(line.intercept_, 3)
+        (array([ 3., -1.]), 5.0)
+    """
+
+    def __init__(
+        self,
+        penalty: str | None = None,
+        *,
+        strength: float | None = None,
+        l1_ratio: float | None = None,
+        loss: str = "mse",
+        delta: float | None = None,
+        quantile: float | None = None,
+        standardize_target: bool = True,
+        method: str = "nesterov",
+        lr: float | None = None,
+        schedule: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        batch_size: int | str = "auto",
+        epochs: int | str = "auto",
+        early_stopping: bool | str = False,
+        validation_fraction: float = 0.15,
+        patience: int | None = 16,
+        scaling: str | None = "standard",
+        warm_start: bool = False,
+        random_state: Any = None,
+        dtype: str = "auto",
+        engine: str = "auto",
+        verbose: bool | int = False,
+    ) -> None:
+        self.penalty = penalty
+        self.strength = strength
+        self.l1_ratio = l1_ratio
+        self.loss = loss
+        self.delta = delta
+        self.quantile = quantile
+        self.standardize_target = standardize_target
+        self.method = method
+        self.lr = lr
+        self.schedule = schedule
+        self.options = options
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.scaling = scaling
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.dtype = dtype
+        self.engine = engine
+        self.verbose = verbose
+
+    @property
+    def coef_(self) -> Array:
+        """A on X as it was given, in units of y: ``[d]``, or ``[m, d]`` for y ``[N, m]``."""
+        found: Array = self._coefficients()[0] * self._scale[:, None]
+        return found[0] if self._one_dimensional else found
+
+    @property
+    def intercept_(self) -> Array | float:
+        """B likewise: a number or ``[m]``."""
+        found: Array = self._coefficients()[1] * self._scale + self._centre
+        return float(found[0]) if self._one_dimensional else found
+
+
+def _of_two(values: Array) -> Array:
+    return values[1:] - values[:1] if len(values) == 2 else values
