@@ -258,7 +258,7 @@ NAN[3, 1], INFINITE[3, 1] = np.nan, np.inf
         ((X, Y), {"target": "a"}, "target=a: does not apply to arrays; leave the option out"),
         ((X, Y), {"models": 3}, "models=3: nets that differ in their seed are made by a function"),
         ((X, Y), {"method": "adm"}, "method=adm: choose adam"),
-        ((X, Y), {"method": 5}, "method 5: give a name, an object of gradus.methods, or"),
+        ((X, Y), {"method": 5}, "method 5: give a name, an object of gradus.methods, a"),
         ((X, Y), {"method": gradus.methods.Adam(0.1), "lr": 1.0}, "lr=1.0: an object says that"),
         ((X, Y), {"method": Descent()}, "Descent: failed in training: Overflow"),
         ((X, Y), {"model": nn.Linear(3, 2)}, "model=torch.nn.Linear: fails on a batch of shape"),

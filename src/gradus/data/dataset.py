@@ -14,6 +14,7 @@ from torch import Tensor
 from gradus.errors import InputError
 
 if TYPE_CHECKING:
+    from gradus.data.loader import LoaderOrder
     from gradus.data.preparation import AnyPreparation
 
 Task = Literal["classification", "regression"]
@@ -219,6 +220,8 @@ class Split:
         preparation: what turns other data of the same kind into x; None where that is not known.
         treatments: what was done with each column of the table.
         notes: what else was done with the file and its rows, a line each.
+        order: in which the examples come, where that is not ours; ``train`` is then a sample of
+            them.
 
     Example:
         >>> data = Dataset(torch.rand(4, 2), torch.tensor([0, 1, 0, 1]), classes=("no", "yes"))
@@ -238,6 +241,12 @@ class Split:
     preparation: AnyPreparation | None = None
     treatments: tuple[Treatment, ...] = ()
     notes: tuple[str, ...] = ()
+    order: LoaderOrder | None = None
+
+    @property
+    def trains(self) -> int:
+        """How many examples train."""
+        return len(self.train) if self.order is None else self.order.n
 
     @property
     def description(self) -> str:
@@ -254,7 +263,7 @@ class Split:
         if self.target is not None:
             predicted += f" ({self.target})"
         held = f" + {len(self.validation):,} validation" if self.validation is not None else ""
-        sizes = f"{len(self.train):,} train{held} + {len(self.test):,} test"
+        sizes = f"{self.trains:,} train{held} + {len(self.test):,} test"
         return f"{self.name}: {sizes}, {what}, {predicted}"
 
 

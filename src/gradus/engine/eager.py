@@ -23,7 +23,7 @@ from gradus.errors import NotPositiveDefiniteError
 from gradus.methods.second_order import SecondOrder
 from gradus.optim.as_method import OptimizerMethod
 from gradus.risk.empirical import EmpiricalRisk
-from gradus.risk.examples import Batch
+from gradus.risk.examples import Batch, size_of
 
 
 def execute(
@@ -86,7 +86,8 @@ class _Execution(Execution):
         """The rest of a pass: the mean of its losses, or None where it ended early."""
         job, journal, started = self.job, self.journal, time.perf_counter()
         outcome, epoch, looked_at = journal.outcome, self.now.epoch, self.now.losses
-        sizes, begun = job.sampling.sizes, len(looked_at)
+        begun = len(looked_at)
+        sizes = job.sampling.sizes[:begun].tolist()
         if not begun:
             torch.manual_seed(_seed_of(job.seed, epoch))
         self.model.train()
@@ -95,7 +96,8 @@ class _Execution(Execution):
         try:
             with self.iteration.under_way():
                 for index, batch in enumerate(batches, start=begun):
-                    size = int(sizes[index])
+                    size = size_of(batch, len(self.risk.data))
+                    sizes.append(size)
                     self.oracle.first.point, self.oracle.work.examples = None, 0
                     try:
                         self.iteration.evaluate(batch)

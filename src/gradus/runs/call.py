@@ -53,7 +53,8 @@ def train(
     Args:
         data: a :class:`~gradus.RunSpec`, which says all of the run; or a pair ``(X, y)`` of arrays
             (NumPy, PyTorch) or a dict of them by the keys of an array file (``x``, ``y``,
-            ``x_test``, ..); a ``torch.utils.data.Dataset`` whose examples are pairs; a
+            ``x_test``, ..); a ``torch.utils.data.Dataset`` whose examples are pairs, which is read
+            once; a ``DataLoader``, whose order and workers are used as they are; a
             :class:`~gradus.data.Dataset` or :class:`~gradus.data.Split`; a table of pyarrow, Polars
             or pandas, or a dict of columns, with ``target``; or a name or a path.
         model: a ``torch.nn.Module``, a function that makes one, or a name.

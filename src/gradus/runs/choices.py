@@ -46,7 +46,9 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
             chosen = "*"
         if str(chosen) not in table and not is_object(chosen):
             continue  # an unknown name: refused with its field, which says what is accepted
-        accepted = {} if is_object(chosen) else table[chosen]
+        accepted = table.get(str(chosen), {})
+        if choice == "sampling" and is_object(chosen):  # which may say how large its batches are
+            accepted = {"batch_size": values.get("batch_size", 0)} if "batch_size" in values else {}
         owned = {option for options in table.values() for option in options}
         for option in sorted(owned & values.keys() - accepted.keys()):
             if chosen == "none" and values[option] in (0, "0", "0.0"):

@@ -123,7 +123,9 @@ def prepare(
 
 
 def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
-    sampling = Sampling(spec.sampling, len(split.train), spec.batch_size or 1, spec.seed)
+    sampling: Sampling | None = split.order
+    if sampling is None:
+        sampling = Sampling(spec.sampling, len(split.train), spec.batch_size or 1, spec.seed)
     if spec.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: no CUDA device is available here; use --device cpu")
     steps, dtype = spec.epochs * sampling.steps, getattr(torch, spec.dtype)

@@ -187,7 +187,8 @@ class RunSpec(
         for short, value in (("lr", self.lr), ("mt", self.momentum), ("mt", self.beta)):
             if value is not None:
                 parts.append(f"{short}-{plain(value)}")
-        return " ".join([*parts, f"bs-{self.batch_size or 'full'}"])
+        alone = "own" if is_object(self.sampling) else "full"
+        return " ".join([*parts, f"bs-{self.batch_size or alone}"])
 
 
 def plain(number: float) -> str:

@@ -94,7 +94,7 @@ def summary_of(
         "data": {
             "description": split.description,
             "task": split.task,
-            "train": len(split.train),
+            "train": split.trains,
             "validation": 0 if split.validation is None else len(split.validation),
             "test": len(split.test),
             "input_shape": split.train.input_shape,

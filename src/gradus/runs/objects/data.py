@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from gradus.data.arrays import KEYS, ArrayOptions, ReadTargets, split_of_arrays
 from gradus.data.dataset import Dataset, Split, Task
@@ -18,8 +19,9 @@ from gradus.data.partition import Parts, three_parts, training_parts
 from gradus.errors import InputError, brief, quoted
 from gradus.models.own import is_object, told
 from gradus.risk.precision import is_narrow
-from gradus.runs.objects.handed import Data
+from gradus.runs.objects.handed import OF_PARTS, OF_TABLES, Data, refuse
 from gradus.runs.objects.identity import Identity, digest_of
+from gradus.runs.objects.loaders import of_loader
 from gradus.runs.objects.tables import of_table
 
 if TYPE_CHECKING:
@@ -27,20 +29,9 @@ if TYPE_CHECKING:
     from gradus.runs.spec import RunSpec
 
 Arrays = dict[str, NDArray[Any]]
-OF_TABLES = (
-    "target",
-    "categorical",
-    "drop",
-    "scaling",
-    "pieces",
-    "group",
-    "weights",
-)
-"""Options that only tables have."""
-
 ACCEPTED = (
-    "give (X, y), a dict with the keys x and y, a gradus.data.Dataset, a torch Dataset, or a table "
-    "with target="
+    "give (X, y), a dict with the keys x and y, a gradus.data.Dataset, a torch Dataset or "
+    "DataLoader, or a table with target="
 )
 
 
@@ -67,6 +58,8 @@ def data_of(
                 "are drawn from its rows"
             )
         return of_table(given) if is_table else _of_split(given)
+    if isinstance(given, DataLoader):
+        return of_loader(given, validation, test, _pair)
     if isinstance(given, Dataset):
         return _of_dataset(given, validation, test)
     suffix = "" if validation is None and test is None else "_train"
@@ -76,7 +69,7 @@ def data_of(
             arrays |= _arrays(part, name, f"_{name}")
 
     def load(spec: RunSpec, read: ReadTargets | None, preparation: AnyPreparation | None) -> Split:
-        _refuse(spec, OF_TABLES, "arrays")
+        refuse(spec, OF_TABLES, "arrays")
         drawn = Parts(
             spec.test_fraction, spec.validation_fraction, spec.split_seed, spec.split, spec.group
         )
@@ -117,6 +110,14 @@ def _arrays(given: Any, name: str, suffix: str) -> Arrays:
         f"{key}{suffix}": _array(value, f"{key.upper() if key == 'x' else key} of {name}")
         for key, value in zip("xy", given, strict=True)
     }
+
+
+def _pair(given: Any, name: str) -> tuple[Tensor, Tensor]:
+    """X and y as tensors."""
+    if isinstance(given, Dataset):
+        return given.batch()
+    x, y = _arrays(given, name, "").values()
+    return torch.from_numpy(x), torch.from_numpy(y)
 
 
 def _array(given: Any, name: str) -> NDArray[Any]:
@@ -166,15 +167,11 @@ def _stacked(given: torch.utils.data.Dataset[Any], name: str) -> tuple[Tensor, T
 def _of_split(given: Split) -> Data:
     def load(spec: RunSpec, read: ReadTargets | None, preparation: AnyPreparation | None) -> Split:
         of_arrays = ("missing", "standardize", "standardize_target")
-        _refuse(spec, (*OF_TABLES, *OF_PARTS, *of_arrays), "data in their parts")
+        refuse(spec, (*OF_TABLES, *OF_PARTS, *of_arrays), "data in their parts")
         return given
 
     parts = {"train": given.train, "validation": given.validation, "test": given.test}
     return Data(load, _identity({name: part for name, part in parts.items() if part is not None}))
-
-
-OF_PARTS = ("validation_fraction", "test_fraction", "split", "split_seed")
-"""Options that say which rows are in which part."""
 
 
 def _of_dataset(given: Dataset, validation: Any, test: Any) -> Data:
@@ -186,7 +183,7 @@ def _of_dataset(given: Dataset, validation: Any, test: Any) -> Data:
             )
 
     def load(spec: RunSpec, read: ReadTargets | None, preparation: AnyPreparation | None) -> Split:
-        _refuse(spec, (*OF_TABLES, "missing", "standardize", "standardize_target"), "a Dataset")
+        refuse(spec, (*OF_TABLES, "missing", "standardize", "standardize_target"), "a Dataset")
         drawn = Parts(spec.test_fraction, spec.validation_fraction, spec.split_seed, spec.split)
         for name, part, wanted in (
             ("validation", validation, drawn.validation),
@@ -230,14 +227,3 @@ def _identity(parts: Mapping[str, Dataset]) -> Identity:
 
 def _shapes(arrays: Mapping[str, Any]) -> dict[str, list[int]]:
     return {name: list(values.shape) for name, values in arrays.items()}
-
-
-def _refuse(spec: RunSpec, names: tuple[str, ...], what: str) -> None:
-    """Refuse options that have no meaning for data of a kind."""
-    for name in names:
-        value = getattr(spec, name)
-        if value != type(spec).model_fields[name].default:
-            raise InputError(
-                f"--{name.replace('_', '-')} {quoted(value)}: does not apply to {what}"
-                "; leave the option out"
-            )

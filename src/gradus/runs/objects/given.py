@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from gradus.errors import InputError, quoted
 from gradus.models.own import is_object, shown
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
     from gradus.risk.losses import Loss
     from gradus.runs.spec import RunSpec
 
-PARTS = ("data", "model", "loss", "method", "schedule")
-"""The options of a run in whose place an object can stand; a schedule is one of PyTorch."""
+PARTS = ("data", "model", "loss", "method", "schedule", "sampling")
+"""The options of a run in whose place an object can stand; a schedule is a scheduler of PyTorch, a
+sampling the order of a loader."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +96,11 @@ class Objects:
         """
         for name in PARTS:
             written, given = getattr(spec, name), self.identities.get(name)
+            if name == "sampling" and is_object(written):
+                raise InputError(
+                    f"{folder}: its examples came in the order of {shown(written)}, which cannot "
+                    "be taken up where it was; train it again"
+                )
             if given is None:
                 if is_object(written) and name == "schedule":
                     raise InputError(
@@ -167,6 +174,9 @@ def objects_of(
         elif name == "data":
             found[name] = data_of(value, validation, test, has_target=has_target)
             identities[name] = found[name].identity
+            if isinstance(value, DataLoader):
+                identities["sampling"] = found[name].identity
+                options |= {"batch_size": value.batch_size} if value.batch_size else {}
         elif name == "model":
             found |= {name: maker_of(value), "is_module": isinstance(value, nn.Module)}
             identities[name] = identity_of(value)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
-from gradus.runs.parts.part import Names, Part, Table
+from gradus.runs.parts.part import Names, OrObject, Part, Table
 
 ROWS = 1_000
 """Rows of the history that a long run has at least, where ``log_every`` is not given."""
@@ -67,7 +67,9 @@ class TrainingPart(Part):
     }
     default_choices: ClassVar[Mapping[str, str]] = {"sampling": "shuffle"}
 
-    sampling: SamplingName = Field(default="shuffle", description="order of the examples")
+    sampling: Annotated[SamplingName, OrObject] = Field(
+        default="shuffle", description="order of the examples"
+    )
     batch_size: int | None = Field(default=None, ge=1, description="examples in a mini-batch")
     epochs: int = Field(default=10, ge=1, description="passes over the data")
     seed: int = Field(default=0, ge=0, lt=2**63, description="of parameters and order")

@@ -1,0 +1,142 @@
+"""A run in the order of a DataLoader."""
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+import gradus
+from gradus import InputError, train
+
+RANDOM = np.random.default_rng(0)
+X = torch.tensor(RANDOM.normal(size=(90, 4)), dtype=torch.float32)
+Y = (X[:, 0] + X[:, 1] > 0).long()
+TEST = (X[:20], Y[:20])
+EXAMPLES = TensorDataset(X, Y)
+
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+
+
+class Spy(nn.Module):
+    """Remembers which examples it was trained on."""
+
+    seen: ClassVar[list] = []  # of all copies
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 2)
+
+    def forward(self, x):
+        if self.training:
+            self.seen.append(x.clone())
+        return self.linear(x)
+
+
+def same(one, other):
+    return one.history.equals(other.history) and one.evaluation.equals(other.evaluation)
+
+
+def test_a_loader_in_the_order_of_the_data_is_our_sequential_sampling():
+    loader = DataLoader(EXAMPLES, batch_size=16)
+    by_loader = train(loader, model=net(), validation=TEST, test=TEST, lr=0.1, epochs=2)
+    data, held = gradus.data.Dataset(X, Y), gradus.data.Dataset(*TEST)
+    given = {"sampling": "sequential", "batch_size": 16, "lr": 0.1, "epochs": 2}
+    ours = train(data, model=net(), validation=held, test=held, engine="eager", **given)
+    assert same(by_loader, ours)
+    assert by_loader.spec.title == ours.spec.title
+    assert by_loader.spec.sampling.startswith("object:torch.utils.data.DataLoader#")
+    assert [by_loader.summary["data"][part] for part in ("train", "validation", "test")] == [
+        90, 20, 20,
+    ]  # fmt: skip
+
+
+def test_the_order_is_that_of_the_loader_from_its_first_epoch_on(monkeypatch):
+    monkeypatch.setattr(Spy, "seen", [])
+    loaders = [
+        DataLoader(EXAMPLES, 30, shuffle=True, generator=torch.Generator().manual_seed(3))
+        for _ in range(2)
+    ]
+    train(loaders[0], model=Spy(), test=TEST, lr=0.3, epochs=2)
+    expected = [x for _ in range(2) for x, _ in loaders[1]]
+    assert all(map(torch.equal, Spy.seen, expected))
+
+
+def test_without_a_generator_the_seed_of_the_run_says_the_order():
+    loader = DataLoader(EXAMPLES, 30, shuffle=True)
+    runs = [train(loader, model=net(), test=TEST, seed=seed, epochs=2) for seed in (1, 1, 2)]
+    assert same(runs[0], runs[1])
+    assert not same(runs[0], runs[2])
+
+
+def test_a_loader_may_drop_its_last_batch_and_draw_as_it_likes():
+    dropping = DataLoader(EXAMPLES, 40, drop_last=True)
+    assert train(dropping, model=net(), test=TEST, epochs=1).summary["samples"] == 80
+    own = DataLoader(EXAMPLES, batch_sampler=[[0, 1], [2], [3, 4, 5]])
+    run = train(own, model=net(), test=TEST, epochs=2, lr=0.1)
+    assert run.history["samples"].to_pylist() == [2, 3, 6, 8, 9, 12]
+    assert run.spec.title.endswith("bs-own")
+
+
+def test_numbers_and_losses_of_ones_own_go_with_loaders():
+    loader = DataLoader(TensorDataset(X, Y.float()), batch_size=16)
+    given = {"model": nn.Linear(4, 1), "loss": nn.BCEWithLogitsLoss(), "epochs": 2}
+    run = train(loader, test=DataLoader(TensorDataset(*TEST), 7), **given)
+    assert run.summary["data"]["task"] == "regression"
+    integers = train(DataLoader(EXAMPLES, batch_size=16), test=TEST, **given)
+    assert integers.history.equals(run.history)
+
+
+def test_a_run_in_the_order_of_a_loader_is_not_taken_up_again(tmp_path):
+    loader = DataLoader(EXAMPLES, 30)
+    train(loader, model=net(), test=TEST, epochs=1, out=tmp_path / "r")
+    with pytest.raises(InputError, match=r"came in the order of torch.utils.data.DataLoader, "):
+        gradus.resume(tmp_path / "r", data=loader, test=TEST, model=net(), epochs=2)
+
+
+class Endless(IterableDataset):
+    def __iter__(self):
+        yield X[0], Y[0]
+
+
+class Failing(Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        raise OSError("the disk is gone")
+
+
+LOADER = DataLoader(EXAMPLES, 30)
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        (LOADER, {"test": None}, "test: a DataLoader is not cut into parts; give the examples to"),
+        (DataLoader(TensorDataset(X, Y, Y)), {}, "data: the loader yields 3 things; let it yield"),
+        (DataLoader([{"x": 1}]), {}, "data: the loader yields a dict; let it yield x and y"),
+        (DataLoader([("a", 1)]), {}, "data: the loader yields a tuple and a Tensor; let it yield"),
+        (DataLoader(Endless()), {}, "data: the loader has no length; give its dataset a __len__"),
+        (DataLoader([]), {}, "data: the loader yields no batch"),
+        (DataLoader(Failing()), {}, "data: the loader fails: the disk is gone"),
+        (DataLoader(TensorDataset(X / 0, Y)), {}, "data: x holds what is no finite number"),
+        (LOADER, {"batch_size": 3}, "batch_size=3: an object says that already, as 30"),
+        (LOADER, {"sampling": "full"}, "sampling=full: an object says that already, as torch"),
+        (LOADER, {"engine": "native"}, "engine=native: the native engine does not run LoaderOrder"),
+        (LOADER, {"validation_fraction": 0.2}, "validation_fraction=0.2: does not apply to a Data"),
+        (LOADER, {"standardize": True}, "standardize=True: does not apply to a DataLoader; leave"),
+        (LOADER, {"model": nn.Linear(3, 2)}, "model=torch.nn.Linear: fails on a batch of shape"),
+        ((X, Y), {"test": LOADER}, "test: a DataLoader; give (X, y)"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(data, options, message):
+    with pytest.raises(InputError) as caught:
+        train(data, **{"model": net(), "test": TEST, "epochs": 1} | options)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
