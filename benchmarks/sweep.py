@@ -277,7 +277,7 @@ def _fill(folder: Path) -> float:
             )
             result = result_of(
                 run_id(run), run, outcome,
-                status="finished", loss="cross-entropy", engine="native", kernels=None,
+                resolved=run, status="finished", engine="native", kernels=None,
             )  # fmt: skip
             history: dict[str, Any] = {
                 "step": steps, "samples": 16 * (steps + 1), "epoch": np.ones(POINTS, np.int32),

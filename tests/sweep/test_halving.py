@@ -293,13 +293,12 @@ def test_a_run_that_ended_early_stands_for_later_epochs():
 
 def test_the_pruning_of_a_sweep():
     options = {"vary": {"lr": "1,2"}, "base": {"epochs": 8}}
-    assert pruning_of(SweepSpec(**options), runs_of(SweepSpec(**options))) is None
     spec = SweepSpec(prune="halving", eta=2, seeds=2, **options)
     runs = runs_of(spec)
-    halving = pruning_of(spec, runs)
+    halving = pruning_of(spec, runs, 9)
     assert {halving.start(str(n), run).until for n, run in enumerate(runs)} == {1}
     decisions = [halving.tell(str(n), 1, float(n)) for n in range(4)]
     assert decisions[:3] == [[], [], []]
     assert decisions[3] == [Cut("2", 1), Cut("3", 1), GoesOn("0", 1, 2), GoesOn("1", 1, 2)]
-    asha = pruning_of(SweepSpec(prune="asha", first_rung=2, **options), runs[::2])
+    asha = pruning_of(SweepSpec(prune="asha", first_rung=2, **options), runs[::2], 9)
     assert asha.start("0", runs[0]).until == 2

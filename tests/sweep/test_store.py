@@ -46,7 +46,8 @@ def result(seed, epochs=3, status="finished", **changes):
         outcome.divergence = Divergence(7, 70, 1, math.inf, 2.5, 0.1)
     return result_of(
         run_id(spec), spec, outcome,
-        status=status, loss="cross-entropy", engine="native", kernels="avx2",
+        resolved=spec.model_copy(update={"loss": "cross-entropy"}),
+        status=status, engine="native", kernels="avx2",
     )  # fmt: skip
 
 

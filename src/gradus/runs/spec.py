@@ -150,15 +150,26 @@ class RunSpec(
     def fixed(self) -> RunSpec:
         """The same spec for a sweep: of one net, which trains to its last epoch.
 
-        Nothing but the loss and the number of pieces of a column follows from the data.
+        What else was left to follow from the data still does.
         """
         if not self.auto:
             return self
-        auto = tuple(name for name in ("pieces",) if name in self.auto)
-        changes: dict[str, Any] = {"auto": auto, "models": 1}
+        changes: dict[str, Any] = {"models": 1}
         if "patience" in self.auto:
             changes["patience"] = None
         return self.model_copy(update=changes)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> RunSpec:
+        """The same spec with some options replaced, unchecked: they follow from no data any more.
+
+        Example:
+            >>> spec = RunSpec(data="houses.csv", target="price").model_copy(update={"epochs": 3})
+            >>> spec.epochs, "epochs" in spec.auto, "lr" in spec.auto
+            (3, False, True)
+        """
+        if update and "auto" not in update:
+            update = {**update, "auto": tuple(name for name in self.auto if name not in update)}
+        return super().model_copy(update=update, deep=deep)
 
     def build_method(self, steps: int, given: Method | None = None) -> Method:
         """The method with its learning-rate schedule, for a run of so many steps.

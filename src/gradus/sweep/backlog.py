@@ -23,10 +23,18 @@ KEPT = ("finished", "failed", "pruned")
 
 @dataclass(frozen=True)
 class WorkItem:
-    """A run, or the part of it that ends with the epoch ``until``, where it may be pruned."""
+    """A run, or the part of it that ends with an epoch where it may be pruned.
+
+    Attributes:
+        run: its id.
+        spec: what determines it, as it was asked for.
+        resolved: the same with what follows from the size of its data.
+        until: the epoch after which it pauses; None: it is trained to its end.
+    """
 
     run: str
     spec: RunSpec
+    resolved: RunSpec
     until: int | None = None
 
 
@@ -40,6 +48,7 @@ class Backlog:
         cost: estimates how long a run takes, in any unit.
         runs: the rows of the runs that are in the store already.
         losses: of those, the measure by epoch, less being better; only for pruning.
+        resolve: gives a run with what follows from the size of its data.
 
     Example:
         >>> from gradus.sweep.result import RUNS
@@ -56,8 +65,10 @@ class Backlog:
         cost: Callable[[RunSpec], float],
         runs: pa.Table,
         losses: Mapping[str, Mapping[int, float]] | None = None,
+        resolve: Callable[[RunSpec], RunSpec] = lambda run: run,
     ) -> None:
         self._search, self._pruning, self._cost = search, pruning, cost
+        self._resolve = resolve
         self._specs: dict[str, RunSpec] = {}
         self._queue: deque[WorkItem] = deque()
         self._paused: dict[str, Result] = {}
@@ -104,8 +115,9 @@ class Backlog:
 
     def again(self, run: str, spec: RunSpec) -> None:
         """Put a run that is in the store at the end of the queue, to have its parameters."""
+        resolved = self._resolve(spec)
         self.costs[run] = self._cost(spec)
-        self._queue.append(WorkItem(run, spec))
+        self._queue.append(WorkItem(run, spec, resolved))
 
     def complete(self, item: WorkItem, result: Result) -> list[Result]:
         """Record the result of an item; returns the results that can be stored now."""
@@ -117,7 +129,7 @@ class Backlog:
             self._search.tell(result.run, loss if result.status in KEPT else None)
         if self._pruning is None:
             return ended
-        until = item.until or item.spec.epochs
+        until = item.until or item.resolved.epochs
         value = loss if result.status in (*KEPT, "paused") else None
         over = result.status != "paused"
         return ended + self._follow(self._pruning.tell(result.run, until, value, ended=over))
@@ -127,11 +139,11 @@ class Backlog:
         for spec in specs:
             run = run_id(spec)
             self._specs[run] = spec
+            until, resolved = None, self._resolve(spec)
             self.costs[run] = self._cost(spec)
-            until = None
             if self._pruning is not None:
                 until = self._pruning.start(run, spec).until
-            items.append(WorkItem(run, spec, until if until != spec.epochs else None))
+            items.append(WorkItem(run, spec, resolved, until if until != resolved.epochs else None))
         # Runs of one seed may share their data: they stand together where they are as long.
         items.sort(key=lambda item: (-self.costs[item.run], item.spec.seed))
         self._queue.extend(items)
@@ -145,8 +157,9 @@ class Backlog:
             elif isinstance(decision, GoesOn):
                 self._paused.pop(decision.run, None)
                 spec = self._specs[decision.run]
-                until = None if decision.until == spec.epochs else decision.until
-                self._queue.appendleft(WorkItem(decision.run, spec, until))
+                resolved = self._resolve(spec)
+                until = None if decision.until == resolved.epochs else decision.until
+                self._queue.appendleft(WorkItem(decision.run, spec, resolved, until))
             else:
                 result = self._paused.pop(decision.run).pruned()
                 self._search.tell(decision.run, result.worth)

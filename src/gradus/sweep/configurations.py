@@ -137,17 +137,17 @@ class ConfigurationPruning:
         return [run for run in self._runs[configuration] if run not in self._ended]
 
 
-def pruning_of(spec: SweepSpec, listed: Sequence[RunSpec] | None) -> ConfigurationPruning | None:
-    """What prunes a sweep; None where it is not asked for.
+def pruning_of(
+    spec: SweepSpec, listed: Sequence[RunSpec] | None, epochs: int
+) -> ConfigurationPruning:
+    """What prunes a sweep that asks for it.
 
     Args:
         spec: of the sweep.
         listed: its runs, where they are known beforehand.
+        epochs: of each of them.
     """
-    if spec.prune is None:
-        return None
-    usual = RunSpec.model_fields["epochs"].default
-    epochs = spec.points[0].base.get("epochs", usual)
+    assert spec.prune is not None
     kind = {"halving": Halving, "asha": Asha}[spec.prune]
     if listed is not None:
         sizes = Counter(map(configuration_of, listed))

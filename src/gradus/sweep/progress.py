@@ -85,7 +85,7 @@ class Throughput:
             worth = result.worth
             if worth is not None and worth < self.worth:
                 self.worth = worth
-                self.best = result.spec, *figures_of(result.spec, result.evaluation, -1)
+                self.best = result.resolved, *figures_of(result.spec, result.evaluation, -1)
 
     def progress(
         self,

@@ -32,7 +32,7 @@ class Result:
     Attributes:
         run: its id.
         spec: what determines it, as it was asked for.
-        loss: the loss, also where it followed from the data.
+        resolved: the same with what followed from the data.
         engine: the one that executed it.
         kernels: the variant of the kernels, where there are any.
         work: examples whose gradient or Hessian product was evaluated.
@@ -50,8 +50,8 @@ class Result:
 
     run: str
     spec: RunSpec
+    resolved: RunSpec
     status: Status
-    loss: str | None
     engine: str
     kernels: str | None
     steps: int
@@ -97,8 +97,8 @@ def result_of(
     spec: RunSpec,
     outcome: Outcome,
     *,
+    resolved: RunSpec,
     status: Status,
-    loss: str | None,
     engine: str,
     kernels: str | None,
     constant_train_loss: float | None = None,
@@ -109,8 +109,8 @@ def result_of(
     return Result(
         run=run,
         spec=spec,
+        resolved=resolved,
         status=status,
-        loss=loss,
         engine=engine,
         kernels=kernels,
         steps=outcome.step,
@@ -272,7 +272,7 @@ def row(result: Result, part: int) -> dict[str, Any]:
     return {
         "run": result.run,
         "status": result.status,
-        **option_columns(spec, result.loss),
+        **option_columns(result.resolved, result.resolved.loss),
         "epochs_trained": result.epochs_trained,
         "steps": result.steps,
         "samples": result.samples,

@@ -348,7 +348,7 @@ class _Scheduler:
     def _blame(self, worker: WorkerProcess, how: str) -> None:
         """Count a death against the run under way; give up a run that makes no progress."""
         item = worker.items[0]
-        title = item.spec.title
+        title = item.resolved.title
         if item.run in self.alone:
             beat = worker.heartbeat
             steps = beat.step if beat and beat.run == item.run else 0
@@ -395,7 +395,7 @@ class _Scheduler:
 
     def _progress(self) -> SweepProgress:
         under_way = [
-            (worker.items[0].spec, worker.heartbeat if worker.heartbeat
+            (worker.items[0].resolved, worker.heartbeat if worker.heartbeat
              and worker.heartbeat.run == worker.items[0].run else None)
             for worker in self.workers
             if worker.items

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from gradus.runs.choices import flag
 from gradus.runs.parts.training import full_measure
 from gradus.runs.selection import column_of
 from gradus.runs.spec import RunSpec, first_line, nearest
+from gradus.runs.table_defaults import is_table
 from gradus.sweep.values import OptionError, alternatives, open_range, value_of
 
 SearchName = Literal["grid", "one-at-a-time", "random", "optuna"]
@@ -174,15 +176,16 @@ class SweepSpec(BaseModel):
         """What may be wrong: whether it is, with which option, and what is said of it."""
         drawn, optuna, pruned = self.search in DRAWN, self.search == "optuna", self.prune
         varied = {option for option, _ in self._all_varied()}
-        usual = RunSpec.model_fields["epochs"].default
-        epochs = {point.base.get("epochs", usual) for point in self.points}
+        epochs = {_epochs(point) for point in self.points}
+        known = [each for each in epochs if each is not None]
         lengths = "compares runs of the same length: give --epochs one value"
         engines = {
             engine
             for point in self.points
             for engine in (point.base.get("engine"), *point.vary.get("engine", ()))
         }
-        rung = f"{self.first_rung}: nothing would be compared, of --epochs {max(epochs)}"
+        longest = max(known, default=math.inf)
+        rung = f"{self.first_rung}: nothing would be compared, of --epochs {longest}"
         simultaneous = "halving compares all runs at once: take --prune asha with --search optuna"
         own = [point.base.keys() | point.vary.keys() for point in self.around]
         measured = "measure" in varied or any("measure" in options for options in own)
@@ -210,7 +213,7 @@ class SweepSpec(BaseModel):
             (not pruned and self.eta != 3, "eta", "needs --prune halving or asha"),
             (not pruned and self.first_rung != 1, "first_rung", "needs --prune halving or asha"),
             (bool(pruned) and ("epochs" in varied or len(epochs) > 1), "prune", lengths),
-            (bool(pruned) and self.first_rung >= max(epochs), "first_rung", rung),
+            (bool(pruned) and self.first_rung >= longest, "first_rung", rung),
             (optuna and pruned == "halving", "prune", simultaneous),
             (bool(pruned) and "stacked" in engines, "prune", "needs runs that pause, which "
              "--engine stacked does not do: leave out one of them"),
@@ -257,6 +260,14 @@ class SweepSpec(BaseModel):
             path, message = _first_wrong(error)
             said = where if isinstance(where, str) else where(path)
             raise InputError(said + message) from None
+
+
+def _epochs(point: Point) -> int | None:
+    """The epochs of the runs around a point; None where they follow from the size of a table."""
+    data = point.vary.get("data", (point.base.get("data"),))
+    usual = None if any(map(is_table, data)) else RunSpec.model_fields["epochs"].default
+    given: int | None = point.base.get("epochs", usual)
+    return given
 
 
 def _first_wrong(error: ValidationError) -> tuple[tuple[Any, ...], str]:

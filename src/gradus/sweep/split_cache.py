@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, final
 
 from gradus.data.dataset import Split
-from gradus.runs.job import load_for
+from gradus.runs.job import load_for, resolved
 from gradus.runs.parts import DataPart
 from gradus.runs.spec import RunSpec
 from gradus.sweep.shared_memory import SharedSplit, share
@@ -37,6 +37,7 @@ class SplitCache:
     def __init__(self, data_dir: Path | None) -> None:
         self._data_dir = data_dir
         self._cached: OrderedDict[tuple[Any, ...], CachedSplit] = OrderedDict()
+        self._seen: dict[tuple[Any, ...], RunSpec] = {}
         self._count = 0
 
     def get(self, spec: RunSpec) -> CachedSplit:
@@ -55,6 +56,18 @@ class SplitCache:
                 self._cached.popitem(last=False)[1].shared.close()
         self._cached.move_to_end(key)
         return cached
+
+    def resolved(self, spec: RunSpec) -> RunSpec:
+        """A run with what follows from the size of its data, which the seed does not change.
+
+        Raises:
+            InputError: they cannot be loaded as the spec says.
+        """
+        if not spec.auto:
+            return spec
+        of_any_seed = spec if spec.group else spec.model_copy(update={"split_seed": 0})
+        seen = self._seen.setdefault(_key(of_any_seed), spec)
+        return resolved(spec, self.get(seen).split)
 
     def close(self) -> None:
         """Release all splits."""

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import count
@@ -201,7 +201,7 @@ def train_sweep(
             f"spec must be a SweepSpec, as SweepSpec(vary={{'lr': '1,0.1'}}), not {spec!r}"
         )
     listed = _listed(spec)  # a run that cannot be is said before there is a folder
-    folder = Path(out) / (name or _free_name(spec, Path(out)))
+    folder = Path(out) / (name or _free_name(spec, listed, Path(out)))
     is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -315,7 +315,7 @@ def _backlog(
 ) -> Backlog:
     """What is to be trained, the first of each kind looked at."""
     from gradus.sweep.backlog import Backlog
-    from gradus.sweep.planning import check, cost_of
+    from gradus.sweep.planning import check, cost_of, epochs_of
 
     if listed is None:
         # A study of its own goes on as the runs do.
@@ -334,15 +334,16 @@ def _backlog(
 
     def cost(run: RunSpec) -> float:
         seen.setdefault(run.data, run)
-        return cost_of(run, size(run.data))
+        return cost_of(splits.resolved(run), size(run.data))
 
-    losses: Mapping[str, Mapping[int, float]] = {}
+    pruning, losses = None, {}
     if spec.prune is not None:
+        pruning = pruning_of(spec, listed, epochs_of(spec, listed, splits))
         losses = _losses(store, spec.measure)
-    return Backlog(search, pruning_of(spec, listed), cost, store.runs, losses)
+    return Backlog(search, pruning, cost, store.runs, losses, splits.resolved)
 
 
-def _losses(store: Store, measure: str) -> Mapping[str, Mapping[int, float]]:
+def _losses(store: Store, measure: str) -> dict[str, dict[int, float]]:
     """The measure of every run that is kept, by epoch, so that less is better."""
     table = read_parts(store.folder, "evaluation", store.runs)
     losses: defaultdict[str, dict[int, float]] = defaultdict(dict)
@@ -461,14 +462,16 @@ def _told(spec: SweepSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield option, tuple(dict.fromkeys(written))
 
 
-def _free_name(spec: SweepSpec, out: Path) -> str:
+def _free_name(spec: SweepSpec, listed: Sequence[RunSpec] | None, out: Path) -> str:
     """DATA-METHOD-N: the first that holds this sweep, or one that it adds to, or nothing."""
 
     def told(option: str) -> str:
         value = spec.points[0].base.get(option, RunSpec.model_fields[option].default)
         return str(next(iter(spec.points[0].vary.get(option, (value,)))))
 
-    stem = f"{Path(told('data')).stem}-{told('method')}"
+    # That of a table follows from what else is given.
+    method = listed[0].method if listed else told("method")
+    stem = f"{Path(told('data')).stem}-{method}"
     for n in count(1):
         path = out / f"{stem}-{n}" / SPECIFICATION
         if not path.parent.exists():
