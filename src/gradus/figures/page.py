@@ -20,7 +20,7 @@ from gradus.figures.sweep_figures import pictures
 from gradus.figures.thinning import Curves, curves_of
 from gradus.runs.curve import Against
 from gradus.sweep.compare import ranking
-from gradus.sweep.groups import Grouped, cell, varied
+from gradus.sweep.groups import Compared, Grouped, cell, varied
 from gradus.sweep.measures import accuracy_of, check_measure, measure_of, measured
 from gradus.sweep.store import listed
 from gradus.sweep.toml_file import to_toml
@@ -86,7 +86,7 @@ def page(
         "title": escape(sweep.name),
         "counts": escape(style.counted(counts)),
         "ranking_note": "<br>".join(map(escape, _ranking_notes(sweep, measure))),
-        "ranking": _ranking(sweep, measure),
+        "ranking": ranking_table(sweep, measure),
         "figures": drawn(pictures(sweep, by, facet, measure, against)),
         "thinned": _thinned(curves, thinned),
         "specification_name": "sweep.toml",
@@ -96,12 +96,19 @@ def page(
     return filled("page.html", parts)
 
 
-def _ranking(sweep: Sweep, measure: str) -> str:
+def ranking_table(sweep: Compared, measure: str, most: int = RANKED) -> str:
+    """The configurations of a sweep as a table, the best first.
+
+    Args:
+        sweep: what is shown.
+        measure: what is compared.
+        most: rows, at most; how many more there are is said below.
+    """
     options = varied(sweep.runs)
     ranked = ranking(sweep, measure)
     measures = list(dict.fromkeys((measure, accuracy_of(sweep.runs, measure))))
     rows = []
-    for row in ranked.slice(0, RANKED).to_pylist():
+    for row in ranked.slice(0, most).to_pylist():
         cells = ["–" if row["rank"] is None else str(row["rank"])]
         cells += [cell(name, row[name]) for name in options]
         cells += [_figure(name, row, name) for name in measures]

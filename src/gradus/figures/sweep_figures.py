@@ -51,14 +51,7 @@ def pictures(
     """
     measure = measure_of(sweep.runs) if measure is None else measure
     options = varied(sweep.runs)
-    for option in filter(None, (by, facet)):
-        check_varied(sweep.runs, option)
-    if by is None and options:
-        by = "lr" if "lr" in options else importance(sweep, measure)["option"][0].as_py()
-    if facet is None and "method" in options and by != "method":
-        facet = "method"
-    if facet is not None and facet == by:
-        facet = None
+    by, panes = told_apart(sweep, measure, by, facet)
 
     found = [
         Picture(
@@ -80,8 +73,6 @@ def pictures(
                 lambda: draw_importance(importances(sweep, measure)),
             )
         )
-    few = facet is None or len(levels(sweep.runs, facet)[0]) <= FACETS
-    panes = facet if few else None
     found.append(
         Picture("curves", "Loss curves", lambda: draw_overlay(overlay(sweep, by, panes, against)))
     )
@@ -107,3 +98,23 @@ def pictures(
                 )
             )
     return found
+
+
+def told_apart(
+    sweep: Compared, measure: str, by: str | None = None, facet: str | None = None
+) -> tuple[str | None, str | None]:
+    """The option that tells curves apart, and that which tells panes apart; see `pictures`.
+
+    Raises:
+        InputError: an option does not vary in this sweep.
+    """
+    options = varied(sweep.runs)
+    for option in filter(None, (by, facet)):
+        check_varied(sweep.runs, option)
+    if by is None and options:
+        by = "lr" if "lr" in options else importance(sweep, measure)["option"][0].as_py()
+    if facet is None and "method" in options and by != "method":
+        facet = "method"
+    if facet is None or facet == by or len(levels(sweep.runs, facet)[0]) > FACETS:
+        return by, None
+    return by, facet

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gradus.methods.method import Method, Oracle
+from gradus.notebook import in_notebook
 from gradus.risk.function import Function
 from gradus.risk.penalties import Penalty
 
@@ -26,6 +27,9 @@ class Trajectory:
 
     points: Tensor
     values: Tensor
+
+    def _repr_html_(self) -> str:
+        return in_notebook(self)
 
     def __len__(self) -> int:
         return len(self.points)

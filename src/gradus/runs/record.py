@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gradus.errors import InputError, quoted
 from gradus.models.own import check_named, is_object, is_users, shown
+from gradus.notebook import in_notebook
 from gradus.runs import earlier
 from gradus.runs.curve import Against, Numbers, TrainingCurve, draw, place
 from gradus.runs.files import read_json
@@ -111,6 +112,9 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.title} on {shown(self.spec.data)}: {self.status}{self._tested}>"
+
+    def _repr_html_(self) -> str:
+        return in_notebook(self)
 
     @property
     def _tested(self) -> str:

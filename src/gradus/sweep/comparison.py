@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from gradus.engine.selection import rises
 from gradus.errors import InputError
+from gradus.notebook import in_notebook
 from gradus.runs.record import EVALUATION, HISTORY, Run, open_run
 from gradus.runs.recorded import RecordedRun
 from gradus.sweep.compare import ranking
@@ -61,6 +62,9 @@ class Comparison:
 
     def __repr__(self) -> str:
         return f"<Comparison of {self.name}>"
+
+    def _repr_html_(self) -> str:
+        return in_notebook(self)
 
     def ranking(self, measure: str | None = None) -> pa.Table:
         """The runs, the best first; those that differ in their seed alone are one configuration.

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from gradus.engine.selection import rises
 from gradus.errors import InputError, quoted
+from gradus.notebook import in_notebook
 from gradus.runs.choices import flag
 from gradus.runs.files import write_whole
 from gradus.runs.lock import locked
@@ -80,6 +81,9 @@ class Sweep:
 
     def __repr__(self) -> str:
         return f"<Sweep {self.name}: {self.runs.num_rows} runs>"
+
+    def _repr_html_(self) -> str:
+        return in_notebook(self)
 
     @property
     def name(self) -> str:
