@@ -23,6 +23,7 @@ from gradus.figures.run.loop_page import figures_of, lost_of
 from gradus.figures.scores import rows_of
 from gradus.figures.sweep_figures import told_apart
 from gradus.methods.minimize import Trajectory
+from gradus.models.own import shown
 from gradus.runs.curve import CONSTANT, MINI_BATCH, SMOOTH, VALIDATION
 from gradus.runs.record import Run
 from gradus.runs.recorded import RecordedRun
@@ -88,7 +89,7 @@ def _(run: Run) -> str:
         figures = table(
             ["", "last"], [(style.word(n), style.figure_of(n, final[n])) for n in known]
         )
-    title = f"{run.title} on {run.spec.data}: {run.status}"
+    title = f"{run.title} on {shown(run.spec.data)}: {run.status}"
     return _cell(title, [figures], _curve(run))
 
 
@@ -117,8 +118,8 @@ def _(comparison: Comparison) -> str:
 def _(path: Trajectory) -> str:
     values = path.values.detach().cpu().double().numpy()
     points = path.points.detach().cpu().double().numpy().reshape(len(values), -1)
-    shown = sorted({0, 1, len(values) // 2, len(values) - 1} & set(range(len(values))))
-    rows = [(f"{at:,}", f"{values[at]:.6g}", _vector(points[at])) for at in shown]
+    told = sorted({0, 1, len(values) // 2, len(values) - 1} & set(range(len(values))))
+    rows = [(f"{at:,}", f"{values[at]:.6g}", _vector(points[at])) for at in told]
     title = f"{len(values) - 1:,} steps in {points.shape[1]:,} dimensions"
     return _cell(title, [table(["step", "f(w)", "w"], rows)], _path(values, points))
 
@@ -183,5 +184,5 @@ def _path(values: np.ndarray, points: np.ndarray) -> Figure:
 
 
 def _vector(w: np.ndarray) -> str:
-    shown = ", ".join(f"{entry:.4g}" for entry in w[:4])
-    return f"({shown}{', …' if len(w) > 4 else ''})"
+    entries = ", ".join(f"{entry:.4g}" for entry in w[:4])
+    return f"({entries}{', …' if len(w) > 4 else ''})"
