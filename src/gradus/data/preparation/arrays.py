@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, model_validator
 
-from gradus.data.dataset import Dataset, converted
-from gradus.data.fitting import value_statistics
 from gradus.data.preparation.encoder import Scale
 from gradus.data.preparation.fit import Fill, deviation, drawn
 from gradus.data.preparation.goal import Classes, Quantities
 from gradus.errors import InputError, quoted
+
+if TYPE_CHECKING:
+    import torch
+
+    from gradus.data.dataset import Dataset
 
 Dtype = Literal["float32", "float64"]
 
@@ -89,6 +91,10 @@ class Arrays(BaseModel):
             y: of these rows, as it is learned.
             dtype: of numbers.
         """
+        import torch
+
+        from gradus.data.dataset import Dataset
+
         classes = self.goal.names if isinstance(self.goal, Classes) else None
         if self.holds == "numbers":
             return Dataset(torch.from_numpy(self._numbers(x, rows, dtype)), y, classes)
@@ -97,6 +103,10 @@ class Arrays(BaseModel):
 
     def inputs(self, x: NDArray[Any], dtype: Dtype) -> torch.Tensor:
         """Examples to predict for, ``[N, *shape]``, as ``checked`` leaves them."""
+        import torch
+
+        from gradus.data.dataset import converted
+
         if self.holds == "numbers":
             return torch.from_numpy(self._numbers(x, None, dtype))
         mean, std = self._statistics
@@ -149,6 +159,8 @@ class Arrays(BaseModel):
     @property
     def _statistics(self) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, None]:
         """Of bytes, as a batch takes them."""
+        import torch
+
         if not self.centre:
             return None, None
         centre, spread = (
@@ -219,7 +231,7 @@ def fit_arrays(
     spread: tuple[float, ...] = ()
     if x.dtype == np.uint8:
         if standardize:
-            centre, spread = _of_all(torch.from_numpy(x[train]), scale)
+            centre, spread = _of_all(x[train], scale)
         return Arrays(
             shape=shape, holds="bytes", scale=scale, centre=centre, spread=spread, goal=goal
         )
@@ -242,7 +254,7 @@ def fit_arrays(
                 spread += tuple(map(deviation, block.T))
                 at += width
     elif standardize:
-        centre, spread = _of_all(torch.from_numpy(x[train].astype(np.float64)), 1.0)
+        centre, spread = _of_all(x[train].astype(np.float64), 1.0)
     return Arrays(shape=shape, fill=fills, centre=centre, spread=spread, goal=goal)
 
 
@@ -282,6 +294,10 @@ def _fills(block: NDArray[np.float64], by: Fill) -> list[float]:
     return found.tolist()
 
 
-def _of_all(x: torch.Tensor, scale: float) -> tuple[tuple[float], tuple[float]]:
-    mean, std = value_statistics(x, scale)
+def _of_all(x: NDArray[Any], scale: float) -> tuple[tuple[float], tuple[float]]:
+    import torch
+
+    from gradus.data.fitting import value_statistics
+
+    mean, std = value_statistics(torch.from_numpy(x), scale)
     return (mean.item(),), (std.item(),)
