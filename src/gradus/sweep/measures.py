@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from gradus.engine.selection import rises
 from gradus.errors import InputError
+from gradus.runs.choices import flag
 from gradus.runs.parts.training import full_measure
 from gradus.sweep.result import SCORED
+from gradus.sweep.units import UNITS, is_loss, of_several_units
 
 FINISHED, FAILED, PRUNED, STOPPED, DIVERGED = STATUSES = (
     "finished",
@@ -85,9 +87,18 @@ def check_measure(runs: pa.Table, measure: str) -> None:
     """Refuse a measure that no run has.
 
     Raises:
-        InputError: it is unknown, or missing in every run.
+        InputError: it is unknown, or missing in every run; or it is a loss, and not the same thing
+            in all.
     """
     found = measured(runs)
+    if measure in MEASURES and is_loss(measure) and (mixed := _mixed(runs)) is not None:
+        there = (
+            f"take {' | '.join(found)}" if found else f"train them with --measure {UNITS[mixed]}"
+        )
+        raise InputError(
+            f"measure {measure}: {flag(mixed)} varies, and losses of different units cannot be "
+            f"ranked: {there}"
+        )
     if measure not in MEASURES:
         known = found or MEASURES
         near = difflib.get_close_matches(measure, known, n=1)
@@ -161,8 +172,15 @@ def epochs_trained(runs: pa.Table) -> Codes:
 
 
 def measured(runs: pa.Table) -> list[str]:
-    """The measures that at least one run has."""
-    return [name for name in MEASURES if np.isfinite(numbers(runs, name)).any()]
+    """The measures that at least one run has; losses only where they are the same thing in all."""
+    there = [name for name in MEASURES if np.isfinite(numbers(runs, name)).any()]
+    return there if _mixed(runs) is None else [name for name in there if not is_loss(name)]
+
+
+def _mixed(runs: pa.Table) -> str | None:
+    """The option of which the losses of runs have several units."""
+    there = [name for name in UNITS if name in runs.column_names]
+    return of_several_units({name: pc.unique(runs[name]).to_pylist() for name in there})
 
 
 def floats(values: Numbers) -> Any:

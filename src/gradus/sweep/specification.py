@@ -17,11 +17,12 @@ from pydantic import (
 )
 
 from gradus.errors import InputError, quoted
-from gradus.runs.choices import flag
+from gradus.runs.choices import OPTIONS, flag
 from gradus.runs.parts.training import full_measure
 from gradus.runs.selection import column_of
 from gradus.runs.spec import RunSpec, first_line, nearest
 from gradus.runs.table_defaults import is_table
+from gradus.sweep.units import UNITS, is_loss, of_several_units
 from gradus.sweep.values import OptionError, alternatives, open_range, value_of
 
 SearchName = Literal["grid", "one-at-a-time", "random", "optuna"]
@@ -84,7 +85,9 @@ class SweepSpec(BaseModel):
 
     ``measure``, an option of the base, is what runs are compared by: ``validation-loss``, unless
     another is given. Data that are known by name hold 15 % of their training examples for
-    validation here, unless ``validation_fraction`` says otherwise.
+    validation here, unless ``validation_fraction`` says otherwise. Where options vary on which it
+    depends what a loss is a number of (``loss``, ``standardize_target``, ...), the measure has to
+    be another figure.
 
     Where a choice (of a method, a schedule, a model, a penalty, a sampling) varies, the options
     that one of its values does not take are left out there.
@@ -188,6 +191,7 @@ class SweepSpec(BaseModel):
         rung = f"{self.first_rung}: nothing would be compared, of --epochs {longest}"
         simultaneous = "halving compares all runs at once: take --prune asha with --search optuna"
         own = [point.base.keys() | point.vary.keys() for point in self.around]
+        mixed = of_several_units(self._of_units()) if is_loss(self.measure) else None
         measured = "measure" in varied or any("measure" in options for options in own)
         figure = str(self.base["measure"]).removeprefix("validation-")
         unheld = any(
@@ -196,6 +200,8 @@ class SweepSpec(BaseModel):
         )
         patient = any("patience" in {**point.base, **point.vary} for point in self.points)
         return [
+            (mixed is not None, mixed or "", "varies, and losses of different units cannot be "
+             f"ranked: give --measure {UNITS.get(mixed or '')}"),
             (measured, "measure", "is what all runs are compared by: give it one value, in base"),
             (unheld and self.measure.startswith("validation"), "measure",
              f"{self.base['measure']}: --validation-fraction 0 holds no examples for it; give "
@@ -218,6 +224,19 @@ class SweepSpec(BaseModel):
             (bool(pruned) and "stacked" in engines, "prune", "needs runs that pause, which "
              "--engine stacked does not do: leave out one of them"),
         ]  # fmt: skip
+
+    def _of_units(self) -> dict[str, set[Any]]:
+        """The values that decide what the losses of runs are numbers of."""
+        usual = {name: value for options in OPTIONS["loss"].values()
+                 for name, value in options.items()}  # fmt: skip
+        return {
+            option: {
+                value
+                for point in self.points
+                for value in point.vary.get(option, (point.base.get(option, usual.get(option)),))
+            }
+            for option in UNITS
+        }
 
     def _all_varied(self) -> list[tuple[str, tuple[Any, ...]]]:
         return [varied for point in self.points for varied in point.vary.items()]
