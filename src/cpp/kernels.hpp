@@ -123,8 +123,12 @@ struct Layer {
     T* weights;
     T* state[3];
     T* gradient;  // only where a batch comes in segments
+    // The rows of every panel that move: not weights, or the bias, that are frozen.
+    int64_t moves_from, moves_to;
 
     int64_t rows() const { return inputs + has_bias; }
+    bool moves() const { return moves_from < moves_to; }
+    bool moves_all() const { return moves_from == 0 && moves_to == rows(); }
     int64_t size() const { return panels(outputs) * rows() * PANEL; }
 };
 

@@ -52,9 +52,11 @@ Step<T> numbers(const Method& method, const Penalty& penalty, double alpha, doub
     step.first = is_nearer ? first : first - 1;
     step.at_mean = T(is_nearer);
     step.second = T(method.beta2);
-    const double correction = std::pow(1 - std::pow(method.beta2, seen), 0.5);
-    step.correction = T(correction);
-    step.inverse = T(1 / correction);
+    if (corrects) {
+        const double correction = std::pow(1 - std::pow(method.beta2, seen), 0.5);
+        step.correction = T(correction);
+        step.inverse = T(1 / correction);
+    }
     step.eps = T(method.eps);
     // The buffer of SGD begins with the whole gradient.
     step.fresh = T(takes_root(method.rule) ? 1 - method.beta2 : t == 0 ? 1 : 1 - method.dampening);

@@ -21,12 +21,17 @@ int64_t stride_for(int64_t segment, int threads) {
     return std::clamp(rounded_up((segment + threads - 1) / threads, PANEL), BLOCK / 2, BLOCK);
 }
 
-int threads_for(const Shape& shape, int64_t batch_size, int threads) {
+double multiplications_of(const Shape& shape, int64_t batch_size) {
     double multiplications = 0;
     for (size_t l = 0; l + 1 < shape.widths.size(); ++l) {
         multiplications += 3.0 * double(shape.widths[l] * shape.widths[l + 1] * batch_size);
     }
-    return int(std::clamp(multiplications / WORTH_A_THREAD, 1.0, double(threads)));
+    return multiplications;
+}
+
+int threads_for(const Shape& shape, int64_t batch_size, int threads) {
+    const double worth = multiplications_of(shape, batch_size) / WORTH_A_THREAD;
+    return int(std::clamp(worth, 1.0, double(threads)));
 }
 
 // Beside an eps, the root of a mean of squares that is flushed counts nothing.
@@ -76,6 +81,7 @@ Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method
       method_(method),
       penalty_(penalty),
       threads_(threads_for(shape_, batch_size, threads)),
+      is_timed_(multiplications_of(shape_, batch_size) > WORTH_A_THREAD),
       columns_(1 + remembered(method_, penalty_)),
       flushes_(flushes(method_)),
       segment_(rounded_up(std::min(batch_size, SEGMENT), PANEL)),
@@ -91,6 +97,10 @@ Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method
         layer.outputs = shape_.widths[l + 1];
         layer.has_bias = shape_.biases[l];
         layer.activation = rounded<T>(shape_.activations[l]);
+        const bool weights = shape_.moving_weights.empty() || shape_.moving_weights[l];
+        const bool bias = layer.has_bias && (shape_.moving_biases.empty() || shape_.moving_biases[l]);
+        layer.moves_from = weights ? 0 : layer.inputs;
+        layer.moves_to = bias ? layer.rows() : layer.inputs;
         layer.weights = room(layer.size());
         for (int i = 0; i + 1 < columns_; ++i) layer.state[i] = room(layer.size());
         if (batch_size > segment_) layer.gradient = room(layer.size());
@@ -102,6 +112,7 @@ Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method
         all_panels += panels(layer.outputs);
         if (l > 0) sums = std::max(sums, groups(layer.outputs) * layer.inputs);
     }
+    while (lowest_ + 1 < count && !layers_[lowest_].moves()) ++lowest_;
     sides_.push_back(side(shape_.widths.back(), false, capacity_));
     sums_ = room(sums * learning_);
     numbers_ = room(shape_.widths.back() * learning_);

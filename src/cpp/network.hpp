@@ -29,6 +29,7 @@ struct Shape {
     std::vector<int64_t> widths;  // of the inputs, and of every layer
     std::vector<Activation<double>> activations;
     std::vector<bool> biases;
+    std::vector<bool> moving_weights, moving_biases;  // none: all move
     bool log_softmax = false;
 };
 
@@ -64,7 +65,8 @@ struct Batches {
     int64_t steps() const { return (examples + size - 1) / size; }
 };
 
-// Seconds that the first thread spent in each kind of work.
+// Seconds that the first thread spent in each kind of work; nothing of steps so short that telling
+// the time would take a part of them.
 struct Timings {
     double load = 0, forward = 0, loss = 0, input_gradient = 0, update = 0, wait = 0;
     double longest_wait = 0;  // of any thread
@@ -118,6 +120,7 @@ private:
     const Method method_;
     const Penalty penalty_;
     const int threads_;
+    const bool is_timed_;
     const int columns_;
     const bool flushes_;      // numbers too small for a whole mantissa
     const int64_t segment_;   // examples of a batch that are in memory at once
@@ -126,6 +129,7 @@ private:
     const int64_t capacity_;  // examples that forward has room for
     std::vector<std::unique_ptr<void, Free>> memory_;
     std::vector<Layer<T>> layers_;
+    size_t lowest_ = 0;            // layer that moves: below, no gradient is needed
     std::vector<Side<T>> sides_;   // what enters every layer, and what leaves the last
     std::vector<T*> before_;       // by example, before the activation, where its slope needs it
     std::vector<Side<T>> deltas_;  // the gradient at what leaves every layer

@@ -62,6 +62,7 @@ private:
         }
 
         void meet() {
+            if (!n.is_timed_) return work.barrier_.wait();
             const double at = now();
             work.barrier_.wait();
             waited += now() - at;
@@ -70,7 +71,7 @@ private:
 
         // What has passed was of this kind; the first member tells.
         void clock(Clock kind) {
-            if (member != 0) return;
+            if (member != 0 || !n.is_timed_) return;
             const double at = now();
             n.timings_.*kind += at - since;
             since = at;
@@ -269,10 +270,21 @@ private:
 
         void update(const Part& part, size_t l, const Step<T>& numbers) {
             const Layer<T>& layer = n.layers_[l];
-            const Share mine = share(panels(layer.outputs) * layer.rows(), PANEL);
-            n.kernels_.update(layer, n.sides_[l], n.deltas_[l].by_feature, part.rows, work.stride_,
-                              mine.first, mine.last, !part.first, part.last, n.method_.rule,
-                              regularization(n.method_, n.penalty_), numbers);
+            const int64_t rows = layer.rows();
+            const auto move = [&](int64_t first, int64_t last) {
+                n.kernels_.update(layer, n.sides_[l], n.deltas_[l].by_feature, part.rows,
+                                  work.stride_, first, last, !part.first, part.last,
+                                  n.method_.rule, regularization(n.method_, n.penalty_), numbers);
+            };
+            if (layer.moves_all()) {
+                const Share mine = share(panels(layer.outputs) * rows, PANEL);
+                move(mine.first, mine.last);
+            } else if (layer.moves()) {
+                const Share mine = share(panels(layer.outputs));
+                for (int64_t panel = mine.first; panel < mine.last; ++panel) {
+                    move(panel * rows + layer.moves_from, panel * rows + layer.moves_to);
+                }
+            }
             clock(&Timings::update);
         }
 
@@ -318,7 +330,7 @@ private:
             evaluate(part, false, true);
             if (by_block(part)) {
                 for (int64_t b = member; b < blocks(part); b += work.members_) {
-                    for (size_t l = layers() - 1; l > 0; --l) input_gradient(part, l, b);
+                    for (size_t l = layers() - 1; l > n.lowest_; --l) input_gradient(part, l, b);
                 }
                 clock(&Timings::input_gradient);
                 meet();
@@ -331,14 +343,14 @@ private:
             }
             meet();
             judge(part, step);
-            if (layers() == 1 && part.last) meet();
-            for (size_t l = layers() - 1; l > 0; --l) {
+            if (layers() == n.lowest_ + 1 && part.last) meet();
+            for (size_t l = layers() - 1; l > n.lowest_; --l) {
                 input_gradient(part, l);
                 if (work.stopped_) return;
                 update(part, l, numbers);
             }
             if (work.stopped_) return;
-            update(part, 0, numbers);
+            update(part, n.lowest_, numbers);
             meet();
         }
 
@@ -352,7 +364,7 @@ private:
                 for (int64_t p = 0; p < panels(layer.outputs); ++p, ++index) {
                     if (index < mine.first || index >= mine.last) continue;
                     double sums[PANEL] = {}, sum = 0;
-                    for (int64_t row = 0; row < layer.rows(); ++row) {
+                    for (int64_t row = layer.moves_from; row < layer.moves_to; ++row) {
                         const T* w = from + (p * layer.rows() + row) * PANEL;
                         for (int i = 0; i < PANEL; ++i) sums[i] += double(w[i]) * double(w[i]);
                     }
@@ -377,6 +389,8 @@ private:
                 const Share mine = share(layer.size(), PANEL);
                 T* w = layer.weights;
                 for (int64_t i = mine.first; i < mine.last; ++i) {
+                    const int64_t row = i / PANEL % layer.rows();
+                    if (row < layer.moves_from || row >= layer.moves_to) continue;
                     if (!queries) {
                         w[i] *= factor;
                         continue;

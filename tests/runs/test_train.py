@@ -330,9 +330,7 @@ with_kernels = pytest.mark.skipif(kernels.core() is None, reason=str(kernels.abs
     [
         ({"model": "own_models:convolution"}, "layer 0 (Conv2d)"),
         ({"model": "own_models:normalised"}, "layer 2 (BatchNorm1d)"),
-        ({"model": "own_models:frozen"}, "layer 1 (Linear) with its weight frozen"),
         ({"model": "own_models:tied"}, "layers that share their parameters"),
-        ({"method": "rmsprop"}, "the method RMSprop"),
         ({"model": "linear", "method": "newton-cg"}, "the method NewtonCG"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

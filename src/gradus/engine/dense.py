@@ -19,6 +19,7 @@ from gradus import methods
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
 from gradus.engine.activations import IDENTITY, Activation, activation_of
+from gradus.engine.graph import is_own, layers_of
 from gradus.engine.job import Job
 from gradus.methods.method import Method
 from gradus.optim.rules import KNOWN
@@ -61,13 +62,21 @@ class Network:
     """A stack of linear layers, each with what follows it."""
 
     linears: tuple[nn.Linear, ...]
+    """They hold the parameters of the model, whether or not they are layers of it."""
     activations: tuple[Activation, ...]
     log_softmax: bool
+    flattens: bool = False
 
     @property
     def widths(self) -> list[int]:
         """Of the inputs, and of every layer."""
         return [self.linears[0].weight.shape[1], *(len(linear.weight) for linear in self.linears)]
+
+    def is_all_of(self, model: nn.Module) -> bool:
+        """Whether its parameters are those of the model, in their order, and all of them move."""
+        own = [p for linear in self.linears for p in (linear.weight, linear.bias) if p is not None]
+        given = list(model.parameters())
+        return list(map(id, own)) == list(map(id, given)) and all(p.requires_grad for p in given)
 
 
 def network_of(model: nn.Module) -> Network:
@@ -78,14 +87,15 @@ def network_of(model: nn.Module) -> Network:
     """
     linears: list[nn.Linear] = []
     activations: list[Activation] = []
-    log_softmax = False
+    log_softmax = flattens = False
     for name, layer in _layers(model):
-        told = f"layer {name} ({type(layer).__name__})" if name else type(layer).__name__
+        told = _told(name, layer)
         if log_softmax and type(layer) is not nn.Identity:
             raise Obstacle(f"{told} after a LogSoftmax")
         if type(layer) is nn.Flatten:
             if linears or (layer.start_dim, layer.end_dim) != (1, -1):
                 raise Obstacle(f"{told}: Flatten is taken first, from dimension 1 on")
+            flattens = True
         elif type(layer) is nn.Linear:
             if any(layer is other for other in linears):
                 raise Obstacle(f"{told}, which stands in the model twice")
@@ -113,11 +123,13 @@ def network_of(model: nn.Module) -> Network:
     parameters = [parameter for parameter in both if parameter is not None]
     if len({id(parameter) for parameter in parameters}) < len(parameters):
         raise Obstacle("layers that share their parameters")
+    if not any(parameter.requires_grad for parameter in parameters):
+        raise Obstacle("layers that are all frozen")
     known = {id(parameter) for parameter in parameters}
     for name, parameter in model.named_parameters():
         if id(parameter) not in known:
             raise Obstacle(f"the parameter {name}: it is no weight or bias of a Linear layer")
-    network = Network(tuple(linears), tuple(activations), log_softmax)
+    network = Network(tuple(linears), tuple(activations), log_softmax, flattens)
     for (before, after), linear in zip(itertools.pairwise(network.widths), linears, strict=True):
         if linear.weight.shape != (after, before):
             raise Obstacle(f"{before} outputs where {linear.weight.shape[1]} are taken")
@@ -125,7 +137,14 @@ def network_of(model: nn.Module) -> Network:
 
 
 def _layers(model: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The layers of nested Sequentials in the order in which they are called."""
+    """The layers in the order in which nested Sequentials and modules of one's own call them."""
+    if is_own(model):
+        for inner, each in model.named_modules():
+            if _is_changed(each):
+                place = ".".join(filter(None, (name, inner)))
+                raise Obstacle(f"hooks (on {place or type(model).__name__})")
+        yield from layers_of(model, _told(name, model), name)
+        return
     if _is_changed(model):
         raise Obstacle(f"hooks (on {name or type(model).__name__})")
     if type(model) is not nn.Sequential:
@@ -134,6 +153,10 @@ def _layers(model: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]
     for inner, layer in model._modules.items():  # named_children tells a layer only once
         assert layer is not None
         yield from _layers(layer, f"{name}.{inner}" if name else inner)
+
+
+def _told(name: str, layer: nn.Module) -> str:
+    return f"layer {name} ({type(layer).__name__})" if name else type(layer).__name__
 
 
 def _is_changed(module: nn.Module) -> bool:
@@ -151,8 +174,6 @@ def _require_plain(linear: nn.Linear, told: str) -> None:
             continue
         if type(parameter) is not nn.Parameter:
             raise Obstacle(f"{told} with a {kind} that is a {type(parameter).__name__}")
-        if not parameter.requires_grad:
-            raise Obstacle(f"{told} with its {kind} frozen")
     outputs = len(linear.weight) if linear.weight.ndim == 2 else None
     if outputs is None or (linear.bias is not None and linear.bias.shape != (outputs,)):
         raise Obstacle(f"{told} with parameters of unusual shapes")
@@ -284,9 +305,8 @@ def check_risk(job: Job) -> Network:
         if type(given) is not kind:
             raise Obstacle(f"{type(given).__name__}, which may be another {kind.__name__}")
     network = network_of(job.model)
-    flattened = any(type(layer) is nn.Flatten for layer in job.model.modules())
     for shape in (job.train.input_shape, job.test.input_shape):
-        if len(shape) != 1 and not flattened:
+        if len(shape) != 1 and not network.flattens:
             raise Obstacle(f"inputs of shape {list(shape)} without a Flatten")
         if math.prod(shape) != network.widths[0]:
             raise Obstacle(f"{math.prod(shape)} inputs where {network.widths[0]} are taken")

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from typing import final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gradus.engine.job import (
     Divergence,
     Evaluation,
@@ -21,7 +24,7 @@ from gradus.engine.job import (
     Tested,
 )
 from gradus.engine.snapshot import Snapshot, copied
-from gradus.methods.schedules import learning_rate
+from gradus.methods.schedules import Schedule, learning_rate
 
 
 @final
@@ -155,6 +158,12 @@ class Journal:
         self.outcome.divergence = Divergence(
             step, samples, epoch, loss, self.last_loss, self.lr(step)
         )
+
+    def rates(self, step: int, steps: int) -> NDArray[np.float64]:
+        """The learning rates of so many steps from this one on."""
+        if not isinstance(self.job.method.lr, Schedule):
+            return np.full(steps, self.lr(step))
+        return np.array([self.lr(step + i) for i in range(steps)])
 
     def lr(self, step: int) -> float:
         """The learning rate of a step."""

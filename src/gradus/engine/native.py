@@ -95,6 +95,11 @@ class _Execution(Execution):
             self.size,
             torch.get_num_threads(),
             [activation.numbers for activation in self.dense.activations],
+            [linear.weight.requires_grad for linear in self.dense.linears],
+            [
+                linear.bias is not None and linear.bias.requires_grad
+                for linear in self.dense.linears
+            ],
         )
         for index, linear in enumerate(self.dense.linears):
             self.network.set(index, *_arrays_of_layer(linear))
@@ -165,7 +170,7 @@ class _Execution(Execution):
     ) -> bool:
         """Take the steps of an epoch from ``at`` to ``until``; False where the run diverged."""
         step, steps = self.journal.outcome.step, until - at
-        rates = np.array([self.journal.lr(step + i) for i in range(steps)])
+        rates = self.journal.rates(step, steps)
         given: dict[str, Any] = {}
         seen = logged = losses[at:until]
         if self.queries_ahead:
@@ -241,7 +246,7 @@ class _Execution(Execution):
     def point(self) -> Tensor:
         """W where the network stands."""
         self.settle()
-        return torch.cat([p.detach().flatten() for p in self.model.parameters()])
+        return torch.cat([p.detach().flatten() for p in self.model.parameters() if p.requires_grad])
 
     def put_aside(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
         """Where the network stands and what its method remembers, column by column."""

@@ -130,6 +130,8 @@ def execute(
 def _kind(job: Job) -> Hashable:
     """What jobs of one block have in common."""
     network = dense.check_risk(job)
+    if not network.is_all_of(job.model):
+        raise dense.Obstacle("parameters that are frozen, or in another order than their layers")
     if any(each.weights is not None for each in (job.train, job.test)):
         raise dense.Obstacle("examples with weights")
     for activation in network.activations:

@@ -129,6 +129,8 @@ class Network32:
         batch_size: int,
         threads: int,
         numbers: Sequence[Sequence[float]] = (),
+        moving_weights: Sequence[bool] = (),
+        moving_biases: Sequence[bool] = (),
     ) -> None: ...
     @property
     def steps(self) -> int:
@@ -226,6 +228,8 @@ class Network64:
         batch_size: int,
         threads: int,
         numbers: Sequence[Sequence[float]] = (),
+        moving_weights: Sequence[bool] = (),
+        moving_biases: Sequence[bool] = (),
     ) -> None: ...
     @property
     def steps(self) -> int:

@@ -57,10 +57,12 @@ def risks(
     job.model.to(device="cpu", dtype=job.dtype).eval()
     try:
         network = network_of(job.model)
+        curves = [activation.curve for activation in network.activations]
+        is_known = network.is_all_of(job.model) and ACTIVATIONS.keys() >= set(curves)
     except Obstacle:
-        network = None
+        is_known = False
     with torch.no_grad():
-        if network is None or any(a.curve not in ACTIVATIONS for a in network.activations):
+        if not is_known:
             return _point_by_point(job, data, plane, a, b, progress)
         values = _dense(network, job, data, plane, a, b, progress)
         if job.penalty is not None:

@@ -1,0 +1,193 @@
+"""What leaving the plain network costs: microseconds of a step, native and eager, part by part.
+
+Each part is changed alone on the digits job: 64-32-10 with ReLU, batch 16, SGD with momentum. The
+two engines take turns; what is counted is the time that a run spends in its steps, without its
+evaluations. Where a part has no native form the line says what stands in the way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+import gradus
+from benchmarks.markdown import describe_machine, markdown
+from benchmarks.reference import positive
+from gradus import methods
+from gradus.data.dataset import Dataset
+from gradus.data.sampling import Sampling
+from gradus.engine import choose
+from gradus.engine.job import Job, Report
+from gradus.engine.snapshot import Course
+
+INPUTS, HIDDEN, CLASSES = 64, 32, 10
+EXAMPLES, BATCH_SIZE = 1437, 16
+EPOCHS = {"native": 40, "eager": 2}
+"""So that a turn lasts some tenths of a second."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One job, but for its model, which every turn makes anew."""
+
+    model: Callable[[], nn.Module]
+    method: methods.Method
+    loss: gradus.risk.losses.Loss
+    data: Dataset
+
+
+class Own(nn.Module):
+    """The plain network, as its author would write it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(INPUTS, HIDDEN), nn.Linear(HIDDEN, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        given: Tensor = self.b(F.relu(self.a(x)))
+        return given
+
+
+class Residual(Own):
+    """With a sum over a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(HIDDEN, HIDDEN)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        h = F.relu(self.a(x))
+        given: Tensor = self.b(h + F.relu(self.inner(h)))
+        return given
+
+
+def between(*layers: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
+    """The network with these between its linear layers."""
+    return lambda: nn.Sequential(
+        nn.Linear(INPUTS, HIDDEN), *(make() for make in layers), nn.Linear(HIDDEN, CLASSES)
+    )
+
+
+def frozen() -> nn.Module:
+    """The network whose first layer does not move."""
+    model = Own()
+    model.a.requires_grad_(False)
+    return model
+
+
+def setups() -> dict[str, Setup]:
+    """By what each changes."""
+    drawn = torch.Generator().manual_seed(0)
+    x = torch.rand(EXAMPLES, INPUTS, generator=drawn)
+    y = torch.randint(CLASSES, (EXAMPLES,), generator=drawn)
+    names = tuple(map(str, range(CLASSES)))
+    data = Dataset(x, y, classes=names)
+    weighted = replace(data, weights=torch.rand(EXAMPLES, generator=drawn))
+    numbers = Dataset(x, torch.randn(EXAMPLES, CLASSES, generator=drawn))
+    plain = Setup(between(nn.ReLU), methods.SGD(0.01, 0.9), gradus.CrossEntropyLoss(), data)
+    models: dict[str, Callable[[], nn.Module]] = {
+        "own module": Own,
+        "first layer frozen": frozen,
+        "SiLU": between(nn.SiLU),
+        "GELU": between(nn.GELU),
+        "ELU": between(nn.ELU),
+        "LeakyReLU": between(nn.LeakyReLU),
+        "Softplus": between(nn.Softplus),
+        "Mish": between(nn.Mish),
+        "Hardswish": between(nn.Hardswish),
+        "dropout": between(nn.ReLU, nn.Dropout),
+        "layer norm": between(lambda: nn.LayerNorm(HIDDEN), nn.ReLU),
+        "batch norm": between(lambda: nn.BatchNorm1d(HIDDEN), nn.ReLU),
+        "residual sum": Residual,
+    }
+    moves: dict[str, methods.Method] = {
+        "Adam": methods.Adam(0.001),
+        "AdamW": methods.AdamW(0.001),
+        "RMSprop": methods.RMSprop(0.001),
+        "Adagrad": methods.Adagrad(0.01),
+    }
+    return {
+        "nothing": plain,
+        **{name: replace(plain, model=model) for name, model in models.items()},
+        **{name: replace(plain, method=method) for name, method in moves.items()},
+        "label smoothing": replace(plain, loss=gradus.CrossEntropyLoss(label_smoothing=0.1)),
+        "weights of examples": replace(plain, data=weighted),
+        "Huber": replace(plain, loss=gradus.HuberLoss(), data=numbers),
+        "pinball": replace(plain, loss=gradus.PinballLoss(), data=numbers),
+    }
+
+
+def job_of(setup: Setup, epochs: int) -> Job:
+    """What a turn runs."""
+    torch.manual_seed(0)
+    return Job(
+        model=setup.model(),
+        loss=setup.loss,
+        penalty=None,
+        method=setup.method,
+        train=setup.data,
+        test=setup.data.subset(slice(0, BATCH_SIZE)),
+        sampling=Sampling("shuffle", EXAMPLES, BATCH_SIZE),
+        epochs=epochs,
+        log_every=100,
+        seed=0,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+    )
+
+
+def microseconds(engine: choose.Chosen, setup: Setup) -> float:
+    """Of a step."""
+    job = job_of(setup, EPOCHS[engine])
+    told: Report = lambda progress: None  # noqa: E731
+    outcome = choose.execute(engine, job, told, Course())
+    return 1e6 * outcome.train_seconds / outcome.step
+
+
+def row(name: str, setup: Setup, repeats: int) -> list[str]:
+    """Of one part: both engines in turns."""
+    _, obstacle = choose.chosen("auto", job_of(setup, 1))
+    engines: tuple[choose.Chosen, ...] = ("eager",) if obstacle else ("native", "eager")
+    found: dict[str, list[float]] = {engine: [] for engine in engines}
+    for _ in range(repeats):
+        for engine in engines:
+            found[engine].append(microseconds(engine, setup))
+    least = {engine: min(each) for engine, each in found.items()}
+    if obstacle:
+        return [name, "", f"{least['eager']:.0f}", obstacle]
+    ratios = [b / a for a, b in zip(found["native"], found["eager"], strict=True)]
+    told = f"{statistics.median(ratios):.0f}× ({min(ratios):.0f}–{max(ratios):.0f})"
+    return [name, f"{least['native']:.1f}", f"{least['eager']:.0f}", told]
+
+
+def main() -> None:
+    """``python -m benchmarks.cliff``."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--repeats", type=positive, default=5, help="turns of each engine")
+    parser.add_argument("parts", nargs="*", help="which; all, if none is named")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    known = setups()
+    rows = [["changed", "native, µs", "eager, µs", "eager / native, or why not native"]]
+    for name in given.parts or known:
+        if name not in known:
+            sys.exit(f"no part {name}; choose {', '.join(known)}")
+        rows.append(row(name, known[name], given.repeats))
+    print(
+        f"{INPUTS}-{HIDDEN}-{CLASSES} with ReLU, batch {BATCH_SIZE}, SGD with momentum; least of "
+        f"{given.repeats} turns, median of the ratios within a turn (and their range); one thread\n"
+        f"{describe_machine()}\n\n{markdown(rows)}"
+    )
+
+
+if __name__ == "__main__":
+    main()

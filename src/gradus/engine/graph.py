@@ -1,0 +1,274 @@
+"""What a module of the user's own computes, as a chain of layers of torch.nn.
+
+Its ``forward`` is run once in each mode with a symbol in place of the examples (``torch.fx``),
+which writes down what is called. That says what every call does only where ``forward`` does the
+same every time: one that branches on values cannot be read, and one that draws random numbers or
+changes its module is refused. Reading changes nothing.
+"""
+
+from __future__ import annotations
+
+import operator
+import random
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  (as everybody calls it)
+from torch import fx, nn
+
+from gradus.optim.rules import Obstacle
+
+Layers = list[tuple[str, nn.Module]]
+"""Each with the name that it has in its model."""
+
+ACTIVATIONS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
+    "relu": (nn.ReLU, ("inplace",)),
+    "relu6": (nn.ReLU6, ("inplace",)),
+    "leaky_relu": (nn.LeakyReLU, ("negative_slope", "inplace")),
+    "elu": (nn.ELU, ("alpha", "inplace")),
+    "celu": (nn.CELU, ("alpha", "inplace")),
+    "selu": (nn.SELU, ("inplace",)),
+    "gelu": (nn.GELU, ("approximate",)),
+    "silu": (nn.SiLU, ("inplace",)),
+    "mish": (nn.Mish, ("inplace",)),
+    "sigmoid": (nn.Sigmoid, ()),
+    "logsigmoid": (nn.LogSigmoid, ()),
+    "tanh": (nn.Tanh, ()),
+    "tanhshrink": (nn.Tanhshrink, ()),
+    "softplus": (nn.Softplus, ("beta", "threshold")),
+    "softsign": (nn.Softsign, ()),
+    "softshrink": (nn.Softshrink, ("lambd",)),
+    "hardshrink": (nn.Hardshrink, ("lambd",)),
+    "hardtanh": (nn.Hardtanh, ("min_val", "max_val", "inplace")),
+    "hardsigmoid": (nn.Hardsigmoid, ("inplace",)),
+    "hardswish": (nn.Hardswish, ("inplace",)),
+    "threshold": (nn.Threshold, ("threshold", "value", "inplace")),
+}
+"""By the names of functions and methods: the layer, and what it is called with, in order."""
+
+
+def _named(name: str) -> list[Any]:
+    """The functions of this name in torch and torch.nn.functional, and those in place."""
+    places = [(space, each) for space in (torch, F) for each in (name, f"{name}_")]
+    return [getattr(space, each) for space, each in places if hasattr(space, each)]
+
+
+def _called(name: str) -> set[Any]:
+    """What a call of it may have as its target: functions, or the name of a method."""
+    return {*_named(name), name, f"{name}_"}
+
+
+CALLS: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
+    **{target: found for name, found in ACTIVATIONS.items() for target in _called(name)},
+    **dict.fromkeys(_called("flatten"), (nn.Flatten, ("start_dim", "end_dim"))),
+    **dict.fromkeys(_called("log_softmax"), (nn.LogSoftmax, ("dim",))),
+    "contiguous": (nn.Identity, ()),
+}
+DEFAULTS: dict[type[nn.Module], dict[str, Any]] = {nn.Flatten: {"start_dim": 0, "end_dim": -1}}
+"""Where a function begins with other numbers than the layer."""
+RESHAPES = {*_called("view"), *_called("reshape")}
+LINEAR = {F.linear}
+
+
+def is_own(module: nn.Module) -> bool:
+    """Whether a module is of a class that is not torch's."""
+    return type(module).__module__.partition(".")[0] != "torch"
+
+
+def layers_of(module: nn.Module, told: str, name: str = "") -> Layers:
+    """The layers that a module of the user's own calls one after another.
+
+    Args:
+        module: what is read.
+        told: what it is called in messages.
+        name: where it stands in its model.
+
+    Raises:
+        Obstacle: it is no such chain, or cannot be read; it says why.
+    """
+    if type(module).__call__ is not nn.Module.__call__:
+        raise Obstacle(f"{told}, which has a __call__ of its own")
+    graphs = []
+    for training in (True, False):
+        with _left_as_it_was(module, told):
+            for each in module.modules():
+                each.training = training
+            try:
+                graphs.append(fx.Tracer().trace(module))
+            except Exception as error:  # whatever the user's code does where it gets a symbol
+                first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+                raise Obstacle(f"{told}, whose forward cannot be read ({first})") from None
+    layers = list(_Chain(module, told, name).read(graphs[0]))
+    if _form(graphs[0]) != _form(graphs[1]):
+        raise Obstacle(f"{told}, whose forward does something else in eval mode")
+    return layers
+
+
+def _form(graph: fx.Graph) -> list[str]:
+    return [f"{n.op} {n.target} {n.args} {n.kwargs}" for n in graph.nodes]
+
+
+@contextmanager
+def _left_as_it_was(module: nn.Module, told: str) -> Iterator[None]:
+    """Refuse a forward that has changed its module or drawn random numbers, and undo it.
+
+    Raises:
+        Obstacle: it has done so.
+    """
+    attributes = [(each, dict(vars(each))) for each in module.modules()]
+    containers = [
+        (name, value, value.copy(), _contents(value))
+        for _, values in attributes
+        for name, value in values.items()
+        if isinstance(value, list | dict | set)
+    ]
+    buffers = [
+        (name, value, value._version, value.detach().clone())
+        for name, value in module.named_buffers()
+    ]
+    drawn = random.getstate(), torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        has_drawn = (
+            random.getstate() != drawn[0]
+            or not torch.equal(torch.get_rng_state(), drawn[1])
+            or str(np.random.get_state()) != str(drawn[2])  # noqa: NPY002
+        )
+        random.setstate(drawn[0])
+        torch.set_rng_state(drawn[1])
+        np.random.set_state(drawn[2])  # noqa: NPY002
+        changed = {name for name, value, _, before in containers if _contents(value) != before}
+        for each, values in attributes:
+            now = vars(each)
+            changed |= {k for k in now if k not in values or now[k] is not values[k]}
+            now.clear()
+            now.update(values)
+        for _, value, before, _ in containers:
+            value.clear()
+            (value.extend if isinstance(value, list) else value.update)(before)
+        for name, buffer, version, written in buffers:
+            if buffer._version != version:
+                changed.add(name)
+                with torch.no_grad():
+                    buffer.copy_(written)
+    if has_drawn:
+        raise Obstacle(f"{told}, whose forward draws random numbers")
+    if changed - {"training"}:
+        names = ", ".join(sorted(changed - {"training"}))
+        raise Obstacle(f"{told}, whose forward changes {names}")
+
+
+def _contents(container: Collection[Any]) -> list[Any]:
+    """What tells whether a container holds what it held."""
+    if isinstance(container, dict):
+        return [(key, id(value)) for key, value in container.items()]
+    return list(map(id, container))
+
+
+class _Chain:
+    """Reads one graph."""
+
+    def __init__(self, module: nn.Module, told: str, name: str) -> None:
+        self.module, self.told, self.name = module, told, name
+        self.counts: set[fx.Node] = set()
+        """What stands for the number of examples."""
+        self.shapes: set[fx.Node] = set()
+        self.width: int | None = None
+        """What the next linear layer has to take, after a reshape."""
+
+    def read(self, graph: fx.Graph) -> Iterator[tuple[str, nn.Module]]:
+        """The layers in the order of the calls."""
+        nodes = list(graph.nodes)
+        at = nodes[0]
+        if [node.op for node in nodes].count("placeholder") != 1:
+            raise Obstacle(f"{self.told}, whose forward takes more than one argument")
+        for node in nodes[1:]:
+            if node.op == "get_attr" or self._tells_a_shape(node):
+                continue
+            if node.op == "output":
+                if node.args[0] is not at:
+                    raise Obstacle(
+                        f"{self.told}, whose forward gives something else than one tensor"
+                    )
+                return
+            tensors = [each for each in node.all_input_nodes if each not in self.counts]
+            parameters = [each for each in tensors if each.op == "get_attr"]
+            if [each for each in tensors if each not in parameters] != [at]:
+                raise Obstacle(f"{self.told}, whose forward is no chain of layers ({node.name})")
+            layer = self._layer(node, parameters)
+            own = f"{self.name}.{node.target}" if self.name else str(node.target)
+            yield own if node.op == "call_module" else f"{self.name or node.name}", layer
+            at = node
+
+    def _tells_a_shape(self, node: fx.Node) -> bool:
+        """Note what only asks how many examples there are, or of what shape they are."""
+        arguments = node.args[1:]
+        if node.target == "size" and node.op == "call_method":
+            (self.counts if arguments == (0,) else self.shapes).add(node)
+        elif node.target is getattr and arguments == ("shape",):
+            self.shapes.add(node)
+        elif node.target is operator.getitem and node.args[0] in self.shapes and arguments == (0,):
+            self.counts.add(node)
+        else:
+            return False
+        return True
+
+    def _layer(self, node: fx.Node, parameters: list[fx.Node]) -> nn.Module:
+        if node.op == "call_module":
+            layer = self.module.get_submodule(str(node.target))
+            self._fits(layer)
+            return layer
+        if node.target in LINEAR:
+            return self._linear(node, parameters)
+        if node.target in RESHAPES:
+            return self._flatten(node)
+        made = CALLS.get(node.target)
+        name = getattr(node.target, "__name__", str(node.target))
+        if made is None or parameters:
+            raise Obstacle(f"{self.told}, whose forward calls {name}")
+        kind, names = made
+        given = DEFAULTS.get(kind, {}) | dict(zip(names, node.args[1:], strict=False))
+        given |= {k: v for k, v in node.kwargs.items() if k != "_stacklevel"}
+        given = {key: value for key, value in given.items() if value is not None}
+        known = {*names, "inplace"}
+        if not given.keys() <= known or len(node.args) > len(names) + 1:
+            raise Obstacle(f"{self.told}, whose forward calls {name} with other options")
+        given.pop("inplace", None)
+        return kind(**given)
+
+    def _flatten(self, node: fx.Node) -> nn.Module:
+        """A reshape into rows, one for each example."""
+        shape = node.args[1] if len(node.args) == 2 else node.args[1:]
+        rows, *rest = shape if isinstance(shape, tuple | list) else (shape,)
+        counts = rows in self.counts if isinstance(rows, fx.Node) else rows == -1
+        if not counts or len(rest) != 1 or (rest[0] == -1 and rows == -1):
+            raise Obstacle(f"{self.told}, whose forward calls {node.target} into another shape")
+        if not isinstance(rest[0], int):
+            raise Obstacle(f"{self.told}, whose forward calls {node.target} into another shape")
+        self.width = None if rest[0] == -1 else rest[0]
+        return nn.Flatten()
+
+    def _linear(self, node: fx.Node, parameters: list[fx.Node]) -> nn.Linear:
+        """The layer whose weight and bias these attributes are."""
+        given: dict[str, Any] = dict(zip(("weight", "bias"), node.args[1:], strict=False))
+        found: dict[str, Any] = {"weight": None, "bias": None}
+        for kind, each in (given | node.kwargs).items():
+            if each in parameters:
+                owner, _, name = str(each.target).rpartition(".")
+                found[kind] = getattr(self.module.get_submodule(owner), name)
+        if any(value is not None and type(value) is not nn.Parameter for value in found.values()):
+            raise Obstacle(f"{self.told}, whose forward calls linear with what is no parameter")
+        layer = nn.Linear(1, 1, bias=found["bias"] is not None, device="meta")
+        layer.weight, layer.bias = found["weight"], found["bias"]
+        self._fits(layer)
+        return layer
+
+    def _fits(self, layer: nn.Module) -> None:
+        if self.width is not None and isinstance(layer, nn.Linear):
+            if layer.weight.shape[-1] != self.width:
+                raise Obstacle(f"{self.told}, whose forward reshapes into rows of {self.width}")
+            self.width = None
