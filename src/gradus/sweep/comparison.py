@@ -119,7 +119,7 @@ def _row(name: str, run: Run) -> dict[str, Any]:
     status = run.status
     if status in NOT_TO_THE_END or (recorded and status == "failed"):
         status = "stopped"
-    options = _of_loop(run) if recorded else option_columns(run.spec, run.spec.loss)
+    options = options_of_loop(run) if recorded else option_columns(run.spec, run.spec.loss)
     constant, divergence = summary["constant"], summary["divergence"] or {}
     epochs = run.evaluation["epoch"].to_pylist()
     return {
@@ -156,7 +156,7 @@ def _figures(run: Run) -> dict[str, Any]:
     return found
 
 
-def _of_loop(run: Run) -> dict[str, Any]:
+def options_of_loop(run: Run) -> dict[str, Any]:
     """The options of a loop of one's own: of its optimizer, under our names, and its config."""
     loop = run.summary["loop"]
     options: dict[str, Any] = {"model": _short(loop["model"])}

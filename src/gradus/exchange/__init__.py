@@ -1,0 +1,1 @@
+"""To and from others: what trackers of experiments are given."""
