@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,11 +27,13 @@ class LoaderOrder(Sampling):
         loader: it; its workers, its sampler and what puts its batches together are used.
         numbers: whether targets are numbers to predict, also where they are integers.
         dtype: of numbers.
+        times: how many of its batches are one here.
     """
 
     loader: DataLoader[Any] | None = None
     numbers: bool = False
     dtype: torch.dtype = torch.float32
+    times: int = 1
 
     def __post_init__(self) -> None:
         pass
@@ -38,17 +41,17 @@ class LoaderOrder(Sampling):
     @property
     def steps(self) -> int:
         """Batches in one epoch."""
-        return len(self._loader)
+        return -(-len(self._loader) // self.times)
 
     @property
     def sizes(self) -> NDArray[np.int64]:
         """How many examples each batch is expected to hold, ``[steps]``; only the loader knows."""
-        return np.full(self.steps, self.batch_size)
+        return np.full(self.steps, self.batch_size * self.times)
 
     def samples_before(self, step: int) -> int:
         """About how many examples are consumed in the first ``step`` steps."""
         epochs, rest = divmod(step, self.steps)
-        return epochs * self.n + rest * self.batch_size
+        return epochs * self.n + rest * self.batch_size * self.times
 
     def epoch(self, epoch: int, device: torch.device | str = "cpu") -> Iterator[Any]:
         """The batches of one epoch, each x and y on a device.
@@ -56,13 +59,23 @@ class LoaderOrder(Sampling):
         Raises:
             OwnCodeError: the loader fails, or gives something else.
         """
-        for x, y in pairs_of(self._loader, "data"):
+        for x, y in self._joined():
             yield (
                 x.to(
                     device, self.dtype if x.is_floating_point() or x.dtype == torch.uint8 else None
                 ),
                 as_target(y, numbers=self.numbers, dtype=self.dtype).to(device),
             )
+
+    def _joined(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of the loader, several as one where that is wanted."""
+        pairs = pairs_of(self._loader, "data")
+        if self.times == 1:
+            yield from pairs
+            return
+        while some := list(itertools.islice(pairs, self.times)):
+            x, y = (torch.cat(each) for each in zip(*some, strict=True))
+            yield x, y
 
     def order(self, epoch: int) -> Tensor:
         """Examples have no numbers here.

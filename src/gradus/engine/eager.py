@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,10 +66,12 @@ class _Execution(Execution):
             self.parts["validation"] = job.validation.to(device=job.device, dtype=job.dtype)
         self.outputs = evaluate.outputs_of(self.model)
         self.loss = job.placed_loss
-        self.risk = EmpiricalRisk(self.model, self.loss, train, job.penalty, update_buffers=True)
-        self.resting = EmpiricalRisk(self.model, self.loss, train, job.penalty)
+        risk = partial(
+            EmpiricalRisk, self.model, self.loss, train, job.penalty, chunk_size=job.chunk_size
+        )
+        self.risk, self.resting = risk(update_buffers=True), risk()
         self.oracle = RecordedRisk(
-            self.risk, self.resting, repeats=isinstance(job.method, SecondOrder)
+            self.risk, self.resting, repeats=isinstance(job.method, SecondOrder), clip=job.clip
         )
         self.looks_at_every_step = job.device.type == "cpu"
         self.iteration: Iteration

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
+from gradus.engine.clipping import Clip
 from gradus.engine.selection import NOTHING_SELECTED, Selection
 from gradus.methods.method import Method
 from gradus.risk.losses import Loss
@@ -36,6 +37,8 @@ class Job:
         measured: whether the training part is measured after every epoch and the test part at the
             end; where they are not, nobody asks for these figures.
         seed: of what is random in the model while it trains (dropout), with the epoch.
+        clip: shortens the gradients of mini-batches, None where they stay as they are.
+        chunk_size: examples whose gradients are taken at once, at most.
     """
 
     model: nn.Module
@@ -54,6 +57,8 @@ class Job:
     selection: Selection = NOTHING_SELECTED
     nets: int = 1
     measured: bool = True
+    clip: Clip | None = None
+    chunk_size: int = 4096
 
     @property
     def tests_every_epoch(self) -> bool:

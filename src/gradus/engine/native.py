@@ -41,6 +41,8 @@ def obstacle(job: Job) -> str | None:
     if reason := kernels.absence():
         return reason
     kernels.variant()
+    if job.clip is not None:
+        return "the native engine does not clip gradients"
     try:
         dense.check(job)
     except dense.Obstacle as found:

@@ -11,6 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from gradus.engine.clipping import Clip
 from gradus.risk.curvature import Curvature
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.risk.examples import Batch, size_of
@@ -60,6 +61,7 @@ class RecordedRisk:
         first: shared with the risk that this one is a part of.
         work: likewise. A Hessian or Gauss-Newton matrix counts as its d products; values alone
             count nothing.
+        clip: shortens gradients, the part of the penalty in them too.
     """
 
     def __init__(
@@ -70,11 +72,12 @@ class RecordedRisk:
         repeats: bool,
         first: FirstEvaluation | None = None,
         work: Work | None = None,
+        clip: Clip | None = None,
     ) -> None:
         self.moving, self.resting, self.repeats = moving, resting, repeats
         self.first = FirstEvaluation() if first is None else first
         self.work = Work() if work is None else work
-        self.penalty = moving.penalty
+        self.penalty, self.clip = moving.penalty, clip
 
     @cached_property
     def smooth(self) -> RecordedRisk:
@@ -82,7 +85,9 @@ class RecordedRisk:
         if self.penalty is None:
             return self
         parts = self.moving.smooth, self.resting.smooth
-        return RecordedRisk(*parts, repeats=self.repeats, first=self.first, work=self.work)
+        return RecordedRisk(
+            *parts, repeats=self.repeats, first=self.first, work=self.work, clip=self.clip
+        )
 
     def gradient(self, w: Tensors, batch: Batch | None = None) -> Tensors:
         """The gradient of f at w."""
@@ -123,6 +128,11 @@ class RecordedRisk:
             return self.resting.gauss_newton(w, batch)
 
     def _loss_and_gradient(self, w: Tensors, batch: Batch | None = None) -> tuple[Tensor, Tensors]:
+        loss, g = self._whole(w, batch)
+        return loss, g if self.clip is None else self.clip(g)
+
+    def _whole(self, w: Tensors, batch: Batch | None = None) -> tuple[Tensor, Tensors]:
+        """The loss and all of the gradient."""
         self._count(batch)
         if self.first.point is not None:
             with self._random():

@@ -49,6 +49,8 @@ def obstacle(jobs: Sequence[Job]) -> str | None:
             if id(job.model) in models:
                 raise dense.Obstacle("two jobs that share a model")
             models.add(id(job.model))
+            if job.clip is not None:
+                raise dense.Obstacle("gradients that are clipped")
             _kind(job)
     except dense.Obstacle as found:
         return f"the stacked engine does not run {found}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,6 +31,7 @@ class OptimizerMethod(Method):
     Args:
         make: the class of the optimizer, or a partial of it with its options.
         name: of it, for messages.
+        groups: of each group the positions of its parameters, and its options; none: one group.
 
     Raises:
         OwnCodeError: it cannot be made so.
@@ -47,6 +48,7 @@ class OptimizerMethod(Method):
 
     make: Make
     name: str
+    groups: Sequence[tuple[Sequence[int], Mapping[str, Any]]] = ()
 
     def __post_init__(self) -> None:
         self.lr  # noqa: B018  (what is wrong with the options is said before the run)
@@ -54,11 +56,31 @@ class OptimizerMethod(Method):
     @cached_property
     def lr(self) -> float:  # type: ignore[override]
         """The learning rate that it begins with; NaN where it has none."""
-        group = self.build([torch.zeros(1, requires_grad=True)]).param_groups[0]
-        return float(group.get("lr", math.nan))
+        return float(self._usual.get("lr", math.nan))
 
-    def build(self, parameters: Sequence[Any]) -> Optimizer:
-        """An optimizer of these parameters, or groups of them.
+    @property
+    def option_names(self) -> frozenset[str]:
+        """What a group has options of."""
+        return frozenset(self._usual) - {"params"}
+
+    @cached_property
+    def _usual(self) -> dict[str, Any]:
+        return self._made([torch.zeros(1, requires_grad=True)]).param_groups[0]
+
+    def build(self, parameters: Sequence[Tensor]) -> Optimizer:
+        """An optimizer of these parameters.
+
+        Raises:
+            OwnCodeError: it cannot be made.
+        """
+        if not self.groups:
+            return self._made(parameters)
+        return self._made(
+            [{"params": [parameters[at] for at in own], **options} for own, options in self.groups]
+        )
+
+    def _made(self, parameters: Sequence[Any]) -> Optimizer:
+        """An optimizer of parameters, or groups of them.
 
         Raises:
             OwnCodeError: it cannot be made.

@@ -11,7 +11,8 @@ from gradus.data.arrays import KEYS
 from gradus.errors import InputError, quoted
 from gradus.models.own import shown
 from gradus.runs.callbacks import Callbacks
-from gradus.runs.objects.given import Objects, objects_of
+from gradus.runs.objects.given import Objects, objects_of, with_groups
+from gradus.runs.objects.groups import Groups
 from gradus.runs.record import Run
 from gradus.runs.spec import RunSpec
 from gradus.runs.train import Observer, Shown
@@ -37,6 +38,8 @@ def train(
     observe: Observer | None = None,
     progress: Shown | None = None,
     callbacks: Sequence[Any] = (),
+    parameters: Sequence[Mapping[str, Any]] = (),
+    decay: str = "all",
     **options: Any,
 ) -> Run:
     """Train a model on data, and keep the record of the run.
@@ -86,6 +89,11 @@ def train(
             objects with any of ``on_start``, ``on_row``, ``on_epoch`` (called so) and ``on_end``
             (called with the run). One that returns ``"stop"`` ends the run in good order. A
             :class:`~gradus.Scheduler` moves the learning rate.
+        parameters: groups that are moved by options of their own, each a dict of the names of its
+            layers or parameters and its options: ``{"names": ["0", "2.bias"], "lr": 0.01}``. The
+            others have those of the method.
+        decay: ``"weights"``: a weight decay is for parameters of two dimensions at least, not for
+            biases and norms.
         **options: the fields of :class:`~gradus.RunSpec`: ``lr``, ``batch_size``, ``epochs``, ..
 
     Returns:
@@ -121,13 +129,14 @@ def train(
             raise InputError(
                 "callbacks: a Scheduler stands in no RunSpec; give its options one by one"
             )
-        if said := [*objects, *parts, *options]:
+        if said := [*objects, *parts, *Groups(parameters, decay).options, *options]:
             raise InputError(f"{said[0]}: stands in the RunSpec; give it there")
         return train_spec(data, **kept)
     with _in_words_of_the_call():
         if called.schedulers:
             objects["schedule"] = called.schedulers[0].make
-        spec, found = _asked({"data": data, **objects}, parts, options)
+        groups = Groups(tuple(parameters), decay)
+        spec, found = _asked({"data": data, **objects}, parts, options, groups)
         return train_spec(spec, **kept, objects=found)
 
 
@@ -143,6 +152,8 @@ def resume(
     method: Any = None,
     validation: Any = None,
     test: Any = None,
+    parameters: Sequence[Mapping[str, Any]] = (),
+    decay: str = "all",
     trust: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
     observe: Observer | None = None,
@@ -172,6 +183,8 @@ def resume(
         method: likewise.
         validation: likewise.
         test: likewise.
+        parameters: likewise.
+        decay: likewise.
         trust: whether the model may be imported whatever it is.
         data_dir: where data sets that are not embedded are looked for first.
         observe: as for ``train``.
@@ -202,7 +215,10 @@ def resume(
     objects = _given(data=data, model=None if named else model, loss=loss, method=method)
     with _in_words_of_the_call() if objects else nullcontext():
         is_of_arrays = isinstance(data, Mapping) and data.keys() <= set(KEYS)
-        _, found = objects_of(objects, validation, test, has_target=not is_of_arrays)
+        said, found = objects_of(objects, validation, test, has_target=not is_of_arrays)
+        groups = Groups(tuple(parameters), decay)
+        if groups.options:
+            _, found = with_groups(said, found, groups)
         return resume_named(
             folder,
             epochs=epochs,
@@ -220,7 +236,10 @@ def resume(
 
 
 def _asked(
-    given: Mapping[str, Any], parts: Mapping[str, Any], options: Mapping[str, Any]
+    given: Mapping[str, Any],
+    parts: Mapping[str, Any],
+    options: Mapping[str, Any],
+    groups: Groups,
 ) -> tuple[RunSpec, Objects]:
     """The spec of what is asked for, and the objects that it only identifies."""
     data = given["data"]
@@ -237,7 +256,10 @@ def _asked(
             f"{name}={quoted(options[name])}: an object says that already, as "
             f"{quoted(shown(str(named[name])))}; leave one of them out"
         )
-    return RunSpec.read({**named, **options}), found
+    said = {**named, **options}
+    if groups.options:
+        said, found = with_groups(said, found, groups)
+    return RunSpec.read(said), found
 
 
 def _given(**objects: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,13 @@ from gradus.data.dataset import Split
 from gradus.data.loading import load
 from gradus.data.reading import Notation
 from gradus.data.sampling import Sampling
+from gradus.engine.clipping import Clip
 from gradus.engine.job import Job
 from gradus.errors import InputError, reason
 from gradus.models.networks import build
 from gradus.models.own import is_object
 from gradus.risk.losses import Loss, OwnLoss
-from gradus.runs.choices import OPTIONS, flag
+from gradus.runs.choices import ON_ALL_DATA, OPTIONS, flag
 from gradus.runs.class_weights import weights_of
 from gradus.runs.objects.given import NO_OBJECTS, Objects
 from gradus.runs.parts.objective import BY_TARGET
@@ -119,13 +121,11 @@ def prepare(
     job = _job(resolved(spec, split), split, objects)
     if start is not None:
         start.put_into(job.model, net)
-    return job
+    return replace(job, method=objects.method_for(job.method, job.model))
 
 
 def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
-    sampling: Sampling | None = split.order
-    if sampling is None:
-        sampling = Sampling(spec.sampling, len(split.train), spec.batch_size or 1, spec.seed)
+    sampling = _sampling(spec, split)
     if spec.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: no CUDA device is available here; use --device cpu")
     steps, dtype = spec.epochs * sampling.steps, getattr(torch, spec.dtype)
@@ -172,7 +172,40 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
         device=torch.device(device),
         dtype=dtype,
         nets=spec.models,
+        **_gradients(spec),
     )
+
+
+def _sampling(spec: RunSpec, split: Split) -> Sampling:
+    """The batches of the steps: mini-batches, or as many of them as one step takes."""
+    times = spec.accumulate
+    if times > 1 and spec.sampling == "full":
+        raise InputError(f"--accumulate {times}: needs mini-batches; give --batch-size")
+    if split.order is not None:
+        return replace(split.order, times=times)
+    size, n = times * (spec.batch_size or 1), len(split.train)
+    if times > 1 and size > n:
+        raise InputError(
+            f"--accumulate {times}: so many mini-batches of {spec.batch_size} are more than the "
+            f"{n} training examples"
+        )
+    return Sampling(spec.sampling, n, size, spec.seed)
+
+
+def _gradients(spec: RunSpec) -> dict[str, Any]:
+    """How the gradient of a step is taken, and what becomes of it."""
+    found: dict[str, Any] = {}
+    if spec.accumulate > 1 and spec.batch_size is not None:
+        found["chunk_size"] = spec.batch_size
+    if spec.clip_norm is not None or spec.clip_value is not None:
+        option = "--clip-norm" if spec.clip_norm is not None else "--clip-value"
+        if spec.method in ON_ALL_DATA:
+            raise InputError(
+                f"{option}: is for first-order methods, which {spec.method} is not: it would step "
+                "along another direction than it computes"
+            )
+        found["clip"] = Clip(spec.clip_norm, spec.clip_value)
+    return found
 
 
 def _check_outputs(spec: RunSpec, model: nn.Module, split: Split, loss: Loss) -> None:

@@ -199,7 +199,8 @@ class RunSpec(
             if value is not None:
                 parts.append(f"{short}-{plain(value)}")
         alone = "own" if is_object(self.sampling) else "full"
-        return " ".join([*parts, f"bs-{self.batch_size or alone}"])
+        times = f"x{self.accumulate}" if self.accumulate > 1 else ""
+        return " ".join([*parts, f"bs-{self.batch_size or alone}{times}"])
 
 
 def plain(number: float) -> str:

@@ -6,7 +6,7 @@ A spec says what identifies an object; the object itself goes beside it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,10 @@ from torch.utils.data import DataLoader
 
 from gradus.errors import InputError, quoted
 from gradus.models.own import is_object, shown
+from gradus.optim.as_method import OptimizerMethod
+from gradus.runs.choices import OPTIONS
 from gradus.runs.objects.data import data_of
+from gradus.runs.objects.groups import Groups, as_optimizer
 from gradus.runs.objects.handed import Data
 from gradus.runs.objects.identity import Identity, identity_of
 from gradus.runs.objects.losses import loss_of
@@ -52,6 +55,7 @@ class Objects:
         is_module: whether that was a module, with parameters to begin with.
         loss: the loss.
         method: the method.
+        groups: of its parameters.
         identities: what identifies each, by the name of its option.
     """
 
@@ -60,6 +64,7 @@ class Objects:
     is_module: bool = False
     loss: Loss | None = None
     method: Method | None = None
+    groups: Groups | None = None
     identities: Mapping[str, Identity] = field(default_factory=dict)
 
     def check(self, spec: RunSpec) -> None:
@@ -81,6 +86,11 @@ class Objects:
             raise InputError(
                 f"{option}: the method is an object, which has its own learning rate; give it a "
                 "schedule there, as lr=gradus.methods.Cosine(..)"
+            )
+        if spec.proximal and isinstance(self.method, OptimizerMethod):
+            raise InputError(
+                "--proximal: needs the equation of a method, which an optimizer does not give; "
+                "take a name, or an object of gradus.methods"
             )
         if self.is_module and spec.models > 1:
             raise InputError(
@@ -138,6 +148,12 @@ class Objects:
 
         return read
 
+    def method_for(self, method: Method, model: nn.Module) -> Method:
+        """The method of a job, with the groups of its model."""
+        if self.groups is None or not isinstance(method, OptimizerMethod):
+            return method
+        return self.groups.of(method, model)
+
     @property
     def record(self) -> dict[str, Any]:
         """What run.json says of them."""
@@ -145,6 +161,30 @@ class Objects:
 
 
 NO_OBJECTS = Objects()
+
+
+def with_groups(
+    options: Mapping[str, Any], objects: Objects, groups: Groups
+) -> tuple[dict[str, Any], Objects]:
+    """The same options and objects, of which the method has groups: it is an optimizer then.
+
+    Raises:
+        InputError: it can have none.
+    """
+    method, identity = objects.method, objects.identities.get("method")
+    if method is None:
+        from gradus.runs.spec import RunSpec
+
+        spec = RunSpec.read(options)
+        method = spec.build_equation(None)
+        identity = identity_of(method)
+    assert identity is not None
+    identity = replace(identity, options={**identity.options, **groups.options})
+    own = {option for table in OPTIONS["method"].values() for option in table}
+    said = {name: value for name, value in options.items() if name not in own}
+    identities = {**objects.identities, "method": identity}
+    made = replace(objects, method=as_optimizer(method), groups=groups, identities=identities)
+    return {**said, "method": identity.written}, made
 
 
 def objects_of(

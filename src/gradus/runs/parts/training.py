@@ -71,6 +71,15 @@ class TrainingPart(Part):
         default="shuffle", description="order of the examples"
     )
     batch_size: int | None = Field(default=None, ge=1, description="examples in a mini-batch")
+    accumulate: int = Field(
+        default=1, ge=1, description="mini-batches of which one step takes the mean gradient"
+    )
+    clip_norm: float | None = Field(
+        default=None, gt=0, description="longest gradient of a step; a longer one is shortened"
+    )
+    clip_value: float | None = Field(
+        default=None, gt=0, description="largest entry of it; larger ones are cut"
+    )
     epochs: int = Field(default=10, ge=1, description="passes over the data")
     seed: int = Field(default=0, ge=0, lt=2**63, description="of parameters and order")
     patience: int | None = Field(
