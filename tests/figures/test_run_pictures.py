@@ -225,6 +225,10 @@ def test_the_commands_write_them(folder, tmp_path):
     assert call("report", folder).output.startswith(str(folder / "report.html"))
     assert call("report", folder, "--out", tmp_path / "own.html").exception is None
     assert (tmp_path / "own.html").read_text() == (folder / "report.html").read_text()
+    absent = call("report", tmp_path / "absent").exception
+    assert str(absent).startswith(f"{tmp_path}/absent: there is no run or sweep here: give the")
+    (tmp_path / "empty").mkdir()
+    assert "empty: holds no run and no sweep" in str(call("report", tmp_path / "empty").exception)
     refused = call("report", folder, "--by", "lr").exception
     assert isinstance(refused, InputError)
     assert "--by lr: is for a sweep" in str(refused)

@@ -128,6 +128,7 @@ def report(
     else:
         from gradus.figures.page import page
 
+        _check_there(name)
         sweep = _opened(name)
         options = {"by": _option(by), "facet": _option(facet)}
         content = page(sweep, **options, measure=_measure(measure), against=against)
@@ -137,6 +138,17 @@ def report(
     write_whole(path, content.encode())
     click.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
     return DONE
+
+
+def _check_there(name: str) -> None:
+    """Refuse a name under which there is neither a run nor a sweep."""
+    from gradus.errors import InputError
+    from gradus.sweep.sweep import SPECIFICATION, folder_of, others
+
+    folder = folder_of(name)
+    if not (folder / SPECIFICATION).exists() and not (folder / "run.json").exists():
+        lacks = "holds no run and no sweep" if folder.is_dir() else "there is no run or sweep here"
+        raise InputError(f"{folder}: {lacks}: give the folder of one{others(folder)}")
 
 
 def _opened(name: str) -> Sweep:

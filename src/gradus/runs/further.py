@@ -55,9 +55,11 @@ class Further:
         rows, selection = since.outcome.evaluation, job.selection
         best = selection.best(rows)
         if best is not None and selection.is_over(rows[-1], best):
+            waited = rows[-1].epoch - best.epoch
             raise InputError(
                 f"{self.state.parent}: its patience is spent: epoch {rows[-1].epoch}, its last, is "
-                f"{rows[-1].epoch - best.epoch} after its best; give --patience of more than that"
+                f"{waited} after its best; have it wait longer, as by --epochs {self.spec.epochs} "
+                f"--patience {2 * waited}"
             )
 
     def told(self, job: Job, since: Snapshot) -> str | None:

@@ -381,11 +381,12 @@ def _check_name(name: str) -> None:
 def _kept_spec(folder: Path) -> SweepSpec:
     path = folder / SPECIFICATION
     if not path.exists():
-        raise InputError(f"{folder}: holds no sweep: {SPECIFICATION} is missing{_others(folder)}")
+        raise InputError(f"{folder}: holds no sweep: {SPECIFICATION} is missing{others(folder)}")
     return read_toml(path, earlier.sweep_of)
 
 
-def _others(folder: Path) -> str:
+def others(folder: Path) -> str:
+    """The sweeps beside a folder, as the end of a message."""
     names = sorted(path.parent.name for path in folder.parent.glob(f"*/{SPECIFICATION}"))
     return f"; {folder.parent} has {', '.join(names[:5])}" if names else ""
 
