@@ -26,4 +26,5 @@ def model(folder):
     """The record of a run whose parameters are kept."""
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     said = json.loads(files.pop("run.json"))
+    files = {name: content.rstrip() for name, content in files.items()}  # JSON may lose its end
     return files, {name: said[name] for name in said.keys() - {"started", "timings"}}

@@ -68,6 +68,8 @@ def test_what_the_best_is_by_another_measure_is_known_without_its_parameters(swe
     assert other.summary["final"]["validation_loss"] == row["validation_loss"]
     assert other.history.num_rows > 0
     assert other.plot() is not None
+    beside = gradus.compare(other, swept.best()).runs["train_loss"].to_pylist()
+    assert beside[0] == -row["train_loss"]
     for ask in (lambda: other.model, lambda: other.predict({})):
         with pytest.raises(InputError, match=r"lr-0.1 .*: its parameters are not kept"):
             ask()
@@ -99,6 +101,28 @@ def test_what_is_lacking_is_trained_once_more_and_the_record_ends_the_same(swept
     ended = swept.runs.filter(pa.compute.field("status") == "finished")["run"].to_pylist()
     all_of_them = KeptModels(folder, spec(seeds=2, keep_models="all"))
     assert all_of_them.lacking(swept.runs).keys() == set(ended) - kept(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "test.parquet", "history.parquet", "run.json"]
+)
+def test_a_record_that_is_not_whole_is_given_up(swept, tmp_path, name):
+    (kept_one,) = kept(swept.folder)
+    shutil.copytree(swept.folder / "models" / kept_one, tmp_path / "models" / kept_one)
+    models = KeptModels(tmp_path, swept.spec)
+    assert models.damage() == []
+    path = tmp_path / "models" / kept_one / name
+    path.write_bytes(path.read_bytes()[:-9])
+    (said,) = models.damage()
+    assert said.startswith(f"{path.parent}: is damaged")
+    assert models.lacking(swept.runs).keys() == {kept_one}
+
+
+def test_a_row_that_is_damaged_is_one_line(swept, tmp_path):
+    at = swept.runs.schema.get_field_index("spec")
+    runs = swept.runs.set_column(at, "spec", pa.array(["[1]"] * swept.runs.num_rows))
+    with pytest.raises(InputError, match="holds no spec of a run"):
+        gradus.sweep.Sweep(tmp_path, swept.spec, runs).best()
 
 
 @pytest.mark.parametrize("engine", ["native", "stacked", "eager"])

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gradus.errors import InputError
 from gradus.models.own import check_named
-from gradus.runs.record import Run
+from gradus.runs.reading import UNREADABLE
+from gradus.runs.record import Run, open_run
 from gradus.runs.spec import RunSpec
 from gradus.sweep.compare import best_runs
 from gradus.sweep.measures import COMPLETE
@@ -68,7 +72,7 @@ class KeptModels:
         if not absent:
             return {}
         rows = runs.filter(pc.is_in(runs["run"], value_set=pa.array(absent, pa.string())))
-        specs = list(map(RunSpec.model_validate_json, listed(rows, "spec")))
+        specs = [_spec_of(spec, self.folder.parent) for spec in listed(rows, "spec")]
         check_named([spec.model for spec in specs], self.folder.parent, named=models_of(self.spec))
         return dict(zip(listed(rows, "run"), specs, strict=True))
 
@@ -83,13 +87,27 @@ class KeptModels:
             return
         wanted = {*self._wanted(runs, 1 if over else self._most, all_seeds=not over)}
         ended = None if over else {*runs["run"].to_pylist()}
-        for record in list(self.folder.iterdir()):
+        for record in [path for path in self.folder.iterdir() if path.is_dir()]:
             if record.name not in wanted and (ended is None or record.name in ended):
                 # Without it what is left, should this end here, is no record.
                 (record / "run.json").unlink(missing_ok=True)
                 shutil.rmtree(record)
         if over and not wanted:
-            self.folder.rmdir()
+            with suppress(OSError):  # it holds files of others
+                self.folder.rmdir()
+
+    def damage(self) -> list[str]:
+        """Give up records that are not whole; a sentence for each."""
+        said = []
+        for path in self.folder.glob("*/run.json"):
+            try:
+                _check_whole(open_run(path.parent), path.parent)
+            except UNREADABLE:
+                path.unlink()
+                said.append(
+                    f"{path.parent}: is damaged; if it is the best, its run is trained again"
+                )
+        return said
 
     def _wanted(self, runs: pa.Table, most: int, *, all_seeds: bool = False) -> list[str]:
         if self.spec.keep_models == "none" or runs.num_rows == 0:
@@ -112,18 +130,61 @@ def _first_seeds(spec: SweepSpec) -> set[int] | None:
     return found
 
 
-def without_parameters(row: Mapping[str, Any], history: pa.Table, evaluation: pa.Table) -> Run:
+def _check_whole(run: Run, record: Path) -> None:
+    """Read what a record holds beside its tables.
+
+    Raises:
+        InputError: something is missing or damaged.
+        OSError: likewise.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(record / "model.safetensors", "numpy") as tensors:
+            tensors.keys()
+    except SafetensorError as error:
+        raise InputError(f"{record}: its parameters are damaged") from error
+    found = run.test_predictions if run.keeps_predictions else None
+    prepared = run.preparation if run.is_prepared else None
+    if found is None and run.summary["test"] is not None:
+        raise InputError(f"{record}: lacks what it says of the test part")
+    if prepared is None and run.summary["data"]["columns"]:
+        raise InputError(f"{record}: lacks the preparation of its table")
+
+
+def _spec_of(written: str, folder: Path) -> RunSpec:
+    """The spec in a row.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return RunSpec.read(dict(json.loads(written)), where=f"{folder}: ")
+    except (ValueError, TypeError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{folder}: a row of runs.parquet holds no spec of a run") from None
+
+
+def without_parameters(
+    folder: Path, row: Mapping[str, Any], history: pa.Table, evaluation: pa.Table
+) -> Run:
     """A run as the tables of a sweep know it, whose parameters were not kept.
 
     Args:
+        folder: of the sweep.
         row: of runs.parquet.
         history: its rows.
         evaluation: likewise.
     """
-    spec = RunSpec.model_validate_json(row["spec"])
+    spec = _spec_of(row["spec"], folder)
     divergence = None
     if row["diverged_step"] is not None:
         divergence = {name: row[f"diverged_{name}"] for name in ("step", "samples", "loss")}
+    tested = None
+    if row["test_examples"] is not None:
+        figures = {name: row[f"test_{name}"] for name in ("loss", "accuracy", "standard_error")}
+        tested = {**figures, "interval": None, "examples": row["test_examples"]}
     summary = {
         "status": row["status"],
         "engine": row["engine"],
@@ -133,7 +194,13 @@ def without_parameters(row: Mapping[str, Any], history: pa.Table, evaluation: pa
         "work": row["work"],
         "final": {name: row.get(name) for name in evaluation.column_names if name in row},
         "constant": {"train_loss": row["constant_train_loss"]},
+        "test": tested,
+        "kept": None if row["kept_epoch"] is None else {"epoch": row["kept_epoch"]},
         "divergence": divergence,
+        "failure": None,
+        "figures": None,
+        "importance": [],
+        "auto": {},
         "stopped": row["stopped"],
         "timings": {"train_seconds": row["train_seconds"]},
         "origin": [],

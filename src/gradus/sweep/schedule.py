@@ -177,6 +177,10 @@ class _Scheduler:
             if self.error is not None:
                 raise self._exception(self.error)
         self.kept.tidy(self.store.runs, over=True)
+        for run in self.kept.lacking(self.store.runs):
+            self.tell(
+                f"run {run}: trained once more it ended otherwise: its parameters are not kept"
+            )
         self.observe(self._progress())
         if self.given_up:
             raise InputError(self.given_up[0])

@@ -133,7 +133,7 @@ class Sweep:
             rows.filter(pc.field("run").cast(pa.string()) == run).drop_columns(["run"])
             for rows in (self.history, self.evaluation)
         )
-        return without_parameters(row, *own)
+        return without_parameters(self.folder, row, *own)
 
     @property
     def kept(self) -> Path | None:
@@ -288,6 +288,8 @@ def _train(
     total = (spec.trials or 0) * spec.seeds if listed is None else len(listed)
     missing = total if listed is None else sum(run_id(run) not in kept for run in listed)
     models = KeptModels(folder, spec)
+    for message in models.damage():
+        tell(message)
     status: Literal["finished", "interrupted"] = "finished"
     if missing or models.lacking(store.runs):
         # Only now: what is complete is opened without torch.
