@@ -115,7 +115,7 @@ def test_probabilities_for_kl_divergence():
         ("nothing", {}, "a .npz file, a pair of .npy files, a table (.csv, .tsv, .txt, .jsonl"),
         ("a.doc", {}, "a.doc: a kind of file that is not read; give"),
         ("b.csv", {}, "b.csv: no such file"),
-        ("empty", {}, "empty: the folder holds no train-images-idx3-ubyte"),
+        ("empty", {}, "empty: holds neither classes nor IDX files"),
         ("a.csv", {}, "--target; the columns are p, q"),
         ("digits", {"target": "y"}, "--target y: does not apply to digits"),
         ("digits", {"missing": "drop"}, "--missing drop: does not apply to digits"),

@@ -78,7 +78,7 @@ class TestPath:
         assert torch.equal(path.points[at], flat(short.model))
 
     def test_a_run_that_diverged_is_followed_while_it_is_finite(self):
-        run = trained(lr=1e4, model="linear", hidden=None, loss="mse", data=_table())
+        run = trained(lr=1e4, model="linear", hidden=None, loss="mse", data=_table(), auto=())
         assert run.status == "diverged"
         path = path_of(run)
         assert len(path.points) > 2

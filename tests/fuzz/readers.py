@@ -16,6 +16,7 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 import gradus
 from gradus.data.loading import load
@@ -120,6 +121,27 @@ def _idx(folder):
         labels = bytes([0, 0, 8, 1]) + size.to_bytes(4) + bytes(i % 3 for i in range(size))
         (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
         (folder / f"{part}-labels-idx1-ubyte").write_bytes(labels)
+
+
+def _images(folder):
+    """Of every mode, in three formats; and for training, validation and test."""
+    kinds = ("L", "RGB", "RGBA", "P", "1", "I;16", "LA")
+    for at in range(ROWS):
+        kind = kinds[at % 7]
+        values = RANDOM.integers(0, 256, (5, 4, 3), dtype=np.uint8)
+        image = Image.fromarray(values).convert("L" if kind == "I;16" else kind)
+        if kind == "I;16":
+            image = Image.fromarray(values[:, :, 0].astype(np.uint16) * 257)
+        part, name = ("train", "train", "val", "test")[at % 4], ("ant", "bee")[at % 3 == 0]
+        suffix = "jpg" if kind == "RGB" else "png" if at % 2 else "tif"
+        (folder / part / name).mkdir(parents=True, exist_ok=True)
+        image.save(folder / part / name / f"{at}.{suffix}")
+
+
+def _read_images(folder, draw):
+    split = load(".", image_size=[None, (5, 4), (3, 7)][draw.integers(3)])
+    assert "train" in split.description
+    split.train.batch(slice(0, 2))
 
 
 def _load(name, **options):
@@ -348,6 +370,7 @@ READERS = {
     "npz": Reader(_npz, _load("own.npz", missing=MISSING), 12),
     "npy": Reader(_npy, _load("own.npy", target=["y.npy"], missing=MISSING), 8),
     "npz-images": Reader(_npz_images, _load("own.npz"), 6),
+    "images": Reader(_images, _read_images, 12),
     "idx": Reader(_idx, _load("."), 8),
     "run-toml": Reader(_run_toml, _read_run_toml, 10),
     "sweep-toml": Reader(_sweep_toml, _read_sweep_toml, 8),

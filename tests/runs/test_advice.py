@@ -23,7 +23,9 @@ def table(*, target=1.0, inputs=1.0, offset=0.0, n=40):
 
 
 def told(split, *, fell=False, **options):
-    spec = RunSpec(**{"model": "linear", "data": "table.npz", "batch_size": 8} | options)
+    spec = RunSpec(
+        **{"model": "linear", "data": "table.npz", "batch_size": 8, "auto": ()} | options
+    )
     return advice(spec, split, prepare(spec, split), fell=fell)
 
 
@@ -55,7 +57,7 @@ def test_the_limit_is_where_a_parabola_is_no_longer_descended(options):
 
 def test_the_curvature_of_least_squares_is_that_of_the_matrix_of_its_inputs():
     split = table()
-    spec = RunSpec(model="linear", data="table.npz", dtype="float64")
+    spec = RunSpec(model="linear", data="table.npz", auto=(), dtype="float64")
     x, _ = split.train.to(dtype=torch.float64).batch()
     design = np.hstack([x.numpy(), np.ones((len(x), 1))])
     expected = 2 * np.linalg.eigvalsh(design.T @ design / len(x))[-1]
@@ -91,7 +93,7 @@ def test_the_cause_is_named_by_what_is_measured(split, options, said):
 
 def test_where_the_curvature_is_not_finite_none_is_named():
     split = table()
-    spec = RunSpec(model="mlp", hidden=(4,), data="table.npz", lr=0.25)
+    spec = RunSpec(model="mlp", hidden=(4,), data="table.npz", auto=(), lr=0.25)
     job = prepare(spec, split)
     with torch.no_grad():
         next(job.model.parameters()).fill_(torch.nan)
@@ -100,7 +102,10 @@ def test_where_the_curvature_is_not_finite_none_is_named():
 
 
 def test_no_record_waits_for_the_curvature_of_a_large_model(monkeypatch):
-    split, spec = table(), RunSpec(model="mlp", hidden=(1000, 1100), data="table.npz", lr=0.25)
+    split, spec = (
+        table(),
+        RunSpec(model="mlp", hidden=(1000, 1100), data="table.npz", auto=(), lr=0.25),
+    )
     monkeypatch.setattr(advising, "eigenvalues", None)  # not to be called
     assert largest_curvature(prepare(spec, split)) is None
     assert told(split, model="mlp", hidden=(1000, 1100), lr=0.25) == (

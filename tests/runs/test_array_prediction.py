@@ -150,7 +150,7 @@ def test_a_data_set_known_by_name_predicts_too(tmp_path):
         ("numbers", PIXELS, "holds bytes, and the model was trained on numbers"),
         ("numbers", np.array(["a"] * 3), "holds <U1, and the model was trained on numbers"),
         ("numbers", X * np.array([1, np.inf, 1]), "x[0, 1] is infinite"),
-        ("numbers", X * np.array([1, np.nan, 1]), "missing values (NaN) in 60 rows"),
+        ("volumes", RUNS["volumes"][0] * np.nan, "missing values (NaN) in 60 rows"),
         (
             "pixels",
             X,

@@ -24,7 +24,8 @@ Examples:
 def evaluate(run: Path, file: Path, target: str | None, model: str | None, trust: bool) -> int:
     """Hold the model of RUN, the folder of its record, against the rows of FILE, target included.
 
-    FILE is a table; or, for a run on arrays, a .npz file with x and y, or a .npy file with x.
+    FILE is a table; for a run on arrays a .npz file with x and y, or a .npy file with x; for one on
+    images a folder that holds one for each class.
 
     Each figure stands beside its interval of 95 % and what the best constant prediction of the
     training rows reaches on these rows. Numbers are in the unit of the target.

@@ -26,6 +26,7 @@ Examples:
   gradus train --lr 0.1 --momentum 0.9 --epochs 5
   gradus train fashion-mnist --method adam --batch-size 64
   gradus train houses.csv --target price         a table of your own
+  gradus train photos/ --image-size 64           images, one folder a class
   gradus train digits --model mynet:make         the function make in mynet.py
   gradus train --spec run.toml --seed 1          a file, with changes
   gradus train --spec sweeps/digits-sgd-1        the best configuration of a sweep, once more
@@ -94,7 +95,8 @@ def train(
 
     DATA is digits (embedded, the default), fashion-mnist, mnist, or a file or folder of your own:
     a table (with --target) as CSV, Parquet, Arrow, JSON lines or Excel; arrays as .npz, or as .npy
-    (with --target the .npy file of their targets); or the four IDX files of an image set.
+    (with --target the .npy file of their targets); images in one folder a class; or the four IDX
+    files of an image set.
     """
     as_guessed = not any(given[name] for name in ("separator", "decimal", "missing_values"))
     reads = resume is None and as_guessed and _reads_ahead(given["data"])
@@ -260,10 +262,10 @@ def _whole(name: str, given: str) -> int:
 
 
 def _draw(run: Run) -> None:
-    """Leave a picture of what the model of a table says of the test part in the folder."""
-    from gradus.runs.table_defaults import is_table
+    """Leave a picture of what the model says of the test part in the folder, of the user's data."""
+    from gradus.runs.table_defaults import prepared_by_default
 
-    if is_table(run.spec.data):
+    if prepared_by_default(run.spec.data) is not None:
         from gradus.figures.run.pictures import draw_overview
 
         draw_overview(run)

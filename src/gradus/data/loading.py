@@ -33,8 +33,8 @@ NAMES = (EMBEDDED, *CATALOGUE)
 MISSING = ("mean", "median", "drop")
 
 _ACCEPTED = (
-    f"{', '.join(NAMES)}, a .npz file, a pair of .npy files, a table ({', '.join(KINDS)}), or a "
-    "folder of IDX files (train-images-idx3-ubyte, ..)"
+    f"{', '.join(NAMES)}, a .npz file, a pair of .npy files, a table ({', '.join(KINDS)}), a "
+    "folder of images in one folder a class, or a folder of IDX files (train-images-idx3-ubyte, ..)"
 )
 
 
@@ -56,6 +56,7 @@ def load(
     weights: str | None = None,
     categorical: Sequence[str] = (),
     drop: Sequence[str] = (),
+    image_size: tuple[int, int] | None = None,
     data_dir: str | Path | None = None,
     dtype: Literal["float32", "float64"] = "float32",
     notation: Notation = AS_GUESSED,
@@ -66,7 +67,8 @@ def load(
     Args:
         data: ``digits`` (embedded), ``fashion-mnist`` or ``mnist`` (found or downloaded); a
             ``.npz`` file; a ``.npy`` file, with ``target``; a table (of
-            ``gradus.data.reading.SUFFIXES``); or a folder with the four IDX files
+            ``gradus.data.reading.SUFFIXES``); a folder of images, see
+            `gradus.data.image_folder.image_folder`; or a folder with the four IDX files
             ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte``,
             ``t10k-labels-idx1-ubyte`` (or the same with ``.gz``).
         target: tables: the column that is predicted; a ``.npy`` file: the one with its targets.
@@ -96,6 +98,7 @@ def load(
         weights: tables: the column of what each row counts in the loss. It is no feature.
         categorical: tables: columns whose values are names, also where they are numbers.
         drop: tables: columns to leave out.
+        image_size: folders of images: height and width that they are brought to.
         data_dir: folder in which the files of ``fashion-mnist`` and ``mnist`` are looked for first.
         dtype: of x, where it holds numbers.
         notation: tables: how values are written, as far as that is known.
@@ -138,6 +141,7 @@ def load(
         "--separator": notation.separator,
         "--decimal": notation.decimal,
         "--missing-values": ",".join(notation.missing_values),
+        "--image-size": None if image_size is None else ",".join(map(str, image_size)),
         "--data-dir": data_dir,
     }
 
@@ -162,6 +166,12 @@ def load(
         train, test = read_entry(entry, None if data_dir is None else Path(data_dir))
         parts = _usual(parts, 0)
         return _images(name, train, test, entry.classes, loss, standardize, parts, of_arrays)
+    if os.path.isdir(path) and not _holds_idx(path):
+        accept("--image-size", "--test-fraction")
+        from gradus.data.images import ImageOptions, load_images
+
+        images = ImageOptions(loss, standardize, image_size, parts, dtype)
+        return load_images(path, images, of_arrays)
     if os.path.isdir(path):
         accept()
         train, test = _idx_folder(path)
@@ -286,6 +296,10 @@ def _digits_table() -> NDArray[np.uint8]:
     assert spec.submodule_search_locations is not None
     folder = Path(spec.submodule_search_locations[0])
     return np.loadtxt(folder / "datasets/data/digits.csv.gz", dtype=np.uint8, delimiter=",")
+
+
+def _holds_idx(folder: Path) -> bool:
+    return any("idx" in path.name and path.is_file() for path in folder.glob("*-ubyte*"))
 
 
 def _idx_folder(folder: Path) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:

@@ -12,7 +12,7 @@ from gradus.runs.parts import PARTS
 from gradus.runs.parts.data import OWN_PARTS
 from gradus.runs.parts.objective import BY_TARGET
 from gradus.runs.parts.part import Table
-from gradus.runs.table_defaults import defaults_for, is_table
+from gradus.runs.table_defaults import defaults_for, prepared_by_default
 
 OPTIONS: dict[str, Table] = {name: table for part in PARTS for name, table in part.tables.items()}
 """For every choice what can be chosen, and the options that belong to it with their defaults; None:
@@ -34,8 +34,9 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
     values = {name: value for name, value in given.items() if value is not None}
     if values.get("split_seed") == OWN_PARTS:
         values["split_seed"] = values.get("seed", 0)
-    if "auto" not in values and is_table(values.get("data")):
-        usual = defaults_for(values, frozenset(ON_ALL_DATA))
+    prepared = None if "auto" in values else prepared_by_default(values.get("data"))
+    if prepared is not None:
+        usual = defaults_for(values, frozenset(ON_ALL_DATA), prepared)
         values |= usual
         values["auto"] = tuple(usual)
     if str(values.get("method")) in ON_ALL_DATA and "batch_size" not in values:

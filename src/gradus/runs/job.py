@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,7 @@ def load_for(
         weights=spec.weights,
         categorical=spec.categorical,
         drop=spec.drop,
+        image_size=spec.size_of_images,
         notation=Notation(spec.separator, spec.decimal, spec.missing_values),
         data_dir=None if data_dir is None else Path(data_dir),
         preparation=preparation,
@@ -90,9 +92,11 @@ def resolved(spec: RunSpec, split: Split) -> RunSpec:
             found[option] = None
     if spec.auto:
         prepared = split.preparation
-        encoders = prepared.encoders if prepared is not None and prepared.kind == "table" else ()
-        numbers = sum(encoder.kind == "number" for encoder in encoders)
-        sized = by_size(len(split.train), numbers)
+        if prepared is not None and prepared.kind == "table":
+            numbers = sum(encoder.kind == "number" for encoder in prepared.encoders)
+            sized = by_size(len(split.train), numbers)
+        else:
+            sized = by_size(len(split.train), 0, math.prod(split.train.input_shape))
         found |= {name: value for name, value in sized.items() if name in spec.auto}
         found["auto"] = ()
         if split.validation is None and "patience" in spec.auto:

@@ -13,6 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gradus.data.image_files import pixels_of
+from gradus.data.image_folder import IMAGES, images_in, images_of_classes
+from gradus.data.images import form_for
 from gradus.data.in_memory import source_of
 from gradus.data.preparation import AnyPreparation, Arrays, Classes, Preparation
 from gradus.data.preparation.targets import labels_for
@@ -71,6 +74,10 @@ def whole(preparation: AnyPreparation, given: Any, dtype: Dtype, seen: Unfamilia
     if preparation.kind == "table":
         source = source_of(given, preparation.notation)
         return Piece(inputs_of(preparation, source, dtype, seen.look))
+    if _is_of_images(given):
+        found = _images(given)
+        pixels = pixels_of([path for _, path in found], form_for(preparation, str(given)))
+        return Piece(preparation.inputs(pixels, dtype), {"file": [name for name, _ in found]})
     x, where = _array(given)
     return Piece(preparation.inputs(preparation.checked(x, where), dtype))
 
@@ -89,6 +96,14 @@ def in_pieces(
         return
     from gradus.data.preparation.arrays import pieces
 
+    if _is_of_images(path):
+        form = form_for(preparation, str(path))
+        found = _images(path)
+        for rows in pieces(len(found), form.shape):
+            some = found[rows]
+            pixels = pixels_of([file for _, file in some], form)
+            yield Piece(preparation.inputs(pixels, dtype), {"file": [name for name, _ in some]})
+        return
     x, where = _array(path)
     x = preparation.checked(x, where)
     for rows in pieces(len(x), preparation.shape):
@@ -144,6 +159,13 @@ def _of_arrays(preparation: Arrays, given: Any, target: Any, dtype: Dtype) -> Kn
     from gradus.data.arrays import check_lengths, target_array, targets_for
     from gradus.data.preparation.arrays import faults
 
+    if _is_of_images(given):
+        if target is not None:
+            raise InputError(
+                f"--target {quoted(target, 60)}: is for arrays; the class of an image is the name "
+                "of its folder"
+            )
+        return _of_image_folder(preparation, Path(given), dtype)
     if _ending(given) == ".npz":
         if target is not None:
             raise InputError(
@@ -169,6 +191,37 @@ def _of_arrays(preparation: Arrays, given: Any, target: Any, dtype: Dtype) -> Kn
     targets = targets_for(preparation.goal, y, f"y in {where}")
     truth = _labels(preparation.goal, targets.y)
     return Known(preparation.inputs(x, dtype), truth, int(missing.sum()))
+
+
+def _of_image_folder(preparation: Arrays, root: Path, dtype: Dtype) -> Known:
+    form, goal = form_for(preparation, str(root)), preparation.goal
+    if not isinstance(goal, Classes):
+        raise InputError(f"{root}: are images of classes, and the model predicts numbers")
+    files, names = images_of_classes(root)
+    at = {name: number for number, name in enumerate(goal.names)}
+    if unknown := [name for name in names if name not in at]:
+        known = brief(", ".join(map(brief, goal.names)), 120)
+        raise InputError(
+            f"{root}: has the class {brief(unknown[0])!r}, which was not trained on; known are "
+            f"{known}"
+        )
+    truth = np.array([at[name] for name in names])
+    return Known(preparation.inputs(pixels_of(files, form), dtype), truth)
+
+
+def _images(given: Any) -> list[tuple[str, Path]]:
+    """The images of a file or folder that is given, or of a list of such, with their names."""
+    if isinstance(given, str | os.PathLike):
+        return images_in(Path(given))
+    return [(os.fspath(each), Path(each)) for each in given]
+
+
+def _is_of_images(given: Any) -> bool:
+    """Whether a folder is given, or an image, or a list of paths."""
+    if isinstance(given, str | os.PathLike):
+        return os.path.isdir(given) or _ending(given) in IMAGES
+    is_list = isinstance(given, list | tuple) and len(given) > 0
+    return is_list and all(isinstance(each, str | os.PathLike) for each in given)
 
 
 def _labels(goal: Goal, y: Tensor) -> NDArray[Any]:
@@ -198,7 +251,7 @@ def _array(given: Any) -> tuple[NDArray[Any], str]:
         return read_npy(path), str(path)
     raise InputError(
         f"{quoted(given)}: is no array, and the model was trained on such; give a .npz file with "
-        "x in it, or a .npy file"
+        "x in it, a .npy file, an image, or a folder of images"
     )
 
 

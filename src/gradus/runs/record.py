@@ -289,11 +289,13 @@ class Run:
 
         Args:
             table: the path of a file; a pyarrow, pandas or Polars table; or a dict of columns. For
-                a run on arrays, a ``.npz`` file with x, a ``.npy`` file, or an array.
+                a run on arrays, a ``.npz`` file with x, a ``.npy`` file, or an array; on images, a
+                folder, a file, or a list of files.
 
         Returns:
             A pyarrow table: ``prediction``, and of classes ``p(class)`` for each; of numbers, in
-            the unit of the target (of several, ``prediction(target)`` for each).
+            the unit of the target (of several, ``prediction(target)`` for each). Of images
+            ``file`` stands before it.
 
         Raises:
             InputError: a column is missing, or holds what cannot be read as in training; an array
@@ -334,7 +336,8 @@ class Run:
         out.
 
         Args:
-            table: as for ``predict``; of arrays a ``.npz`` file with x and y, or x alone.
+            table: as for ``predict``; of arrays a ``.npz`` file with x and y, or x alone; of images
+                a folder that holds one for each class.
             target: with x alone, the ``.npy`` file or the array with the targets.
 
         Raises:

@@ -35,6 +35,7 @@ OF_THE_PREPARATION = (
     "scaling",
     "pieces",
     "standardize_target",
+    "image_size",
 )
 OF_THE_PARTS = ("validation_fraction", "test_fraction", "split", "split_seed", "group")
 """Options that say which rows train: on the same data they stay."""

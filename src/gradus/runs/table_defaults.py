@@ -1,8 +1,9 @@
-"""What a run on a table of the user's takes where nothing is said.
+"""What a run on data of the user's own takes where nothing is said.
 
 The classical settings of the subject are those of its classical data. A table is brought to scale,
-its numbers cut into pieces, and learned by AdamW with a cosine schedule; nets of which each is that
-of its best epoch on the validation part are averaged. ``python -m benchmarks.tables`` measures it.
+its numbers cut into pieces, arrays and images are standardised; all is learned by AdamW with a
+cosine schedule; nets of which each is that of its best epoch on the validation part are averaged.
+``python -m benchmarks.tables`` measures it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from gradus.methods.catalogue import entries
 from gradus.models.own import is_object, shown
-from gradus.runs.parts.data import TABLES
+from gradus.runs.parts.data import KNOWN_BY_NAME, TABLES
 
 PREPARED: Mapping[str, Any] = {
     "missing": "median",
@@ -23,6 +24,14 @@ PREPARED: Mapping[str, Any] = {
     "standardize_target": True,
 }
 """How rows become numbers."""
+
+OF_ARRAYS: Mapping[str, Any] = {
+    "missing": "median",
+    "standardize": True,
+    "standardize_target": True,
+}
+OF_IMAGES: Mapping[str, Any] = {"standardize": True}
+"""How arrays and images do."""
 
 LEARNED: Mapping[str, Any] = {
     "method": "adamw",
@@ -41,6 +50,12 @@ WIDTHS, NETS = (256,), 4
 WORK = 2_000_000
 """Examples that a net sees in all, at most, unless that were less than two epochs."""
 
+USUAL_INPUTS = 1024
+"""Inputs with more numbers count for as many examples as they are longer: they take the time."""
+
+FEWEST_EPOCHS = 8
+"""Of such inputs."""
+
 
 SIZED = ("batch_size", "epochs", "models", "pieces", "patience", "standardize_target")
 """What of it follows from the data themselves, once they are read."""
@@ -57,15 +72,36 @@ def is_table(data: object) -> bool:
     return name.endswith(TABLES) or (is_object(data) and shown(name) == "table")
 
 
-def defaults_for(given: Mapping[str, Any], on_all_data: frozenset[str]) -> dict[str, Any]:
-    """What is taken for options that were not given, for a table.
+def prepared_by_default(data: object) -> Mapping[str, Any] | None:
+    """How data are prepared where nothing is said; None for those known by name, and objects.
+
+    Example:
+        >>> prepared_by_default("x.npy") == OF_ARRAYS, prepared_by_default("photos/") == OF_IMAGES
+        (True, True)
+        >>> prepared_by_default("digits") is None
+        True
+    """
+    if is_table(data):
+        return PREPARED
+    if data is None or str(data) in KNOWN_BY_NAME or is_object(data):
+        return None
+    return OF_ARRAYS if str(data).lower().endswith((".npz", ".npy")) else OF_IMAGES
+
+
+def defaults_for(
+    given: Mapping[str, Any],
+    on_all_data: frozenset[str],
+    prepared: Mapping[str, Any] = PREPARED,
+) -> dict[str, Any]:
+    """What is taken for options that were not given.
 
     Args:
         given: options by name.
         on_all_data: methods that see all examples at every step.
+        prepared: how the data are prepared where nothing is said.
     """
-    usual = dict(PREPARED)
-    if given.get("standardize") in (False, "false"):
+    usual = dict(prepared)
+    if "pieces" in usual and given.get("standardize") in (False, "false"):
         del usual["scaling"], usual["pieces"]
     own = {field.name for field in entries()[LEARNED["method"]].hyperparameters}
     theirs = {field.name for entry in entries().values() for field in entry.hyperparameters}
@@ -82,25 +118,30 @@ def defaults_for(given: Mapping[str, Any], on_all_data: frozenset[str]) -> dict[
     return {name: value for name, value in usual.items() if name not in given}
 
 
-def by_size(rows: int, numbers: int) -> dict[str, Any]:
-    """What follows from the size of a table.
+def by_size(rows: int, numbers: int, inputs: int = 0) -> dict[str, Any]:
+    """What follows from the size of the data.
 
     Args:
         rows: that train.
-        numbers: columns of them.
+        numbers: columns of them, of a table.
+        inputs: numbers of an input, of arrays and images.
 
     Example:
         >>> by_size(150, 4)
         {'batch_size': 32, 'epochs': 32, 'models': 4, 'pieces': 32}
         >>> by_size(1_000_000, 30)
         {'batch_size': 256, 'epochs': 2, 'models': 1, 'pieces': 0}
+        >>> by_size(5_000, 0, inputs=3 * 64 * 64)
+        {'batch_size': 64, 'epochs': 32, 'models': 2, 'pieces': 32}
     """
     from gradus.data.preparation import pieces_for
 
     size = 32 if rows < 2_000 else 64 if rows < 6_000 else 128 if rows < 50_000 else 256
+    long = inputs > USUAL_INPUTS
+    seen = rows * inputs // USUAL_INPUTS if long else rows
     return {
         "batch_size": min(size, max(1, rows // 4)),
-        "epochs": min(COURSE["epochs"], max(2, WORK // rows)),
-        "models": NETS if rows <= 50_000 else 2 if rows <= 200_000 else 1,
+        "epochs": min(COURSE["epochs"], max(FEWEST_EPOCHS if long else 2, WORK // seen)),
+        "models": NETS if seen <= 50_000 else 2 if seen <= 200_000 else 1,
         "pieces": pieces_for(rows, numbers),
     }

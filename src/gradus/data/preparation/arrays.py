@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, mod
 from gradus.data.preparation.encoder import Scale
 from gradus.data.preparation.fit import Fill, deviation, drawn
 from gradus.data.preparation.goal import Classes, Quantities
+from gradus.data.preparation.image_form import ImageForm
 from gradus.errors import InputError, quoted
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Arrays(BaseModel):
         centre: c; empty: nothing is subtracted.
         spread: s; empty: nothing is divided by.
         goal: what is predicted.
+        images: what image files become, where the arrays were such; None: where they were not.
 
     Example:
         >>> from gradus.data.columns import Form
@@ -61,6 +63,7 @@ class Arrays(BaseModel):
     centre: tuple[FiniteFloat, ...] = ()
     spread: tuple[Scale, ...] = ()
     goal: Annotated[Classes | Quantities, Field(discriminator="kind")]
+    images: ImageForm | None = None
 
     @model_validator(mode="after")
     def _of_this_shape(self) -> Self:
@@ -73,6 +76,8 @@ class Arrays(BaseModel):
             raise ValueError("holds: bytes, of which none is missing and all are of one scale")
         if self.holds == "numbers" and self.scale != 1:
             raise ValueError("scale: is of bytes alone")
+        if self.images is not None and (self.holds, self.shape) != ("bytes", self.images.shape):
+            raise ValueError(f"images: are no bytes of {list(self.shape)}")
         return self
 
     @property
@@ -200,6 +205,7 @@ def fit_arrays(
     scale: float = 255.0,
     fill: Fill | None = None,
     standardize: bool = False,
+    images: ImageForm | None = None,
     where: str = "x",
 ) -> Arrays:
     """The preparation of arrays, fitted to the rows that train.
@@ -212,6 +218,7 @@ def fit_arrays(
         fill: what stands for a missing value of a column; None: nothing, and none may be missing.
         standardize: bring x to mean 0 and deviation 1: each column of numbers ``[N, features]``,
             all values together of others.
+        images: what image files became, where x was such.
         where: what x is called, for the message.
 
     Raises:
@@ -233,7 +240,13 @@ def fit_arrays(
         if standardize:
             centre, spread = _of_all(x[train], scale)
         return Arrays(
-            shape=shape, holds="bytes", scale=scale, centre=centre, spread=spread, goal=goal
+            shape=shape,
+            holds="bytes",
+            scale=scale,
+            centre=centre,
+            spread=spread,
+            goal=goal,
+            images=images,
         )
     if x.ndim == 2:
         if fill is not None:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from gradus.errors import quoted
-from gradus.runs.parts.part import Names, Part
+from gradus.runs.parts.part import Names, Part, Widths
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow", ".jsonl", ".ndjson", ".xlsx")
 """How the names of files end that hold tables; those of text may have .gz or .zst behind it."""
@@ -18,6 +18,9 @@ KNOWN_BY_NAME = ("digits", "fashion-mnist", "mnist")
 
 VALIDATION_FRACTION = 0.15
 """The share of the training examples that is held where nothing is said of it."""
+
+LARGEST = 10_000
+"""Pixels that images are high or wide."""
 
 OWN_PARTS = "seed"
 """What ``split_seed`` may be, so that each seed draws parts of its own."""
@@ -61,6 +64,15 @@ def _separator(value: str) -> str:
             f"{', '.join(name for name in SEPARATORS if name.isalpha())}"
         )
     return found
+
+
+def _one_or_two(value: tuple[int, ...]) -> tuple[int, ...]:
+    if len(value) not in (1, 2) or max(value) > LARGEST:
+        given = ",".join(map(str, value))
+        raise ValueError(
+            f"image_size {given}: give one number, or two, height and width, of at most {LARGEST:,}"
+        )
+    return value
 
 
 class DataPart(Part):
@@ -142,7 +154,17 @@ class DataPart(Part):
     group: str | None = Field(
         default=None, description="column of which no value stands in two parts (CSV, Parquet)"
     )
+    image_size: Annotated[Widths, AfterValidator(_one_or_two)] | None = Field(
+        default=None,
+        description="height and width that the images of a folder are brought to, or one number "
+        "for both",
+    )
     weights: str | None = Field(
         default=None,
         description="column of what a row counts in the loss, a number >= 0; no feature (tables)",
     )
+
+    @property
+    def size_of_images(self) -> tuple[int, int] | None:
+        """Height and width, where they are given."""
+        return None if self.image_size is None else (self.image_size[0], self.image_size[-1])
