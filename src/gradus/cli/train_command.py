@@ -110,11 +110,11 @@ def train(
 
     options = {name: value for name, value in given.items() if value is not None}
     if resume is not None:
-        model = options.pop("model", None)
+        code = {name: options.pop(name, None) for name in ("model", "method")}
         others = {"spec": spec, "out": out, "overwrite": overwrite or None, **options}
         others |= {"from": start, "freeze": freeze}
         return _resume(
-            resume, others, data_dir, quiet, model=model, trust=trust, keep_state=not no_state
+            resume, others, data_dir, quiet, code=code, trust=trust, keep_state=not no_state
         )
     begins: dict[str, Any] = {"freeze": tuple(freeze.split(",")) if freeze else ()}
     if start is not None:
@@ -159,7 +159,7 @@ def _resume(
     data_dir: Path | None,
     quiet: bool,
     *,
-    model: str | None,
+    code: Mapping[str, str | None],
     trust: bool,
     keep_state: bool,
 ) -> int:
@@ -185,7 +185,8 @@ def _resume(
             epochs=changes.get("epochs"),
             patience=changes.get("patience"),
             keep_state=keep_state,
-            model=model,
+            model=code["model"],
+            method=code["method"],
             trust=trust,
             data_dir=data_dir,
             progress=progress,
@@ -246,7 +247,9 @@ def _best_of(
     sweep = open_sweep(folder)
     best = sweep.best()
     spec, said = again(best.spec, best.summary.get("auto") or (), changes, where=f"{folder}: ")
-    check_named([spec.model], folder, named=[str(changes.get("model"))], trust=trust)
+    for option in ("model", "method"):
+        named = [str(changes.get(option))]
+        check_named([getattr(spec, option)], folder, named=named, trust=trust, option=option)
     if (found := choice(sweep)) is not None:
         tell(f"{folder}: {found.taken}")
     if said is not None:
@@ -280,7 +283,8 @@ def _fresh_folder(spec: RunSpec) -> Iterator[Path]:
     runs = Path("runs")
     runs.mkdir(exist_ok=True)
     for n in count(1):
-        folder = runs / f"{Path(spec.data).stem}-{spec.method}-{n}"
+        method = spec.method.replace(":", ".").rpartition(".")[2]
+        folder = runs / f"{Path(spec.data).stem}-{method}-{n}"
         try:
             folder.mkdir()
             break

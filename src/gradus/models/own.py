@@ -46,7 +46,12 @@ def shown(written: str) -> str:
 
 
 def check_named(
-    models: Iterable[str], where: str | Path, *, named: Collection[str] = (), trust: bool = False
+    models: Iterable[str],
+    where: str | Path,
+    *,
+    named: Collection[str] = (),
+    trust: bool = False,
+    option: str = "model",
 ) -> None:
     """Refuse code that a record or a file names where the user's command or call does not.
 
@@ -55,6 +60,7 @@ def check_named(
         where: the record or the file.
         named: models that the command or the call names.
         trust: whether the user trusts all of it.
+        option: which names them.
 
     Raises:
         InputError: importing a model would run code of others.
@@ -71,9 +77,9 @@ def check_named(
         if is_own(model) and model not in named and not trust:
             module, _, factory = model.partition(":")
             raise InputError(
-                f"{where}: its model {quoted(model)} is code: {quoted(module)} would be imported "
-                f"and {quoted(factory)} called; if you know it say --model {quoted(model)}, or "
-                "--trust"
+                f"{where}: its {option} {quoted(model)} is code: {quoted(module)} would be "
+                f"imported and {quoted(factory)} called; if you know it say --{option} "
+                f"{quoted(model)}, or --trust"
             )
 
 

@@ -63,7 +63,9 @@ def train(
         model: a ``torch.nn.Module``, a function that makes one, or a name.
         loss: a loss of gradus or of ``torch.nn``, any callable ``(output, target) -> scalar``, or
             a name.
-        method: an object of ``gradus.methods``, a ``Method`` of one's own, or a name.
+        method: an object of ``gradus.methods``, a ``Method`` of one's own, the class of a
+            ``torch.optim.Optimizer`` or a ``functools.partial`` of it with its options, or a name;
+            ``package.module:Class`` with ``method_options`` names one's own.
         validation: examples to choose on, as ``data``; else a share of the data is held.
         test: examples to test on, likewise.
         out: the folder of the record; None keeps it in memory only.
@@ -180,7 +182,7 @@ def resume(
         model: likewise; or that of the run, where it is ``package.module:factory``: it is imported
             only if it is named here, or trusted.
         loss: that of the run, where it was an object.
-        method: likewise.
+        method: likewise; or that of the run, where it is ``package.module:Class``.
         validation: likewise.
         test: likewise.
         parameters: likewise.
@@ -211,8 +213,10 @@ def resume(
         [1, 2, 3]
         >>> folder.cleanup()
     """
-    named = model if isinstance(model, str) else None
-    objects = _given(data=data, model=None if named else model, loss=loss, method=method)
+    code = {"model": model, "method": method}
+    code = {name: value for name, value in code.items() if isinstance(value, str)}
+    objects = _given(data=data, model=model, loss=loss, method=method)
+    objects = {name: value for name, value in objects.items() if name not in code}
     with _in_words_of_the_call() if objects else nullcontext():
         is_of_arrays = isinstance(data, Mapping) and data.keys() <= set(KEYS)
         said, found = objects_of(objects, validation, test, has_target=not is_of_arrays)
@@ -224,7 +228,7 @@ def resume(
             epochs=epochs,
             patience=patience,
             keep_state=keep_state,
-            model=named,
+            **code,
             trust=trust,
             data_dir=data_dir,
             observe=observe,

@@ -7,7 +7,7 @@ from typing import Any
 
 from gradus.errors import quoted
 from gradus.methods.catalogue import entries
-from gradus.models.own import is_object
+from gradus.models.own import is_object, is_own, is_users
 from gradus.runs.parts import PARTS
 from gradus.runs.parts.data import OWN_PARTS
 from gradus.runs.parts.objective import BY_TARGET
@@ -45,12 +45,17 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
         chosen = values.get(choice, DEFAULT_CHOICES[choice])
         if choice == "model" and str(chosen) not in table and not is_object(chosen):
             chosen = "*"
-        if str(chosen) not in table and not is_object(chosen):
+        is_taken = is_users(str(chosen)) if choice == "method" else is_object(chosen)
+        if str(chosen) not in table and not is_taken:
             continue  # an unknown name: refused with its field, which says what is accepted
         accepted = table.get(str(chosen), {})
         if choice == "sampling" and is_object(chosen):  # which may say how large its batches are
             accepted = {"batch_size": values.get("batch_size", 0)} if "batch_size" in values else {}
         owned = {option for options in table.values() for option in options}
+        if choice == "method":
+            owned.add("method_options")
+            if is_own(str(chosen)):
+                accepted = {"method_options": ()}
         for option in sorted(owned & values.keys() - accepted.keys()):
             if chosen == "none" and values[option] in (0, "0", "0.0"):
                 del values[option]  # no penalty at strength 0 is no contradiction

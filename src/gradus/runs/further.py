@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradus.errors import InputError
 from gradus.methods.schedules import learning_rate
-from gradus.models.own import is_object
+from gradus.models.own import is_users
 from gradus.runs import checkpoint
 from gradus.runs.choices import flag
 from gradus.runs.files import read_whole
@@ -64,7 +64,7 @@ class Further:
 
     def told(self, job: Job, since: Snapshot) -> str | None:
         """What is to be said of the learning rate, where its schedule depends on the epochs."""
-        if is_object(self.before.method):  # it has its own schedule, if any
+        if is_users(self.before.method):  # it has its own schedule, if any
             return None
         step = since.outcome.step
         steps = self.before.epochs * job.sampling.steps

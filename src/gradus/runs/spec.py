@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -14,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from gradus.errors import InputError, quoted
 from gradus.methods.catalogue import entries
-from gradus.models.own import check_named, is_object, shown
+from gradus.models.own import check_named, is_object, is_users, shown
 from gradus.runs import earlier
 from gradus.runs.choices import ON_ALL_DATA, OPTIONS, changed, complete, flag
 from gradus.runs.files import read_json, read_toml
@@ -78,7 +79,7 @@ class RunSpec(
         """The equations have the last word on their hyper-parameters."""
         if self.method == "proximal-gradient" and self.penalty is None:
             raise ValueError(f"method proximal-gradient needs --penalty: {' | '.join(PENALTIES)}")
-        if not is_object(self.method):
+        if not is_users(self.method):
             self.build_method(steps=1)
         self.build_penalty()
         return self
@@ -143,7 +144,9 @@ class RunSpec(
                 tell(said)
         else:
             spec = cls.read(changed(content, changes), where=f"{path}: ")
-        check_named([spec.model], path, named=[str(changes.get("model"))], trust=trust)
+        for option in ("model", "method"):
+            named = [str(changes.get(option))]
+            check_named([getattr(spec, option)], path, named=named, trust=trust, option=option)
         return spec
 
     @property
@@ -193,7 +196,7 @@ class RunSpec(
     @property
     def title(self) -> str:
         """The title of the loss curve: ``Optimizer-SGD lr-0.001 mt-0.5 bs-16``."""
-        name = shown(self.method).rpartition(".")[2]
+        name = re.split("[.:]", shown(self.method))[-1]
         parts = [f"Optimizer-{entries()[name].class_name if name in entries() else name}"]
         for short, value in (("lr", self.lr), ("mt", self.momentum), ("mt", self.beta)):
             if value is not None:

@@ -107,6 +107,7 @@ def train(
     if not isinstance(spec, RunSpec):
         raise TypeError(f"spec must be a RunSpec, as RunSpec(data='digits'), not {spec!r}")
     folder = None if out is None else Path(out)
+    objects = objects.named_by(spec)
     objects.check(spec)
     seen = _Seen(data_dir, observe, progress, callbacks=callbacks)
     begins = None
@@ -137,6 +138,7 @@ def resume(
     patience: int | None = None,
     keep_state: bool = True,
     model: str | None = None,
+    method: str | None = None,
     trust: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
     observe: Observer | None = None,
@@ -159,6 +161,7 @@ def resume(
         keep_state: as for ``train``.
         model: that of the run, where it is ``package.module:factory``: it is imported only if it
             is named here, or trusted.
+        method: likewise, where it is ``package.module:Class``.
         trust: whether the model may be imported whatever it is.
         data_dir: where data sets that are not embedded are looked for first.
         observe: as for ``train``.
@@ -195,7 +198,9 @@ def resume(
     else:
         spec = further(folder, changes).spec
     check_named([spec.model], folder, named=[str(model)], trust=trust)
+    check_named([spec.method], folder, named=[str(method)], trust=trust, option="method")
     objects.check_same(spec, folder)
+    objects = objects.named_by(spec)
     with locked(folder, f"{CHECKPOINT}/lock"):
         # Another process may have gone on meanwhile, and ended.
         if spec := _broken_off(folder):

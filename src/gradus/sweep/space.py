@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
 from gradus.methods.catalogue import entries
 from gradus.runs.choices import DEFAULT_CHOICES, OPTIONS, flag
 from gradus.runs.parts.data import KNOWN_BY_NAME, OWN_PARTS, VALIDATION_FRACTION
@@ -180,6 +180,11 @@ def _accepted(choice: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """The options that belong to the choice made."""
     table = OPTIONS[choice]
     chosen = str(options.get(choice) or DEFAULT_CHOICES[choice])
+    if chosen not in table and "*" not in table:
+        raise InputError(
+            f"{flag(choice)} {quoted(chosen)}: is code of your own, which is for one run by "
+            f"itself; choose {' | '.join(table)}"
+        )
     return table[chosen] if chosen in table else table["*"]
 
 

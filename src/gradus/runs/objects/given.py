@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from gradus.errors import InputError, quoted
-from gradus.models.own import is_object, shown
+from gradus.models.own import is_object, is_own, shown
 from gradus.optim.as_method import OptimizerMethod
 from gradus.runs.choices import OPTIONS
 from gradus.runs.objects.data import data_of
@@ -92,11 +92,28 @@ class Objects:
                 "--proximal: needs the equation of a method, which an optimizer does not give; "
                 "take a name, or an object of gradus.methods"
             )
+        if is_own(spec.method) and self.method is None:
+            raise InputError(
+                f"--method {spec.method}: is code of your own, which is for one run by itself; "
+                "give the name of a method"
+            )
         if self.is_module and spec.models > 1:
             raise InputError(
                 f"--models {spec.models}: nets that differ in their seed are made by a function; "
                 "give one in place of the module"
             )
+
+    def named_by(self, spec: RunSpec) -> Objects:
+        """The same, with the method that the spec names where that is code of the user's.
+
+        Raises:
+            InputError: it cannot be had.
+        """
+        if not is_own(spec.method) or self.method is not None:
+            return self
+        from gradus.runs.objects.named_methods import named_method
+
+        return replace(self, method=named_method(spec.method, spec.method_options or ()))
 
     def check_same(self, spec: RunSpec, folder: Path) -> None:
         """Refuse other objects than a run was begun with.
@@ -176,7 +193,7 @@ def with_groups(
         from gradus.runs.spec import RunSpec
 
         spec = RunSpec.read(options)
-        method = spec.build_equation(None)
+        method = objects.named_by(spec).method or spec.build_equation(None)
         identity = identity_of(method)
     assert identity is not None
     identity = replace(identity, options={**identity.options, **groups.options})

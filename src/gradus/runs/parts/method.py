@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, create_model
 
 from gradus.methods.catalogue import REQUIRED, Entry, entries
-from gradus.runs.parts.part import OrObject, Pair, Part, Table
+from gradus.runs.parts.part import Names, OrUsers, Pair, Part, Table
 
 if TYPE_CHECKING:
     from gradus.methods import Method
@@ -86,8 +86,11 @@ class _Declared(Part):
 
     method: Annotated[
         Literal[tuple(entries())],  # type: ignore[valid-type]  # known when it runs
-        OrObject,
-    ] = Field(default="sgd", description="how the parameters move")
+        OrUsers,
+    ] = Field(default="sgd", description="how the parameters move: a name, or package.module:Class")
+    method_options: Names | None = Field(
+        default=None, description="of a method of your own, as lr=0.1,momentum=0.9"
+    )
 
     def build_equation(self, schedule: Schedule | None) -> Method:
         """The method, its learning rate a number or this schedule.

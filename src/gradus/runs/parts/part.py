@@ -14,7 +14,7 @@ from pydantic import (
     WrapValidator,
 )
 
-from gradus.models.own import is_object
+from gradus.models.own import is_object, is_users
 
 Table = Mapping[str, Mapping[str, Any]]
 """What can be chosen, and for each the options that belong to it with their defaults.
@@ -55,6 +55,14 @@ def _object_or(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
     """What stands for an object is taken as it is."""
     return value if is_object(value) else check(value)
 
+
+def _users_or(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """What stands for an object, or names code of the user's, is taken as it is."""
+    return value if isinstance(value, str) and is_users(value) else check(value)
+
+
+OrUsers = WrapValidator(_users_or)
+"""The same, and that too where it may be ``package.module:Class``."""
 
 OrObject = WrapValidator(_object_or)
 """Marks a choice between names in whose place an object may have been handed over."""
