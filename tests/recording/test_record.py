@@ -314,6 +314,25 @@ def test_a_resume_point_of_another_loop_is_refused(tmp_path):
     assert gradus.open_run(tmp_path / "run").status == "finished"
 
 
+def test_a_damaged_resume_point_is_not_begun_over(tmp_path):
+    recorded(tmp_path / "run", 1)
+    (point,) = (tmp_path / "run/points").glob("*.safetensors")
+    point.write_bytes(point.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"checkpoint is damaged .* begin anew with overwrite"):
+        recorded(tmp_path / "run", 2, resume=True)
+    assert gradus.open_run(tmp_path / "run").history.num_rows == 3
+
+
+def test_what_spreads_a_model_over_devices_is_kept_as_the_model_within(tmp_path):
+    model, optimizer, _ = parts()
+    with gradus.record(tmp_path / "run", optimizer, nn.DataParallel(model)) as run:
+        run.keep()
+    other, again, _ = parts()
+    with gradus.record(tmp_path / "run", again, other, resume=True) as run:
+        assert run.resumed
+    assert "Sequential" in gradus.open_run(tmp_path / "run").summary["loop"]["model"]["class"]
+
+
 def test_what_a_record_of_a_loop_cannot_say_is_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recorded("mine", 2)

@@ -8,8 +8,12 @@ import click
 
 from gradus.cli.exit_codes import DONE, warn
 
-TRACKERS = ("tensorboard",)
-"""What takes a sweep too."""
+TRACKERS = {
+    "tensorboard": ("{name}-tensorboard", "tensorboard --logdir {out}"),
+    "mlflow": ("mlflow.db", "mlflow ui --backend-store-uri sqlite:///{out}"),
+    "wandb": (".", "wandb sync {out}/wandb/offline-run-*"),
+}
+"""What takes a sweep too: where it is written where that is not said, and how it is seen."""
 
 KINDS = ("csv", "json", "onnx", "torch-export", *TRACKERS)
 
@@ -39,11 +43,15 @@ def export(run: Path, to: str, out: Path | None, model: str | None, trust: bool)
                   rows as they stand in the table, and gives the prediction
     tensorboard   a folder of event files: scalars against the step, options and final figures in
                   HParams; of a sweep, which is given by its name or folder, a folder a run in it
+    mlflow        the same in a store of MLflow, the file mlflow.db, to which every export adds;
+                  of a sweep a run with a child a run
+    wandb         the same as offline runs of Weights & Biases, of a sweep in a group: nothing is
+                  sent before wandb sync
     torch-export  the model alone as an ExportedProgram (torch.export.load): it takes what is
                   prepared; the file holds a graph and tensors, and no pickle
     """  # noqa: D301
     if to in TRACKERS:
-        return _track(run, out)
+        return _track(run, to, out)
     from gradus.runs.export import SUFFIXES
     from gradus.runs.export import export as export_run
     from gradus.runs.record import open_run
@@ -57,19 +65,22 @@ def export(run: Path, to: str, out: Path | None, model: str | None, trust: bool)
     return DONE
 
 
-def _track(name: Path, out: Path | None) -> int:
-    """A run or a sweep for TensorBoard."""
-    from gradus.exchange import tensorboard
+def _track(name: Path, to: str, out: Path | None) -> int:
+    """A run or a sweep for a tracker of experiments."""
+    from importlib import import_module
+
     from gradus.exchange.tracked import tracked, tracked_sweep
     from gradus.runs.record import open_run
     from gradus.sweep.sweep import SPECIFICATION, folder_of, open_sweep
 
-    folder = folder_of(name)
-    target = out or Path(f"{folder.resolve().name}-tensorboard")
+    tracker, folder = import_module(f"gradus.exchange.{to}"), folder_of(name)
+    usual, seen = TRACKERS[to]
+    target = out or Path(usual.format(name=folder.resolve().name))
     if (folder / SPECIFICATION).exists():
-        count = tensorboard.write_sweep(tracked_sweep(open_sweep(folder)), target)
-        click.echo(f"{target}  {count:,} runs; tensorboard --logdir {target}")
+        sweep = open_sweep(folder)
+        count = tracker.write_sweep(sweep.name, tracked_sweep(sweep), target)
+        click.echo(f"{target}  {count:,} runs; {seen.format(out=target)}")
     else:
-        tensorboard.write_run(tracked(open_run(name)), target)
-        click.echo(f"{target}  tensorboard --logdir {target}")
+        tracker.write_run(tracked(open_run(name)), target)
+        click.echo(f"{target}  {seen.format(out=target)}")
     return DONE

@@ -34,8 +34,13 @@ def write_run(run: Tracked, folder: Path) -> None:
         _write(writer, run)
 
 
-def write_sweep(runs: Iterable[Tracked], folder: Path) -> int:
+def write_sweep(name: str, runs: Iterable[Tracked], folder: Path) -> int:
     """Write a sweep: what it is about into the folder, and each run into one of its own in it.
+
+    Args:
+        name: of the sweep, which TensorBoard takes from the folder.
+        runs: of it.
+        folder: a new one.
 
     Returns:
         How many runs were written.
@@ -62,7 +67,7 @@ def _write(writer: SummaryWriter, run: Tracked) -> None:
     _, begins, ends = _hparams(run.options, run.figures)
     _add(writer, begins)
     for curve in run.curves:
-        tag = curve.name if curve.name in ("loss", "lr") else f"{EVALUATION}{curve.name}"
+        tag = curve.name if curve.of_history else f"{EVALUATION}{curve.name}"
         for step, value in zip(curve.steps.tolist(), curve.values.tolist(), strict=True):
             writer.add_scalar(tag, value, step, walltime=_moment(run, step))
     for name, value in run.figures.items():

@@ -23,6 +23,9 @@ from gradus.sweep.sweep import Sweep
 PLACES = ("run", "step", "samples", "epoch", "work", "seconds", "net")
 """Columns that say where a row stands."""
 
+OF_HISTORY = ("loss", "lr")
+"""What is known of a batch; all else is known after an epoch."""
+
 Numbers = NDArray[np.float64]
 
 
@@ -39,6 +42,11 @@ class Curve:
     name: str
     steps: NDArray[np.int64]
     values: Numbers
+
+    @property
+    def of_history(self) -> bool:
+        """Whether it has a row a logged batch, not one an epoch."""
+        return self.name in OF_HISTORY
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +131,7 @@ def _given(options: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
 
 def _curves(history: pa.Table, evaluation: pa.Table, samples: int, steps: int) -> Iterator[Curve]:
     at = history["step"].to_numpy()
-    for name in ("loss", "lr"):
+    for name in OF_HISTORY:
         yield from _curve(name, at, history[name])
     # After an epoch so many examples were consumed: in as many steps as the rows around say.
     consumed = np.concatenate([[0], history["samples"].to_numpy(), [max(samples, 1)]])

@@ -133,7 +133,11 @@ def recorder(
     points.check(objects)
     if overwrite and resume:
         raise InputError("record: overwrite=True begins anew and resume=True goes on: give one")
-    named = {"model": model, **({} if optimizer is None else {"optimizer": optimizer}), **objects}
+    named = {
+        "model": bare(model),
+        **({} if optimizer is None else {"optimizer": optimizer}),
+        **objects,
+    }
     loop = loop_of(optimizer, model, config, code)
     return Recorder(Path(folder), optimizer, model, named, loop, overwrite=overwrite, resume=resume)
 
@@ -235,7 +239,15 @@ class Recorder:
 
     def _set_back(self) -> Place | None:
         """Set the objects back to where they stood last; None where nothing is kept."""
-        found = points.read(self._points, lambda told: warnings.warn(told, stacklevel=5))
+        damaged: list[str] = []
+        found = points.read(self._points, damaged.append)
+        if found is None and damaged:
+            raise InputError(
+                f"{damaged[0].partition(';')[0]}; there is none before it: begin anew with "
+                "overwrite=True"
+            )
+        for told in damaged:
+            warnings.warn(told, stacklevel=4)
         if found is None:
             return None
         place, states, drawn = found
