@@ -11,7 +11,8 @@ from gradus.data.arrays import KEYS
 from gradus.errors import InputError, quoted
 from gradus.models.own import shown
 from gradus.runs.callbacks import Callbacks
-from gradus.runs.objects.given import Objects, objects_of, with_groups
+from gradus.runs.objects.asked import objects_of, with_groups
+from gradus.runs.objects.given import Objects
 from gradus.runs.objects.groups import Groups
 from gradus.runs.record import Run
 from gradus.runs.spec import RunSpec

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 import torch
 
@@ -23,7 +23,6 @@ from gradus.engine.snapshot import WHOLE_RUN, Course
 from gradus.errors import InputError, OwnCodeError
 from gradus.models.own import check_named, is_users, told
 from gradus.runs import checkpoint
-from gradus.runs.callbacks import Callbacks
 from gradus.runs.choices import flag
 from gradus.runs.further import Further, further
 from gradus.runs.interrupt import OneInterrupt
@@ -38,6 +37,9 @@ from gradus.runs.standing import CHECKPOINT, Engine, Standing
 from gradus.runs.start import Start, read_start, start_of
 from gradus.runs.status import line_to_beat
 from gradus.runs.summary import as_options, summary_of
+
+if TYPE_CHECKING:
+    from gradus.runs.callbacks import Callbacks
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -278,9 +280,11 @@ def _train(
         auto = spec.auto if more is None else more.auto
         spec = resolved(spec, split)
         variant = None if kernels.core() is None else kernels.variant()
-        callbacks = seen.callbacks or Callbacks()
-        job = callbacks.moved(job)
-        engine, why = callbacks.choose(spec.engine, *choose.chosen(spec.engine, job))
+        callbacks = seen.callbacks
+        job = job if callbacks is None else callbacks.moved(job)
+        engine, why = choose.chosen(spec.engine, job)
+        if callbacks is not None:
+            engine, why = callbacks.choose(spec.engine, engine, why)
         standing = None
         if folder is not None:
             standing = Standing(
@@ -303,7 +307,9 @@ def _train(
         def course(net: int, job: Job) -> Course:
             whole = WHOLE_RUN if standing is None else standing.course(net)
             whole = replace(whole, observe=observe)
-            return callbacks.course(whole, spec, job, _told_apart) if callbacks.given else whole
+            if callbacks is None or not callbacks.given:
+                return whole
+            return callbacks.course(whole, spec, job, _told_apart)
 
         shown = seen.progress
         report = shown(job, split) if shown is not None else lambda progress: None
@@ -349,7 +355,8 @@ def _train(
                 run.save(folder)
                 if run.status != "interrupted":
                     standing.close(ended_well=outcome.status == "finished")
-    callbacks.call("on_end", run)
+    if callbacks is not None:
+        callbacks.call("on_end", run)
     return run
 
 

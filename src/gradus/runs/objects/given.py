@@ -10,27 +10,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-from torch.utils.data import DataLoader
-
 from gradus.errors import InputError, quoted
 from gradus.models.own import is_object, is_own, shown
-from gradus.optim.as_method import OptimizerMethod
-from gradus.runs.choices import OPTIONS
-from gradus.runs.objects.data import data_of
-from gradus.runs.objects.groups import Groups, as_optimizer
-from gradus.runs.objects.handed import Data
-from gradus.runs.objects.identity import Identity, identity_of
-from gradus.runs.objects.losses import loss_of
-from gradus.runs.objects.methods import method_of
-from gradus.runs.objects.models import Maker, maker_of
-from gradus.runs.objects.targets import outputs_of, own_targets
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch import nn
 
     from gradus.data.arrays import ReadTargets
     from gradus.data.dataset import Split
@@ -38,6 +25,10 @@ if TYPE_CHECKING:
     from gradus.data.targets import Targets
     from gradus.methods import Method
     from gradus.risk.losses import Loss
+    from gradus.runs.objects.groups import Groups
+    from gradus.runs.objects.handed import Data
+    from gradus.runs.objects.identity import Identity
+    from gradus.runs.objects.models import Maker
     from gradus.runs.spec import RunSpec
 
 PARTS = ("data", "model", "loss", "method", "schedule", "sampling")
@@ -87,7 +78,7 @@ class Objects:
                 f"{option}: the method is an object, which has its own learning rate; give it a "
                 "schedule there, as lr=gradus.methods.Cosine(..)"
             )
-        if spec.proximal and isinstance(self.method, OptimizerMethod):
+        if self.method is not None and spec.proximal and not hasattr(self.method, "update"):
             raise InputError(
                 "--proximal: needs the equation of a method, which an optimizer does not give; "
                 "take a name, or an object of gradus.methods"
@@ -147,6 +138,8 @@ class Objects:
 
     def load(self, spec: RunSpec, preparation: AnyPreparation | None) -> Split:
         """The split of the data that were handed over, prepared so where that is given."""
+        import torch
+
         assert self.data is not None
         with torch.random.fork_rng():
             return self.data.load(spec, self._read_targets(spec), preparation)
@@ -155,6 +148,8 @@ class Objects:
         own_loss = self.loss is not None
         if self.model is None and not own_loss:
             return None
+
+        from gradus.runs.objects.targets import outputs_of, own_targets
 
         def read(x: NDArray[Any], y: NDArray[Any]) -> Targets | None:
             outputs = None
@@ -167,9 +162,7 @@ class Objects:
 
     def method_for(self, method: Method, model: nn.Module) -> Method:
         """The method of a job, with the groups of its model."""
-        if self.groups is None or not isinstance(method, OptimizerMethod):
-            return method
-        return self.groups.of(method, model)
+        return method if self.groups is None else self.groups.of(method, model)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -178,71 +171,3 @@ class Objects:
 
 
 NO_OBJECTS = Objects()
-
-
-def with_groups(
-    options: Mapping[str, Any], objects: Objects, groups: Groups
-) -> tuple[dict[str, Any], Objects]:
-    """The same options and objects, of which the method has groups: it is an optimizer then.
-
-    Raises:
-        InputError: it can have none.
-    """
-    method, identity = objects.method, objects.identities.get("method")
-    if method is None:
-        from gradus.runs.spec import RunSpec
-
-        spec = RunSpec.read(options)
-        method = objects.named_by(spec).method or spec.build_equation(None)
-        identity = identity_of(method)
-    assert identity is not None
-    identity = replace(identity, options={**identity.options, **groups.options})
-    own = {option for table in OPTIONS["method"].values() for option in table}
-    said = {name: value for name, value in options.items() if name not in own}
-    identities = {**objects.identities, "method": identity}
-    made = replace(objects, method=as_optimizer(method), groups=groups, identities=identities)
-    return {**said, "method": identity.written}, made
-
-
-def objects_of(
-    given: Mapping[str, Any],
-    validation: Any = None,
-    test: Any = None,
-    *,
-    has_target: bool = False,
-) -> tuple[dict[str, Any], Objects]:
-    """The options that say what was given as objects; and those objects that they only identify.
-
-    Args:
-        given: data, model, loss and method, as far as they are given.
-        validation: a part of the data that was given apart.
-        test: likewise.
-        has_target: whether a column is named that is predicted.
-
-    Raises:
-        InputError: one is of no kind that is taken.
-    """
-    options: dict[str, Any] = {}
-    found: dict[str, Any] = {}
-    identities: dict[str, Identity] = {}
-    for name, value in given.items():
-        if isinstance(value, str):
-            options[name] = value
-        elif name == "data":
-            found[name] = data_of(value, validation, test, has_target=has_target)
-            identities[name] = found[name].identity
-            if isinstance(value, DataLoader):
-                identities["sampling"] = found[name].identity
-                options |= {"batch_size": value.batch_size} if value.batch_size else {}
-        elif name == "model":
-            found |= {name: maker_of(value), "is_module": isinstance(value, nn.Module)}
-            identities[name] = identity_of(value)
-        elif name == "schedule":
-            identities[name] = identity_of(value)
-        else:
-            said, kept = loss_of(value) if name == "loss" else method_of(value)
-            options |= said
-            if kept is not None:
-                found[name], identities[name] = kept, identity_of(value)
-    options |= {name: identity.written for name, identity in identities.items()}
-    return options, Objects(**found, identities=identities)

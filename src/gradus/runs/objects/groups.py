@@ -48,13 +48,14 @@ class Groups:
         found: dict[str, Any] = {"decay": self.decay} if self.decay != "all" else {}
         return found | ({"parameters": plain(self.given)} if self.given else {})
 
-    def of(self, method: OptimizerMethod, model: nn.Module) -> OptimizerMethod:
+    def of(self, method: Method, model: nn.Module) -> OptimizerMethod:
         """The method with the groups of this model.
 
         Raises:
             InputError: a name is none of the model, or stands in two groups; or the method has no
                 such option.
         """
+        assert isinstance(method, OptimizerMethod)
         moving = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         group_of: dict[int, int] = {}
         for number, group in enumerate(self.given, start=1):
