@@ -154,6 +154,19 @@ def test_formats_are_told_by_their_content(tmp_path, suffix):
     assert np.abs(found.reshape(3, -1).mean(axis=1) - (200, 40, 90)).max() < 4
 
 
+@pytest.mark.parametrize("suffix", ["gif", "tif", "png", "webp"])
+def test_of_several_frames_the_first_is_taken_and_said(tmp_path, suffix):
+    black, white = (Image.new("RGB", (6, 4), colour) for colour in ("black", "white"))
+    root = folder(tmp_path, classes(COLOUR))
+    black.save(root / "ant" / f"moving.{suffix}", save_all=True, append_images=[white])
+    split = load(root)
+    assert f"1 image of several frames, the first of which is taken, such as moving.{suffix}" in (
+        split.notes
+    )
+    x, _ = every(split)
+    assert (x.reshape(13, -1).max(axis=1) == 0).sum() == 1
+
+
 @pytest.mark.parametrize("turns", range(1, 9))
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
 def test_a_camera_is_held_upright(tmp_path, turns, suffix):
@@ -295,13 +308,14 @@ def test_links_that_lead_out_are_followed_and_said(tmp_path, kind):
         (root / "cat").symlink_to(elsewhere)
     split = load(root, validation_fraction=0)
     assert len(split.train) + len(split.test) == 13
-    assert f"1 files are links, or stand in links, that lead out of {root}" in split.notes
+    assert f"links that lead out of {root}, or stand in such: 1" in split.notes
 
 
 @pytest.mark.parametrize(
     ("link", "to", "message"),
     [
-        ("ant/back", "..", "is a link to a folder that it stands in"),
+        ("ant/back", "..", "ant/back: is a link to a folder that is looked at anyway"),
+        ("ant/self", ".", "ant/self: is a link to a folder that is looked at anyway"),
         ("ant/gone.png", "nowhere", "is a link that leads to nothing"),
         ("ant/pipe", "/dev/null", "cannot be read (no plain file)"),
         ("ant/twice.png", "../bee/01.png", "is the same file as"),
@@ -313,6 +327,14 @@ def test_links_that_lead_nowhere_good(tmp_path, link, to, message):
     with pytest.raises(InputError) as refusal:
         load(root)
     assert message in str(refusal.value)
+
+
+def test_links_in_a_circle_have_an_end(tmp_path):
+    root = folder(tmp_path, classes() | {"ant/one/1.png": GREY[0], "ant/two/2.png": GREY[1]})
+    (root / "ant" / "one" / "other").symlink_to(root / "ant" / "two")
+    (root / "ant" / "two" / "other").symlink_to(root / "ant" / "one")
+    with pytest.raises(InputError, match="is a link to a folder that is looked at anyway"):
+        load(root)
 
 
 def test_a_pipe_is_no_image(tmp_path):

@@ -284,7 +284,7 @@ def _fresh_folder(spec: RunSpec) -> Iterator[Path]:
     runs.mkdir(exist_ok=True)
     for n in count(1):
         method = spec.method.replace(":", ".").rpartition(".")[2]
-        folder = runs / f"{Path(spec.data).stem}-{method}-{n}"
+        folder = runs / f"{Path(spec.data).absolute().stem}-{method}-{n}"
         try:
             folder.mkdir()
             break

@@ -75,7 +75,7 @@ def header_of(path: Path) -> Header:
             done.append("with a palette, taken as colours")
         elif image.mode not in (*GREY, *SIXTEEN, "RGB"):
             done.append(f"of the mode {image.mode}, brought to RGB")
-        if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        if image.format != "MPO" and getattr(image, "is_animated", False):
             done.append("of several frames, the first of which is taken")
         grey = image.mode in (*GREY, *SIXTEEN)
         return Header(path, height, width, "grey" if grey else "rgb", tuple(done))
@@ -158,6 +158,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             f"{path}: is no image of a kind that is read ({', '.join(FORMATS)}); take it out"
         ) from error
     except Exception as error:  # what decoders raise where bytes are wrong cannot be named
+        if isinstance(error, OSError) and error.strerror:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         raise InputError(f"{path}: the image is damaged ({quoted(error, 120)})") from error
 
 

@@ -87,7 +87,7 @@ def image_folder(root: Path) -> ImageFolder:
     _check_classes(next(iter(by_part.values())), found)
     _check_one_place(found)
     if linked := _led_out(root, found):
-        notes.append(f"{linked:,} files are links, or stand in links, that lead out of {root}")
+        notes.append(f"links that lead out of {root}, or stand in such: {linked:,}")
     return ImageFolder(in_order(train), found, tuple(notes))
 
 
@@ -165,18 +165,21 @@ def _parts_in(root: Path, folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _images(folder: Path) -> list[Path]:
-    """Every file in a folder, however deep, by name; links are followed, once.
+    """Every file in a folder, however deep, by name; links are followed.
 
     Raises:
-        InputError: a link leads back to a folder that it is in, or to nothing.
+        InputError: a link leads to nothing, or to a folder that is looked at anyway: else a circle
+            of links would have no end.
     """
     found: list[Path] = []
-    for where, inside, files in _walk(folder):
-        above = {Path(where).resolve(), *Path(where).resolve().parents}
-        for name in inside:
-            path = Path(where, name)
-            if path.is_symlink() and path.resolve() in above:
-                raise InputError(f"{path}: is a link to a folder that it stands in; take it out")
+    seen: set[Path] = set()
+    for where, _, files in _walk(folder):
+        real = Path(where).resolve()
+        if real in seen or (folder.resolve().is_relative_to(real) and real != folder.resolve()):
+            raise InputError(
+                f"{where}: is a link to a folder that is looked at anyway; take it out"
+            )
+        seen.add(real)
         found += [Path(where, name) for name in files if not _is_left_behind(name)]
     for path in found:
         if path.is_symlink() and not path.exists():

@@ -217,5 +217,5 @@ def _told(headers: Sequence[Header], form: ImageForm) -> list[str]:
             for each in headers
             if what in each.done or (what.startswith("grey") and each.mode == "grey")
         )
-        told.append(f"{count:,} images {what}, such as {which.name}")
+        told.append(f"{count:,} image{'s' * (count > 1)} {what}, such as {which.name}")
     return told

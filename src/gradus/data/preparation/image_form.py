@@ -40,4 +40,5 @@ class ImageForm(BaseModel):
     @property
     def told(self) -> str:
         """In a few words."""
-        return f"{self.mode}, {self.height}×{self.width} (height×width)"
+        mode = "RGB" if self.mode == "rgb" else self.mode
+        return f"{mode}, {self.height}×{self.width} (height×width)"
