@@ -19,9 +19,21 @@ Examples:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--target", metavar="Y.npy", help="where FILE is a .npy file: that of its targets")
+@click.option(
+    "--threshold",
+    metavar="P",
+    help="of two classes, the probability from which on the rarer is predicted, or of one, yes=0.3",
+)
 @click.option("--model", metavar="NAME", help="package.module:factory of the run, to import it")
 @click.option("--trust", is_flag=True, help="import whatever model the run names")
-def evaluate(run: Path, file: Path, target: str | None, model: str | None, trust: bool) -> int:
+def evaluate(
+    run: Path,
+    file: Path,
+    target: str | None,
+    threshold: str | None,
+    model: str | None,
+    trust: bool,
+) -> int:
     """Hold the model of RUN, the folder of its record, against the rows of FILE, target included.
 
     FILE is a table; for a run on arrays a .npz file with x and y, or a .npy file with x; for one on
@@ -39,7 +51,7 @@ def evaluate(run: Path, file: Path, target: str | None, model: str | None, trust
 
     opened = open_run(run, model=model, trust=trust)
     seen = Unfamiliar()
-    said, left_out = beside_truth(opened, file, target, seen)
+    said, left_out = beside_truth(opened, file, target, seen, threshold)
     known = training_targets(opened)
     summary = {
         **judged(said, known, "test"),

@@ -44,6 +44,7 @@ OTHER_NAMES = {
     "patience": "early-stopping early-stopping-patience early-stopping-rounds early-stop "
     "n-iter-no-change",
     "keep": "save-best-only restore-best-weights save-best load-best-model-at-end",
+    "threshold": "decision-threshold cutoff cut-off classification-threshold pos-threshold",
     "measure": "metric metrics scoring score monitor eval-metric metric-for-best-model",
     "model": "architecture arch net network module estimator",
     "hidden": "hidden-layer-sizes hidden-layers hidden-sizes hidden-size hidden-dim hidden-units "

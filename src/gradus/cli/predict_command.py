@@ -31,10 +31,21 @@ Examples:
     "--out", type=click.Path(path_type=Path), help="file of the predictions: .csv or .parquet"
 )
 @click.option("--overwrite", is_flag=True, help="replace the file that --out names")
+@click.option(
+    "--threshold",
+    metavar="P",
+    help="of two classes, the probability from which on the rarer is predicted, or of one, yes=0.3",
+)
 @click.option("--model", metavar="NAME", help="package.module:factory of the run, to import it")
 @click.option("--trust", is_flag=True, help="import whatever model the run names")
 def predict(
-    run: Path, file: Path, out: Path | None, overwrite: bool, model: str | None, trust: bool
+    run: Path,
+    file: Path,
+    out: Path | None,
+    overwrite: bool,
+    threshold: str | None,
+    model: str | None,
+    trust: bool,
 ) -> int:
     """Predict the target for the rows of FILE by the model of RUN, the folder of its record.
 
@@ -51,7 +62,7 @@ def predict(
 
     opened = open_run(run, model=model, trust=trust)
     if out is None:
-        found, more, told = first_predictions(opened, file, SHOWN)
+        found, more, told = first_predictions(opened, file, SHOWN, threshold)
         click.echo(shown(found))
         for line in told:
             warn(line)
@@ -62,7 +73,9 @@ def predict(
         instead = "" if file.exists() and out.samefile(file) else ", or add --overwrite"
         raise InputError(f"--out {out}: is there already; give another name{instead}")
     with Stages() as stages:
-        rows, told = predict_file(opened, file, out, lambda done: stages.tell("rows", done, 0))
+        rows, told = predict_file(
+            *(opened, file, out), lambda done: stages.tell("rows", done, 0), threshold
+        )
     click.echo(f"{out}  {rows:,} rows")
     for line in told:
         warn(line)

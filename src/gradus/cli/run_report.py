@@ -205,7 +205,7 @@ def close(run: Run) -> None:
 
 def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
     """What is known of the parameters that the run left, and which these are."""
-    from gradus.figures.scores import measure_name, what_losses_are
+    from gradus.figures.scores import measure_name, threshold_line, what_losses_are
 
     figures: dict[str, str] = {}
     kept, test = run.summary["kept"], run.summary["test"]
@@ -227,6 +227,8 @@ def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
         part = "test" if test is not None else "train"
         beaten = f"{part} loss {number(constant[f'{part}_loss'])}"
         figures["to beat"] = f"{beaten}: the best constant prediction"
+    if decided := threshold_line(run.summary):
+        figures["threshold"] = decided
     if losses := what_losses_are(run):
         figures["losses are"] = losses
     last = run.evaluation["epoch"][-1].as_py()

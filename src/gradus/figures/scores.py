@@ -145,6 +145,26 @@ def most_used(summary: Mapping[str, Any], most: int = 3) -> str:
     return f"{said}: {what} where {whose} values go to other examples"
 
 
+def threshold_line(summary: Mapping[str, Any]) -> str:
+    """By which threshold one of two classes is predicted, in words; "" where the likelier is.
+
+    Example:
+        >>> found = {"class": "yes", "at": 0.3127, "measure": "f1", "validation": 0.62, "likeliest": 0.5}
+        >>> print(threshold_line({"threshold": found}))
+        'yes' from p(yes) = 0.3127 on, chosen by macro F1 on validation: 0.6200 there, 0.5000 of the likelier class
+    """  # noqa: E501
+    found = summary.get("threshold")
+    if found is None:
+        return ""
+    name = brief(found["class"], 40)
+    said = f"{name!r} from p({name}) = {found['at']:.4g} on"
+    if found["measure"] is None:
+        return said
+    figure = WORDS.get(found["measure"], found["measure"].replace("_", " "))
+    there, plain = _digits(found["validation"]), _digits(found["likeliest"])
+    return f"{said}, chosen by {figure} on validation: {there} there, {plain} of the likelier class"
+
+
 def lost(data: Mapping[str, Any]) -> str:
     """What the importance of a column is.
 

@@ -8,5 +8,7 @@ from .decisions import confusion_matrix as confusion_matrix
 from .figure import Figure as Figure
 from .numbers import figures_of_numbers as figures_of_numbers
 from .quantiles import figures_of_quantiles as figures_of_quantiles
+from .threshold import Threshold as Threshold
+from .threshold import best_threshold as best_threshold
 from .uncertainty import standard_error as standard_error
 from .uncertainty import wilson_interval as wilson_interval

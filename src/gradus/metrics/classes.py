@@ -38,6 +38,7 @@ def figures_of_classes(
     *,
     shares: ArrayLike | None = None,
     classes: Sequence[str] | None = None,
+    decisions: ArrayLike | None = None,
 ) -> dict[str, Figure]:
     r"""The figures of predicted probabilities, by their names.
 
@@ -64,6 +65,7 @@ def figures_of_classes(
         shares: ``[C]``, of the classes among the training examples: the best constant prediction.
             None: those among these labels, and no figure has a constant beside it.
         classes: their names, for the reasons.
+        decisions: ``[n]``, the class that each example is taken for; None: the most probable.
 
     Raises:
         ValueError: the shapes do not go together, or there is no example.
@@ -87,10 +89,12 @@ def figures_of_classes(
     names = [str(k) for k in range(count)] if classes is None else list(classes)
     rarest = int(np.argmin(prior))
     uneven = prior[rarest] < UNEVEN / count
-    found = _figures(p, y, names, rarest if uneven else None)
+    predicted = p.argmax(axis=1) if decisions is None else np.asarray(decisions)
+    found = _figures(p, predicted, y, names, rarest if uneven else None)
     if shares is None:
         return found
-    constant = _figures(np.tile(prior, (len(y), 1)), y, names, rarest if uneven else None)
+    same = np.tile(prior, (len(y), 1))
+    constant = _figures(same, same.argmax(axis=1), y, names, rarest if uneven else None)
     return {
         name: Figure(each.value, each.low, each.high, constant[name].value, each.reason)
         for name, each in found.items()
@@ -109,10 +113,9 @@ def auc(p: Values, labels: Labels) -> Linearised | None:
 
 
 def _figures(
-    p: Values, labels: Labels, names: Sequence[str], rare: int | None
+    p: Values, predicted: Labels, labels: Labels, names: Sequence[str], rare: int | None
 ) -> dict[str, Figure]:
     count = p.shape[1]
-    predicted = p.argmax(axis=1)
     matrix = confusion_matrix(labels, predicted, count)
     sizes = matrix.sum(axis=1)
     lacking = [name for name, size in zip(names, sizes, strict=True) if size == 0]
@@ -133,7 +136,7 @@ def _figures(
         against = [rare] if count == 2 else range(count)
         told_apart = _told_apart(average_precision, p, labels, against)
         figures["average_precision"] = _area(told_apart, sizes, absent)
-    figures["calibration_error"] = calibration_error(p.max(axis=1), predicted == labels)
+    figures["calibration_error"] = calibration_error(p.max(axis=1), p.argmax(axis=1) == labels)
     return figures
 
 

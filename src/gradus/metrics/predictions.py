@@ -13,6 +13,7 @@ from gradus.metrics.classes import figures_of_classes
 from gradus.metrics.figure import Figure, Values
 from gradus.metrics.numbers import figures_of_numbers
 from gradus.metrics.quantiles import figures_of_quantiles
+from gradus.metrics.threshold import Threshold
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,6 +27,7 @@ class ClassPredictions:
         probabilities: ``[n, C]``.
         labels: ``[n]``, the classes of the examples, from 0 to C - 1.
         classes: their names.
+        threshold: of two classes, from which probability on one is decided for; None: the likelier.
 
     Example:
         >>> said = ClassPredictions(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 1]), ("a", "b"))
@@ -36,6 +38,7 @@ class ClassPredictions:
     probabilities: Values
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
+    threshold: Threshold | None = None
 
     @property
     def examples(self) -> int:
@@ -44,7 +47,9 @@ class ClassPredictions:
 
     @property
     def decisions(self) -> NDArray[np.int64]:
-        """``[n]``: the most probable class of each."""
+        """``[n]``: the class that each is taken for, the most probable unless a threshold says."""
+        if self.threshold is not None:
+            return self.threshold.decide(self.probabilities)
         return np.asarray(self.probabilities.argmax(axis=1), np.int64)
 
     @property
@@ -56,7 +61,11 @@ class ClassPredictions:
     def figures(self, shares: ArrayLike | None) -> dict[str, Figure]:
         """See `figures_of_classes`."""
         return figures_of_classes(
-            self.probabilities, self.labels, shares=shares, classes=self.classes
+            self.probabilities,
+            self.labels,
+            shares=shares,
+            classes=self.classes,
+            decisions=self.decisions,
         )
 
     def table(self) -> pa.Table:
@@ -73,7 +82,9 @@ class ClassPredictions:
         return pa.table(columns)
 
     @classmethod
-    def of_table(cls, table: pa.Table, classes: Sequence[str]) -> ClassPredictions:
+    def of_table(
+        cls, table: pa.Table, classes: Sequence[str], threshold: Threshold | None = None
+    ) -> ClassPredictions:
         """The predictions that stand in a table.
 
         Raises:
@@ -82,7 +93,8 @@ class ClassPredictions:
         """
         number: dict[str | None, int] = {name: at for at, name in enumerate(classes)}
         labels = np.array([number[name] for name in table["target"].to_pylist()], dtype=np.int64)
-        return cls(_numbers(table, [f"p({name})" for name in classes]), labels, tuple(classes))
+        p = _numbers(table, [f"p({name})" for name in classes])
+        return cls(p, labels, tuple(classes), threshold)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ UNKNOWN_THEN = ("train_loss", "validation_loss", "validation_accuracy")
 NO_OPTIONS_THEN = ("label_smoothing", "class_weight")
 """Options of a loss that has them since; without them it is what it was."""
 
-KEYS = ("kept", "test", "constant", "failure", "figures", "answers", "importance")
+KEYS = ("kept", "test", "constant", "failure", "figures", "answers", "importance", "threshold")
 """Of a summary, that did not exist."""
 
 

@@ -29,6 +29,7 @@ from gradus.runs.parts.objective import BY_TARGET
 from gradus.runs.selection import selection_of
 from gradus.runs.spec import RunSpec
 from gradus.runs.table_defaults import by_size
+from gradus.runs.thresholds import check_threshold
 
 if TYPE_CHECKING:
     from gradus.data.preparation import AnyPreparation
@@ -160,6 +161,7 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
             "it; give one of gradus or torch.nn"
         )
     _check_outputs(spec, model, split, loss)
+    check_threshold(spec, split)
     return Job(
         model=model,
         loss=loss,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gradus.data.preparation import Quantities
     from gradus.engine.job import Job, Outcome, Part
     from gradus.engine.selection import Score
+    from gradus.metrics.threshold import Threshold
     from gradus.runs.spec import RunSpec
 
 
@@ -35,10 +36,19 @@ def predictions_on_test(
     tested = outcome.tested
     if tested is None or not bool(tested.outputs.isfinite().all()):
         return None
-    return predictions_of(spec, split, job.test, tested.outputs)
+    from gradus.runs.thresholds import threshold_of
+
+    threshold = threshold_of(spec, job, targets_of(split).get("shares"))
+    return predictions_of(spec, split, job.test, tested.outputs, threshold)
 
 
-def predictions_of(spec: RunSpec, split: Split, part: Dataset, outputs: Tensor) -> Predictions:
+def predictions_of(
+    spec: RunSpec,
+    split: Split,
+    part: Dataset,
+    outputs: Tensor,
+    threshold: Threshold | None = None,
+) -> Predictions:
     """What outputs on a part of the data say of its examples.
 
     Args:
@@ -46,11 +56,12 @@ def predictions_of(spec: RunSpec, split: Split, part: Dataset, outputs: Tensor) 
         split: its data.
         part: the examples.
         outputs: ``[n, m]``, on the CPU.
+        threshold: of two classes, from which probability on one is decided for.
     """
     y = part.y.cpu()
     if part.classes is not None:
         p = probabilities(outputs, logarithms=spec.takes_log_probabilities)
-        return ClassPredictions(p, labels_of(y).numpy(), part.classes)
+        return ClassPredictions(p, labels_of(y).numpy(), part.classes, threshold)
     return NumberPredictions(
         _own_unit(outputs, split), _own_unit(y, split), target_names(split), spec.quantile
     )
@@ -163,6 +174,7 @@ def read_predictions(
     classes: Sequence[str] | None,
     targets: Sequence[str],
     quantile: float | None = None,
+    threshold: Threshold | None = None,
 ) -> Predictions:
     """The predictions that a record keeps.
 
@@ -171,6 +183,7 @@ def read_predictions(
         classes: their names; None where numbers are predicted.
         targets: names of the numbers that are.
         quantile: of them that is predicted, where it is one.
+        threshold: of two classes, from which probability on one is decided for.
 
     Raises:
         InputError: they are missing or damaged.
@@ -179,11 +192,11 @@ def read_predictions(
 
     try:
         with open(open_plain(path), "rb") as file:
-            table = pq.ParquetFile(file).read()
+            table = pq.ParquetFile(file).read(use_threads=False)
         found: Predictions = (
             NumberPredictions.of_table(table, targets, quantile)
             if classes is None
-            else ClassPredictions.of_table(table, classes)
+            else ClassPredictions.of_table(table, classes, threshold)
         )
     except FileNotFoundError:
         raise InputError(

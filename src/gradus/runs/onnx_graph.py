@@ -376,10 +376,13 @@ def _results(
             else graph.node("Softmax", outputs, axis=1)
         )
         graph.cast(shares, dtype, gives="probabilities")
-        likeliest = graph.node("ArgMax", shares, axis=1, keepdims=0)
-        graph.node(
-            "Gather", graph.constant(np.array(classes, object)), likeliest, gives="prediction"
-        )
+        decided = graph.node("ArgMax", shares, axis=1, keepdims=0)
+        if (threshold := run.threshold) is not None:
+            p = graph.node("Gather", shares, graph.constant(np.array(threshold.of)), axis=1)
+            above = graph.node("GreaterOrEqual", p, graph.constant(np.array(threshold.at)))
+            codes = (graph.constant(np.array(k)) for k in (threshold.of, 1 - threshold.of))
+            decided = graph.node("Where", above, *codes)
+        graph.node("Gather", graph.constant(np.array(classes, object)), decided, gives="prediction")
         return {
             "prediction": (np.dtype(object), []),
             "probabilities": (dtype, [len(classes)]),

@@ -18,10 +18,12 @@ from gradus.metrics import Figure
 from gradus.metrics.predictions import ClassPredictions, NumberPredictions, Predictions
 from gradus.runs.judging import probabilities
 from gradus.runs.new_examples import Piece, in_pieces, whole, with_targets
+from gradus.runs.thresholds import given_threshold
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from gradus.metrics import Threshold
     from gradus.runs.record import Run
 
 CHUNK = 8192
@@ -41,8 +43,26 @@ def outputs_of(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return found
 
 
-def predictions(run: Run, piece: Piece) -> pa.Table:
+def deciding(run: Run, threshold: float | str | None) -> Threshold | None:
+    """By which threshold one of two classes is predicted: that given, or else that of the run.
+
+    Raises:
+        InputError: that given is none of these classes.
+    """
+    if threshold is None:
+        return run.threshold
+    return given_threshold(
+        threshold, run.summary["data"].get("classes"), run.summary["data"].get("shares")
+    )
+
+
+def predictions(run: Run, piece: Piece, threshold: Threshold | None) -> pa.Table:
     """What the model of a run says of new examples.
+
+    Args:
+        run: of which the model predicts.
+        piece: the examples.
+        threshold: by which one of two classes is predicted.
 
     Returns:
         What stands beside them; ``prediction``: of classes the likeliest, and beside it
@@ -59,16 +79,19 @@ def predictions(run: Run, piece: Piece) -> pa.Table:
         names = ["prediction" if one else f"prediction({t.name})" for t in goal.targets]
         return pa.table(columns | dict(zip(names, values.T, strict=True)))
     shares = probabilities(outputs, logarithms=run.spec.takes_log_probabilities)
-    likeliest = pa.array(shares.argmax(axis=1).astype(np.int32))
-    named = pa.DictionaryArray.from_arrays(likeliest, pa.array(goal.names)).cast(pa.string())
+    decided = shares.argmax(axis=1) if threshold is None else threshold.decide(shares)
+    codes = decided.astype(np.int32)
+    named = pa.DictionaryArray.from_arrays(codes, pa.array(goal.names)).cast(pa.string())
     columns["prediction"] = named
     columns |= {f"p({name})": share for name, share in zip(goal.names, shares.T, strict=True)}
     return pa.table(columns)
 
 
-def predicted(run: Run, given: Any) -> pa.Table:
+def predicted(run: Run, given: Any, threshold: float | str | None = None) -> pa.Table:
     """The same for examples that are a file or in memory, see `gradus.runs.new_examples`."""
-    return predictions(run, whole(run.preparation, given, run.spec.dtype, Unfamiliar()))
+    decided_by = deciding(run, threshold)
+    piece = whole(run.preparation, given, run.spec.dtype, Unfamiliar())
+    return predictions(run, piece, decided_by)
 
 
 def predicted_shares(run: Run, given: Any) -> NDArray[np.float64]:
@@ -84,7 +107,9 @@ def predicted_shares(run: Run, given: Any) -> NDArray[np.float64]:
     return probabilities(outputs, logarithms=run.spec.takes_log_probabilities)
 
 
-def evaluated(run: Run, given: Any, target: Any = None) -> dict[str, Figure]:
+def evaluated(
+    run: Run, given: Any, target: Any = None, threshold: float | str | None = None
+) -> dict[str, Figure]:
     """How good the model of a run is on examples of which the target is known.
 
     Those without a target are left out.
@@ -92,7 +117,7 @@ def evaluated(run: Run, given: Any, target: Any = None) -> dict[str, Figure]:
     Raises:
         InputError: none has a target, a column is missing, or a class was not trained on.
     """
-    said, _ = beside_truth(run, given, target, Unfamiliar())
+    said, _ = beside_truth(run, given, target, Unfamiliar(), threshold)
     known = training_targets(run)
     if isinstance(said, ClassPredictions):
         return said.figures(known["shares"])
@@ -112,7 +137,13 @@ def training_targets(run: Run) -> dict[str, Any]:
     }
 
 
-def beside_truth(run: Run, given: Any, target: Any, seen: Unfamiliar) -> tuple[Predictions, int]:
+def beside_truth(
+    run: Run,
+    given: Any,
+    target: Any,
+    seen: Unfamiliar,
+    threshold: float | str | None = None,
+) -> tuple[Predictions, int]:
     """What the model of a run says of examples that have a target, beside that.
 
     Args:
@@ -120,6 +151,7 @@ def beside_truth(run: Run, given: Any, target: Any, seen: Unfamiliar) -> tuple[P
         given: the examples.
         target: their targets, where they do not stand beside them.
         seen: told of every column of a table.
+        threshold: by which one of two classes is predicted; None: that of the run.
 
     Returns:
         The predictions, and how many examples have no target and are left out.
@@ -127,12 +159,12 @@ def beside_truth(run: Run, given: Any, target: Any, seen: Unfamiliar) -> tuple[P
     Raises:
         InputError: none has a target, a column is missing, or a class was not trained on.
     """
-    goal = run.preparation.goal
+    goal, decided_by = run.preparation.goal, deciding(run, threshold)
     known = with_targets(run.preparation, given, target, run.spec.dtype, seen)
     outputs = outputs_of(run.model, known.x)
     if isinstance(goal, Classes):
         p = probabilities(outputs, logarithms=run.spec.takes_log_probabilities)
-        return ClassPredictions(p, known.truth, goal.names), known.left_out
+        return ClassPredictions(p, known.truth, goal.names, decided_by), known.left_out
     values = goal.unscaled(outputs.double().numpy())
     names = tuple(target.name for target in goal.targets)
     said = NumberPredictions(values, known.truth, names, run.spec.quantile)
@@ -140,7 +172,11 @@ def beside_truth(run: Run, given: Any, target: Any, seen: Unfamiliar) -> tuple[P
 
 
 def predict_file(
-    run: Run, path: Path, out: Path, told: Callable[[int], object] = lambda rows: None
+    run: Run,
+    path: Path,
+    out: Path,
+    told: Callable[[int], object] = lambda rows: None,
+    threshold: float | str | None = None,
 ) -> tuple[int, tuple[str, ...]]:
     """Write the predictions for the rows of a file, piece by piece, into another.
 
@@ -151,6 +187,7 @@ def predict_file(
         path: the file.
         out: where to; CSV or Parquet by its ending.
         told: called with the number of rows predicted so far.
+        threshold: by which one of two classes is predicted; None: that of the run.
 
     Returns:
         The number of rows, and what is to be said of them.
@@ -160,24 +197,27 @@ def predict_file(
     """
     from gradus.runs.table_writing import table_writer
 
-    rows, seen = 0, Unfamiliar()
+    rows, seen, decided_by = 0, Unfamiliar(), deciding(run, threshold)
     with table_writer(out) as write:
         for piece in in_pieces(run.preparation, path, run.spec.dtype, seen):
-            found = predictions(run, piece)
+            found = predictions(run, piece, decided_by)
             write(found)
             rows += found.num_rows
             told(rows)
     return rows, seen.told(rows)
 
 
-def first_predictions(run: Run, path: Path, most: int) -> tuple[pa.Table, bool, tuple[str, ...]]:
+def first_predictions(
+    run: Run, path: Path, most: int, threshold: float | str | None = None
+) -> tuple[pa.Table, bool, tuple[str, ...]]:
     """The predictions for the first rows of a file, whether there are more, and what is to be said.
 
     That is said of the first piece of the file.
     """
     seen = Unfamiliar()
+    decided_by = deciding(run, threshold)
     pieces = in_pieces(run.preparation, path, run.spec.dtype, seen)
-    found = predictions(run, next(pieces))
+    found = predictions(run, next(pieces), decided_by)
     told = seen.told(found.num_rows)
     more = found.num_rows > most or next(pieces, None) is not None
     return found.slice(0, most), more, told

@@ -251,7 +251,8 @@ def read_table(path: Path, columns: Sequence[str], known: Sequence[str] = ()) ->
     """
     try:
         with open(open_plain(path), "rb") as file:
-            table = pq.ParquetFile(file).read()
+            # A process that ends at once, before threads for it are at rest, would be aborted.
+            table = pq.ParquetFile(file).read(use_threads=False)
         for name in dict.fromkeys((*columns, *known, *table.column_names)):
             held = table.column_names.count(name)
             if held == 0 and name not in columns:

@@ -208,6 +208,13 @@ class Run:
         load_parameters(model, path)
         return model.eval()
 
+    @property
+    def threshold(self) -> metrics.Threshold | None:
+        """From which probability on one of two classes is predicted; None: the likelier is."""
+        from gradus.runs.thresholds import of_record
+
+        return of_record(self.summary.get("threshold"), self.summary["data"].get("classes"))
+
     @cached_property
     def test_predictions(self) -> Predictions:
         """What the model says of the test part, beside what is true.
@@ -227,6 +234,7 @@ class Run:
             data.get("classes"),
             data.get("target_names") or (),
             self.spec.quantile,
+            self.threshold,
         )
 
     @cached_property
@@ -281,7 +289,7 @@ class Run:
             return made is not None
         return (self.folder / name).exists()
 
-    def predict(self, table: Any) -> pa.Table:
+    def predict(self, table: Any, *, threshold: float | str | None = None) -> pa.Table:
         """What the model says of new rows.
 
         They are prepared as the training rows were; columns are found by their names, in any order,
@@ -291,6 +299,8 @@ class Run:
             table: the path of a file; a pyarrow, pandas or Polars table; or a dict of columns. For
                 a run on arrays, a ``.npz`` file with x, a ``.npy`` file, or an array; on images, a
                 folder, a file, or a list of files.
+            threshold: of two classes, the probability from which on the rarer is predicted, or one
+                with the name of a class, ``"yes=0.3"``; None: that of the run, if it has one.
 
         Returns:
             A pyarrow table: ``prediction``, and of classes ``p(class)`` for each; of numbers, in
@@ -312,7 +322,7 @@ class Run:
         """
         from gradus.runs.prediction import predicted
 
-        return predicted(self, table)
+        return predicted(self, table, threshold)
 
     def predict_proba(self, table: Any) -> NDArray[np.float64]:
         """The probabilities of the classes for new rows, ``[N, C]``, in the order of the classes.
@@ -327,7 +337,9 @@ class Run:
 
         return predicted_shares(self, table)
 
-    def evaluate(self, table: Any, target: Any = None) -> dict[str, metrics.Figure]:
+    def evaluate(
+        self, table: Any, target: Any = None, *, threshold: float | str | None = None
+    ) -> dict[str, metrics.Figure]:
         """How good the model is on rows that have the target too, by the name of each figure.
 
         Of classes: accuracy, balanced accuracy, F1, log loss, AUC and more; of numbers RMSE, MAE,
@@ -339,13 +351,14 @@ class Run:
             table: as for ``predict``; of arrays a ``.npz`` file with x and y, or x alone; of images
                 a folder that holds one for each class.
             target: with x alone, the ``.npy`` file or the array with the targets.
+            threshold: as for ``predict``.
 
         Raises:
             InputError: as for ``predict``; or no row has a target, or a class was not trained on.
         """
         from gradus.runs.prediction import evaluated
 
-        return evaluated(self, table, target)
+        return evaluated(self, table, target, threshold)
 
     def export(
         self,

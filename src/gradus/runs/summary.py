@@ -23,6 +23,7 @@ from gradus.runs.selection import figures
 from gradus.runs.spec import RunSpec
 from gradus.runs.start import Start
 from gradus.runs.status import LineToBeat
+from gradus.runs.thresholds import as_record
 
 IN_OPTIONS = {
     "give damping": "give --damping",
@@ -87,6 +88,7 @@ def summary_of(
         "constant": line.figures,
         **figures(job, outcome),
         **judged(predictions, targets, "test"),
+        "threshold": as_record(getattr(predictions, "threshold", None), split.train.classes),
         "importance": [each.as_record() for each in importance_of(spec, split, job, predictions)],
         "stopped": outcome.stopped and as_options(outcome.stopped),
         "divergence": outcome.divergence and {**outcome.divergence._asdict(), "hint": hint},

@@ -11,7 +11,7 @@ import tomli_w
 from gradus.figures.document import drawn, filled, table
 from gradus.figures.run.loop_page import parts_of_loop
 from gradus.figures.run.pictures import pictures
-from gradus.figures.scores import measure_name, rows_of, verdicts, what_losses_are
+from gradus.figures.scores import measure_name, rows_of, threshold_line, verdicts, what_losses_are
 from gradus.models.own import shown
 from gradus.runs.curve import Against
 from gradus.runs.recorded import RecordedRun
@@ -103,6 +103,8 @@ def _course(run: Run) -> Iterator[tuple[str, str]]:
             yield "history", "of the first net, with evaluation and curve"
         else:
             yield "parameters kept", f"of epoch {kept['epoch']} ({told})"
+    if decided := threshold_line(summary):
+        yield "threshold", decided
     if losses := what_losses_are(run):
         yield "losses are", losses
     seconds = summary["timings"]["train_seconds"]

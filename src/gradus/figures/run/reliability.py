@@ -55,7 +55,7 @@ def calibration(said: ClassPredictions) -> Calibration:
         >>> found.confidence.tolist(), found.accuracy.tolist(), found.count.tolist()
         ([0.6, 0.9], [1.0, 0.5], [1, 2])
     """
-    right = said.decisions == said.labels
+    right = said.probabilities.argmax(axis=1) == said.labels
     found = reliability(said.probabilities.max(axis=1), right)
     there = found.count > 0
     count, accuracy = found.count[there], found.accuracy[there]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import BeforeValidator, Field
 
 from gradus.runs.parts.part import Names, OrObject, Part, Table
+from gradus.runs.parts.threshold import Written
 
 ROWS = 1_000
 """Rows of the history that a long run has at least, where ``log_every`` is not given."""
@@ -96,6 +97,13 @@ class TrainingPart(Part):
         "log-loss, r2, rmse or mae of the validation part, or as test-f1 of the test part, or "
         "train-loss  [default: validation-loss]",
         json_schema_extra={"metavar": "MEASURE"},
+    )
+    threshold: Written | None = Field(
+        default=None,
+        description="of two classes, the probability from which on the rarer is predicted, or that "
+        "of a class, yes=0.3; or by what it is chosen on the validation part: f1, "
+        "balanced-accuracy, accuracy  [default: the likelier is]",
+        json_schema_extra={"metavar": "P"},
     )
     auto: Names = Field(
         default=(),
