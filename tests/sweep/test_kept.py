@@ -125,6 +125,13 @@ def test_a_row_that_is_damaged_is_one_line(swept, tmp_path):
         gradus.sweep.Sweep(tmp_path, swept.spec, runs).best()
 
 
+def test_no_folder_is_called_what_a_row_says(swept, tmp_path):
+    at = swept.runs.schema.get_field_index("run")
+    names = [f"../../{name}" for name in swept.runs["run"].to_pylist()]
+    with pytest.raises(InputError, match=r"a row of .* is of another run"):
+        KeptModels(tmp_path, swept.spec).lacking(swept.runs.set_column(at, "run", pa.array(names)))
+
+
 @pytest.mark.parametrize("engine", ["native", "stacked", "eager"])
 def test_what_a_worker_keeps_of_a_table_predicts(tmp_path, monkeypatch, engine):
     monkeypatch.setattr(training, "SHORT_SECONDS", 0.0)

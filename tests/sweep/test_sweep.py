@@ -276,7 +276,9 @@ def test_a_run_that_its_worker_dies_of_is_given_up_and_the_others_are_kept(tmp_p
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    made = SweepSpec(base={"epochs": 1}, vary={"model": "deadly:make,linear"})
+    # The native engine would look at what it computes, in this process.
+    base = {"epochs": 1, "engine": "eager"}
+    made = SweepSpec(base=base, vary={"model": "deadly:make,linear"})
     said = r"its worker was ended by signal 9, 3 times .* the others are kept: go on with --resume"
     with pytest.raises(InputError, match=said):
         train_sweep(made, name="x", out=tmp_path, workers=1)

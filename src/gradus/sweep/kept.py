@@ -17,7 +17,7 @@ from gradus.errors import InputError
 from gradus.models.own import check_named
 from gradus.runs.reading import UNREADABLE
 from gradus.runs.record import Run, open_run
-from gradus.runs.spec import RunSpec
+from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep.compare import best_runs
 from gradus.sweep.measures import COMPLETE
 from gradus.sweep.received import models_of
@@ -74,7 +74,11 @@ class KeptModels:
         rows = runs.filter(pc.is_in(runs["run"], value_set=pa.array(absent, pa.string())))
         specs = [_spec_of(spec, self.folder.parent) for spec in listed(rows, "spec")]
         check_named([spec.model for spec in specs], self.folder.parent, named=models_of(self.spec))
-        return dict(zip(listed(rows, "run"), specs, strict=True))
+        found = dict(zip(listed(rows, "run"), specs, strict=True))
+        for run, spec in found.items():
+            if run != run_id(spec):  # a folder would be called so
+                raise InputError(f"{self.folder.parent}: a row of runs.parquet is of another run")
+        return found
 
     def tidy(self, runs: pa.Table, *, over: bool = False) -> None:
         """Remove the records of runs that others have overtaken.
@@ -105,7 +109,7 @@ class KeptModels:
             except UNREADABLE:
                 path.unlink()
                 said.append(
-                    f"{path.parent}: is damaged; if it is the best, its run is trained again"
+                    f"{path.parent}: is damaged; its run is trained again if it is to be kept"
                 )
         return said
 
@@ -150,6 +154,12 @@ def _check_whole(run: Run, record: Path) -> None:
         raise InputError(f"{record}: lacks what it says of the test part")
     if prepared is None and run.summary["data"]["columns"]:
         raise InputError(f"{record}: lacks the preparation of its table")
+
+
+def record_of(folder: Path, run: str) -> Path | None:
+    """The folder with the parameters of a run of a sweep; None where they are not kept."""
+    record = folder / MODELS / Path(run).name  # whatever a row says, it stands there
+    return record if (record / "run.json").exists() else None
 
 
 def _spec_of(written: str, folder: Path) -> RunSpec:

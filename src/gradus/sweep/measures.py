@@ -15,7 +15,7 @@ from gradus.errors import InputError
 from gradus.runs.choices import flag
 from gradus.runs.parts.training import full_measure
 from gradus.sweep.result import SCORED
-from gradus.sweep.units import UNITS, is_loss, of_several_units
+from gradus.sweep.units import UNITS, is_loss, measures_beside, of_several_units
 
 FINISHED, FAILED, PRUNED, STOPPED, DIVERGED = STATUSES = (
     "finished",
@@ -92,9 +92,8 @@ def check_measure(runs: pa.Table, measure: str) -> None:
     """
     found = measured(runs)
     if measure in MEASURES and is_loss(measure) and (mixed := _mixed(runs)) is not None:
-        there = (
-            f"take {' | '.join(found)}" if found else f"train them with --measure {UNITS[mixed]}"
-        )
+        beside = measures_beside(mixed, pc.unique(runs[mixed]).to_pylist())
+        there = f"take {' | '.join(found)}" if found else f"train them with --measure {beside}"
         raise InputError(
             f"measure {measure}: {flag(mixed)} varies, and losses of different units cannot be "
             f"ranked: {there}"

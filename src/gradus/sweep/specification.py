@@ -22,7 +22,7 @@ from gradus.runs.parts.training import full_measure
 from gradus.runs.selection import column_of
 from gradus.runs.spec import RunSpec, first_line, nearest
 from gradus.runs.table_defaults import is_table
-from gradus.sweep.units import UNITS, is_loss, of_several_units
+from gradus.sweep.units import UNITS, is_loss, measures_beside, of_several_units
 from gradus.sweep.values import OptionError, alternatives, open_range, value_of
 
 SearchName = Literal["grid", "one-at-a-time", "random", "optuna"]
@@ -191,7 +191,9 @@ class SweepSpec(BaseModel):
         rung = f"{self.first_rung}: nothing would be compared, of --epochs {longest}"
         simultaneous = "halving compares all runs at once: take --prune asha with --search optuna"
         own = [point.base.keys() | point.vary.keys() for point in self.around]
-        mixed = of_several_units(self._of_units()) if is_loss(self.measure) else None
+        units = self._of_units()
+        mixed = of_several_units(units) if is_loss(self.measure) else None
+        beside = "" if mixed is None else measures_beside(mixed, units[mixed])
         measured = "measure" in varied or any("measure" in options for options in own)
         figure = str(self.base["measure"]).removeprefix("validation-")
         unheld = any(
@@ -201,7 +203,7 @@ class SweepSpec(BaseModel):
         patient = any("patience" in {**point.base, **point.vary} for point in self.points)
         return [
             (mixed is not None, mixed or "", "varies, and losses of different units cannot be "
-             f"ranked: give --measure {UNITS.get(mixed or '')}"),
+             f"ranked: give --measure {beside}"),
             (measured, "measure", "is what all runs are compared by: give it one value, in base"),
             (unheld and self.measure.startswith("validation"), "measure",
              f"{self.base['measure']}: --validation-fraction 0 holds no examples for it; give "

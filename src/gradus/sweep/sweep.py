@@ -27,7 +27,7 @@ from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep import earlier
 from gradus.sweep.compare import best_runs
 from gradus.sweep.configurations import pruning_of
-from gradus.sweep.kept import MODELS, KeptModels, without_parameters
+from gradus.sweep.kept import KeptModels, record_of, without_parameters
 from gradus.sweep.measures import check_measure, named
 from gradus.sweep.received import STUDY, check_links, check_received, models_of
 from gradus.sweep.search import Listed, search_of
@@ -120,8 +120,8 @@ class Sweep:
         run = self._best(by)
         if run is None:
             raise InputError(f"{self.folder}: of no configuration did all runs finish with a {by}")
-        if (record := self._record_of(run)).exists():
-            found = open_run(record.parent, trust=trust)
+        if (record := record_of(self.folder, run)) is not None:
+            found = open_run(record, trust=trust)
         else:
             found = self._without_parameters(run)
         known = self.trusted and found.spec.model in models_of(self.spec)
@@ -139,15 +139,11 @@ class Sweep:
     def kept(self) -> Path | None:
         """The folder with the parameters of ``best()``; None where there is none."""
         run = self._best(self.spec.measure)
-        record = None if run is None else self._record_of(run)
-        return record.parent if record is not None and record.exists() else None
+        return None if run is None else record_of(self.folder, run)
 
     def _best(self, measure: str) -> str | None:
         found = best_runs(self.runs, measure)
         return found[0][0] if found else None
-
-    def _record_of(self, run: str) -> Path:
-        return self.folder / MODELS / run / "run.json"
 
     @cached_property
     def panels(self) -> list[Panel]:

@@ -13,14 +13,16 @@ from typing import Any
 OF_CLASSES, OF_NUMBERS = "log-loss, accuracy or f1", "rmse, mae or r2"
 """Measures that are the same thing whatever a run minimises."""
 
+UNKNOWN = f"{OF_CLASSES} (classes); {OF_NUMBERS} (numbers)"
+
 UNITS: Mapping[str, str] = {
-    "loss": f"{OF_CLASSES} (classes); {OF_NUMBERS} (numbers)",
+    "loss": UNKNOWN,
     "label_smoothing": OF_CLASSES,
     "class_weight": OF_CLASSES,
     "standardize_target": OF_NUMBERS,
     "delta": OF_NUMBERS,
     "quantile": OF_NUMBERS,
-    "weights": f"{OF_CLASSES} (classes); {OF_NUMBERS} (numbers)",
+    "weights": UNKNOWN,
 }
 """Options that decide what a loss is a number of, and what to compare by where they vary."""
 
@@ -37,6 +39,19 @@ def is_loss(measure: str) -> bool:
     """
     named = measure.replace("_", "-")
     return named.endswith("-loss") and not named.endswith("-log-loss")
+
+
+def measures_beside(option: str, values: Iterable[Any]) -> str:
+    """Which measures are the same thing whatever value an option has, in words.
+
+    Example:
+        >>> measures_beside("loss", ["mse", "huber"]), measures_beside("class_weight", [])
+        ('rmse, mae or r2', 'log-loss, accuracy or f1')
+    """
+    losses = set(values) - {None} if option == "loss" else set()
+    if losses and losses <= {"mse", "l1", "huber", "pinball"}:
+        return OF_NUMBERS
+    return OF_CLASSES if losses and losses <= {"cross-entropy", "nll"} else UNITS[option]
 
 
 def of_several_units(values: Mapping[str, Iterable[Any]]) -> str | None:
