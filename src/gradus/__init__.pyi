@@ -9,6 +9,7 @@ from . import testing as testing
 from ._version import __version__ as __version__
 from .errors import InputError as InputError
 from .errors import NotPositiveDefiniteError as NotPositiveDefiniteError
+from .exchange.export import export as export
 from .methods.minimize import Trajectory as Trajectory
 from .methods.minimize import minimize as minimize
 from .recording.recorder import record as record

@@ -12,6 +12,7 @@ import gradus
 from gradus.cli import main
 from gradus.exchange.tensorboard import write_run
 from gradus.exchange.tracked import tracked
+from gradus.sweep.result import RUNS
 
 ALL = {"scalars": 0, "tensors": 0}
 
@@ -130,6 +131,15 @@ def test_a_sweep_is_a_parent_with_a_child_a_run(tmp_path, monkeypatch, capsys):
         assert scalars(events, "final/test_loss")[1] == pytest.approx([row["test_loss"]])
         history = zip(*(sweep.history[name].to_pylist() for name in ("run", "step")), strict=True)
         assert scalars(events, "loss")[0] == [step for run, step in history if run == row["run"]]
+
+
+def test_a_sweep_is_for_trackers(tmp_path):
+    spec = gradus.SweepSpec(base={"model": "linear"}, vary={"lr": "1,0.1"})
+    sweep = gradus.Sweep(tmp_path / "rates", spec, RUNS.empty_table())
+    with pytest.raises(gradus.InputError, match="is a sweep, which goes to tensorboard, mlflow"):
+        gradus.export(sweep, "csv")
+    with pytest.raises(gradus.InputError, match="--to tensorbord: choose csv"):
+        gradus.export(sweep, "tensorbord")
 
 
 def test_what_cannot_be_written_is_one_line(folder, monkeypatch, capsys):

@@ -357,6 +357,18 @@ def test_what_a_record_of_a_loop_cannot_say_is_one_line(tmp_path, capsys, monkey
         assert "loop of one's own" in told, told
 
 
+def test_other_programs_read_it(tmp_path):
+    recorded(tmp_path / "mine", 1)
+    run = gradus.open_run(tmp_path / "mine")
+    gradus.export(run, "csv", tmp_path / "mine.csv")
+    gradus.export(run, "json", tmp_path / "mine.json")
+    content = read_json(tmp_path / "mine.json")
+    assert content["history"]["loss"] == run.history["loss"].to_pylist()
+    assert content["summary"]["loop"]["model"]["parameters"] == 21
+    lines = (tmp_path / "mine-history.csv").read_text().splitlines()
+    assert len(lines) == 1 + run.history.num_rows
+
+
 def test_report_reads_it(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RuntimeError):

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gradus.cli.exit_codes import DONE, warn
 
-TRACKERS = {
-    "tensorboard": ("{name}-tensorboard", "tensorboard --logdir {out}"),
-    "mlflow": ("mlflow.db", "mlflow ui --backend-store-uri sqlite:///{out}"),
-    "wandb": (".", "wandb sync {out}/wandb/offline-run-*"),
-}
-"""What takes a sweep too: where it is written where that is not said, and how it is seen."""
+if TYPE_CHECKING:
+    from gradus.exchange.export import Kind
 
-KINDS = ("csv", "json", "onnx", "torch-export", *TRACKERS)
+KINDS = ("csv", "json", "onnx", "torch-export", "tensorboard", "mlflow", "wandb")
 
 EXPORT_EXAMPLES = """\b
 Examples:
@@ -33,7 +30,7 @@ Examples:
 )
 @click.option("--model", metavar="NAME", help="package.module:factory of the run, to import it")
 @click.option("--trust", is_flag=True, help="import whatever model the run names")
-def export(run: Path, to: str, out: Path | None, model: str | None, trust: bool) -> int:
+def export(run: Path, to: Kind, out: Path | None, model: str | None, trust: bool) -> int:
     """Write RUN, the folder of its record, in a form that other programs read.
 
     \b
@@ -50,37 +47,21 @@ def export(run: Path, to: str, out: Path | None, model: str | None, trust: bool)
     torch-export  the model alone as an ExportedProgram (torch.export.load): it takes what is
                   prepared; the file holds a graph and tensors, and no pickle
     """  # noqa: D301
-    if to in TRACKERS:
-        return _track(run, to, out)
-    from gradus.runs.export import SUFFIXES
-    from gradus.runs.export import export as export_run
-    from gradus.runs.record import open_run
-
-    opened = open_run(run, model=model, trust=trust)
-    written = export_run(opened, to, out or Path(run.resolve().name + SUFFIXES[to]))
-    for note in written.notes:
-        warn(note)
-    for path in written.paths:
-        click.echo(path)
-    return DONE
-
-
-def _track(name: Path, to: str, out: Path | None) -> int:
-    """A run or a sweep for a tracker of experiments."""
-    from importlib import import_module
-
-    from gradus.exchange.tracked import tracked, tracked_sweep
+    from gradus.exchange.export import TRACKERS
+    from gradus.exchange.export import export as export_result
     from gradus.runs.record import open_run
     from gradus.sweep.sweep import SPECIFICATION, folder_of, open_sweep
 
-    tracker, folder = import_module(f"gradus.exchange.{to}"), folder_of(name)
-    usual, seen = TRACKERS[to]
-    target = out or Path(usual.format(name=folder.resolve().name))
+    folder = folder_of(run)
     if (folder / SPECIFICATION).exists():
-        sweep = open_sweep(folder)
-        count = tracker.write_sweep(sweep.name, tracked_sweep(sweep), target)
-        click.echo(f"{target}  {count:,} runs; {seen.format(out=target)}")
+        written = export_result(open_sweep(folder), to, out)
     else:
-        tracker.write_run(tracked(open_run(name)), target)
-        click.echo(f"{target}  {seen.format(out=target)}")
+        written = export_result(open_run(run, model=model, trust=trust), to, out)
+    for path in written.paths:
+        click.echo(path)
+    for note in written.notes:
+        if to in TRACKERS:
+            click.echo(note)  # how it is seen
+        else:
+            warn(note)
     return DONE

@@ -123,7 +123,12 @@ def give_back(objects: Mapping[str, Kept], states: Mapping[str, Any], drawn: Any
                 f"resume: what is kept of {name} is that of another {type(each).__name__}: "
                 f"{quoted(error) if isinstance(error, RuntimeError) else reason(error)}"
             ) from error
-    _draw_from(drawn)
+    try:
+        _draw_from(drawn)
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"resume: what is kept of the random generators is not theirs: {reason(error)}"
+        ) from error
 
 
 def _random_state() -> dict[str, Any]:

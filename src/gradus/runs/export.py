@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gradus.errors import InputError, quoted
 from gradus.runs.files import write_whole
 from gradus.runs.record import PREPARATION, Run, finite
+from gradus.runs.recorded import RecordedRun
 from gradus.runs.table_writing import table_writer
 
 
@@ -58,8 +59,9 @@ def _csv(run: Run, out: Path) -> Written:
 
 
 def _json(run: Run, out: Path) -> Written:
+    of_loop = isinstance(run, RecordedRun)  # what it was stands in its summary
     content = {
-        "spec": run.spec.model_dump(mode="json"),
+        **({} if of_loop else {"spec": run.spec.model_dump(mode="json")}),
         "summary": run.summary,
         "history": run.history.to_pydict(),
         "evaluation": run.evaluation.to_pydict(),
