@@ -304,3 +304,8 @@ def test_what_is_wrong_is_said_in_one_line_in_the_words_of_the_call(
 )  # fmt: skip
 def test_flags_are_keywords_in_a_call(flags, keywords):
     assert as_call(flags) == keywords
+
+
+def test_a_run_on_objects_is_not_trained_once_more_from_its_record(usual):
+    with pytest.raises(InputError, match=r"was an object in Python, which no spec or record holds"):
+        usual.train(epochs=1)

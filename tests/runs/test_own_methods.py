@@ -82,6 +82,8 @@ def test_a_record_that_names_it_imports_nothing_unasked(own, capsys):
         assert refused in capsys.readouterr().err
     with pytest.raises(InputError, match=refused):
         gradus.resume("r", epochs=2)
+    with pytest.raises(InputError, match=refused):
+        gradus.open_run("r", trust=True).train()
     assert gradus_("sweep", *FLAGS[:4], *named, "--seeds", "2") == 2
     assert "is code of your own, which is for one run by itself" in capsys.readouterr().err
     assert not (own / "imported").exists()

@@ -142,7 +142,7 @@ class Run:
         """
         where = self.folder or self.title
         check_named([self.spec.model], where, trust=self.trusted)
-        if is_object(self.spec.model) and self.maker is None:
+        if is_object(self.spec.model) and self.maker is None and self.trained is None:
             raise InputError(
                 f"{where}: its model, {shown(self.spec.model)}, was an object in Python, which no "
                 f"record holds; open it by gradus.open_run({str(where)!r}, model=..) with such a "
@@ -414,7 +414,7 @@ class Run:
 
         Raises:
             InputError: the changes make no run; or the model is code that was not named or trusted
-                as the record was opened.
+                as the record was opened, or the method is and is not named among the changes.
 
         Example:
             >>> import gradus
@@ -427,6 +427,10 @@ class Run:
 
         if "model" not in changes:
             self.check_code()
+        if "method" not in changes:  # to trust a model is not to trust a method
+            was_run = self.trained is not None
+            where = self.folder or self.title
+            check_named([self.spec.method], where, trust=was_run, option="method")
         spec, said = again(self.spec, self.summary.get("auto") or (), changes)
         if said is not None:
             tell(said)
