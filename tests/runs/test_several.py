@@ -13,7 +13,8 @@ from gradus.engine.job import Outcome
 from gradus.figures.landscape import landscape
 from gradus.models.average import Average
 from gradus.runs.job import load_for, prepare, resolved
-from gradus.runs.several import seed_of, train_others
+from gradus.runs.seeds import seed_of
+from gradus.runs.several import train_others
 
 CHEAP = {"data": "digits", "hidden": (16,), "lr": 0.1, "epochs": 3, "validation_fraction": 0.2}
 

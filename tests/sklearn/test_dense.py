@@ -85,6 +85,8 @@ def test_probabilities_are_the_average_of_the_nets(activation, core, monkeypatch
     np.testing.assert_allclose(np.exp(fitted.predict_log_proba(X)), expected, rtol=1e-10)
     np.testing.assert_array_equal(fitted.predict(X), fitted.classes_[expected.argmax(axis=1)])
     np.testing.assert_allclose(np.exp(fitted.decision_function(X)), expected, rtol=1e-10)
+    x = np.repeat(fitted.inputs_.encode(X, np.float64), 10, axis=0)
+    np.testing.assert_array_equal(*(fitted.networks_[0].outputs(x, threads=n) for n in (1, 2)))
 
 
 def test_a_decision_between_two_is_the_logarithm_of_their_odds():

@@ -58,10 +58,12 @@ class _Execution(Execution):
         super().__init__(job, report, course)
         self.model = job.model.to(device=job.device, dtype=job.dtype)
         train = job.train.to(device=job.device, dtype=job.dtype)
-        self.parts: dict[Part, Dataset] = {
-            "train": train.fixed_sample,
-            "test": job.test.to(device=job.device, dtype=job.dtype),
-        }
+        self.parts: dict[Part, Dataset] = {}
+        if job.measured:
+            self.parts |= {
+                "train": train.fixed_sample,
+                "test": job.test.to(device=job.device, dtype=job.dtype),
+            }
         if job.validation is not None:
             self.parts["validation"] = job.validation.to(device=job.device, dtype=job.dtype)
         self.outputs = evaluate.outputs_of(self.model)

@@ -113,10 +113,9 @@ class _Execution(Execution):
                             array.fill(begun)
                     self.network.write(index, column, *arrays)
         self.data = getattr(core, f"Data{bits}")(**_arrays_of(train))
-        self.parts: dict[Part, Dataset] = {
-            "train": train.fixed_sample,
-            "test": job.test.to(**place),
-        }
+        self.parts: dict[Part, Dataset] = {}
+        if job.measured:
+            self.parts |= {"train": train.fixed_sample, "test": job.test.to(**place)}
         if job.validation is not None:
             self.parts["validation"] = job.validation.to(**place)
         self.arrays = {

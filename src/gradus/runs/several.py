@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 from torch import nn
 
 from gradus.data.dataset import Dataset, Split
@@ -14,20 +13,9 @@ from gradus.engine.job import Evaluation, Job, Judged, Outcome, Progress, Report
 from gradus.models.average import Average
 from gradus.runs.job import prepare
 from gradus.runs.objects.given import NO_OBJECTS, Objects
+from gradus.runs.seeds import seed_of
 from gradus.runs.spec import RunSpec
 from gradus.runs.start import Start
-
-
-def seed_of(seed: int, net: int) -> int:
-    """The seed of a net: the first has that of the run, the others are drawn from it.
-
-    Example:
-        >>> seed_of(3, 0), seed_of(3, 1) == seed_of(3, 1), seed_of(3, 1) == seed_of(3, 2)
-        (3, True, False)
-    """
-    if net == 0:
-        return seed
-    return int(np.random.SeedSequence([seed, net]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def train_others(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,7 @@ from sklearn.utils.validation import column_or_1d
 
 from gradus.errors import InputError, quoted
 from gradus.sklearn.estimator import Array, Call, Estimator, Fit
-
-if TYPE_CHECKING:
-    from gradus.sklearn.training import Examples
+from gradus.sklearn.examples import Examples
 
 
 class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
@@ -105,8 +103,6 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         return found
 
     def _examples(self, x: Array, fit: Fit, call: Call) -> Examples:
-        from gradus.sklearn.training import Examples
-
         class_weights = None
         if self.class_weight is not None:
             class_weights = compute_class_weight(

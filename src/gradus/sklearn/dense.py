@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gradus.errors import InputError, quoted
 from gradus.sklearn.classification import Classifier
 from gradus.sklearn.estimator import SMALL, Call
+from gradus.sklearn.examples import Examples
 from gradus.sklearn.regression import Regressor
-
-if TYPE_CHECKING:
-    from gradus.sklearn.training import Examples
 
 OPTIONS = (
     "hidden",
@@ -69,7 +67,7 @@ class GradusClassifier(Dense, Classifier):
 
     Args:
         hidden: widths of the hidden layers.
-        activation: between the layers: relu, tanh, sigmoid, gelu or identity.
+        activation: between the layers: relu, tanh, sigmoid, gelu, silu or identity.
         label_smoothing: share of a target that is spread evenly over all classes.
         method: how w moves, by the name it has in ``gradus methods``.
         lr: the learning rate; None for 0.002 with adamw, 0.001 with others.
@@ -201,7 +199,7 @@ class GradusRegressor(Dense, Regressor):
 
     Args:
         hidden: widths of the hidden layers.
-        activation: between the layers: relu, tanh, sigmoid, gelu or identity.
+        activation: between the layers: relu, tanh, sigmoid, gelu, silu or identity.
         loss: mse, l1, huber or pinball.
         delta: $\delta$ of huber, in deviations where targets are standardised.
         quantile: $\tau$ of pinball.

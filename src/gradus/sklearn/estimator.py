@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
@@ -19,12 +20,14 @@ from sklearn.utils.validation import (
 )
 
 from gradus.errors import InputError, quoted
+from gradus.importing import without_collection
 from gradus.sklearn import inputs
+from gradus.sklearn.examples import Examples
 from gradus.sklearn.network import Network
 
 if TYPE_CHECKING:
     from gradus.runs.spec import RunSpec
-    from gradus.sklearn.training import Examples, Trained
+    from gradus.sklearn.training import Trained
 
 Array = NDArray[Any]
 
@@ -110,10 +113,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             self.inputs_ = self._fitted_inputs(fit)
         x = self.inputs_.encode(fit.X, self._dtype(fit.X, goes_on))
         examples = self._examples(x, fit, call)
+        with without_collection():
+            from gradus.sklearn.training import train
         with words_of_parameters():
             spec = self._spec(examples, fit.X.shape[1], call)
-            from gradus.sklearn.training import train
-
             trained = train(
                 spec,
                 examples,
@@ -237,8 +240,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
 
     def _nets_so_far(self, spec: RunSpec, examples: Examples) -> Sequence[Network]:
         """Those of the earlier fit, which this one goes on with."""
-        outputs = examples.y.shape[1] if examples.classes is None else examples.classes
-        wanted = [examples.x.shape[1], *(spec.hidden or ()), outputs]
+        wanted = [examples.x.shape[1], *(spec.hidden or ()), examples.outputs]
         there = self.networks_[0].widths
         if len(self.networks_) != spec.models or there != wanted:
             raise InputError(
@@ -277,7 +279,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32, np.uint8])
         x = self.inputs_.encode(X, self.networks_[0].dtype)
-        return np.stack([network.outputs(x) for network in self.networks_])
+        threads = _openmp_effective_n_threads()
+        return np.stack([network.outputs(x, threads) for network in self.networks_])
 
 
 @contextmanager

@@ -11,12 +11,12 @@ from sklearn.utils.validation import check_is_fitted
 from gradus.errors import InputError, quoted
 from gradus.sklearn.classification import Classifier
 from gradus.sklearn.estimator import Array, Call
+from gradus.sklearn.examples import Examples
 from gradus.sklearn.regression import Regressor
 
 if TYPE_CHECKING:
     from gradus.sklearn.inputs import Inputs
     from gradus.sklearn.network import Network
-    from gradus.sklearn.training import Examples
 
 OPTIONS = ("method", "lr", "schedule", "penalty", "strength", "l1_ratio", "batch_size", "epochs")
 """Parameters that are options of a run by the same names."""

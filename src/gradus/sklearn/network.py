@@ -55,9 +55,16 @@ class Network:
         """Whether every parameter is a number."""
         return all(bool(np.isfinite(each).all()) for each in (*self.weights, *self.biases))
 
-    def outputs(self, x: Array) -> Array:
-        """``[N, m]`` for x ``[N, features]``, which is of the dtype of the parameters."""
+    def outputs(self, x: Array, threads: int = 1) -> Array:
+        """``[N, m]`` for x ``[N, features]``, which is of the dtype of the parameters.
+
+        They do not depend on the number of threads.
+        """
         x = np.ascontiguousarray(x)
+        if len(self.weights) == 1:
+            linear: Array = x @ self.weights[0].T
+            linear += self.biases[0]
+            return linear
         if kernels.absence():
             return self._by_torch(x)
         core: Any = kernels.core()
@@ -73,7 +80,7 @@ class Network:
             core.Method("descent"),
             core.Penalty(),
             min(BATCH, len(x)),
-            1,
+            threads,
         )
         for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             network.set(index, weight, bias)

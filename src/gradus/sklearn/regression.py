@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
 
 from gradus.errors import InputError
 from gradus.sklearn.estimator import Array, Call, Estimator, Fit
-
-if TYPE_CHECKING:
-    from gradus.sklearn.training import Examples
+from gradus.sklearn.examples import Examples
 
 
 class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
@@ -63,8 +61,6 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
         return found
 
     def _examples(self, x: Array, fit: Fit, call: Call) -> Examples:
-        from gradus.sklearn.training import Examples
-
         y, weights = fit.y, fit.weights
         if not call.goes_on:
             from gradus.data.preparation.fit import deviation

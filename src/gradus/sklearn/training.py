@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from gradus.data.dataset import Dataset
@@ -22,41 +21,10 @@ from gradus.engine.snapshot import Course, Snapshot
 from gradus.errors import InputError
 from gradus.methods.schedules import learning_rate
 from gradus.models.networks import mlp
-from gradus.runs.several import seed_of
+from gradus.runs.seeds import seed_of
 from gradus.runs.spec import RunSpec
+from gradus.sklearn.examples import Examples
 from gradus.sklearn.network import Network
-
-Array = NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """What is fitted to.
-
-    Attributes:
-        x: ``[N, features]``.
-        y: int64 ``[N]`` classes, or ``[N, m]`` numbers.
-        classes: how many there are, None where y holds numbers.
-        weights: what each example counts, ``[N]``; None where all count alike.
-        class_weights: what each class counts, ``[C]``; None where all count alike.
-    """
-
-    x: Array
-    y: Array
-    classes: int | None
-    weights: Array | None = None
-    class_weights: Array | None = None
-
-    @property
-    def dataset(self) -> Dataset:
-        """The same for an engine."""
-        return Dataset(
-            torch.from_numpy(self.x),
-            torch.from_numpy(self.y),
-            classes=None if self.classes is None else tuple(map(str, range(self.classes))),
-            dtype=torch.from_numpy(self.x[:0]).dtype,
-            weights=None if self.weights is None else torch.from_numpy(self.weights),
-        )
 
 
 class Trained(NamedTuple):
@@ -100,7 +68,7 @@ def train(
     Raises:
         InputError: the training cannot be had as the spec says, or diverges.
     """
-    train, held = examples.dataset, None
+    train, held = _dataset(examples), None
     if validation_fraction:
         labels = None if examples.classes is None else train.y
         rows = training_parts(
@@ -112,7 +80,6 @@ def train(
     selection = NOTHING_SELECTED
     if held is not None:
         selection = Selection("validation_loss", "best", spec.patience)
-    outputs = examples.y.shape[1] if examples.classes is None else examples.classes
     sampling = Sampling(spec.sampling, len(train), min(spec.batch_size or 1, len(train)), spec.seed)
     epochs = spec.epochs + max((state.epoch - 1 for state in states if state), default=0)
     first = Job(
@@ -139,7 +106,7 @@ def train(
         seed = seed_of(spec.seed, net)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed asks all devices
-            model = mlp(train.input_shape, outputs, spec.hidden or (), activation)
+            model = mlp(train.input_shape, examples.outputs, spec.hidden or (), activation)
         model.to(dtype=train.dtype)
         if since:
             _put_into(model, since[net])
@@ -153,6 +120,18 @@ def train(
         return [executed(net) for net in range(spec.models)]
     with _one_thread_each(), ThreadPoolExecutor(threads) as pool:
         return list(pool.map(executed, range(spec.models)))
+
+
+def _dataset(examples: Examples) -> Dataset:
+    """The same for an engine."""
+    x, classes, weights = torch.from_numpy(examples.x), examples.classes, examples.weights
+    return Dataset(
+        x,
+        torch.from_numpy(examples.y),
+        classes=None if classes is None else tuple(map(str, range(classes))),
+        dtype=x.dtype,
+        weights=None if weights is None else torch.from_numpy(weights),
+    )
 
 
 def _executed(

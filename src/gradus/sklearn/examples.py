@@ -1,0 +1,34 @@
+"""What nets are fitted to, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """N examples.
+
+    Attributes:
+        x: ``[N, features]``.
+        y: int64 ``[N]`` classes, or ``[N, m]`` numbers.
+        classes: how many there are, None where y holds numbers.
+        weights: what each example counts, ``[N]``; None where all count alike.
+        class_weights: what each class counts, ``[C]``; None where all count alike.
+    """
+
+    x: Array
+    y: Array
+    classes: int | None
+    weights: Array | None = None
+    class_weights: Array | None = None
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a net gives for each."""
+        return self.y.shape[1] if self.classes is None else self.classes
