@@ -41,6 +41,7 @@ def commands_of(page, command="train"):
             for line in text_of(page).splitlines()
             if line.startswith(f"    gradus {command}")
             and not {"--help", "--resume", "--from"} & {*line.split()}
+            and "--spec rates" not in line
         }
     )
 
