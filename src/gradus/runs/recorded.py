@@ -44,7 +44,7 @@ EVALUATED = pa.schema(
 
 UNKNOWN = (
     *("kept", "test", "constant", "failure", "figures", "answers", "importance", "work"),
-    *("stopped", "auto", "not_native", "kernels", "data"),
+    *("stopped", "auto", "not_native", "kernels"),
 )
 """Of a summary, what is known of Gradus's own runs alone."""
 
@@ -60,7 +60,7 @@ class RecordedRun(Run):
         self, summary: Mapping[str, Any], history: pa.Table, evaluation: pa.Table, folder: Path
     ) -> None:
         given = {
-            "summary": {**dict.fromkeys(UNKNOWN), **summary},
+            "summary": {**dict.fromkeys(UNKNOWN), "data": {}, **summary},
             "history": history,
             "evaluation": evaluation,
             "folder": folder,
