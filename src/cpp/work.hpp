@@ -14,6 +14,10 @@ namespace gradus {
 
 constexpr int64_t BLOCK = 64;  // examples: what they need of memory stays in the second cache
 
+constexpr int64_t AHEAD = 8;   // examples, at least, that lie between asking for one and its step
+constexpr int64_t LINE = 64;   // bytes
+constexpr int64_t FETCHED = 512;
+
 inline double now() {
     using namespace std::chrono;
     return duration<double>(steady_clock::now().time_since_epoch()).count();
@@ -103,6 +107,7 @@ private:
                 const int64_t begin = step * batches.size;
                 const int64_t count = std::min(batches.size, batches.examples - begin);
                 mass = work.mass(begin, count);
+                if (member == 0) work.fetch(begin + std::max(count, AHEAD), count);
                 if (batches.wanted && batches.wanted[step]) {
                     each_part(begin, count, [&](const Part& part) { look(part); });
                     if (member == 0) batches.losses_at_iterate[step] = work.mean(count, mass);
@@ -405,6 +410,23 @@ private:
             meet();
         }
     };
+
+    // Ask the memory for examples that steps to come will load: in the order they lie anywhere, and
+    // the processor cannot guess where. Of long rows the beginning is enough for it.
+    void fetch(int64_t begin, int64_t count) const {
+        const Source& source = examples_.source;
+        const int64_t bytes = source.features * (source.bytes ? 1 : int64_t(sizeof(T)));
+        const int64_t end = std::min(begin + count, batches_.examples);
+        for (int64_t i = begin; i < end; ++i) {
+            const int64_t example = batches_.order[i];
+            const char* const row = static_cast<const char*>(source.x) + example * bytes;
+            const int64_t first = std::min(bytes, FETCHED);
+            for (int64_t at = 0; at < first; at += LINE) __builtin_prefetch(row + at);
+            __builtin_prefetch(row + first - 1);
+            if (examples_.classes) __builtin_prefetch(examples_.classes + example);
+        }
+        asm volatile("");  // without which GCC 12 takes it for a function that does nothing
+    }
 
     // What the losses of a batch are divided by.
     double mass(int64_t begin, int64_t count) const {
