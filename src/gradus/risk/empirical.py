@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, partial
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
 
 from gradus.risk.chunks import averaged, reduced, share, summed
 from gradus.risk.curvature.chunk import of_chunk
@@ -19,7 +21,15 @@ from gradus.risk.curvature.products import (
     hessian_product,
     twice_differentiable,
 )
-from gradus.risk.examples import Batch, Examples, TensorPair, examples_of, in_chunks, weights_of
+from gradus.risk.examples import (
+    Batch,
+    Examples,
+    TensorPair,
+    examples_of,
+    in_chunks,
+    read_whole,
+    weights_of,
+)
 from gradus.risk.losses import weighted
 from gradus.risk.penalties import Penalty
 from gradus.risk.precision import is_narrow, narrow, wide
@@ -61,7 +71,8 @@ class EmpiricalRisk:
     Args:
         model: any module that maps ``x [B, ...]`` to an output that the loss takes.
         loss: a loss of this package, of ``torch.nn``, or any callable ``(output, y) -> scalar``.
-        data: a :class:`~gradus.data.dataset.Dataset` or a pair of tensors ``(x, y)``.
+        data: a :class:`~gradus.data.dataset.Dataset` or a pair of tensors ``(x, y)``; or a dataset
+            or a loader of PyTorch whose examples are such pairs, which is read once.
         penalty: $\lambda\,\Omega$, or None.
         chunk_size: the largest number of examples evaluated at once.
         update_buffers: let layers such as batch normalisation move their running statistics, as
@@ -90,7 +101,7 @@ class EmpiricalRisk:
         self,
         model: nn.Module,
         loss: Callable[[Tensor, Tensor], Tensor],
-        data: Examples | tuple[Tensor, Tensor],
+        data: Examples | tuple[Tensor, Tensor] | TorchDataset[Any] | DataLoader[Any],
         penalty: Penalty | None = None,
         *,
         chunk_size: int = 4096,
@@ -98,7 +109,13 @@ class EmpiricalRisk:
     ) -> None:
         self.model = model
         self.loss = loss
-        self.data: Examples = TensorPair(*data) if isinstance(data, tuple) else data
+        self.data: Examples
+        if isinstance(data, tuple):
+            self.data = TensorPair(*data)
+        elif isinstance(data, TorchDataset | DataLoader):
+            self.data = read_whole(data)
+        else:
+            self.data = data
         self.penalty = penalty
         self.chunk_size = chunk_size
         self.update_buffers = update_buffers

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import Dataset as TorchDataset
 
 Indices = Tensor | slice
 Batch = Indices | tuple[Tensor, Tensor]
+
+
+ROWS_AT_ONCE = 4096
+"""Examples of a dataset of PyTorch that are put together at once."""
 
 
 class Examples(Protocol):
@@ -38,6 +44,27 @@ class TensorPair:
     def batch(self, indices: Indices) -> tuple[Tensor, Tensor]:
         """The examples at these indices."""
         return self.x[indices], self.y[indices]
+
+
+def read_whole(data: TorchDataset[Any] | DataLoader[Any]) -> TensorPair:
+    """All examples of a dataset or a loader of PyTorch, read once: f is a function of w alone.
+
+    Raises:
+        ValueError: it has no end, yields something else than x and y, or none at all.
+    """
+    loader = data if isinstance(data, DataLoader) else DataLoader(data, batch_size=ROWS_AT_ONCE)
+    if isinstance(loader.dataset, IterableDataset) and not hasattr(loader.dataset, "__len__"):
+        raise ValueError("the data have no length: give a dataset with a __len__")
+    found: list[tuple[Tensor, Tensor]] = []
+    for batch in loader:
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
+            held = len(batch) if isinstance(batch, tuple | list) else type(batch).__name__
+            raise ValueError(f"the data yield {held} things: let them yield x and y")
+        found.append((batch[0], batch[1]))
+    if not found:
+        raise ValueError("the data hold no examples")
+    x, y = (torch.cat(each) for each in zip(*found, strict=True))
+    return TensorPair(x, y)
 
 
 def examples_of(data: Examples, batch: Batch) -> tuple[Tensor, Tensor]:
