@@ -312,7 +312,7 @@ def test_several_numbers_are_predicted_each_in_its_unit():
 REFUSED = {
     "method": ({"method": "adm"}, "method adm: choose adam"),
     "an option of another": ({"method": "adamw", "momentum": 0.9}, "momentum is not an option"),
-    "unknown option": ({"options": {"momentun": 1}}, "momentun: no such option (did you mean"),
+    "unknown option": ({"options": {"momentun": 1}}, "options momentun: no such option (did you"),
     "strength": ({"penalty": "l1", "strength": -1}, "strength -1: must be greater than or equal"),
     "penalty without": ({"penalty": "l1"}, "penalty l1 needs strength"),
     "activation": ({"activation": "rely"}, "activation rely: choose relu | tanh"),
@@ -324,6 +324,11 @@ REFUSED = {
     "validation_fraction": (
         {"early_stopping": True, "validation_fraction": 1.5}, "validation_fraction 1.5: give a nu"
     ),
+    "option of the data": ({"options": {"target": "y"}}, "options target: no such option"),
+    "option twice": ({"options": {"lr": 1.0}}, "options lr: is a parameter of its own"),
+    "no options": ({"options": 3}, "options 3: give a mapping, as {'warmup': 100}"),
+    "random_state": ({"random_state": -1}, "random_state -1: give 0 or a positive number"),
+    "no class counts": ({"class_weight": dict.fromkeys(NAMES, 0)}, "give numbers >= 0, and more"),
     "divergence": ({"method": "sgd", "lr": 1e300}, "the training diverged at step"),
 }  # fmt: skip
 
@@ -345,6 +350,14 @@ def test_calls_that_do_not_fit_are_refused():
         classifier().fit(X, NAMES).partial_fit(X, np.full(150, "rosa"))
     with pytest.raises(InputError, match="needs classes"):
         classifier().partial_fit(X, NAMES)
+    with pytest.raises(InputError, match="loss hinge: choose mse"):
+        regressor(loss="hinge").fit(X, NUMBERS)
+    with pytest.raises(InputError, match="y holds numbers beyond"):
+        regressor().fit(X, 1e300 * NUMBERS)
+    with pytest.raises(
+        InputError, match=r"X holds numbers beyond 3.4e\+38, the greatest of float32"
+    ):
+        classifier(dtype="float32", scaling=None).fit(1e300 * X, NAMES)
     with pytest.raises(InputError, match="y holds 1 numbers a row, and 2 were fitted"):
         regressor().fit(X, X[:, :2]).partial_fit(X, NUMBERS)
 

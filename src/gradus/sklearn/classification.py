@@ -111,4 +111,9 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
                 y=self.classes_[fit.y],
                 sample_weight=fit.weights,
             )
+            if (class_weights < 0).any() or not class_weights[fit.y].any():
+                raise InputError(
+                    f"class_weight {quoted(self.class_weight)}: give numbers >= 0, and more than 0 "
+                    "to a class that y holds"
+                )
         return Examples(x, fit.y, len(self.classes_), fit.weights, class_weights)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -168,7 +168,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         free = (None, "auto")
         given = {
             name: value
-            for name, value in (self._given(examples, call) | dict(self.options or {})).items()
+            for name, value in (self._given(examples, call) | self._options()).items()
             if not any(value is each or str(value) == each for each in free)
         }
         if call.goes_on:
@@ -188,8 +188,33 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         values |= {"patience": self.patience, "seed": self._seed()}
         return RunSpec.read(values | self._loss() | given)
 
+    def _options(self) -> dict[str, Any]:
+        """Those of a run that are no parameters.
+
+        Raises:
+            InputError: one is none of them.
+        """
+        from gradus.methods.catalogue import entries
+        from gradus.runs.parts import SchedulePart
+        from gradus.runs.spec import nearest
+
+        given = {} if self.options is None else self.options
+        if not isinstance(given, Mapping):
+            raise InputError(f"options {quoted(given)}: give a mapping, as {{'warmup': 100}}")
+        of_methods = {each.name for entry in entries().values() for each in entry.hyperparameters}
+        known = {*of_methods, *SchedulePart.model_fields, "sampling"}
+        for name in given:
+            if name in self.get_params():
+                raise InputError(f"options {quoted(name)}: is a parameter of its own; give it so")
+            if name not in known:
+                near = nearest(name, [*known, *self.get_params()])
+                raise InputError(f"options {quoted(name)}: no such option{near}")
+        return dict(given)
+
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
+            if self.random_state < 0:
+                raise InputError(f"random_state {self.random_state}: give 0 or a positive number")
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradus.errors import InputError
+
 if TYPE_CHECKING:
     from gradus.data.preparation.fit import Scaling
     from gradus.data.preparation.numbers import Numbers
@@ -25,7 +27,21 @@ class Inputs:
     encoders: tuple[Numbers, ...] = ()
 
     def encode(self, X: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """The x of these rows, ``[N, features]``, of this dtype; X itself where it is that."""
+        """The x of these rows, ``[N, features]``, of this dtype; X itself where it is that.
+
+        Raises:
+            InputError: X holds numbers that the dtype does not.
+        """
+        try:
+            with np.errstate(over="raise"):
+                return self._encoded(X, dtype)
+        except FloatingPointError:
+            raise InputError(
+                f"X holds numbers beyond {np.finfo(dtype).max:.1e}, the greatest of {dtype}: give "
+                "a scaling, or dtype float64"
+            ) from None
+
+    def _encoded(self, X: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         if not self.encoders:
             return np.require(X, dtype, ("C", "W"))  # torch warns of what it must not write to
         from gradus.data.columns import Column

@@ -7,9 +7,14 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
 from gradus.sklearn.estimator import Array, Call, Estimator, Fit
 from gradus.sklearn.examples import Examples
+
+LOSSES = ("mse", "l1", "huber", "pinball")
+
+LARGEST = 1e100
+"""Targets, whose squares are numbers too."""
 
 
 class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
@@ -47,6 +52,8 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
         return tags
 
     def _loss(self) -> dict[str, Any]:
+        if self.loss not in LOSSES:
+            raise InputError(f"loss {quoted(self.loss)}: choose {' | '.join(LOSSES)}")
         return {"loss": self.loss, "delta": self.delta, "quantile": self.quantile}
 
     def _targets(self, y: Array, call: Call) -> Array:
@@ -54,6 +61,8 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
         if not call.goes_on:
             self._one_dimensional = y.ndim == 1
         found = found[:, None] if y.ndim == 1 else found
+        if abs(found).max() > LARGEST:
+            raise InputError(f"y holds numbers beyond {LARGEST:g}: give them in a larger unit")
         if call.goes_on and found.shape[1] != len(self._scale):
             raise InputError(
                 f"y holds {found.shape[1]} numbers a row, and {len(self._scale)} were fitted"
