@@ -125,6 +125,21 @@ def test_pairs_that_are_none(tmp_path, monkeypatch, target, message):
     assert message in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("x", "y", "options"),
+    [
+        (X * 1e300, Y, {"standardize": True}),
+        (X[:, :, None] * 1e300, Y, {"standardize": True}),
+        (np.where(X > 1, np.nan, X * 1e300), Y, {"missing": "mean"}),
+        (X.astype(np.longdouble) * np.longdouble(10) ** 400, Y, {"standardize": True}),
+        (X, X[:, 0] * 1e300, {"loss": "mse"}),
+    ],
+)
+def test_numbers_of_which_no_mean_can_be_taken_are_refused(save, x, y, options):
+    with pytest.raises(InputError, match=r"1e\+150, of which no mean|bring it below 1e\+150"):
+        load_arrays(save(x=x, y=y), **options)
+
+
 def test_numbers_that_do_not_fit_into_float32_are_refused(save):
     with pytest.raises(InputError, match=r"x holds numbers beyond 3.4e\+38.*--dtype float64"):
         load_arrays(save(x=X * 1e39, y=Y), dtype="float32")
@@ -185,6 +200,8 @@ def test_gaps(save):
     path = save(x_train=gapped()[:15], y_train=Y[:15], x_test=gapped()[15:], y_test=Y[15:])
     expected = SimpleImputer().fit(gapped()[:15]).transform(gapped())
     split = load_arrays(path, missing="mean")
+    filled = "have missing values, filled with the mean of the column"
+    assert split.notes == (f"x_train: 2 rows {filled}", f"x_test: 1 rows {filled}")
     assert np.array_equal(torch.cat([split.train.x, split.test.x]).numpy(), expected)
     dropped = load_arrays(path, missing="drop")
     assert (len(dropped.train), len(dropped.test)) == (13, 4)
@@ -204,6 +221,8 @@ def with_one(array, index, value):
         ({"x_train": X, "y_train": Y, "x_test": X}, {}, "array 'y_test' is missing"),
         ({"x": X, "y": Y[:3]}, {}, "'x' has 20 rows, 'y' has 3"),
         ({"x": X[:0], "y": Y[:0]}, {}, "array 'x' is empty"),
+        ({"x": X[:, :0], "y": Y}, {}, "array 'x' is empty"),
+        ({"x": X, "y": X[:, :0]}, {}, "array 'y' is empty"),
         (
             {"x_train": X, "y_train": Y, "x_test": X[:, :2], "y_test": Y},
             {},

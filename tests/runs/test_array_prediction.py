@@ -134,6 +134,24 @@ def test_onnx_takes_arrays_as_they_are_held(run_of, tmp_path, name):
         np.testing.assert_allclose(found[0].reshape(columns.shape), columns, rtol=1e-5)
 
 
+def test_arrays_that_were_handed_over_are_predicted_from_too(run_of, tmp_path):
+    x, y, options = RUNS["numbers"]
+    arrays = gradus.train((x, y), standardize=True, **CHEAP, **options, out=tmp_path / "run")
+    found = gradus.open_run(tmp_path / "run").predict(x)
+    assert found.equals(arrays.predict(x))
+    assert np.abs(np.array(found["prediction"]) - y).max() < np.ptp(y) * 2
+
+
+def test_it_is_gone_on_from_with_arrays_of_other_files(run_of, tmp_path):
+    before, (x, y, _) = run_of("numbers"), RUNS["numbers"]
+    np.save(tmp_path / "x.npy", x[:30] + 1)
+    np.save(tmp_path / "y.npy", y[:30])
+    files = {"data": str(tmp_path / "x.npy"), "target": str(tmp_path / "y.npy")}
+    run = gradus.train(before.spec.model_copy(update=files), start=before)
+    assert run.preparation == before.preparation
+    assert run.evaluate(x, y)["rmse"].value != before.evaluate(x, y)["rmse"].value
+
+
 def test_a_data_set_known_by_name_predicts_too(tmp_path):
     run = gradus.train(RunSpec(model="linear", epochs=1, log_every=99), out=tmp_path / "run")
     images = RANDOM.integers(0, 17, (3, 8, 8), dtype=np.uint8)

@@ -114,10 +114,15 @@ def split_of_arrays(
     """
     found, notes = [], []
     for suffix, x, y in _parts(where, arrays, options.parts):
-        x, y, dropped = _complete(where, suffix, x, y, options.missing)
+        x, y, dropped, filled = _complete(where, suffix, x, y, options.missing)
         found.append((suffix, x, y))
         if dropped:
             notes.append(f"x{suffix}, y{suffix}: {dropped:,} rows with missing values are left out")
+        if filled:
+            notes.append(
+                f"x{suffix}: {filled:,} rows have missing values, filled with the "
+                f"{options.missing} of the column"
+            )
     x, y = (_joined([part[at] for part in found]) for at in (1, 2))  # type: ignore[misc]
     if preparation is None:
         targets = (None if read is None else read(x, y)) or _targets(where, y, options.loss)
@@ -268,8 +273,10 @@ def _parts(
                 raise InputError(
                     f"{where}: array {key!r} is missing; give {_KEYS} (found: {found})"
                 )
-            if arrays[key].ndim == 0 or len(arrays[key]) == 0:
-                raise InputError(f"{where}: array {key!r} is empty: at least one row is needed")
+            if arrays[key].ndim == 0 or arrays[key].size == 0:
+                raise InputError(
+                    f"{where}: array {key!r} is empty: at least one row, of one number, is needed"
+                )
         x, y = arrays["x" + suffix], arrays["y" + suffix]
         check_lengths(x, y, where, suffix)
         parts.append((suffix, inputs_of(x, f"{where}: {'x' + suffix!r}"), y))
@@ -320,8 +327,8 @@ def inputs_of(x: NDArray[Any], what: str) -> NDArray[Any]:
 
 def _complete(
     where: str, suffix: str, x: NDArray[Any], y: NDArray[Any], missing: str | None
-) -> tuple[NDArray[Any], NDArray[Any], int]:
-    """Refuse NaN, or leave examples out, and how many; infinity is refused always."""
+) -> tuple[NDArray[Any], NDArray[Any], int, int]:
+    """Refuse NaN, or leave examples out; how many are, and how many are to be filled."""
     gaps = {}
     for key, values in (("x", x), ("y", y)):
         gaps[key], infinite = faults(values)
@@ -354,7 +361,7 @@ def _complete(
         raise InputError(f"{where}: every row has a missing value, leaving them out leaves none")
     if left_out.any():
         x, y = x[~left_out], y[~left_out]
-    return x, y, int(left_out.sum())
+    return x, y, int(left_out.sum()), int((gaps["x"] & ~left_out).sum())
 
 
 def _targets(where: str, y: NDArray[Any], loss: str | None) -> Targets:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, model_validator
 
 from gradus.data.preparation.encoder import Scale
-from gradus.data.preparation.fit import Fill, deviation, drawn
+from gradus.data.preparation.fit import LARGEST, Fill, deviation, drawn
 from gradus.data.preparation.goal import Classes, Quantities
 from gradus.data.preparation.image_form import ImageForm
 from gradus.errors import InputError, quoted
@@ -180,7 +180,8 @@ class Arrays(BaseModel):
         n = len(x) if rows is None else len(rows)
         found = np.empty((n, *self.shape), dtype)
         for at in pieces(n, self.shape):
-            part = x[at if rows is None else rows[at]].astype(np.float64)
+            with np.errstate(over="ignore"):
+                part = x[at if rows is None else rows[at]].astype(np.float64)
             if self.fill:
                 gaps = np.isnan(part)
                 part[gaps] = np.broadcast_to(self.fill, part.shape)[gaps]
@@ -222,7 +223,8 @@ def fit_arrays(
         where: what x is called, for the message.
 
     Raises:
-        InputError: a column has no value in the training part to be filled with.
+        InputError: a column has no value in the training part to be filled with, or numbers are too
+            large for means and deviations.
 
     Example:
         >>> from gradus.data.columns import Form
@@ -232,6 +234,8 @@ def fit_arrays(
         >>> fitted.fill, fitted.centre
         ((2.0, 7.0), (2.0, 7.0))
     """
+    if fill is not None or standardize:
+        _check_largest(x, train, where)
     shape = tuple(x.shape[1:])
     fills: tuple[float, ...] = ()
     centre: tuple[float, ...] = ()
@@ -289,6 +293,18 @@ def pieces(n: int, shape: tuple[int, ...]) -> Iterator[slice]:
     """The rows of an array in pieces of some 4 million numbers."""
     size = max(1, CELLS // max(1, int(np.prod(shape, dtype=np.int64))))
     return (slice(at, min(at + size, n)) for at in np.arange(0, n, size).tolist())
+
+
+def _check_largest(x: NDArray[Any], train: NDArray[np.int64], where: str) -> None:
+    if x.dtype.kind != "f" or x.dtype.itemsize < 8:
+        return
+    for at in pieces(len(train), x.shape[1:]):
+        part = np.abs(x[train[at]])
+        if part.size and np.fmax.reduce(part, axis=None) > LARGEST:
+            raise InputError(
+                f"{where}: x holds numbers beyond {LARGEST:g}, of which no mean and deviation can "
+                "be taken: bring them to a smaller scale"
+            )
 
 
 def _blocks(x: NDArray[Any], train: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:

@@ -35,6 +35,9 @@ SAMPLE = 100_000
 which a quartile is off by less than 0.3 % of the rows, 19 times of 20."""
 
 
+LARGEST = 1e150
+"""Numbers, of which squares can still be summed up."""
+
 HEIGHT = 0.3
 """Of a piece beside the number itself, whose quartiles are 1 apart."""
 

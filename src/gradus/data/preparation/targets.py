@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gradus.data.columns import Column, among
-from gradus.data.preparation.fit import deviation
+from gradus.data.preparation.fit import LARGEST, deviation
 from gradus.data.preparation.goal import Classes, Goal, Quantities, Quantity
 from gradus.data.preparation.names import in_order
 from gradus.data.targets import Targets, class_targets, column_targets, label
@@ -91,6 +91,9 @@ def goal_of(
         targets: in the unit of their columns.
         train: the rows that train.
         scale: whether numbers are brought to mean 0 and deviation 1 over these rows.
+
+    Raises:
+        InputError: a number is too large for a loss.
     """
     if targets.classes is not None:
         (column,) = columns
@@ -102,6 +105,11 @@ def goal_of(
     y = targets.y.numpy()
 
     def quantity(column: Column, values: NDArray[np.float64]) -> Quantity:
+        if np.abs(values).max() > LARGEST:
+            raise InputError(
+                f"target {brief(column.name)!r} holds {values[np.abs(values).argmax()]:g}, of "
+                f"which no mean square can be taken: bring it below {LARGEST:g}"
+            )
         mean = float(values.mean())
         return Quantity(
             name=column.name,
