@@ -377,3 +377,20 @@ def test_how_the_target_is_taken_is_said(save, target, options, told):
     assert [treatment.column for treatment in split.treatments[: len(names)]] == names
     for treatment, part in zip(split.treatments, told, strict=False):
         assert part.lower() in treatment.done.lower()  # Parquet's booleans are true and false
+
+
+@pytest.mark.parametrize(
+    ("target", "loss", "message"),
+    [
+        (
+            "price,colour",
+            None,
+            "target column 'colour' holds names, and several targets are numbers",
+        ),
+        ("colour,ok", "mse", "target column 'colour' holds names"),
+        ("code,age", "cross-entropy", "--loss cross-entropy: is for classes, of which one column"),
+    ],
+)
+def test_several_targets_are_numbers(save, target, loss, message):
+    with pytest.raises(InputError, match=message):
+        load_table(save(COLUMNS), target, loss=loss)

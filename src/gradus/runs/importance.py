@@ -34,7 +34,8 @@ def importance_of(
     """What the model of a run loses on the test part with each column of its table.
 
     Of classes that is log loss gained; of a quantile pinball loss gained, in the unit of the
-    target; of other numbers R² lost; as a mean over the targets. Nothing where the run is on no
+    target, of several in that in which they are learned; of other numbers R² lost; as a mean over
+    the targets. Nothing where the run is on no
     table, or has nothing to say of the test part.
 
     Args:
@@ -63,11 +64,13 @@ def importance_of(
             return log_losses(p, labels[at])
 
     elif predictions.quantile is not None:
-        true, tau, goal = predictions.targets, predictions.quantile, preparation.goal
+        truth, tau, goal = job.test.y.double().cpu().numpy(), predictions.quantile, preparation.goal
         assert isinstance(goal, Quantities)
+        # Those of several targets have no unit in common but that in which they are learned.
+        unit = goal.targets[0].scale if len(goal.targets) == 1 else 1.0
 
         def losses(inputs: NDArray[Any], at: NDArray[np.int64]) -> NDArray[np.float64]:
-            errors = true[at] - goal.unscaled(outputs(inputs).double().numpy())
+            errors = unit * (truth[at] - outputs(inputs).double().numpy())
             return np.asarray(np.maximum(tau * errors, (tau - 1) * errors).mean(axis=1))
 
     else:

@@ -13,7 +13,14 @@ from gradus.data.columns import Column, among
 from gradus.data.preparation.fit import LARGEST, deviation
 from gradus.data.preparation.goal import Classes, Goal, Quantities, Quantity
 from gradus.data.preparation.names import in_order
-from gradus.data.targets import Targets, class_targets, column_targets, label
+from gradus.data.targets import (
+    CLASS_LOSSES,
+    NUMBER_LOSSES,
+    Targets,
+    class_targets,
+    column_targets,
+    label,
+)
 from gradus.errors import InputError, brief, quoted
 
 
@@ -38,6 +45,17 @@ def targets_of(columns: Sequence[Column], loss: str | None, where: str) -> Targe
             )
     if len(columns) == 1:
         return _targets(columns[0], loss)
+    if loss in CLASS_LOSSES:
+        raise InputError(
+            f"--loss {loss}: is for classes, of which one column at a time is predicted; name one "
+            f"--target, or choose --loss {' | '.join(NUMBER_LOSSES)}"
+        )
+    for column in columns:
+        if not _is_numeric(column):
+            raise InputError(
+                f"{where}: target column {brief(column.name)!r} holds names, and several targets "
+                "are numbers: name it alone as --target, or leave it out of them"
+            )
     found = [_targets(column, loss or "mse") for column in columns]
     return Targets(torch.cat([targets.y for targets in found], dim=1), None, None)
 
