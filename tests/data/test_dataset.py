@@ -87,7 +87,7 @@ def test_subset_gathers(images):
     [
         (torch.rand(3, 2), torch.zeros(4, dtype=torch.int64), "x has shape [3, 2] and y has shape"),
         (torch.rand(0, 2), torch.zeros(0, dtype=torch.int64), "no examples"),
-        (torch.ones(3, 2, dtype=torch.int64), torch.rand(3, 1), "x is torch.int64"),
+        (torch.ones(3, 2, dtype=torch.int32), torch.rand(3, 1), "x is torch.int32"),
         (torch.rand(3, 2), torch.rand(3), "y[:, None]"),
         (torch.rand(3, 2), torch.ones(3, dtype=torch.int32), "y is torch.int32"),
     ],

@@ -92,6 +92,19 @@ def test_numbers_and_losses_of_ones_own_go_with_loaders():
     assert integers.history.equals(run.history)
 
 
+def test_whole_numbers_stay_so_for_an_embedding():
+    words = torch.arange(90)[:, None] % 7
+    model = nn.Sequential(nn.Embedding(7, 4), nn.Flatten(), nn.Linear(4, 2))
+    test = (words[:20], Y[:20])
+    loader = DataLoader(TensorDataset(words, Y), batch_size=30)
+    by_loader = train(loader, model=model, test=DataLoader(TensorDataset(*test), 20), epochs=2)
+    whole = gradus.data.Dataset(words, Y)
+    given = {"sampling": "sequential", "batch_size": 30, "validation_fraction": 0, "epochs": 2}
+    ours = train(whole, model=model, test=gradus.data.Dataset(*test), **given)
+    assert same(by_loader, ours)
+    assert "whole numbers" in ours.summary["not_native"]
+
+
 def test_a_run_in_the_order_of_a_loader_is_not_taken_up_again(tmp_path):
     loader = DataLoader(EXAMPLES, 30)
     train(loader, model=net(), test=TEST, epochs=1, out=tmp_path / "r")

@@ -32,7 +32,7 @@ class Dataset:
 
     Args:
         x: inputs ``[N, ...]``, uint8 (images ``[N, channels, height, width]``) or floating (tables
-            ``[N, features]``).
+            ``[N, features]``); or int64, numbers of words and the like, which stay as they are.
         y: targets: int64 ``[N]`` class indices, or floating ``[N, m]`` (m numbers to predict, or
             one row of class probabilities per example).
         classes: names of the classes where ``y`` holds classes, None for regression.
@@ -79,8 +79,11 @@ class Dataset:
             )
         if len(self.x) == 0:
             raise InputError("the data hold no examples: at least one is needed")
-        if self.x.dtype != torch.uint8 and not self.x.is_floating_point():
-            raise InputError(f"x is {self.x.dtype}: give uint8 (images) or floating-point numbers")
+        if self.x.dtype not in (torch.uint8, torch.int64) and not self.x.is_floating_point():
+            raise InputError(
+                f"x is {self.x.dtype}: give uint8 (images), floating-point numbers, or int64 "
+                "(numbers of words and the like)"
+            )
         if self.y.is_floating_point():
             if self.y.ndim < 2:
                 raise InputError(
@@ -114,9 +117,12 @@ class Dataset:
                 is converted), or None for all examples.
 
         Returns:
-            x ``[B, *input_shape]`` in ``dtype``; y ``[B]`` int64 or ``[B, m]`` in ``dtype``.
+            x ``[B, *input_shape]`` in ``dtype``, whole numbers as they are; y ``[B]`` int64 or
+            ``[B, m]`` in ``dtype``.
         """
         x = _at(self.x, indices)
+        if x.dtype == torch.int64:
+            return x, self.targets(indices)
         return converted(x, self.scale, self.mean, self.std, self.dtype), self.targets(indices)
 
     def targets(self, indices: Tensor | slice | None = None) -> Tensor:

@@ -66,7 +66,7 @@ def of_loader(
 
         def dataset(name: str) -> Dataset:
             x, y = parts[name]
-            x = x if x.is_floating_point() or x.dtype == torch.uint8 else x.double()
+            x = x if x.is_floating_point() or x.dtype == torch.uint8 else x.long()
             y = as_target(y, numbers=classes is None, dtype=torch.float32)
             return Dataset(x, y, classes)
 
