@@ -98,7 +98,7 @@ def layers_of(module: nn.Module, told: str, name: str = "") -> Layers:
                 each.training = training
             try:
                 graphs.append(fx.Tracer().trace(module))
-            except Exception as error:  # whatever the user's code does where it gets a symbol
+            except (Exception, SystemExit) as error:  # whatever code does that gets a symbol
                 first, *_ = str(error).strip().splitlines() or [type(error).__name__]
                 raise Obstacle(f"{told}, whose forward cannot be read ({first})") from None
     layers = list(_Chain(module, told, name).read(graphs[0]))

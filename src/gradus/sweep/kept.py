@@ -208,6 +208,7 @@ def without_parameters(
         "kept": None if row["kept_epoch"] is None else {"epoch": row["kept_epoch"]},
         "divergence": divergence,
         "failure": None,
+        "data": {"classes": None, "target_names": None, "columns": []},
         "figures": None,
         "importance": [],
         "auto": {},
