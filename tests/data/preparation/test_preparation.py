@@ -252,6 +252,14 @@ def test_a_damaged_record_is_one_line(change, message):
     assert message in str(refusal.value)
 
 
+@pytest.mark.parametrize(("scaling", "fill"), [("standard", "median"), ("none", "mean")])
+def test_numbers_of_which_no_mean_can_be_taken_are_refused(scaling, fill):
+    column = Column("a", Form("number"), np.array([1.7e308, 1.6e308, 1.0]))
+    with pytest.raises(InputError, match=r"column 'a' holds 1\.7e\+308, .* out by --drop a"):
+        fit(column, scaling, fill)
+    assert fit(column, "robust", "median").fill == 1.6e308
+
+
 def test_rows_are_encoded_in_pieces_as_they_are_at_once(monkeypatch):
     monkeypatch.setattr(preparation_module, "NUMBERS", 1)
     encoders = tuple(fit(column) for column in COLUMNS)

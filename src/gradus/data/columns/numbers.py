@@ -193,7 +193,7 @@ def may_be_grouped(values: NDArray[np.float64]) -> bool:
         (True, False)
     """
     for part in (values[:_LOOKED_AT], values):
-        size = 1000 * np.abs(part)
+        size = np.minimum(np.abs(part), 1e6) * 1000  # of which more would not be finite
         whole = (np.abs(size - np.rint(size)) < 1e-6) & (size >= 1000) & (size < 1e6) | (size == 0)
         if not (whole | np.isnan(part)).all():
             return False

@@ -21,6 +21,7 @@ from gradus.data.preparation.moments import (
 from gradus.data.preparation.names import MOST_NAMES, RARE, Names, in_order
 from gradus.data.preparation.numbers import Flags, Numbers, within
 from gradus.data.preparation.preparation import AnyEncoder
+from gradus.errors import InputError, brief, quoted
 
 Scaling = Literal["none", "standard", "robust"]
 """Numbers as they are; to mean 0 and deviation 1; or to median 0 and quartiles 1 apart, extremes
@@ -83,6 +84,9 @@ def fit(
             stands there twice. Quantiles are then numbers of the column; without weights they may
             lie between two.
 
+    Raises:
+        InputError: numbers are too large for a mean or a deviation.
+
     Example:
         >>> from gradus.data.columns import Form
         >>> grams = Column("grams", Form("number"), np.array([1.0, 3.0, np.nan]))
@@ -96,14 +100,23 @@ def fit(
     if form.kind == "number":
         counted = weights[~gaps] if weights is not None and missing else weights
         sample, counts = drawn(present, counted)
-        middle = np.average(present, weights=counted)
-        if fill == "median":
-            middle = np.median(sample) if counts is None else _quantiles(sample, counts, 0.5)
         centre, scale = 0.0, 1.0
-        if scaling == "robust":
-            centre, scale = _between_quartiles(sample, counts)
-        elif scaling == "standard":
-            centre, scale = float(np.average(present, weights=counted)), deviation(present, counted)
+        with np.errstate(over="ignore", invalid="ignore"):  # of what is refused then
+            if fill == "median":
+                middle = np.median(sample) if counts is None else _quantiles(sample, counts, 0.5)
+            else:
+                middle = np.average(present, weights=counted)
+            if scaling == "robust":
+                centre, scale = _between_quartiles(sample, counts)
+            elif scaling == "standard":
+                centre = float(np.average(present, weights=counted))
+                scale = deviation(present, counted)
+        if not np.isfinite([middle, centre, scale]).all():
+            raise InputError(
+                f"column {brief(name)!r} holds {present[np.abs(present).argmax()]:g}, of which no "
+                f"mean square can be taken: bring it below {LARGEST:g}, or leave the column out by "
+                f"--drop {quoted(name, 60)}"
+            )
         knots = _knots(sample, counts, pieces) if pieces else ()
         return Numbers(
             name=name,
