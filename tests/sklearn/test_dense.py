@@ -154,8 +154,8 @@ def test_a_class_that_is_named_may_come_later():
 def test_parts_of_any_size_are_learned_bit_by_bit(kind):
     y = KINDS[kind]
     make = GradusClassifier if kind == "classes" else GradusRegressor
-    fitted = make((8,), lr=0.01, models="auto", pieces=0, random_state=0)
-    for rows in np.split(np.random.default_rng(0).permutation(len(X)), [100, 120]) * 20:
+    fitted = make((8,), lr=0.03, models="auto", pieces=0, random_state=0)
+    for rows in np.split(np.random.default_rng(0).permutation(len(X)), [100, 120]) * 8:
         fitted.partial_fit(
             X[rows], y[rows], **({"classes": np.unique(y)} if kind == "classes" else {})
         )
@@ -366,6 +366,19 @@ def test_an_interruption_is_none_of_its_results(monkeypatch):
     monkeypatch.setattr(choose, "execute", lambda *given: Outcome(status="interrupted"))
     with pytest.raises(KeyboardInterrupt):
         classifier().fit(X, NAMES)
+
+
+def test_where_one_net_fails_the_others_end_too(monkeypatch):
+    execute = choose.execute
+
+    def failing(engine, job, *course):
+        if job.seed == 0:
+            raise InputError("broken")
+        return execute(engine, job, *course)
+
+    monkeypatch.setattr(choose, "execute", failing)
+    with pytest.raises(InputError, match="broken"):
+        classifier(models=2, n_jobs=2, epochs=1_000_000).fit(X, NAMES)  # minutes, were it not so
 
 
 def test_it_tells_of_its_epochs(capsys):

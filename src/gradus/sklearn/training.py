@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import NamedTuple
+from threading import Event
+from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -112,14 +113,21 @@ def train(
             _put_into(model, since[net])
         jobs.append(replace(first, model=model, seed=seed, sampling=replace(sampling, seed=seed)))
 
+    stop = Event()
+
     def executed(net: int) -> Trained:
         state = states[net] if states else None
-        return _executed(spec, jobs[net], state, activation, keep_state, tell)
+        ended = stop if threads > 1 else None
+        return _executed(spec, jobs[net], state, activation, keep_state, tell, ended)
 
     if threads == 1:
         return [executed(net) for net in range(spec.models)]
     with _one_thread_each(), ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(executed, range(spec.models)))
+        try:
+            return list(pool.map(executed, range(spec.models)))
+        except BaseException:
+            stop.set()  # an interruption reaches the main thread alone
+            raise
 
 
 def _dataset(examples: Examples) -> Dataset:
@@ -141,12 +149,21 @@ def _executed(
     activation: str,
     keep_state: bool,
     tell: Callable[[str], object] | None,
+    stop: Event | None,
 ) -> Trained:
     engine, obstacle = choose.chosen(spec.engine, job)
     kept: list[Snapshot] = []
     if state is not None and state.engine != engine:
         state = None  # what one engine remembers the other does not read
-    course = Course(since=state, end=kept.append if keep_state else None)
+
+    def observe(progress: Progress) -> Literal["stop"] | None:
+        return "stop" if stop is not None and stop.is_set() else None
+
+    course = Course(
+        since=state,
+        end=kept.append if keep_state else None,
+        observe=None if stop is None else observe,
+    )
 
     def report(progress: Progress) -> None:
         if tell is not None and progress.evaluation is not None:
