@@ -145,6 +145,7 @@ def test_what_no_name_says_is_what_was_given():
         (NUMBERS, 1, nn.SmoothL1Loss(beta=0.5), {}),
         (2 * Y - 1, 1, nn.SoftMarginLoss(), {}),
         (Y, 1, nn.BCEWithLogitsLoss(), {}),
+        (Y.astype(bool), 1, nn.BCEWithLogitsLoss(), {}),
         (Y, 3, nn.MultiMarginLoss(), {}),
     ],
 )

@@ -178,6 +178,7 @@ STEPS = Scheduler(lambda o: LinearLR(o), every="step")
         ({"method": partial(torch.optim.SGD, momentumm=1)}, "method=torch.optim.SGD: cannot"),
         ({"method": torch.optim.SGD, "schedule": "cosine"}, "schedule=cosine: the method is an"),
         ({"method": torch.optim.SGD, "engine": "native"}, "engine=native: the native engine"),
+        ({"callbacks": print}, "callbacks <built-in function print>: give a list of them"),
         ({"callbacks": [3]}, "callbacks 3: give a function of the run under way, or an object"),
         ({"callbacks": [Scheduler]}, "callbacks Scheduler: is a class; give an object"),
         ({"callbacks": [STEPS], "engine": "native"}, "engine=native: the scheduler moves"),

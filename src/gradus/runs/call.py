@@ -125,7 +125,7 @@ def train(
         "out": out, "overwrite": overwrite, "keep_state": keep_state, "start": start,
         "freeze": freeze, "data_dir": data_dir, "observe": observe, "progress": progress,
     }  # fmt: skip
-    called = Callbacks(tuple(callbacks))
+    called = _called(callbacks)
     kept["callbacks"] = called
     if isinstance(data, RunSpec):
         if called.schedulers:
@@ -236,7 +236,7 @@ def resume(
             progress=progress,
             tell=tell,
             objects=found,
-            callbacks=Callbacks(tuple(callbacks)),
+            callbacks=_called(callbacks),
         )
 
 
@@ -265,6 +265,12 @@ def _asked(
     if groups.options:
         said, found = with_groups(said, found, groups)
     return RunSpec.read(said), found
+
+
+def _called(callbacks: Sequence[Any]) -> Callbacks:
+    if not isinstance(callbacks, list | tuple):
+        raise InputError(f"callbacks {quoted(callbacks)}: give a list of them")
+    return Callbacks(tuple(callbacks))
 
 
 def _given(**objects: Any) -> dict[str, Any]:

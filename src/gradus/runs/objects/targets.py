@@ -42,6 +42,8 @@ def own_targets(
         >>> own_targets(np.array([-1, 1]), None, own_loss=True, outputs=1).y.tolist()
         [[-1.0], [1.0]]
     """
+    if y.dtype.kind == "b" and outputs == 1:  # which a module with one output takes for 0 and 1
+        y = y.astype(np.int64)
     if y.dtype.kind not in "iuf" or loss in NUMBER_LOSSES or 0 in y.shape:
         return None
     numbers = None if loss in CLASS_LOSSES else _numbers(y)
