@@ -119,6 +119,13 @@ def test_the_parameters_are_those_of_the_end(tmp_path):
     other = parts()[0]
     gradus.open_run(tmp_path / "run").load_into(other)
     assert all(map(torch.equal, model.parameters(), other.parameters()))
+    for given in (parts()[0], lambda: parts()[0]):
+        found = gradus.open_run(tmp_path / "run", model=given).model
+        assert found is not given
+        assert not found.training
+        assert all(map(torch.equal, model.parameters(), found.parameters()))
+    with pytest.raises(InputError, match="whose model has no name; give the module"):
+        gradus.open_run(tmp_path / "run", model="mynet:make")
 
 
 @pytest.mark.parametrize(

@@ -560,8 +560,8 @@ def open_run(folder: str | os.PathLike[str], *, model: Any = None, trust: bool =
     Args:
         folder: of the record.
         model: ``package.module:factory``, if it is that of the record and may be imported; or,
-            where that was an object, such a module (a copy of it takes the parameters), or what
-            makes one.
+            where that was an object, or the run a loop of one's own, such a module (a copy of it
+            takes the parameters), or what makes one.
         trust: whether it may be imported whatever it is.
 
     Raises:
@@ -572,7 +572,7 @@ def open_run(folder: str | os.PathLike[str], *, model: Any = None, trust: bool =
 
     folder = Path(folder)
     if is_recorded(folder):
-        return open_recorded(folder)
+        return open_recorded(folder, model)
     try:
         content = read_summary(folder / "run.json")
         recorded = earlier.spec_of(content.pop("spec"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,13 +59,19 @@ class RecordedRun(Run):
     """
 
     def __init__(
-        self, summary: Mapping[str, Any], history: pa.Table, evaluation: pa.Table, folder: Path
+        self,
+        summary: Mapping[str, Any],
+        history: pa.Table,
+        evaluation: pa.Table,
+        folder: Path,
+        module: nn.Module | None = None,
     ) -> None:
         given = {
             "summary": {**dict.fromkeys(UNKNOWN), "data": {}, **summary},
             "history": history,
             "evaluation": evaluation,
             "folder": folder,
+            "module": module,
         }
         for name, value in given.items():
             object.__setattr__(self, name, value)
@@ -88,17 +96,24 @@ class RecordedRun(Run):
             "what it was stands in run.summary['loop']"
         )
 
-    @property
+    @cached_property
     def model(self) -> nn.Module:
-        """There is none: the record has its parameters, and not its code.
+        """A copy of the module that was given as the record was opened, with its parameters.
 
         Raises:
-            InputError: always.
+            InputError: none was given: the record has the parameters, and not the code; or they
+                are missing, damaged, or those of another model.
         """
-        raise InputError(
-            f"{self.folder}: is the record of a loop of one's own, which keeps the parameters of "
-            "its model and not its code; give them to one by run.load_into(model)"
-        )
+        module: nn.Module | None = vars(self)["module"]
+        if module is None:
+            raise InputError(
+                f"{self.folder}: is the record of a loop of one's own, which keeps the parameters "
+                f"of its model and not its code; give such a module: gradus.open_run("
+                f"{str(self.folder)!r}, model=net)"
+            )
+        copied = copy.deepcopy(module)
+        self.load_into(copied)
+        return copied.eval()
 
     def load_into(self, model: nn.Module) -> None:
         """Give a model the parameters that the loop left.
@@ -128,12 +143,21 @@ def is_recorded(folder: Path) -> bool:
         return False  # what is wrong is said by who reads it
 
 
-def open_recorded(folder: Path) -> RecordedRun:
+def open_recorded(folder: Path, model: Any = None) -> RecordedRun:
     """The run whose record stands in a folder; of one that was broken off, what was written down.
 
+    Args:
+        folder: of the record.
+        model: a module that its parameters belong to, or what makes one.
+
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or the model is a name.
     """
+    if isinstance(model, str):
+        raise InputError(
+            f"{folder}: is the record of a loop of one's own, whose model has no name; give the "
+            "module itself"
+        )
     if (folder / POINTS / JOURNAL).exists():
         return _broken_off(folder)
     summary = read_summary(folder / "run.json")
@@ -146,7 +170,8 @@ def open_recorded(folder: Path) -> RecordedRun:
         raise InputError(
             f"{folder} holds no record of a run: {error.filename} is missing"
         ) from None
-    return RecordedRun(summary, history, evaluation, folder)
+    module = model() if callable(model) and not hasattr(model, "state_dict") else model
+    return RecordedRun(summary, history, evaluation, folder, module)
 
 
 def _broken_off(folder: Path) -> RecordedRun:
