@@ -9,12 +9,14 @@ from safetensors.torch import load_file
 
 import gradus
 from gradus import InputError, RunSpec
+from gradus.data.dataset import joined
+from gradus.engine import native
 from gradus.engine.job import Outcome
 from gradus.figures.landscape import landscape
 from gradus.models.average import Average
 from gradus.runs.job import load_for, prepare, resolved
 from gradus.runs.seeds import seed_of
-from gradus.runs.several import train_others
+from gradus.runs.several import split_of, takes_turns, train_others
 
 CHEAP = {"data": "digits", "hidden": (16,), "lr": 0.1, "epochs": 3, "validation_fraction": 0.2}
 
@@ -127,3 +129,49 @@ def test_the_history_is_of_the_net_that_ended_the_run():
             None,
         )
     assert (found.status, found.step, found.net) == ("diverged", 2, 3)
+
+
+@pytest.fixture
+def table(tmp_path):
+    random = np.random.default_rng(0)
+    x = random.normal(size=120)
+    lines = [f"{at},{value},{'ab'[at % 2]},{2 * value + at % 2}" for at, value in enumerate(x)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["time,x,group,y", *lines]))
+    return str(path)
+
+
+def rows_of(part):
+    return sorted(map(tuple, torch.column_stack([part.x, part.y]).tolist()))
+
+
+def test_each_net_of_a_table_is_chosen_on_rows_of_its_own(table):
+    spec = RunSpec(data=table, target="y", drop=("group",), hidden=(8,), epochs=3)
+    split = load_for(spec, None)
+    nets = [split_of(spec, split, net) for net in range(spec.models)]
+    everything = rows_of(joined(split.train, split.validation))
+    for net in nets:
+        assert rows_of(joined(net.train, net.validation)) == everything
+        assert net.test is split.test
+    validating = [row for net in nets for row in rows_of(net.validation)]
+    assert len(set(validating)) == len(validating)
+
+    run = gradus.train(spec)
+    kept = []
+    for net in range(spec.models):
+        seeded = resolved(spec, split).model_copy(update={"seed": seed_of(0, net)})
+        with torch.random.fork_rng():
+            found = native.execute(prepare(seeded, split_of(spec, split, net), None, net))
+        kept.append(found.evaluation[found.kept_epoch - 1])
+    assert run.summary["kept_epochs"] == [row.epoch for row in kept]
+    assert run.summary["final"]["validation_loss"] == pytest.approx(
+        np.mean([row.validation_loss for row in kept])
+    )
+
+
+@pytest.mark.parametrize("options", [{"split": "time"}, {"measure": "train-loss"}])
+def test_rows_that_are_held_for_a_reason_stay_held(table, options):
+    spec = RunSpec(data=table, target="y", **options)
+    split = load_for(spec, None)
+    assert split_of(spec, split, 1) is split
+    assert not takes_turns(spec.model_copy(update={"split": "random", "group": "group"}), split)

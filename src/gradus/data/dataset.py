@@ -195,6 +195,25 @@ def converted(
     return x
 
 
+def joined(first: Dataset, second: Dataset) -> Dataset:
+    """The examples of two parts of the same data, one after the other.
+
+    Example:
+        >>> data = Dataset(torch.arange(4.0)[:, None], torch.tensor([0, 1, 0, 1]))
+        >>> joined(data.subset(slice(2, 4)), data.subset(slice(0, 1))).y.tolist()
+        [0, 1, 0]
+    """
+    weights = None
+    if first.weights is not None and second.weights is not None:
+        weights = torch.cat([first.weights, second.weights])
+    return dataclasses.replace(
+        first,
+        x=torch.cat([first.x, second.x]),
+        y=torch.cat([first.y, second.y]),
+        weights=weights,
+    )
+
+
 def _at(values: Tensor, indices: Tensor | slice | None) -> Tensor:
     if indices is None:
         return values

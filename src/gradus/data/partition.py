@@ -126,6 +126,37 @@ def training_parts(
     return _halves(n, fraction, "--validation-fraction", 1, parts, labels, groups)
 
 
+def held_in_turn(
+    n: int, n_held: int, turn: int, seed: int, labels: Tensor | None = None
+) -> NDArray[np.bool_]:
+    """Which training rows 0..n-1 are held for a model that is not the first of several.
+
+    In turn, different rows are held, about as many each time, in the proportions of the classes:
+    models that are averaged then have learned from all rows together, and each is judged on rows
+    that it did not see.
+
+    Args:
+        n: number of rows.
+        n_held: rows that validate for the first model.
+        turn: 0 for the second model, 1 for the third, and so on; where all rows had theirs, from
+            the beginning.
+        seed: of the draw.
+        labels: int64 ``[n]`` class indices, or None.
+
+    Example:
+        >>> turns = [held_in_turn(10, 3, turn, seed=0) for turn in range(3)]
+        >>> [int(held.sum()) for held in turns], bool(np.any(turns, axis=0).all())
+        ([4, 3, 3], True)
+    """
+    order = np.random.default_rng([seed, 2]).permutation(n)
+    if labels is not None:
+        order = order[np.argsort(labels.numpy()[order], kind="stable")]
+    turns = max(2, n // n_held)
+    held = np.zeros(n, dtype=bool)
+    held[order[turn % turns :: turns]] = True
+    return held
+
+
 def _halves(
     n: int,
     fraction: float,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+import torch
 from torch import nn
 
-from gradus.data.dataset import Dataset, Split
+from gradus.data.dataset import Dataset, Split, joined
+from gradus.data.partition import held_in_turn
 from gradus.engine import evaluate
 from gradus.engine.job import Evaluation, Job, Judged, Outcome, Progress, Report, Tested
 from gradus.models.average import Average
 from gradus.runs.job import prepare
+from gradus.runs.judging import labels_of
 from gradus.runs.objects.given import NO_OBJECTS, Objects
 from gradus.runs.seeds import seed_of
 from gradus.runs.spec import RunSpec
@@ -27,6 +31,8 @@ def train_others(
     report: Report,
     start: Start | None,
     objects: Objects = NO_OBJECTS,
+    *,
+    watched: bool = False,
 ) -> tuple[nn.Module, Outcome]:
     """Train the other nets of a run, and average all.
 
@@ -39,6 +45,8 @@ def train_others(
         report: told how it goes.
         start: what the nets begin with, where they go on from others.
         objects: of which the spec says only what identifies them.
+        watched: whether somebody is shown the figures of every net after every epoch. The record
+            has those of the first: of the others no more is measured than they are chosen by.
 
     Returns:
         The average, and the outcome of the first net with the steps, samples, work and seconds of
@@ -48,7 +56,9 @@ def train_others(
     nets, outcomes = [first.model], [outcome]
     for net in range(1, spec.models):
         seeded = spec.model_copy(update={"seed": seed_of(spec.seed, net)})
-        job = prepare(seeded, split, start, net, objects=objects)
+        job = prepare(seeded, split_of(spec, split, net), start, net, objects=objects)
+        chosen_by = job.selection.measure or ""
+        job = replace(job, measured=watched or not chosen_by.startswith("validation"))
 
         before = sum(each.samples for each in outcomes)
 
@@ -66,7 +76,8 @@ def train_others(
         if found.ended_by_observer:
             break
     average = Average((net.cpu() for net in nets), classes=first.train.classes is not None)
-    averaged, tested = _judged(average.to(first.device), first, outcome)
+    apart = takes_turns(spec, split)
+    averaged, tested = _judged(average.to(first.device), first, outcomes, apart=apart)
     return average, replace(
         outcome,
         ended_by_observer=outcomes[-1].ended_by_observer,
@@ -81,8 +92,53 @@ def train_others(
     )
 
 
-def _judged(average: nn.Module, job: Job, outcome: Outcome) -> tuple[Evaluation, Tested]:
-    """What the average is worth on each part."""
+def takes_turns(spec: RunSpec, split: Split) -> bool:
+    """Whether each net of a run holds other rows for validation.
+
+    Not where which they are has a meaning: the last ones, or those of some groups; nor where the
+    nets are not chosen by them.
+    """
+    measure = spec.measure or "validation-loss"
+    return (
+        split.preparation is not None
+        and split.validation is not None
+        and (spec.split, spec.group) == ("random", None)
+        and measure.startswith("validation")
+    )
+
+
+def split_of(spec: RunSpec, split: Split, net: int) -> Split:
+    """What a net learns from and is chosen on; all are tested on the same rows.
+
+    Args:
+        spec: of the run.
+        split: the data of its first net.
+        net: its number.
+    """
+    if net == 0 or not takes_turns(spec, split):
+        return split
+    train, validation = split.train, split.validation
+    assert validation is not None
+    labels = None if train.classes is None else labels_of(train.y)
+    held = held_in_turn(len(train), len(validation), net - 1, spec.split_seed, labels)
+    kept, held_now = (torch.from_numpy(np.flatnonzero(rows)) for rows in (~held, held))
+    return replace(
+        split, train=joined(train.subset(kept), validation), validation=train.subset(held_now)
+    )
+
+
+def _judged(
+    average: nn.Module, job: Job, outcomes: Sequence[Outcome], *, apart: bool
+) -> tuple[Evaluation, Tested]:
+    """What the average is worth on each part.
+
+    Args:
+        average: of the nets.
+        job: of the first net.
+        outcomes: of all nets.
+        apart: whether each net has a validation part of its own, of which others have seen rows:
+            then the figures of that part are means of what each net is worth there.
+    """
     outputs = evaluate.outputs_of(average)
 
     def judged(data: Dataset, part: str) -> Judged:
@@ -92,17 +148,32 @@ def _judged(average: nn.Module, job: Job, outcome: Outcome) -> tuple[Evaluation,
     tested = evaluate.test(
         outputs, job.placed_loss, job.test.to(device=job.device, dtype=job.dtype)
     )
-    kept = next(row for row in outcome.evaluation if row.epoch == outcome.kept_epoch)
+    rows = [
+        next(row for row in outcome.evaluation if row.epoch == outcome.kept_epoch)
+        for outcome in outcomes
+    ]
     train, test = judged(job.train.fixed_sample, "train"), judged(job.test, "test")
     measured = [train.measured, test.measured]
-    final = kept._replace(
+    final = rows[0]._replace(
         train_loss=train.loss, test_loss=tested.loss, test_accuracy=tested.accuracy
     )
     if job.validation is not None:
-        validation = judged(job.validation, "validation")
+        validation = _means(rows) if apart else judged(job.validation, "validation")
         measured.append(validation.measured)
         final = final._replace(
             validation_loss=validation.loss, validation_accuracy=validation.accuracy
         )
     final = final._replace(measured=next((each for each in measured if each is not None), None))
     return final, tested
+
+
+def _means(rows: Sequence[Evaluation]) -> Judged:
+    """What is said of the validation part, as means over the rows of several nets."""
+
+    def mean(name: str) -> float | None:
+        found = [getattr(row, name) for row in rows]
+        return None if None in found else sum(found) / len(found)
+
+    loss = mean("validation_loss")
+    assert loss is not None
+    return Judged(loss, mean("validation_accuracy"), mean("measured"))

@@ -326,6 +326,7 @@ def _train(
                     report,
                     start,
                     objects,
+                    watched=observe is not None,
                 )
                 job = replace(job, model=model)
             interrupts.close()
