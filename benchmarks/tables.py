@@ -7,7 +7,8 @@ For each table, of test rows that are the same for all,
 where the score is accuracy or R², best is that of the best of scikit-learn's linear model, MLP and
 gradient boosting (benchmarks/table_opponents.py), and all are means over several splits. Time is
 that of the whole process less its start-up, over what the MLP takes to fit. Start-up is the same
-command with a linear model and few epochs on a table of a few rows.
+command with a linear model and few epochs on a table of a few rows. With --in-process all commands
+run in one process, one after another: sooner, where others use the machine too.
 
 Defaults were chosen on the tables of one half; what holds of the other half is what is to be
 expected of a table that nobody has seen.
@@ -17,12 +18,15 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
+import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
@@ -37,6 +41,9 @@ from benchmarks.markdown import describe_machine, markdown
 from benchmarks.processes import Cost, ProcessFailedError, run
 from benchmarks.table_sources import SOURCES, half
 from gradus.data.partition import Parts, Rows, three_parts
+
+Execute = Callable[[Sequence[str]], Cost]
+"""Runs a command of Gradus."""
 
 OPPONENTS = ("linear", "MLP", "boosting")
 TINY_ROWS = 30
@@ -183,7 +190,9 @@ class Table:
         found: list[dict[str, Any]] = json.loads(told.read_text(encoding="utf-8"))
         return found[:splits]
 
-    def gradus(self, seed: int, options: Sequence[str], startup: Cost) -> tuple[Fitted, float]:
+    def gradus(
+        self, seed: int, options: Sequence[str], startup: Cost, execute: Execute
+    ) -> tuple[Fitted, float]:
         """What Gradus makes of a split, and what it says of the constant.
 
         Raises:
@@ -192,19 +201,21 @@ class Table:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "run"
             seeds = ["--seed", str(seed), "--split-seed", str(seed)]
-            cost = _train(self.path, self.source.target, out, [*seeds, *options])
+            cost = _train(self.path, self.source.target, out, [*seeds, *options], execute)
             record = json.loads((out / "run.json").read_text(encoding="utf-8"))
         figure = record["figures"]["test"]["accuracy" if self.source.task == "classes" else "r2"]
         seconds = cost.wall - startup.wall, cost.processor - startup.processor
         return Fitted(figure["value"], *seconds), figure["constant"]
 
-    def measure(self, splits: int, options: Sequence[str], startup: Cost) -> Iterator[Split]:
+    def measure(
+        self, splits: int, options: Sequence[str], startup: Cost, execute: Execute
+    ) -> Iterator[Split]:
         """Every split."""
         for seed, told in enumerate(self.opponents(splits)):
             opponents = {name: Fitted(**told[name]) for name in OPPONENTS}
             expected = self.constant(seed)
             try:
-                fitted, constant = self.gradus(seed, options, startup)
+                fitted, constant = self.gradus(seed, options, startup, execute)
             except ProcessFailedError as error:
                 yield Split(expected, opponents, None, str(error))
                 continue
@@ -216,20 +227,39 @@ class Table:
             yield Split(expected, opponents, fitted)
 
 
-def _train(path: Path, target: str, out: Path, options: Sequence[str]) -> Cost:
+def _train(path: Path, target: str, out: Path, options: Sequence[str], execute: Execute) -> Cost:
     """What the whole command costs."""
-    command = ["-m", "gradus", "train", str(path), "--target", target]
-    return run([*command, *options, "--quiet", "--out", str(out)])
+    return execute(["train", str(path), "--target", target, *options, "--quiet", "--out", str(out)])
 
 
-def startup() -> Cost:
+def _process(arguments: Sequence[str]) -> Cost:
+    return run(["-m", "gradus", *arguments])
+
+
+def _here(arguments: Sequence[str]) -> Cost:
+    """What a command costs in this process; what it prints is not shown."""
+    from gradus.cli import main
+
+    started, wall, processor = time.time(), time.perf_counter(), time.process_time()
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as told:
+        try:
+            main(arguments)
+        except SystemExit as ended:
+            if ended.code:
+                message = told.getvalue().strip() or f"exit code {ended.code}"
+                raise ProcessFailedError(message) from None
+    took = time.perf_counter() - wall, time.process_time() - processor
+    return Cost(started, *took, peak=math.nan, others=None)
+
+
+def startup(execute: Execute) -> Cost:
     """What the command costs where there is next to nothing to do."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "line.csv"
         lines = ["x,y", *(f"{at}.5,{2 * at}.5" for at in range(TINY_ROWS))]
         path.write_text("\n".join(lines), encoding="utf-8")
         options = ["--model", "linear", "--lr", "0.1", "--epochs", "9"]
-        return _train(path, "y", Path(folder) / "run", options)
+        return _train(path, "y", Path(folder) / "run", options, execute)
 
 
 def report(verdicts: Sequence[Verdict]) -> str:
@@ -258,13 +288,16 @@ def report(verdicts: Sequence[Verdict]) -> str:
         for found in sorted(verdicts, key=lambda found: found.ratio)
     ]
     ratios = [found.ratio for found in verdicts]
-    times = [found.wall for found in verdicts if found.failure is None]
+    times, computed = (
+        [getattr(found, kind) for found in verdicts if found.failure is None]
+        for kind in ("wall", "processor")
+    )
     quarter = quantiles(ratios, n=4, method="inclusive")[0] if len(ratios) > 1 else ratios[0]
     equal = sum(found.ratio + found.error >= 1 for found in verdicts)
     told = (
         f"{len(ratios)} tables: ratio median {median(ratios):.3f}, lower quartile {quarter:.3f}, "
         f"least {min(ratios):.2f}; {equal} reach 1 within a standard error; time / MLP median "
-        f"{median(times):.2f}, most {max(times):.2f}"
+        f"{median(times):.2f}, most {max(times):.2f}; processor / MLP median {median(computed):.2f}"
     )
     return markdown([head, *rows]) + "\n\n" + told
 
@@ -289,6 +322,7 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="keep tables and what scikit-learn makes of them, for next time"
     )
+    parser.add_argument("--in-process", action="store_true", help="start no process for each run")
     parser.add_argument("options", nargs="*", help="of gradus train, after --")
     given = parser.parse_args()
     names = [name for name in sorted(SOURCES) if half(name) == given.half]
@@ -299,12 +333,13 @@ def main() -> None:
         absent = [name for name in names if not (folder / f"{name}.csv").exists()]
         if absent:
             run(["-m", "benchmarks.table_sources", str(folder), *absent], python=TABLES.python())
-        startup()  # fills the caches of files
+        execute = _here if given.in_process else _process
+        startup(execute)  # fills the caches of files
         verdicts, started = [], []
         for name in names:
             table = Table(folder, name)
-            started.append(startup())  # again, as others may slow the machine down
-            splits = [*table.measure(given.splits, given.options, started[-1])]
+            started.append(startup(execute))  # again, as others may slow the machine down
+            splits = [*table.measure(given.splits, given.options, started[-1], execute)]
             verdicts.append(verdict(name, len(table.targets), splits))
             _tell(f"{name}: ratio {verdicts[-1].ratio:.2f}, time {verdicts[-1].wall:.2f}")
     print(report(verdicts))
