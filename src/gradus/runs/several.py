@@ -20,6 +20,7 @@ from gradus.runs.objects.given import NO_OBJECTS, Objects
 from gradus.runs.seeds import seed_of
 from gradus.runs.spec import RunSpec
 from gradus.runs.start import Start
+from gradus.runs.table_defaults import is_table
 
 
 def train_others(
@@ -100,7 +101,7 @@ def takes_turns(spec: RunSpec, split: Split) -> bool:
     """
     measure = spec.measure or "validation-loss"
     return (
-        split.preparation is not None
+        is_table(spec.data)
         and split.validation is not None
         and (spec.split, spec.group) == ("random", None)
         and measure.startswith("validation")
