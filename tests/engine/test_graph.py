@@ -238,6 +238,16 @@ def test_what_a_forward_does_beside_is_named(case):
     assert obstacle_to(make) == said
 
 
+class Rows(nn.Module):
+    def forward(self, x):
+        return x.view(-1, 16)
+
+
+def test_a_width_whose_layer_stands_elsewhere_is_not_guessed():
+    said = obstacle_to(lambda: nn.Sequential(Rows(), nn.Linear(16, CLASSES)))
+    assert said == "layer 0 (Rows), whose forward reshapes into rows of 16"
+
+
 def test_reading_changes_nothing():
     for make, _ in CLASSES_REFUSED.values():
         model = make()

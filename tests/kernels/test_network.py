@@ -45,7 +45,7 @@ RULES = {
 DIVIDING = {
     "adagrad": ("ragged", None, lambda lr: methods.Adagrad(lr, 0.1, 0.1, eps=1e-3)),
     "rmsprop": ("members share layers", None, lambda lr: methods.RMSprop(lr, 0.9, 1e-2)),
-    "rmsprop-momentum": ("segments", L2(0.05), lambda lr: methods.RMSprop(lr, 0.9, 1e-2, 0.1, 0.8)),
+    "rmsprop-momentum": ("small", L2(0.05), lambda lr: methods.RMSprop(lr, 0.9, 1e-2, 0.1, 0.8)),
     "rmsprop-centered": (
         "small",
         L1(0.02),
@@ -58,19 +58,17 @@ DIVIDING = {
     ),
 }
 PENALTIES = {"none": None, "l1": L1(0.02), "l2": L2(0.05), "elastic-net": ElasticNet(0.1, 0.3)}
-LAYERS = {
-    "relu": nn.ReLU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "gelu": nn.GELU,
-    "gelu-tanh": lambda: nn.GELU("tanh"),
-}
+LAYERS = {"by its value": nn.ReLU, "by its argument": nn.GELU}
+"""The two ways in which a slope comes about."""
 CURVES = {
+    "tanh": ("members share layers", nn.Tanh),
+    "sigmoid": ("ragged", nn.Sigmoid),
+    "gelu-tanh": ("small", lambda: nn.GELU("tanh")),
     "silu": ("ragged", nn.SiLU),
     "mish": ("small", nn.Mish),
     "softsign": ("ragged", nn.Softsign),
     "tanhshrink": ("small", nn.Tanhshrink),
-    "softplus": ("segments", lambda: nn.Softplus(2.0, 1.0)),
+    "softplus": ("ragged", lambda: nn.Softplus(2.0, 1.0)),
     "exponential": ("members take blocks", nn.ELU),
     "pieces": ("ragged", nn.LeakyReLU),
 }
@@ -176,7 +174,7 @@ def test_the_rules_that_divide_by_past_gradients(rule, monkeypatch):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("hidden", LAYERS)
-def test_every_activation_at_every_size(hidden, size, monkeypatch):
+def test_slopes_at_every_size(hidden, size, monkeypatch):
     method = methods.Nesterov(0.01, 0.5)
     given = job(size, method, SquaredL2(0.1), hidden=LAYERS[hidden])
     it_agrees(given, SIZES[size][3], monkeypatch)

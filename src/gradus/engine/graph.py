@@ -190,6 +190,8 @@ class _Chain:
             if node.op == "get_attr" or self._tells_a_shape(node):
                 continue
             if node.op == "output":
+                if self.width is not None:
+                    raise self._of_other_width()
                 if node.args[0] is not at:
                     raise Obstacle(
                         f"{self.told}, whose forward gives something else than one tensor"
@@ -270,5 +272,8 @@ class _Chain:
     def _fits(self, layer: nn.Module) -> None:
         if self.width is not None and isinstance(layer, nn.Linear):
             if layer.weight.shape[-1] != self.width:
-                raise Obstacle(f"{self.told}, whose forward reshapes into rows of {self.width}")
+                raise self._of_other_width()
             self.width = None
+
+    def _of_other_width(self) -> Obstacle:
+        return Obstacle(f"{self.told}, whose forward reshapes into rows of {self.width}")
