@@ -9,6 +9,7 @@ import gradus
 from gradus import InputError, RunSpec
 from gradus.cli import main
 from gradus.runs.again import again
+from gradus.runs.job import load_for, resolved
 
 TABLE = {"data": "examples/iris.csv", "target": "species"}
 
@@ -116,3 +117,10 @@ def test_what_holds_no_spec_is_one_line(tmp_path, monkeypatch, capsys, made, mes
     (line,) = capsys.readouterr().err.splitlines()
     assert ended.value.code == 2
     assert message in line
+
+
+def test_what_is_replaced_in_a_copy_follows_from_no_data_any_more():
+    spec = RunSpec(**TABLE).model_copy(update={"epochs": 3, "models": 2, "batch_size": 7})
+    found = resolved(spec, load_for(spec, None))
+    assert (found.epochs, found.models, found.batch_size) == (3, 2, 7)
+    assert found.patience == 16  # and what is not, does
