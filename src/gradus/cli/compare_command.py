@@ -143,7 +143,7 @@ def report(
 def _check_there(name: str) -> None:
     """Refuse a name under which there is neither a run nor a sweep."""
     from gradus.errors import InputError
-    from gradus.sweep.sweep import SPECIFICATION, folder_of, others
+    from gradus.sweep.folder import SPECIFICATION, folder_of, others
 
     folder = folder_of(name)
     if not (folder / SPECIFICATION).exists() and not (folder / "run.json").exists():
@@ -155,7 +155,8 @@ def _opened(name: str) -> Sweep:
     """The sweep of this name, which has to have runs."""
     from gradus.errors import InputError
     from gradus.runs.recorded import is_recorded
-    from gradus.sweep.sweep import SPECIFICATION, folder_of, open_sweep
+    from gradus.sweep.folder import SPECIFICATION, folder_of
+    from gradus.sweep.sweep import open_sweep
 
     folder = folder_of(name)
     if is_recorded(folder) or (

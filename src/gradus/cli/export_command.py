@@ -50,7 +50,8 @@ def export(run: Path, to: Kind, out: Path | None, model: str | None, trust: bool
     from gradus.exchange.export import TRACKERS
     from gradus.exchange.export import export as export_result
     from gradus.runs.record import open_run
-    from gradus.sweep.sweep import SPECIFICATION, folder_of, open_sweep
+    from gradus.sweep.folder import SPECIFICATION, folder_of
+    from gradus.sweep.sweep import open_sweep
 
     folder = folder_of(run)
     if (folder / SPECIFICATION).exists():

@@ -154,7 +154,8 @@ def _recorded(name: str, against: Against) -> Iterator[Drawing]:
     from gradus.figures.subject.catalogue import CATALOGUE
     from gradus.figures.sweep_figures import pictures
     from gradus.runs.record import open_run
-    from gradus.sweep.sweep import SPECIFICATION, folder_of, open_sweep
+    from gradus.sweep.folder import SPECIFICATION, folder_of
+    from gradus.sweep.sweep import open_sweep
 
     if (Path(name) / "run.json").exists():
         run = open_run(name)

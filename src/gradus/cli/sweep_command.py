@@ -88,7 +88,8 @@ def sweep(
         spec = from_options({"data": data, **options})
 
     from gradus.cli import sweep_report
-    from gradus.sweep.sweep import folder_of, resume_sweep, train_sweep
+    from gradus.sweep.folder import folder_of
+    from gradus.sweep.sweep import resume_sweep, train_sweep
 
     with sweep_report.Live(quiet=quiet) as live:
         trained["observe"] = live.observe

@@ -235,7 +235,8 @@ def _best_of(
     from gradus.figures.choice_notes import choice
     from gradus.models.own import check_named
     from gradus.runs.again import again
-    from gradus.sweep.sweep import folder_of, open_sweep
+    from gradus.sweep.folder import folder_of
+    from gradus.sweep.sweep import open_sweep
 
     folder = folder_of(path)
     if not (folder / "sweep.toml").exists():

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, final
 
@@ -19,29 +17,24 @@ import pyarrow.compute as pc
 from gradus.engine.selection import rises
 from gradus.errors import InputError, quoted
 from gradus.notebook import in_notebook
-from gradus.runs.choices import flag
-from gradus.runs.files import write_whole
 from gradus.runs.lock import locked
 from gradus.runs.record import Run, open_run
 from gradus.runs.spec import RunSpec, run_id
-from gradus.sweep import earlier
 from gradus.sweep.compare import best_runs
 from gradus.sweep.configurations import pruning_of
+from gradus.sweep.folder import check_name, enter, free_name, kept_spec
 from gradus.sweep.kept import KeptModels, record_of, without_parameters
 from gradus.sweep.measures import check_measure, named
 from gradus.sweep.received import STUDY, check_links, check_received, models_of
 from gradus.sweep.search import Listed, search_of
-from gradus.sweep.space import Panel, panels_of, runs_of, shown
+from gradus.sweep.space import Panel, panels_of, runs_of
 from gradus.sweep.specification import SweepSpec
 from gradus.sweep.store import Store, read_parts, read_runs
-from gradus.sweep.toml_file import read_toml, to_toml
 
 if TYPE_CHECKING:
     from gradus.sweep.backlog import Backlog
     from gradus.sweep.progress import Observer
     from gradus.sweep.split_cache import SplitCache
-
-SPECIFICATION = "sweep.toml"
 
 
 @final
@@ -158,7 +151,7 @@ def open_sweep(folder: str | os.PathLike[str]) -> Sweep:
         InputError: there is no such sweep, or it cannot be read.
     """
     folder = Path(folder)
-    return Sweep(folder, _kept_spec(folder), read_runs(folder))
+    return Sweep(folder, kept_spec(folder), read_runs(folder))
 
 
 def train_sweep(
@@ -195,20 +188,20 @@ def train_sweep(
         TypeError: the spec is not a SweepSpec.
     """
     if name is not None:
-        _check_name(name)
+        check_name(name)
     if not isinstance(spec, SweepSpec):
         raise TypeError(
             f"spec must be a SweepSpec, as SweepSpec(vary={{'lr': '1,0.1'}}), not {spec!r}"
         )
     listed = _listed(spec)  # a run that cannot be is said before there is a folder
-    folder = Path(out) / (name or _free_name(spec, listed, Path(out)))
+    folder = Path(out) / (name or free_name(spec, listed, Path(out)))
     is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
     with locked(folder):
-        _enter(folder, spec)
+        enter(folder, spec)
         try:
             return _train(folder, spec, listed, workers, data_dir, observe, tell)
         except InputError as error:
@@ -250,7 +243,7 @@ def resume_sweep(
             storage that was not named.
     """
     folder = Path(folder)
-    spec = _kept_spec(folder)
+    spec = kept_spec(folder)
     check_received(spec, folder, models=models, storage=storage, trust=trust)
     if storage not in (None, spec.storage):
         raise InputError(f"--storage {quoted(storage)}: that of {folder} is {spec.storage}")
@@ -356,132 +349,3 @@ def _losses(store: Store, measure: str) -> dict[str, dict[int, float]]:
         if value is not None:
             losses[run][epoch] = -value if rises(measure) else value
     return losses
-
-
-def folder_of(name: str | os.PathLike[str], out: str | os.PathLike[str] = "sweeps") -> Path:
-    """The folder of a sweep, which is given by its name among the others or by its path."""
-    path = Path(name)
-    return path if path.is_dir() or len(path.parts) > 1 else Path(out) / path
-
-
-def _check_name(name: str) -> None:
-    """Refuse a name of a sweep that leads out of the folder of sweeps.
-
-    Raises:
-        InputError: it does, or names no folder.
-    """
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise InputError(
-            f"--name {quoted(name)}: is not the name of a folder; give its place by --out"
-        )
-
-
-def _kept_spec(folder: Path) -> SweepSpec:
-    path = folder / SPECIFICATION
-    if not path.exists():
-        raise InputError(f"{folder}: holds no sweep: {SPECIFICATION} is missing{others(folder)}")
-    return read_toml(path, earlier.sweep_of)
-
-
-def others(folder: Path) -> str:
-    """The sweeps beside a folder, as the end of a message."""
-    names = sorted(path.parent.name for path in folder.parent.glob(f"*/{SPECIFICATION}"))
-    return f"; {folder.parent} has {', '.join(names[:5])}" if names else ""
-
-
-def _enter(folder: Path, spec: SweepSpec) -> None:
-    """Write down what the folder is to hold, unless it holds another sweep.
-
-    Raises:
-        InputError: it does.
-    """
-    path = folder / SPECIFICATION
-    if path.exists():
-        old = read_toml(path, earlier.sweep_of)
-        if old == spec:
-            return
-        if why := difference(old, spec):
-            raise InputError(
-                f"{folder}: holds another sweep, {why}; give another --name, or go on with "
-                f"--resume {folder.name}"
-            )
-    elif foreign := next(
-        (p.name for p in folder.iterdir() if p.name[0] != "." and p.name != "lock"), None
-    ):
-        raise InputError(f"{folder}: holds no sweep, but {foreign}; give another --name")
-    try:
-        write_whole(path, to_toml(spec).encode())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def difference(old: SweepSpec, new: SweepSpec) -> str | None:
-    """What speaks against it that ``new`` is ``old`` with more runs, as words; None: it is.
-
-    Example:
-        >>> old, more = SweepSpec(vary={"lr": "1,0.1"}), SweepSpec(vary={"lr": "1,0.1,0.01"})
-        >>> difference(old, more), difference(more, old)
-        (None, 'whose --lr is 1,0.1,0.01')
-    """
-    if new.model_copy(update={"keep_models": old.keep_models}) == old:
-        return None
-    pruned, drawn = old.prune or new.prune, "optuna" in (old.search, new.search)
-    if (
-        not pruned
-        and not drawn
-        and set(map(run_id, runs_of(old))) <= set(map(run_id, runs_of(new)))
-    ):
-        return None
-    if not pruned and old.search == new.search == "optuna":
-        free = {"trials", "sampler", "storage", "keep_models"}
-        more = (new.trials or 0) >= (old.trials or 0)
-        if more and old.model_dump(exclude=free) == new.model_dump(exclude=free):
-            return None
-    before, now = dict(_told(old)), dict(_told(new))
-    for option, values in before.items():
-        if not set(values) <= set(now.get(option, ())):
-            return f"whose {flag(option)} is {','.join(values)}"
-    for option in now.keys() - before.keys():
-        return f"which has no {flag(option)}"
-    if old.prune or new.prune:
-        return "whose runs were cut by comparison with each other"
-    return "of other base points"
-
-
-def _told(spec: SweepSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Every option with its values, as they are written."""
-    for name in ("search", "prune", "eta", "first_rung", "seeds", "trials"):
-        value = getattr(spec, name)
-        if value is not None:
-            yield name, (str(value),)
-    values: defaultdict[str, list[str]] = defaultdict(list)
-    for point in spec.points:
-        for option, value in point.base.items():
-            if option not in point.vary:
-                values[option].append(shown(value))
-        for option, several in point.vary.items():
-            values[option] += map(shown, several)
-    for option, written in values.items():
-        yield option, tuple(dict.fromkeys(written))
-
-
-def _free_name(spec: SweepSpec, listed: Sequence[RunSpec] | None, out: Path) -> str:
-    """DATA-METHOD-N: the first that holds this sweep, or one that it adds to, or nothing."""
-
-    def told(option: str) -> str:
-        value = spec.points[0].base.get(option, RunSpec.model_fields[option].default)
-        return str(next(iter(spec.points[0].vary.get(option, (value,)))))
-
-    # That of a table follows from what else is given.
-    method = listed[0].method if listed else told("method")
-    stem = f"{Path(told('data')).stem}-{method}"
-    for n in count(1):
-        path = out / f"{stem}-{n}" / SPECIFICATION
-        if not path.parent.exists():
-            return path.parent.name
-        try:
-            if path.exists() and difference(read_toml(path, earlier.sweep_of), spec) is None:
-                return path.parent.name
-        except InputError:
-            continue
-    raise AssertionError(math.inf)
