@@ -109,3 +109,11 @@ def test_what_is_wrong_is_said_in_one_line(own, method, options, message):
         train("digits", method=method, method_options=options or None, **QUICK)
     assert message in str(caught.value).replace("nowhere in", "'nowhere' in")
     assert "\n" not in str(caught.value)
+
+
+def test_options_may_be_pairs(own):
+    run = train(
+        "digits", method="torch.optim:Adam", method_options="lr=0.01,betas=(0.5, 0.9)", **QUICK
+    )
+    by_name = train("digits", method="adam", lr=0.01, betas=(0.5, 0.9), engine="eager", **QUICK)
+    assert run.history.equals(by_name.history)

@@ -32,7 +32,7 @@ def named_method(name: str, written: Sequence[str]) -> Method:
         >>> named_method("torch.optim:RAdam", ["lr=0.01", "betas=(0.9, 0.99)"]).lr
         0.01
     """
-    options = dict(map(_option, written))
+    options = _options(",".join(written))
     with from_here():
         kind = own_function(name, "--method")
         asked = f"--method {quoted(name)}"
@@ -57,12 +57,26 @@ def named_method(name: str, written: Sequence[str]) -> Method:
     return method
 
 
-def _option(written: str) -> tuple[str, Any]:
-    """The name and the value of ``lr=0.1``."""
-    name, equals, value = written.partition("=")
-    if not equals or not name.strip().isidentifier():
-        raise InputError(f"--method-options {quoted(written)}: give each as name=value, as lr=0.1")
+def _options(written: str) -> dict[str, Any]:
+    """The options of ``lr=0.1,betas=(0.9, 0.99)``; what is no literal of Python is text.
+
+    Example:
+        >>> _options("lr=0.1,betas=(0.9, 0.99),form=fused")
+        {'lr': 0.1, 'betas': (0.9, 0.99), 'form': 'fused'}
+    """
+    found: dict[str, Any] = {}
     try:
-        return name.strip(), ast.literal_eval(value.strip())
+        call = ast.parse(f"options({written})", mode="eval").body
+        if not isinstance(call, ast.Call) or call.args:
+            raise ValueError("no options")
+        if any(keyword.arg is None for keyword in call.keywords):
+            raise ValueError("no name")
+        for keyword in call.keywords:
+            is_word = isinstance(keyword.value, ast.Name)
+            value = ast.unparse(keyword.value) if is_word else ast.literal_eval(keyword.value)
+            found[str(keyword.arg)] = value
     except (ValueError, SyntaxError):
-        return name.strip(), value.strip()
+        raise InputError(
+            f"--method-options {quoted(written)}: give each as name=value, as lr=0.1,momentum=0.9"
+        ) from None
+    return found
