@@ -10,29 +10,31 @@ from gradus import InputError, RunSpec
 from gradus.cli import main
 from gradus.runs.again import again
 from gradus.runs.job import load_for, resolved
+from gradus.runs.table_defaults import COURSE, LEARNED
 
 TABLE = {"data": "examples/iris.csv", "target": "species"}
 
 CASES = {
     # given then; changes; what it is now; what is said
-    "nothing": ({}, {}, {"method": "adamw", "lr": 0.002, "epochs": 7}, None),
+    "nothing": ({}, {}, {"method": "adamw", "lr": LEARNED["lr"], "epochs": 7}, None),
     "what was given": ({"lr": 0.1}, {"seed": 1}, {"lr": 0.1, "seed": 1, "epochs": 7}, None),
     "another method takes its own rate": (
         {},
         {"method": "sgd"},
         {"lr": 0.001, "schedule": "constant", "weight_decay": 0.0, "momentum": 0.5, "epochs": 7},
-        "--lr 0.001 (was 0.002), --weight-decay 0.0 (was 0.01), --schedule constant (was cosine)",
+        f"--lr 0.001 (was {LEARNED['lr']}), --weight-decay 0.0 (was {LEARNED['weight_decay']}), "
+        "--schedule constant (was cosine)",
     ),
     "and the rate that was given": (
         {"lr": 0.1},
         {"method": "sgd"},
         {"lr": 0.1, "schedule": "constant"},
-        "--weight-decay 0.0 (was 0.01), --schedule constant (was cosine)",
+        f"--weight-decay 0.0 (was {LEARNED['weight_decay']}), --schedule constant (was cosine)",
     ),
     "of other rows, their number": (
         {},
         {"validation_fraction": 0.3},
-        {"lr": 0.002},
+        {"lr": LEARNED["lr"]},
         "--pieces by the data, --standardize-target by the data, --batch-size by the data, "
         "--epochs by the data, --patience by the data, --models by the data",
     ),
@@ -88,7 +90,7 @@ def test_a_run_trains_once_more_from_its_record_and_from_its_folder(tmp_path, ca
               "--out", str(tmp_path / "other")])  # fmt: skip
     err = capsys.readouterr().err
     assert ended.value.code in (None, 0, 3), err
-    assert "gradus: chosen anew: --lr 0.001 (was 0.002), --weight-decay 0.0 (was 0.01), " in err
+    assert f"gradus: chosen anew: --lr 0.001 (was {LEARNED['lr']}), --weight-decay 0.0 " in err
     kept = json.loads((tmp_path / "other/run.json").read_text())["spec"]
     assert (kept["method"], kept["lr"], kept["epochs"]) == ("sgd", 0.001, 2)
 
@@ -123,4 +125,4 @@ def test_what_is_replaced_in_a_copy_follows_from_no_data_any_more():
     spec = RunSpec(**TABLE).model_copy(update={"epochs": 3, "models": 2, "batch_size": 7})
     found = resolved(spec, load_for(spec, None))
     assert (found.epochs, found.models, found.batch_size) == (3, 2, 7)
-    assert found.patience == 16  # and what is not, does
+    assert found.patience == COURSE["patience"]  # and what is not, does

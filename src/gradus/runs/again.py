@@ -11,7 +11,7 @@ from typing import Any
 
 from gradus.runs.choices import DEFAULT_CHOICES, ON_ALL_DATA, OPTIONS, changed, flag
 from gradus.runs.spec import RunSpec
-from gradus.runs.table_defaults import SIZED, defaults_for, is_table
+from gradus.runs.table_defaults import SIZED, defaults_for, prepared_by_default
 
 OF_THE_DATA = (
     *("data", "target", "drop", "categorical", "missing", "group", "loss"),
@@ -38,9 +38,9 @@ def again(
     Example:
         >>> spec = RunSpec(data="houses.csv", target="price", lr=0.01)
         >>> spec, said = again(spec, spec.auto, {"method": "sgd"})
-        >>> spec.lr, spec.schedule, said
-        (0.01, 'constant', 'chosen anew: --weight-decay 0.0 (was 0.01), --schedule constant (was cosine)')
-    """  # noqa: E501
+        >>> spec.lr, spec.schedule, said.rpartition(", ")[2]
+        (0.01, 'constant', '--schedule constant (was cosine)')
+    """
     if not changes:
         return spec, None
     recorded = spec.model_dump(exclude={"auto"})
@@ -79,5 +79,6 @@ def again(
 
 
 def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is chosen for what is not given; nothing where the data are no table."""
-    return defaults_for(given, frozenset(ON_ALL_DATA)) if is_table(given.get("data")) else {}
+    """What is chosen for what is not given; nothing for data that are known by name."""
+    prepared = prepared_by_default(given.get("data"))
+    return {} if prepared is None else defaults_for(given, frozenset(ON_ALL_DATA), prepared)

@@ -21,7 +21,7 @@ from gradus.runs.choices import OPTIONS, flag
 from gradus.runs.parts.training import full_measure
 from gradus.runs.selection import column_of
 from gradus.runs.spec import RunSpec, first_line, nearest
-from gradus.runs.table_defaults import is_table
+from gradus.runs.table_defaults import prepared_by_default
 from gradus.sweep.units import UNITS, is_loss, measures_beside, of_several_units
 from gradus.sweep.values import OptionError, alternatives, open_range, value_of
 
@@ -284,9 +284,10 @@ class SweepSpec(BaseModel):
 
 
 def _epochs(point: Point) -> int | None:
-    """The epochs of the runs around a point; None where they follow from the size of a table."""
+    """The epochs of the runs around a point; None where they follow from the size of data."""
     data = point.vary.get("data", (point.base.get("data"),))
-    usual = None if any(map(is_table, data)) else RunSpec.model_fields["epochs"].default
+    sized = any(prepared_by_default(each) is not None for each in data)
+    usual = None if sized else RunSpec.model_fields["epochs"].default
     given: int | None = point.base.get("epochs", usual)
     return given
 
