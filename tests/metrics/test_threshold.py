@@ -24,7 +24,7 @@ def pairs(p):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=2, max_size=12),
+    st.lists(st.tuples(st.integers(0, 10), st.booleans()), min_size=2, max_size=12),
     st.sampled_from(sorted(MEASURES)),
     st.integers(0, 1),
 )
@@ -41,6 +41,13 @@ def test_no_threshold_reaches_more_and_it_reaches_what_it_says(examples, measure
     everywhere = {at: score(y, Threshold(of, at).decide(p)) for at in np.arange(1, 20, 2) / 20}
     assert found.reached == pytest.approx(max(everywhere.values()))
     assert score(y, Threshold(of, 0.5).decide(p)) == pytest.approx(found.likeliest)
+
+
+def test_what_rounding_does_not_tell_apart_is_not_told_apart():
+    below, one = np.nextafter(1.0, 0.0), 1.0
+    y = np.array([0, 1, 1, 0])
+    found = best_threshold(pairs([below, one, one, below]), y, 1, "accuracy")
+    assert (found.at < 1, found.reached) == (True, 0.5)
 
 
 def test_figures_are_of_the_decisions_and_those_of_probabilities_stay():

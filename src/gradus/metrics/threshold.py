@@ -72,7 +72,8 @@ MEASURES: Mapping[str, Callable[[Counts, Counts, int, int], Counts]] = {
 def best_threshold(p: Values, labels: Labels, of: int, measure: str) -> Threshold:
     """The threshold with the best figure on some examples, of several alike that nearest to 1/2.
 
-    It lies half way between the probabilities of two examples that it tells apart.
+    It lies half way between the probabilities of two examples that it tells apart, above 0 and
+    below 1: what a model is certain of stays what it is.
 
     Args:
         p: the probabilities of two classes, ``[n, 2]``.
@@ -99,7 +100,9 @@ def best_threshold(p: Values, labels: Labels, of: int, measure: str) -> Threshol
     # Of each cut, those of its probability and above are taken for the class; at last nobody is.
     found, taken = (np.append(each[::-1].cumsum()[::-1], 0.0) for each in (own, other))
     cuts = np.concatenate([[values[0] / 2], (values[1:] + values[:-1]) / 2, [(values[-1] + 1) / 2]])
-    figures = MEASURES[measure](found, taken, of_it, others)
+    # A cut that rounds to the probability below it, or lies beyond 0 and 1, tells nobody apart.
+    tells = (cuts > np.append(0.0, values)) & (cuts <= np.append(values, 1.0)) & (cuts < 1)
+    figures = np.where(tells, MEASURES[measure](found, taken, of_it, others), -1.0)
     best = np.flatnonzero(figures == figures.max())
     chosen = int(best[np.argmin(np.abs(cuts[best] - 0.5))])
     likely = int(np.searchsorted(values, 0.5))
