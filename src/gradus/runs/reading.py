@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gradus.errors import InputError, quoted
 from gradus.runs.files import open_plain, read_json
@@ -46,6 +46,12 @@ class _Data(_Strict):
     target_names: list[str] | None = None
     columns: list[_Treatment] = []
     notes: list[str] = []
+
+    @model_validator(mode="after")
+    def _of_these_classes(self) -> Self:
+        if self.shares is not None and len(self.shares) != self.outputs:
+            raise ValueError(f"{len(self.shares)} shares of {self.outputs} classes")
+        return self
 
 
 class _Divergence(_Strict):
@@ -114,6 +120,13 @@ class _Answers(_Strict):
     examples: Count
 
 
+class _Threshold(_Strict):
+    """From which probability on one of two classes is predicted."""
+
+    of: str = Field(alias="class")
+    at: Annotated[float, Field(gt=0, lt=1)]
+
+
 class _Origin(_Strict):
     """A run that another goes on from."""
 
@@ -150,6 +163,8 @@ class _Summary(_Strict):
     answers: _Answers | None = None
     importance: list[_Importance] | None = None
     failure: _Failure | None = None
+    threshold: _Threshold | None = None
+    nets: Annotated[int, Field(ge=1)] | None = None
     auto: dict[str, Any] | None = None
     work: Count | None = None
     origin: list[_Origin] = []
