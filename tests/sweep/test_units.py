@@ -17,6 +17,12 @@ CLASSES, NUMBERS = "log-loss, accuracy or f1", "rmse, mae or r2"
         ({"vary": {"label_smoothing": "0,0.1"}}, "--label-smoothing", CLASSES),
         ({"vary": {"class_weight": "balanced;"}}, None, None),  # one value
         ({"vary": {"class_weight": "balanced;no=1,yes=2"}}, "--class-weight", CLASSES),
+        (
+            {"around": [{"base": {"weights": "area"}}, {}], "vary": {"lr": "1,2"}},
+            "--weights",
+            f"{CLASSES} (classes); {NUMBERS} (numbers)",
+        ),
+        ({"base": {"weights": "area"}, "vary": {"lr": "1,2"}}, None, None),
         ({"vary": {"standardize_target": "true,false"}}, "--standardize-target", NUMBERS),
         ({"base": {"loss": "huber"}, "vary": {"delta": "0.5,1"}}, "--delta", NUMBERS),
         ({"base": {"loss": "pinball"}, "vary": {"quantile": "0.1,0.9"}}, "--quantile", NUMBERS),

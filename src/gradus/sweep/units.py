@@ -58,16 +58,19 @@ def of_several_units(values: Mapping[str, Iterable[Any]]) -> str | None:
     """The first option of which the losses have several units; None where they have one.
 
     Args:
-        values: those that each option takes; what is not known is None, and may be any.
+        values: those that each option takes; what is not known is None, and may be any, but for
+            ``weights``, where it says that all examples count alike.
 
     Example:
         >>> of_several_units({"loss": ["cross-entropy", "nll"], "lr": [0.1, 1.0]})
         >>> of_several_units({"loss": ["mse", "l1"]})
         'loss'
+        >>> of_several_units({"loss": [None, "mse"], "weights": [None, "area"]})
+        'weights'
     """
     for option in UNITS:
         known = {SAME.get(str(value), str(value)) for value in values.get(option, ())
-                 if value is not None}  # fmt: skip
+                 if value is not None or option == "weights"}  # fmt: skip
         if len(known) > 1:
             return option
     return None
