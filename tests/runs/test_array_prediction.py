@@ -152,6 +152,20 @@ def test_it_is_gone_on_from_with_arrays_of_other_files(run_of, tmp_path):
     assert run.evaluate(x, y)["rmse"].value != before.evaluate(x, y)["rmse"].value
 
 
+def test_other_targets_of_the_same_rows_do_not_let_those_test_that_trained(tmp_path):
+    x = np.random.default_rng(1).normal(size=(60, 2))
+    np.save(tmp_path / "x.npy", x)
+    files = []
+    for at in (0, 1):
+        files.append(tmp_path / f"y{at}.npy")
+        np.save(files[at], np.where(x[:, at] > 0, "a", "b"))
+    spec = RunSpec(data=str(tmp_path / "x.npy"), target=str(files[0]), **CHEAP)
+    before = gradus.train(spec)
+    other = RunSpec(data=spec.data, target=str(files[1]), **CHEAP)
+    with pytest.raises(InputError, match="--target is what it is there, and cannot be another"):
+        gradus.train(other, start=before)
+
+
 def test_a_data_set_known_by_name_predicts_too(tmp_path):
     run = gradus.train(RunSpec(model="linear", epochs=1, log_every=99), out=tmp_path / "run")
     images = RANDOM.integers(0, 17, (3, 8, 8), dtype=np.uint8)

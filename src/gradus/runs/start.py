@@ -164,8 +164,10 @@ def start_of(run: Run, spec: RunSpec, freeze: Sequence[str] = ()) -> tuple[RunSp
     fixed: tuple[str, ...] = OF_THE_MODEL
     if prepared:
         fixed = (*OF_THE_PREPARATION, *OF_THE_MODEL)
-    if preparation is not None and preparation.kind == "arrays":
-        # The targets of arrays are a file, which other arrays have of their own.
+    same_data = Path(spec.data).resolve() == Path(run.spec.data).resolve()
+    if preparation is not None and preparation.kind == "arrays" and not same_data:
+        # The targets of arrays are a file, which other arrays have of their own. Rows are drawn by
+        # their classes: with others, some would test that trained there.
         fixed = tuple(name for name in fixed if name != "target")
     follows = [name for name in fixed if name in spec.auto]
     spec = spec.model_copy(
@@ -180,7 +182,7 @@ def start_of(run: Run, spec: RunSpec, freeze: Sequence[str] = ()) -> tuple[RunSp
                 f"--from {where}: {flag(name)} is what it is there, and cannot be another; leave "
                 "it out"
             )
-    if Path(spec.data).resolve() == Path(run.spec.data).resolve():
+    if same_data:
         for name in OF_THE_PARTS:
             if getattr(spec, name) != getattr(run.spec, name):
                 raise InputError(
