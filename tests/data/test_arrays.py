@@ -233,6 +233,11 @@ def with_one(array, index, value):
             {"parts": Parts(0.1, 0)},
             "--test-fraction 0.1",
         ),
+        (
+            {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y + 1},
+            {},
+            "y_test holds '2', a class that does not train; those that do are 0, 1",
+        ),
         ({"x": np.array(["a"] * 20), "y": Y}, {}, "'x' holds <U1; give numbers"),
         ({"x": np.array([{}] * 20), "y": Y}, {}, "Python objects, which are never read"),
         ({"x": X, "y": Y.astype("datetime64[s]")}, {}, "holds datetime64[s]"),

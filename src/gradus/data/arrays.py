@@ -129,6 +129,8 @@ def split_of_arrays(
     else:
         targets = targets_for(preparation.goal, y, f"y in {where}", options.loss)
     sizes = {suffix: len(part) for suffix, part, _ in found}
+    if preparation is None:
+        _check_classes(where, sizes, targets)
     rows = rows_of(sizes, options.parts, targets.labels)
     if preparation is None:
         goal, targets = goal_for(targets, rows.train, scale=options.standardize_target)
@@ -369,6 +371,21 @@ def _targets(where: str, y: NDArray[Any], loss: str | None) -> Targets:
     if y.ndim == 1:
         return column_targets(y, loss, what)
     return row_targets(y.astype(np.float64), loss, what)
+
+
+def _check_classes(where: str, sizes: Mapping[str, int], targets: Targets) -> None:
+    """Refuse a class that only another part than that of training has."""
+    if targets.classes is None or targets.labels is None:
+        return
+    first, *others = torch.split(targets.labels, list(sizes.values()))
+    trained = set(first.tolist())
+    for suffix, labels in zip(list(sizes)[1:], others, strict=True):
+        if unknown := sorted(set(labels.tolist()) - trained):
+            known = brief(", ".join(brief(targets.classes[at]) for at in sorted(trained)), 120)
+            raise InputError(
+                f"{where}: y{suffix} holds {brief(targets.classes[unknown[0]])!r}, a class that "
+                f"does not train; those that do are {known}"
+            )
 
 
 def flat_targets(y: NDArray[Any], where: str) -> NDArray[Any]:
