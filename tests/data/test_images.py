@@ -13,6 +13,7 @@ from PIL import Image
 
 from gradus.data import load
 from gradus.data.image_files import pixels_of
+from gradus.data.image_folder import images_in
 from gradus.data.images import ImageOptions, load_images
 from gradus.data.partition import Parts
 from gradus.data.preparation.image_form import ImageForm
@@ -296,6 +297,27 @@ def test_parts_of_its_own_are_not_drawn_anew(tmp_path):
     with pytest.raises(InputError, match="has a test part of its own"):
         load(root, test_fraction=0.5)
     assert load_images(root, ImageOptions(parts=Parts(validation=0))).validation is None
+
+
+def test_grey_of_16_bits_in_a_ppm_file_is_such(tmp_path):
+    deep = [b"P5\n6 4\n65535\n" + (each.astype(">u2") * 257).tobytes() for each in GREY[:6]]
+    split = load(folder(tmp_path, {f"{'ab'[at % 2]}/{at}.pgm": x for at, x in enumerate(deep)}),
+                 validation_fraction=0)  # fmt: skip
+    x, _ = every(split)
+    assert sorted(each.tolist() for each in x[:, 0]) == sorted(each.tolist() for each in GREY[:6])
+    assert "6 images of 16 bits, brought to 8, such as 0.pgm" in split.notes
+
+
+def test_names_that_are_no_text(tmp_path):
+    root = folder(tmp_path, classes())
+    odd = os.fsdecode(b"\xff.png")
+    (root / "ant" / "00.png").rename(root / "ant" / odd)
+    (root / os.fsdecode(b"\xfe")).mkdir()
+    with pytest.raises(InputError, match=r"its folder b'\\xfe' has a name that is no UTF-8"):
+        load(root)
+    (root / os.fsdecode(b"\xfe")).rmdir()
+    assert len(load(root, validation_fraction=0).train) == 9
+    assert r"\xff.png" in [name for name, _ in images_in(root / "ant")]
 
 
 @pytest.mark.parametrize("kind", ["file", "class"])

@@ -67,17 +67,17 @@ def header_of(path: Path) -> Header:
         width, height = image.size
         if _turns(image) >= 5:
             width, height = height, width
-        if image.mode in SIXTEEN:
+        if _is_of_sixteen(image):
             done.append("of 16 bits, brought to 8")
         if _has_alpha(image):
             done.append("with transparent parts, laid on white")
         elif image.mode == "P":
             done.append("with a palette, taken as colours")
-        elif image.mode not in (*GREY, *SIXTEEN, "RGB"):
+        elif image.mode not in (*GREY, "RGB") and not _is_of_sixteen(image):
             done.append(f"of the mode {image.mode}, brought to RGB")
         if image.format != "MPO" and getattr(image, "is_animated", False):
             done.append("of several frames, the first of which is taken")
-        grey = image.mode in (*GREY, *SIXTEEN)
+        grey = image.mode in GREY or _is_of_sixteen(image)
         return Header(path, height, width, "grey" if grey else "rgb", tuple(done))
 
 
@@ -194,12 +194,12 @@ def _plain(image: Image.Image, mode: Mode, path: Path) -> Image.Image:
     """An image of one or of three channels of 8 bits."""
     from PIL import Image
 
-    if image.mode in ("I", "F"):
+    if image.mode in ("I", "F") and not _is_of_sixteen(image):
         raise InputError(
             f"{path}: holds numbers of 32 bits, of which it is not said which is white; save it "
             "with 8 or 16 bits"
         )
-    if image.mode in SIXTEEN:
+    if _is_of_sixteen(image):
         values = (np.asarray(image).astype(np.uint32) + 128) // 257
         image = Image.fromarray(values.astype(np.uint8))
     elif _has_alpha(image):
@@ -207,6 +207,11 @@ def _plain(image: Image.Image, mode: Mode, path: Path) -> Image.Image:
         image = Image.new("RGBA", layers.size, "white")
         image.alpha_composite(layers)
     return image.convert("L" if mode == "grey" else "RGB")
+
+
+def _is_of_sixteen(image: Image.Image) -> bool:
+    """Whether it is grey of 16 bits; those of a PPM file come as of 32, from 0 to 65,535."""
+    return image.mode in SIXTEEN or (image.mode == "I" and image.format == "PPM")
 
 
 def _has_alpha(image: Image.Image) -> bool:

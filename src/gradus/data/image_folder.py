@@ -98,11 +98,16 @@ def images_in(given: Path) -> list[tuple[str, Path]]:
         InputError: there are none.
     """
     if not given.is_dir():
-        return [(given.name, given)]
+        return [(_shown(Path(given.name)), given)]
     found = _images(given)
     if not found:
         raise InputError(f"{given}: holds no image; give a folder of images, or one image")
-    return [(path.relative_to(given).as_posix(), path) for path in found]
+    return [(_shown(path.relative_to(given)), path) for path in found]
+
+
+def _shown(path: Path) -> str:
+    """A path as text, bytes of it that are none by their number."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def images_of_classes(root: Path) -> tuple[list[Path], list[str]]:
@@ -198,6 +203,14 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
 
 def _check_classes(train: Path, found: dict[str, dict[str, list[Path]]]) -> None:
     classes, *held = found.values()
+    for name in classes:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{train}: its folder {os.fsencode(name)!r} has a name that is no UTF-8, and would "
+                "name a class; rename it"
+            ) from None
     if len(classes) < 2:
         only = (
             f"one class only ({quoted(next(iter(classes)), 60)})"
