@@ -98,8 +98,9 @@ def adam(w):
     return torch.optim.Adam(w, lr=0.001)
 
 
-SGD = {"method": "sgd", "lr": 0.001, "momentum": 0.5, "batch_size": 16}
-ADAM = {"method": "adam", "lr": 0.001, "batch_size": 64}
+PIXELS = {"standardize": False, "models": 1}  # the script divides by 255, and trains one net
+SGD = {"method": "sgd", "lr": 0.001, "momentum": 0.5, "batch_size": 16, **PIXELS}
+ADAM = {"method": "adam", "lr": 0.001, "batch_size": 64, **PIXELS}
 without_kernels = pytest.mark.skipif(kernels.core() is None, reason=str(kernels.absence()))
 
 

@@ -16,7 +16,7 @@ import gradus
 from gradus import InputError, RunSpec, kernels, open_run, train
 from gradus.data import load
 from gradus.engine import native
-from gradus.runs import interrupt, record
+from gradus.runs import interrupt, saving
 from gradus.runs.files import write_whole
 from gradus.runs.train import train as train_spec
 
@@ -32,6 +32,7 @@ def test_the_record_is_as_the_design_says(run):
     folder = run.folder
     assert {path.name for path in folder.iterdir()} == {
         "run.json",
+        "preparation.json",
         "test.parquet",
         "state",
         "history.parquet",
@@ -419,7 +420,7 @@ def test_run_json_is_json_even_where_a_loss_is_infinite(tmp_path):
 @pytest.mark.usefixtures("every_step")
 def test_a_second_ctrl_c_does_not_cost_the_record(tmp_path, monkeypatch):
     """The first interrupts the steps; the second comes while the record is being written."""
-    write = record.write_whole
+    write = saving.write_whole
 
     def impatient(path, content):
         signal.raise_signal(signal.SIGINT)
@@ -432,7 +433,7 @@ def test_a_second_ctrl_c_does_not_cost_the_record(tmp_path, monkeypatch):
 
         return report
 
-    monkeypatch.setattr(record, "write_whole", impatient)
+    monkeypatch.setattr(saving, "write_whole", impatient)
     run = train(RunSpec(**QUICK), out=tmp_path, progress=interrupt_at_step_25)
     assert run.status == "interrupted"
     assert open_run(tmp_path).history["step"].to_pylist() == [0, 10, 20]
@@ -469,7 +470,7 @@ def test_a_record_is_never_a_mixture_of_two_runs(tmp_path, monkeypatch):
     def fail(model, path):
         raise OSError("no space left")
 
-    monkeypatch.setattr("safetensors.torch.save_model", fail)
+    monkeypatch.setattr(saving, "save_model", fail)
     with pytest.raises(OSError, match="no space"):
         train(RunSpec(**QUICK, seed=1), out=tmp_path, overwrite=True)
     with pytest.raises(InputError, match="holds no record"):

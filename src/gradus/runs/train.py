@@ -121,14 +121,18 @@ def train(
         return _train(spec, None, seen, start=begins, objects=objects)
     if folder.is_file():
         raise InputError(f"--out {folder}: cannot be written: it is a file, not a folder")
-    if not overwrite and (name := in_the_way(folder)):
-        held = "a run" if name == "run.json" else name
-        raise InputError(f"--out {folder}: holds {held} already; give another or add --overwrite")
-    if not overwrite and checkpoint.begun(folder / CHECKPOINT) is not None:
-        raise InputError(
-            f"--out {folder}: holds a run that was broken off; go on with --resume {folder}, give "
-            "another --out, or add --overwrite"
-        )
+    if not overwrite:
+        held = in_the_way(folder)
+        if held != "run.json" and checkpoint.begun(folder / CHECKPOINT) is not None:
+            raise InputError(
+                f"--out {folder}: holds a run that was broken off; go on with --resume {folder}, "
+                "give another --out, or add --overwrite"
+            )
+        if held is not None:
+            held = "a run" if held == "run.json" else held
+            raise InputError(
+                f"--out {folder}: holds {held} already; give another or add --overwrite"
+            )
     with _made(folder), locked(folder, f"{CHECKPOINT}/lock"):
         return _train(spec, folder, seen, start=begins, keep_state=keep_state, objects=objects)
 
