@@ -8,12 +8,17 @@ from gradus.data.preparation import fit
 from gradus.data.unfamiliar import Unfamiliar
 
 AGE = fit(Column("age", Form("number"), np.array([20.0, 60.0, np.nan, 40.0])), pieces=4)
+GRAMS = fit(Column("grams", Form("number"), np.array([1.0, 2.0, 3.0])))
 COLOURS = ("red", "green", *(f"rare {k}" for k in range(3)))
 COLOUR = fit(Column("colour", Form("category"), np.r_[np.arange(5), np.zeros(300, int)], COLOURS))
 
 
 def ages(*values):
     return AGE, Column("age", AGE.form, np.array(values, dtype=float))
+
+
+def whole(*values):
+    return GRAMS, Column("grams", GRAMS.form, np.array(values, dtype=float))
 
 
 def colours(*names):
@@ -35,6 +40,10 @@ def colours(*names):
             "'pink'",
         )),
         ([colours("rare 1")], ("such as 'rare 1'",)),
+        ([whole(np.nan, 3000), whole(2, np.nan)], (
+            "grams: 2 of 9 rows hold no value, where all that trained had one",
+            "grams: 1 of 9 rows are far outside what trained (1 to 3), such as 3000",
+        )),
         ([colours("pink"), ages(900)], ("colour: 1 of", "age: 1 of")),
     ],
 )  # fmt: skip

@@ -265,3 +265,9 @@ def test_the_commands_from_training_to_figures(tmp_path, call, monkeypatch):
     assert code == 0
     assert "RMSE" in said
     assert "1 rows have no target, and are left out" in err
+    np.save("gaps.npy", np.where(np.arange(X.size).reshape(X.shape) < 4, np.nan, X))
+    for rest in (
+        ("predict", "run", "gaps.npy"),
+        ("evaluate", "run", "gaps.npy", "--target", "y.npy"),
+    ):
+        assert f"x: 2 of {N} rows have missing values, filled as in training" in call(*rest)[2]

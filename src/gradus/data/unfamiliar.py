@@ -1,4 +1,4 @@
-"""Rows of another table that are unlike all that trained: what is predicted for them is a guess."""
+"""New examples that are unlike all that trained: what is predicted for them is a guess."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ FAR = 0.5
 class Unfamiliar:
     """Counts such rows, as the columns of a table or of its pieces are read.
 
-    They hold a name that training did not see, or that was too rare there to have an indicator; or
-    a number that is far outside the range that trained.
+    They hold a name that training did not see, or that was too rare there to have an indicator; a
+    number that is far outside the range that trained; or nothing, where every row that trained held
+    something.
 
     Example:
         >>> from gradus.data.columns import Form
@@ -32,32 +33,39 @@ class Unfamiliar:
         ('grams: 1 of 3 rows are far outside what trained (100 to 200), such as 0.15',)
     """
 
-    _found: dict[str, tuple[int, str, str]] = field(default_factory=dict)
+    _found: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
 
     def look(self, encoder: AnyEncoder, column: Column) -> None:
         """Look at a column, or at a piece of it, read as ``encoder`` takes it."""
+        if not encoder.missing and (gaps := int(column.missing.sum())):
+            self._count(encoder.name, gaps, "hold no value, where all that trained had one")
         if isinstance(encoder, Names):
             rows = np.bincount(column.values[column.values >= 0], minlength=len(column.words))
             rows[among(column.words, encoder.names) >= 0] = 0
             if rows.sum():
                 word = brief(repr(column.words[int(rows.argmax())]), 60)
-                what = "hold a name that was rare in training or not seen there, such as"
+                what = "hold a name that was rare in training or not seen there"
                 self._count(encoder.name, int(rows.sum()), what, word)
         elif isinstance(encoder, Numbers) and encoder.low is not None and encoder.high is not None:
             low, high = encoder.low, encoder.high
             margin = FAR * (high - low)
             far = (column.values < low - margin) | (column.values > high + margin)
             if far.any():
-                what = f"are far outside what trained ({low:.6g} to {high:.6g}), such as"
+                what = f"are far outside what trained ({low:.6g} to {high:.6g})"
                 self._count(encoder.name, int(far.sum()), what, f"{column.values[far][0]:.6g}")
+
+    def filled(self, rows: int) -> None:
+        """Count rows of an array with missing values, for which something stands."""
+        if rows:
+            self._count("x", rows, "have missing values, filled as in training")
 
     def told(self, rows: int) -> tuple[str, ...]:
         """A line for each column with such rows, of so many in all."""
         return tuple(
-            f"{brief(name, 60)}: {count:,} of {rows:,} rows {what} {such}"
-            for name, (count, what, such) in self._found.items()
+            f"{brief(name, 60)}: {count:,} of {rows:,} rows {what}{such and f', such as {such}'}"
+            for (name, what), (count, such) in self._found.items()
         )
 
-    def _count(self, name: str, rows: int, what: str, such: str) -> None:
-        before, _, first = self._found.get(name, (0, what, such))
-        self._found[name] = before + rows, what, first
+    def _count(self, name: str, rows: int, what: str, such: str = "") -> None:
+        before, first = self._found.get((name, what), (0, such))
+        self._found[name, what] = before + rows, first

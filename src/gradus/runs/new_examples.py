@@ -18,6 +18,7 @@ from gradus.data.image_folder import IMAGES, images_in, images_of_classes
 from gradus.data.images import form_for
 from gradus.data.in_memory import source_of
 from gradus.data.preparation import AnyPreparation, Arrays, Classes, Preparation
+from gradus.data.preparation.arrays import faults, pieces
 from gradus.data.preparation.targets import labels_for
 from gradus.data.prepared import check_columns, column_as, inputs_of
 from gradus.data.reading import Source, stream
@@ -66,7 +67,7 @@ def whole(preparation: AnyPreparation, given: Any, dtype: Dtype, seen: Unfamilia
         preparation: of the run.
         given: a file; or in memory, what `source_of` takes of a table, an array of arrays.
         dtype: of x.
-        seen: told of every column of a table.
+        seen: told of every column of a table, and of rows of an array with gaps.
 
     Raises:
         InputError: they cannot be read, or are not of the kind that was trained on.
@@ -79,7 +80,9 @@ def whole(preparation: AnyPreparation, given: Any, dtype: Dtype, seen: Unfamilia
         pixels = pixels_of([path for _, path in found], form_for(preparation, str(given)))
         return Piece(preparation.inputs(pixels, dtype), {"file": [name for name, _ in found]})
     x, where = _array(given)
-    return Piece(preparation.inputs(preparation.checked(x, where), dtype))
+    x = preparation.checked(x, where)
+    seen.filled(int(faults(x)[0].sum()))
+    return Piece(preparation.inputs(x, dtype))
 
 
 def in_pieces(
@@ -94,8 +97,6 @@ def in_pieces(
         for source in stream(path, preparation.notation):
             yield Piece(inputs_of(preparation, source, dtype, seen.look))
         return
-    from gradus.data.preparation.arrays import pieces
-
     if _is_of_images(path):
         form = form_for(preparation, str(path))
         found = _images(path)
@@ -107,6 +108,7 @@ def in_pieces(
     x, where = _array(path)
     x = preparation.checked(x, where)
     for rows in pieces(len(x), preparation.shape):
+        seen.filled(int(faults(x[rows])[0].sum()))
         yield Piece(preparation.inputs(x[rows], dtype))
 
 
@@ -121,7 +123,7 @@ def with_targets(
             ``.npy`` file or an array with x.
         target: where x has no targets beside it, the ``.npy`` file or the array that has them.
         dtype: of x.
-        seen: told of every column of a table.
+        seen: as of ``whole``.
 
     Raises:
         InputError: as of ``whole``; or no example has a target, or one has a class that was not
@@ -134,7 +136,7 @@ def with_targets(
                 "target, which are found by their names"
             )
         return _of_table(preparation, source_of(given, preparation.notation), dtype, seen)
-    return _of_arrays(preparation, given, target, dtype)
+    return _of_arrays(preparation, given, target, dtype, seen)
 
 
 def _of_table(preparation: Preparation, source: Source, dtype: Dtype, seen: Unfamiliar) -> Known:
@@ -154,10 +156,11 @@ def _of_table(preparation: Preparation, source: Source, dtype: Dtype, seen: Unfa
     return Known(x, truth, int(missing.sum()))
 
 
-def _of_arrays(preparation: Arrays, given: Any, target: Any, dtype: Dtype) -> Known:
+def _of_arrays(
+    preparation: Arrays, given: Any, target: Any, dtype: Dtype, seen: Unfamiliar
+) -> Known:
     from gradus.data.array_files import read_npz
     from gradus.data.arrays import check_lengths, target_array, targets_for
-    from gradus.data.preparation.arrays import faults
 
     if _is_of_images(given):
         if target is not None:
@@ -188,6 +191,7 @@ def _of_arrays(preparation: Arrays, given: Any, target: Any, dtype: Dtype) -> Kn
     _check_some(missing, f"{where}: no example", ["y"])
     if missing.any():
         x, y = x[~missing], y[~missing]
+    seen.filled(int(faults(x)[0].sum()))
     targets = targets_for(preparation.goal, y, f"y in {where}")
     truth = _labels(preparation.goal, targets.y)
     return Known(preparation.inputs(x, dtype), truth, int(missing.sum()))
