@@ -1,6 +1,7 @@
 """A run on a folder of images sees new ones as those that trained, by the names of their files."""
 
 import json
+import os
 
 import numpy as np
 import pyarrow.csv
@@ -76,6 +77,9 @@ def test_an_image_a_list_of_them_and_arrays(folder):
     run, path = gradus.open_run(folder / "run"), folder / "new" / "3.png"
     one, several = run.predict(path), run.predict([path, folder / "new" / "more" / "1.png"])
     assert one["file"].to_pylist() == ["3.png"]
+    odd = folder / os.fsdecode(b"\xff.png")
+    odd.write_bytes(path.read_bytes())
+    assert run.predict([odd])["file"].to_pylist() == [f"{folder}/\\xff.png"]
     assert several["file"].to_pylist()[0] == str(path)
     assert several["p(dark)"][0] == one["p(dark)"][0]
     with Image.open(path) as image:

@@ -160,8 +160,14 @@ def test_what_it_began_with_is_read_back_whole_or_not_at_all(folder, tmp_path):
     before = gradus.open_run(folder / "digits")
     gradus.train(DIGITS, start=before, out=tmp_path / "run")
     path = tmp_path / "run" / "state" / "start.safetensors"
-    path.write_bytes(path.read_bytes()[:-4])
+    facts = path.with_suffix(".json")
+    whole = path.read_bytes(), facts.read_text()
+    path.write_bytes(whole[0][:-4])
     with pytest.raises(InputError, match=r"start\.json: is damaged \(start\.safetensors is not"):
+        gradus.resume(tmp_path / "run", epochs=2)
+    path.write_bytes(whole[0])
+    facts.write_text(whole[1].replace('"nets": 1', f'"nets": {10**15}'))
+    with pytest.raises(InputError, match=r"start\.json: is damaged \(4 tensors of 10{15} nets"):
         gradus.resume(tmp_path / "run", epochs=2)
 
 

@@ -98,16 +98,21 @@ def images_in(given: Path) -> list[tuple[str, Path]]:
         InputError: there are none.
     """
     if not given.is_dir():
-        return [(_shown(Path(given.name)), given)]
+        return [(as_text(Path(given.name)), given)]
     found = _images(given)
     if not found:
         raise InputError(f"{given}: holds no image; give a folder of images, or one image")
-    return [(_shown(path.relative_to(given)), path) for path in found]
+    return [(as_text(path.relative_to(given)), path) for path in found]
 
 
-def _shown(path: Path) -> str:
-    """A path as text, bytes of it that are none by their number."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def as_text(path: Path) -> str:
+    r"""A path, bytes of it that are no UTF-8 by their number.
+
+    Example:
+        >>> as_text(Path("new/1.png")), as_text(Path(os.fsdecode(b"\xff.png")))
+        ('new/1.png', '\\xff.png')
+    """
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def images_of_classes(root: Path) -> tuple[list[Path], list[str]]:

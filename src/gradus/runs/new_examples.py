@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradus.data.image_files import pixels_of
-from gradus.data.image_folder import IMAGES, images_in, images_of_classes
+from gradus.data.image_folder import IMAGES, as_text, images_in, images_of_classes
 from gradus.data.images import form_for
 from gradus.data.in_memory import source_of
 from gradus.data.preparation import AnyPreparation, Arrays, Classes, Preparation
@@ -217,7 +217,7 @@ def _images(given: Any) -> list[tuple[str, Path]]:
     """The images of a file or folder that is given, or of a list of such, with their names."""
     if isinstance(given, str | os.PathLike):
         return images_in(Path(given))
-    return [(os.fspath(each), Path(each)) for each in given]
+    return [(as_text(Path(each)), Path(each)) for each in given]
 
 
 def _is_of_images(given: Any) -> bool:

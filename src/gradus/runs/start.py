@@ -135,8 +135,11 @@ def read_start(folder: Path) -> Start | None:
         facts, content = dict(read_json(path)), read_whole(folder / PARAMETERS)
         if hashlib.sha256(content).hexdigest() != facts["sha256"]:
             raise ValueError(f"{PARAMETERS} is not what was written")
+        tensors = safetensors.torch.load(content)
+        if not 0 < int(facts["nets"]) <= len(tensors):
+            raise ValueError(f"{len(tensors)} tensors of {quoted(facts['nets'])} nets")
         parameters: list[dict[str, Tensor]] = [{} for _ in range(int(facts["nets"]))]
-        for name, value in safetensors.torch.load(content).items():
+        for name, value in tensors.items():
             net, _, rest = name.partition(".")
             parameters[int(net)][rest] = value
         record, freeze = facts["preparation"], tuple(map(str, facts["freeze"]))
