@@ -154,6 +154,17 @@ def by_mode(self, x):
     return self.b(F.relu(x) if self.training else x)
 
 
+def within(manager):
+    """What is called within is another function, or one without a gradient: no graph says so."""
+
+    def forward(self, x):
+        with manager():
+            x = self.a(x.flatten(1))
+        return self.b(F.relu(x))
+
+    return forward
+
+
 def residual(self, x):
     x = self.a(x.flatten(1))
     return self.b(x + F.relu(x))
@@ -203,6 +214,11 @@ REFUSED = {
         "Own, whose forward gives something else than one tensor",
     ),
     "its mode": (by_mode, "Own, whose forward does something else in eval mode"),
+    "no gradients": (within(torch.no_grad), "Own, whose forward turns gradients off"),
+    "autocast": (
+        within(partial(torch.autocast, "cpu", torch.bfloat16)),
+        "Own, whose forward turns autocast on",
+    ),
     "random": (drawing(random.random), "Own, whose forward draws random numbers"),
     "random of NumPy": (drawing(np.random.rand), "Own, whose forward draws random numbers"),
     "random of torch": (drawing(lambda: torch.rand(1)), "Own, whose forward draws random numbers"),

@@ -2,8 +2,9 @@
 
 Its ``forward`` is run once in each mode with a symbol in place of the examples (``torch.fx``),
 which writes down what is called. That says what every call does only where ``forward`` does the
-same every time: one that branches on values cannot be read, and one that draws random numbers or
-changes its module is refused. Reading changes nothing.
+same every time: one that branches on values cannot be read, and one that draws random numbers,
+changes its module, or calls layers without gradients or with autocast is refused. Reading changes
+nothing.
 """
 
 from __future__ import annotations
@@ -96,15 +97,47 @@ def layers_of(module: nn.Module, told: str, name: str = "") -> Layers:
         with _left_as_it_was(module, told):
             for each in module.modules():
                 each.training = training
+            tracer = _Tracer()
             try:
-                graphs.append(fx.Tracer().trace(module))
+                graphs.append(tracer.trace(module))
             except (Exception, SystemExit) as error:  # whatever code does that gets a symbol
                 first, *_ = str(error).strip().splitlines() or [type(error).__name__]
                 raise Obstacle(f"{told}, whose forward cannot be read ({first})") from None
+        if tracer.turns is not None:
+            raise Obstacle(f"{told}, whose forward turns {tracer.turns}")
     layers = list(_Chain(module, told, name).read(graphs[0]))
     if _form(graphs[0]) != _form(graphs[1]):
         raise Obstacle(f"{told}, whose forward does something else in eval mode")
     return layers
+
+
+class _Tracer(fx.Tracer):
+    """Writes down the calls, and what they are made under, which no graph says.
+
+    Attributes:
+        turns: what of PyTorch is turned on or off around a call; None: nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns: str | None = None
+        self._around = _around()
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        """A call."""
+        for name, value in _around().items():
+            if value != self._around[name]:
+                self.turns = f"{name} {'on' if value else 'off'}"
+        return super().create_node(*args, **kwargs)
+
+
+def _around() -> dict[str, bool]:
+    """What of PyTorch changes what a call does."""
+    return {
+        "gradients": torch.is_grad_enabled(),
+        "inference mode": torch.is_inference_mode_enabled(),
+        "autocast": torch.is_autocast_enabled("cpu"),
+    }
 
 
 def _form(graph: fx.Graph) -> list[str]:
