@@ -242,6 +242,10 @@ NAN, INFINITE = X.copy(), X.copy()
 NAN[3, 1], INFINITE[3, 1] = np.nan, np.inf
 
 
+HOOKED = net()
+HOOKED[0].weight.register_hook(torch.zeros_like)
+
+
 @pytest.mark.parametrize(
     ("data", "options", "message"),
     [
@@ -267,6 +271,9 @@ NAN[3, 1], INFINITE[3, 1] = np.nan, np.inf
         ((X, Y), {"model": nn.Linear(4, 1), "loss": "cross-entropy"}, "but must give (2, 2)"),
         ((X, Y + 5), {}, "y holds the class 6, and the model gives 2 outputs"),
         ((X, NUMBERS), {}, "model=torch.nn.Sequential: gives (2, 2) for a batch of shape (2, 4)"),
+        ((X, Y), {"model": nn.LazyLinear(2)}, "model LazyLinear: weight has no shape before a"),
+        ((X, Y), {"model": HOOKED}, "model Sequential: 0.weight has a hook on its gradient, which"),
+        ((X, Y), {"model": lambda: HOOKED}, "0.weight has a hook on its gradient"),
         ((X, Y), {"model": 5}, "model 5: give a name, a torch.nn.Module, or a function"),
         ((X, Y), {"model": lambda: 5}, "the factory gave a int, not a torch.nn.Module"),
         ((X, Y), {"loss": lambda z, y: z[:, 0]}, "gives shape [2], but must give one number"),

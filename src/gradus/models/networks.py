@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from gradus.errors import InputError, quoted
 from gradus.models.own import from_here, is_own, own_function, told
@@ -114,4 +115,30 @@ def own_model(name: str, input_shape: Sequence[int], outputs: int) -> nn.Module:
         raise InputError(
             f"--model {shown}: the factory gave a {type(model).__name__}, not a torch.nn.Module"
         )
+    check_parameters(model, f"--model {shown}")
     return model
+
+
+def check_parameters(model: nn.Module, asked: str) -> None:
+    """Refuse a module whose parameters cannot be moved as they say.
+
+    Args:
+        model: of the user's.
+        asked: begins the message.
+
+    Raises:
+        InputError: a parameter has no shape yet, or a hook of its own on its gradient, which
+            moves w as a whole and would not call it.
+    """
+    for name, parameter in model.named_parameters():
+        if is_lazy(parameter):
+            raise InputError(
+                f"{asked}: {name} has no shape before a first batch: call the module once, or give "
+                "its layers their number of inputs"
+            )
+        if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
+            raise InputError(
+                f"{asked}: {name} has a hook on its gradient, which would not be called: remove "
+                "it; clip_norm, clip_value and freezing are options, and gradus.record keeps the "
+                "record of a loop of your own"
+            )

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from gradus.errors import InputError, quoted
+from gradus.models.networks import check_parameters
 from gradus.models.own import told
 from gradus.runs.objects.identity import identity_of
 
@@ -24,7 +25,7 @@ def maker_of(given: Any) -> Maker:
     keywords ``input_shape`` and ``outputs`` that it has parameters for.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is neither, or has parameters that cannot be moved.
 
     Example:
         >>> import torch
@@ -34,6 +35,7 @@ def maker_of(given: Any) -> Maker:
         (False, True)
     """
     if isinstance(given, nn.Module):
+        check_parameters(given, f"model {type(given).__name__}")
         return lambda input_shape, outputs: _copied(given)
     if not callable(given):
         raise InputError(
@@ -52,6 +54,7 @@ def maker_of(given: Any) -> Maker:
             raise InputError(
                 f"model {name}: the factory gave a {type(made).__name__}, not a torch.nn.Module"
             )
+        check_parameters(made, f"model {name}")
         return made
 
     return make
