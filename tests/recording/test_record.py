@@ -284,6 +284,8 @@ def test_what_is_wrong_at_the_beginning_is_one_line(tmp_path):
             begin(tmp_path / "run", **given)
     with pytest.raises(InputError, match="is written within its block"):
         begin(tmp_path / "run").keep()
+    with pytest.raises(InputError, match="is written within its block"):
+        begin(tmp_path / "run").log(1.0, batch=1)
     assert not (tmp_path / "run").exists()
 
 

@@ -308,6 +308,7 @@ def test_what_is_wrong_is_said_in_one_line_in_the_words_of_the_call(
         ("try --standardize; or --no-standardize", "try standardize=True; or standardize=False"),
         ("holds a run; add --overwrite", "holds a run; add overwrite=True"),
         ("--nothing: no such option", "nothing: no such option"),
+        ("goes on: give --from RUN", "goes on: give start=RUN"),
     ],
 )  # fmt: skip
 def test_flags_are_keywords_in_a_call(flags, keywords):

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import (
     LinearLR,
     OneCycleLR,
     ReduceLROnPlateau,
+    StepLR,
 )
 
 import gradus
@@ -181,6 +182,9 @@ STEPS = Scheduler(lambda o: LinearLR(o), every="step")
         ({"callbacks": print}, "callbacks <built-in function print>: give a list of them"),
         ({"callbacks": [3]}, "callbacks 3: give a function of the run under way, or an object"),
         ({"callbacks": [Scheduler]}, "callbacks Scheduler: is a class; give an object"),
+        ({"callbacks": [LinearLR]}, "callbacks LinearLR: is a scheduler of torch; give gradus.Sch"),
+        ({"callbacks": [Scheduler(StepLR)]}, "Scheduler: cannot be made: StepLR.__init__() miss"),
+        ({"method": torch.optim.SGD, "lr": 1}, "lr is not an option of method torch.optim.SGD, wh"),
         ({"callbacks": [STEPS], "engine": "native"}, "engine=native: the scheduler moves"),
         ({"callbacks": [STEPS], "schedule": "cosine"}, "schedule=cosine: an object says that alr"),
         ({"callbacks": [Scheduler(lambda o: 3)]}, "Scheduler: made a int, not a scheduler"),

@@ -142,6 +142,8 @@ def test_a_cosine_ends_with_the_run():
         ({"nesterov": True, "momentum": 0}, "--nesterov needs momentum > 0"),
         ({"engine": "fast"}, "--engine fast: choose auto | eager | native"),
         ({"method": ["sgd"]}, "--method ['sgd']: choose adam"),
+        ({"method": methods.Adam(0.1)}, "--method: a Adam, where a spec takes a name; objects go"),
+        ({"data": (1, 2)}, "--data: a tuple, where a spec takes a name; objects go to gradus.tra"),
         ({"seed": -1}, "--seed -1: must be greater than or equal to 0"),
     ],
 )

@@ -286,6 +286,7 @@ class Recorder:
         Raises:
             InputError: the loss is not one number, or the batch no number of examples.
         """
+        self._open  # noqa: B018  (refuses what is logged outside the block)
         now = time.perf_counter()
         examples = batch if type(batch) is int and batch > 0 else _examples(batch)
         if epoch is not None:

@@ -17,7 +17,7 @@ from gradus.engine import choose
 from gradus.engine.job import Evaluation, Job, Observe, Progress, Row
 from gradus.engine.optimizer_iteration import OptimizerIteration
 from gradus.engine.snapshot import Course
-from gradus.errors import InputError, quoted
+from gradus.errors import InputError, quoted, reason
 from gradus.methods.proximal import Proximal
 from gradus.methods.schedules import LearningRate, Schedule, learning_rate
 from gradus.optim.as_method import OptimizerMethod
@@ -178,6 +178,13 @@ class Callbacks:
 
     def __post_init__(self) -> None:
         for each in self.given:
+            kind = each if inspect.isclass(each) else type(each)
+            if issubclass(kind, LRScheduler):
+                raise InputError(
+                    f"callbacks {kind.__name__}: is a scheduler of torch; give gradus.Scheduler("
+                    f"lambda optimizer: {kind.__name__}(optimizer, ..)): the run has an optimizer "
+                    "of its own"
+                )
             if isinstance(each, Scheduler) or callable(each):
                 if inspect.isclass(each):
                     raise InputError(
@@ -282,7 +289,10 @@ class Callbacks:
             optimizer = underway.optimizer
             if optimizer is None:
                 optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=underway.lr)
-            stepping = each.make(optimizer)
+            try:
+                stepping = each.make(optimizer)
+            except (TypeError, ValueError) as error:
+                raise InputError(f"Scheduler: cannot be made: {reason(error)}") from error
             if not isinstance(stepping, LRScheduler):
                 raise InputError(
                     f"Scheduler: made a {type(stepping).__name__}, not a scheduler of "

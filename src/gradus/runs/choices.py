@@ -108,6 +108,8 @@ def flag(option: str) -> str:
 
 def _misplaced(option: str, choice: str, chosen: str, accepted: Mapping[str, Any]) -> str:
     takes = ", ".join(map(flag, accepted)) or "no options"
+    if choice == "method" and is_object(chosen):
+        takes = "options as it is made: by functools.partial, where it is a class"
     if chosen in ("none", BY_TARGET):
         owners = [name for name, options in OPTIONS[choice].items() if option in options]
         return f"{flag(option)} needs {flag(choice)}: {' | '.join(owners)}"

@@ -233,6 +233,10 @@ def canonical(spec: RunSpec) -> str:
     return json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
 
+OBJECTS = ("data", "model", "loss", "method")
+"""Parts that ``gradus.train`` takes as objects too."""
+
+
 def first_line(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
     """The first thing that pydantic found, as one line in the words of the command line."""
     found = error.errors(include_url=False)[0]
@@ -245,6 +249,11 @@ def first_line(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
     if found["type"] == "extra_forbidden":
         option = flag(quoted(name))
         return f"{option}: no such option{nearest(option, [*map(flag, fields)])}"
+    if name in OBJECTS and not isinstance(given, str | int | float | list | None):
+        return (
+            f"{flag(name)}: a {type(given).__name__}, where a spec takes a name; objects go to "
+            "gradus.train(data, model=.., loss=.., method=..)"
+        )
     if found["type"] == "literal_error":
         accepted = choices(fields[name].annotation)
         return (

@@ -7,6 +7,9 @@ from functools import cache
 
 from gradus.models.own import OBJECT
 
+NAMES = {"from": "start"}
+"""Flags that are called otherwise in a call."""
+
 NUMBER = r"-?\d[\d.e+-]*(?<![.])"
 
 
@@ -30,6 +33,7 @@ def as_call(message: str) -> str:
 def _keyword(found: re.Match[str]) -> str:
     """The keyword that a flag stands for, with its value where one follows."""
     off, flag, following = found.groups()
+    flag = NAMES.get(flag, flag)
     name, kinds, gap = flag.replace("-", "_"), _kinds(), "" if following is None else " "
     if name not in kinds:
         return f"{name}{gap}"
@@ -39,7 +43,7 @@ def _keyword(found: re.Match[str]) -> str:
     # What ends a message's part, as ":", "," or ";", ends a value too.
     value = (following or "").rstrip(":;,).")
     is_value = following and (following.endswith(":") or following[0] in "'[(")
-    is_value = is_value or value in choices or re.fullmatch(NUMBER, value)
+    is_value = is_value or value in choices or value.isupper() or re.fullmatch(NUMBER, value)
     return f"{name}=" if value and is_value else f"{name}{gap}"
 
 
@@ -52,4 +56,10 @@ def _kinds() -> dict[str, tuple[str, ...] | None]:
     for name, field in RunSpec.model_fields.items():
         is_flag = "bool" in str(field.annotation)
         found[name] = None if is_flag else tuple(choices(field.annotation))
-    return found | {"model": ("mlp", "linear"), "out": (), "freeze": (), "overwrite": None}
+    return found | {
+        "model": ("mlp", "linear"),
+        "out": (),
+        "freeze": (),
+        "start": (),
+        "overwrite": None,
+    }
