@@ -324,6 +324,9 @@ REFUSED = {
     "validation_fraction": (
         {"early_stopping": True, "validation_fraction": 1.5}, "validation_fraction 1.5: give a nu"
     ),
+    "no share": (
+        {"early_stopping": True, "validation_fraction": "a"}, "validation_fraction a: give a numb"
+    ),
     "option of the data": ({"options": {"target": "y"}}, "options target: no such option"),
     "option twice": ({"options": {"lr": 1.0}}, "options lr: is a parameter of its own"),
     "no options": ({"options": 3}, "options 3: give a mapping, as {'warmup': 100}"),
@@ -348,6 +351,10 @@ def test_calls_that_do_not_fit_are_refused():
         fitted.set_params(hidden=(9,)).fit(X, NAMES)
     with pytest.raises(InputError, match="none of the classes setosa"):
         classifier().fit(X, NAMES).partial_fit(X, np.full(150, "rosa"))
+    with pytest.raises(InputError, match=r"y holds 3, which is none of the classes 0, 1, 2$"):
+        classifier().partial_fit(X, np.arange(150) % 4, classes=[0, 1, 2])
+    with pytest.raises(InputError, match="class_weight balanced: partial_fit does not know"):
+        classifier(class_weight="balanced").partial_fit(X, NAMES, classes=np.unique(NAMES))
     with pytest.raises(InputError, match="needs classes"):
         classifier().partial_fit(X, NAMES)
     with pytest.raises(InputError, match="loss hinge: choose mse"):

@@ -92,12 +92,11 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
             known = self.classes_ if call.goes_on else np.unique(y)
         unknown = np.setdiff1d(y, known)
         if len(unknown):
-            shown = ", ".join(map(str, known[:5]))
-            raise InputError(
-                f"y holds {quoted(unknown[0], 60)}, which is none of the classes {shown}"
-            )
+            other, shown = quoted(unknown.tolist()[0], 60), ", ".join(map(str, known[:5]))
+            raise InputError(f"y holds {other}, which is none of the classes {shown}")
         if len(known) < 2:
-            raise InputError(f"y holds 1 class, {quoted(known[0], 60)}: two at least are needed")
+            only = quoted(known.tolist()[0], 60)
+            raise InputError(f"y holds 1 class, {only}: two at least are needed")
         self.classes_ = known
         found: NDArray[np.int64] = np.searchsorted(known, y)
         return found
@@ -105,6 +104,11 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     def _examples(self, x: Array, fit: Fit, call: Call) -> Examples:
         class_weights = None
         if self.class_weight is not None:
+            if call.partial and isinstance(self.class_weight, str):
+                raise InputError(
+                    f"class_weight {quoted(self.class_weight)}: partial_fit does not know how "
+                    "often each class will come; give what each class counts, by label"
+                )
             class_weights = compute_class_weight(
                 self.class_weight,
                 classes=self.classes_,

@@ -256,12 +256,13 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         holds = rows >= HELD_FROM if self.early_stopping == "auto" else self.early_stopping
         if partial or not holds:
             return 0.0
-        if not 0 < self.validation_fraction < 1:
+        share = self.validation_fraction
+        if not isinstance(share, int | float | np.number) or not 0 < share < 1:
             raise InputError(
                 f"validation_fraction {quoted(self.validation_fraction)}: give a number between 0 "
                 "and 1, such as 0.15"
             )
-        return float(self.validation_fraction)
+        return float(share)
 
     def _nets_so_far(self, spec: RunSpec, examples: Examples) -> Sequence[Network]:
         """Those of the earlier fit, which this one goes on with."""
