@@ -161,11 +161,16 @@ def test_the_closing_words_name_what_can_predict(swept, capsys):
     assert f"\nmodel    {swept.best().folder}\n" in capsys.readouterr().out
 
 
+def named(run):
+    """What may be the id of a run, and says which it is."""
+    return run.encode().hex().zfill(16)
+
+
 def rows(*of):
     """Runs by their rates, seeds and figures, as a store has them."""
     return pa.table(
         {
-            "run": [f"{lr}-{seed}" for lr, seed, _ in of],
+            "run": [named(f"{lr}-{seed}") for lr, seed, _ in of],
             "status": ["finished" if loss is not None else "diverged" for *_, loss in of],
             "lr": [lr for lr, *_ in of],
             "seed": [seed for _, seed, _ in of],
@@ -190,11 +195,11 @@ def rows(*of):
 )
 def test_what_was_overtaken_is_removed(tmp_path, keep, ended, over, there):
     models = KeptModels(tmp_path, spec(keep_models=keep))
-    for name in ("1.0-0", "0.1-0", "0.1-1", "5.0-0"):
+    for name in (*map(named, ("1.0-0", "0.1-0", "0.1-1", "5.0-0")), "mine"):
         (tmp_path / "models" / name).mkdir(parents=True)
         (tmp_path / "models" / name / "run.json").touch()
     models.tidy(rows(*ended), over=over)
-    assert kept(tmp_path) == there
+    assert kept(tmp_path) == {*map(named, there), "mine"}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -26,6 +27,9 @@ from gradus.sweep.store import listed
 
 MODELS = "models"
 """In the folder of a sweep, the records of the runs whose parameters are kept."""
+
+RUN_ID = re.compile(r"[0-9a-f]{16}")
+"""Names of folders that are such a record: others are the user's, and stay."""
 
 EVERY = sys.maxsize
 """A run that is to be among so many is kept whatever it is worth."""
@@ -91,7 +95,7 @@ class KeptModels:
             return
         wanted = {*self._wanted(runs, 1 if over else self._most, all_seeds=not over)}
         ended = None if over else {*runs["run"].to_pylist()}
-        for record in [path for path in self.folder.iterdir() if path.is_dir()]:
+        for record in self._records():
             if record.name not in wanted and (ended is None or record.name in ended):
                 # Without it what is left, should this end here, is no record.
                 (record / "run.json").unlink(missing_ok=True)
@@ -103,15 +107,19 @@ class KeptModels:
     def damage(self) -> list[str]:
         """Give up records that are not whole; a sentence for each."""
         said = []
-        for path in self.folder.glob("*/run.json"):
+        for record in self._records():
+            if not (record / "run.json").exists():
+                continue
             try:
-                _check_whole(open_run(path.parent), path.parent)
+                _check_whole(open_run(record), record)
             except UNREADABLE:
-                path.unlink()
-                said.append(
-                    f"{path.parent}: is damaged; its run is trained again if it is to be kept"
-                )
+                (record / "run.json").unlink()
+                said.append(f"{record}: is damaged; its run is trained again if it is to be kept")
         return said
+
+    def _records(self) -> list[Path]:
+        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        return [path for path in found if RUN_ID.fullmatch(path.name) and path.is_dir()]
 
     def _wanted(self, runs: pa.Table, most: int, *, all_seeds: bool = False) -> list[str]:
         if self.spec.keep_models == "none" or runs.num_rows == 0:
