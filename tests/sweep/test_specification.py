@@ -77,6 +77,7 @@ def test_values_are_read_as_a_run_reads_them(option, written, values):
         ({"lr": "1,2", "sampler": "gp"}, "--sampler needs --search optuna"),
         ({"seed": "1,2", "seeds": 3}, "--seeds is given, and --seed varies"),
         ({"lr": "1,2", "seeds": 0}, "--seeds 0: must be greater than or equal to 1"),
+        ({"threshold": "0.2,f1"}, "--threshold decides once a run is trained, and no measure"),
         ({"lr": "1,2", "eta": 2}, "--eta needs --prune"),
         ({"lr": "1,2", "first_rung": 2}, "--first-rung needs --prune"),
         ({"epochs": "1,2", "prune": "asha"}, "--prune compares runs of the same length"),

@@ -194,6 +194,7 @@ class SweepSpec(BaseModel):
         units = self._of_units()
         mixed = of_several_units(units) if is_loss(self.measure) else None
         beside = "" if mixed is None else measures_beside(mixed, units[mixed])
+        thresholds = self._values("threshold")
         measured = "measure" in varied or any("measure" in options for options in own)
         figure = str(self.base["measure"]).removeprefix("validation-")
         unheld = any(
@@ -204,6 +205,8 @@ class SweepSpec(BaseModel):
         return [
             (mixed is not None, mixed or "", "varies, and losses of different units cannot be "
              f"ranked: give --measure {beside}"),
+            (len(thresholds) > 1, "threshold", "decides once a run is trained, and no measure of a "
+             "sweep goes by it: give it one value"),
             (measured, "measure", "is what all runs are compared by: give it one value, in base"),
             (unheld and self.measure.startswith("validation"), "measure",
              f"{self.base['measure']}: --validation-fraction 0 holds no examples for it; give "
@@ -231,13 +234,14 @@ class SweepSpec(BaseModel):
         """The values that decide what the losses of runs are numbers of."""
         usual = {name: value for options in OPTIONS["loss"].values()
                  for name, value in options.items()}  # fmt: skip
+        return {option: self._values(option, usual.get(option)) for option in UNITS}
+
+    def _values(self, option: str, usual: Any = None) -> set[Any]:
+        """The values of an option over all points, where nothing is said the usual one."""
         return {
-            option: {
-                value
-                for point in self.points
-                for value in point.vary.get(option, (point.base.get(option, usual.get(option)),))
-            }
-            for option in UNITS
+            value
+            for point in self.points
+            for value in point.vary.get(option, (point.base.get(option, usual),))
         }
 
     def _all_varied(self) -> list[tuple[str, tuple[Any, ...]]]:
