@@ -43,6 +43,18 @@ def outputs_of(model: nn.Module) -> Outputs:
     return outputs
 
 
+def outputs_on(model: nn.Module, data: Dataset) -> Tensor:
+    """The outputs of a model in ``eval`` mode for all examples, of which a few are cut at once.
+
+    Example:
+        >>> data = Dataset(torch.arange(6.0)[:, None], torch.zeros(6, dtype=torch.int64))
+        >>> outputs_on(nn.Identity(), data).tolist()[-1]
+        [5.0]
+    """
+    outputs = outputs_of(model)
+    return torch.cat([outputs(data, at) for at in _slices(data)])
+
+
 def evaluate(model: nn.Module, loss: Loss, data: Dataset) -> Judged:
     """The mean loss over all examples, and the accuracy (None where the targets are no classes).
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from gradus.engine.evaluate import outputs_on
 from gradus.errors import InputError, brief, quoted
 from gradus.metrics.threshold import Threshold, best_threshold
 from gradus.runs.judging import labels_of, probabilities
@@ -85,9 +84,7 @@ def threshold_of(spec: RunSpec, job: Job, shares: Sequence[float] | None) -> Thr
         return given_threshold(spec.threshold, job.train.classes, shares)
     assert job.validation is not None
     data = job.validation.to(device="cpu", dtype=job.dtype)
-    model = job.model.cpu().eval()
-    with torch.no_grad():
-        outputs = torch.cat([model(x) for x in data.batch()[0].split(8192)])
+    outputs = outputs_on(job.model.cpu(), data)
     p = probabilities(outputs, logarithms=spec.takes_log_probabilities)
     labels, measure = labels_of(data.y).numpy(), spec.threshold.replace("-", "_")
     return best_threshold(p, labels, _rarer(shares), measure)
