@@ -3,6 +3,7 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -253,11 +254,20 @@ WITHIN = {
         torch.zeros(2), batch=2
     ),
     "batch: how many examples it has": lambda run: run.log(0.5, batch=(1, 2)),
+    "epoch True: epochs are counted from 1": lambda run: run.evaluate(True),
     "epoch 0: epochs are counted from 1": lambda run: run.evaluate(0),
     "accuracy: of which part?": lambda run: run.evaluate(1, accuracy=0.5),
     "samples is a column of its own": lambda run: run.evaluate(1, samples=3),
     "test_loss: must be a number": lambda run: run.evaluate(1, test_loss="low"),
 }
+
+
+def test_numbers_of_numpy_count_and_a_late_row_is_no_end_of_the_record(tmp_path):
+    with begin(tmp_path / "run") as run:
+        run.evaluate(np.int64(3), test_loss=0.5)
+        run.log(0.5, batch=np.int64(4), epoch=2)
+    rows = gradus.open_run(tmp_path / "run").evaluation
+    assert (rows["epoch"].to_pylist(), rows["samples"].to_pylist()) == ([3, 3], [0, 4])
 
 
 @pytest.mark.parametrize("message", WITHIN)
@@ -277,6 +287,7 @@ def test_what_is_wrong_at_the_beginning_is_one_line(tmp_path):
             gradus.record(tmp_path / "run", *given)
     for given, message in (
         ({"sampler": 3}, "sampler: a int has no state_dict"),
+        ({"config": 3}, "config 3: give a dict of numbers and texts by name"),
         ({"config": {"net": model}}, "config net: .* is no number and no text"),
         ({"overwrite": True, "resume": True}, "give one"),
     ):

@@ -60,6 +60,8 @@ def loop_of(
     Raises:
         InputError: an option is none that JSON knows.
     """
+    if not isinstance(config, Mapping):
+        raise InputError(f"config {quoted(config)}: give a dict of numbers and texts by name")
     for name, value in config.items():
         if not isinstance(name, str) or not isinstance(value, bool | int | float | str | None):
             raise InputError(

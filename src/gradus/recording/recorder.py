@@ -346,8 +346,8 @@ class Recorder:
             InputError: a later epoch was evaluated already, or a figure is no number.
         """
         journal = self._open
-        last = self._evaluation[-1]["epoch"] if self._evaluation else 0
-        if _checked_epoch(epoch) < last:
+        epoch, last = _checked_epoch(epoch), self._last_evaluated("epoch")
+        if epoch < last:
             raise InputError(f"evaluate: epoch {epoch} comes before epoch {last}, not after it")
         if "accuracy" in figures:
             parts = [part for part in ("validation", "test") if f"{part}_loss" in figures]
@@ -372,10 +372,14 @@ class Recorder:
         journal.evaluated(row)
         self.epoch = epoch + 1
 
+    def _last_evaluated(self, place: str) -> int:
+        """Where the last evaluation stands; 0 before the first."""
+        return int(self._evaluation[-1][place]) if self._evaluation else 0
+
     def _running_mean(self) -> float:
         """The mean loss of the examples since the last evaluation."""
         columns = self._rows.columns
-        before = self._evaluation[-1]["samples"] if self._evaluation else 0
+        before = self._last_evaluated("samples")
         since = columns["samples"] > before
         batches = np.diff(columns["samples"], prepend=0)[since]
         if not len(batches):
@@ -444,9 +448,8 @@ class Recorder:
         """Leave the record of a loop that has ended."""
         self._write()
         columns = self._rows.columns
-        last = self._evaluation[-1]["samples"] if self._evaluation else 0
-        if error is None and self.samples > last:
-            self.evaluate(self.epoch)
+        if error is None and self.samples > self._last_evaluated("samples"):
+            self.evaluate(max(self.epoch, self._last_evaluated("epoch")))
         if self._batches:
             self.loop["title"] += f" bs-{self._batches.most_common(1)[0][0]}"
         ended = "failed" if isinstance(error, Exception) else "interrupted"
@@ -496,7 +499,7 @@ def _check_given(optimizer: Any, model: Any) -> None:
 
 def _examples(batch: Any) -> int:
     """How many examples a batch has."""
-    if isinstance(batch, int) and not isinstance(batch, bool) and batch > 0:
+    if isinstance(batch, int | np.integer) and not isinstance(batch, bool) and batch > 0:
         return int(batch)
     if isinstance(batch, list | Tensor | np.ndarray) and len(batch):
         return len(batch)
@@ -507,6 +510,6 @@ def _examples(batch: Any) -> int:
 
 
 def _checked_epoch(epoch: Any) -> int:
-    if isinstance(epoch, int) and epoch > 0:
-        return epoch
+    if isinstance(epoch, int | np.integer) and not isinstance(epoch, bool) and epoch > 0:
+        return int(epoch)
     raise InputError(f"epoch {quoted(epoch)}: epochs are counted from 1, as epoch + 1 of a range")
