@@ -237,7 +237,7 @@ def test_sensitivity_is_best_mean_and_worst_over_what_is_free():
         (lambda s: sensitivity(s, "lrr"), r"lrr: does not vary .* choose lr \| .*mean lr\?"),
         (lambda s: sensitivity(s, "seed"), "seed: does not vary in this sweep"),
         (lambda s: ranking(made("x", [sgd(0.1, 0, 16)], accuracies=False), "test_accuracy"),
-         "no run of this sweep has one; choose test_loss"),
+         "none of these runs has one; choose test_loss"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_said(ask, message):

@@ -50,6 +50,25 @@ def test_runs_that_nothing_tells_apart_have_their_names(tmp_path):
     assert found.name == "a and b"
 
 
+def test_runs_of_several_losses_are_compared_by_what_their_test_parts_say(tmp_path):
+    x = torch.arange(40.0)[:, None] / 40
+    runs = [
+        gradus.train((x, 3 * x), loss=loss, model="linear", epochs=2, lr=0.1, split_seed=0)
+        for loss in ("mse", "l1")
+    ]
+    for run, name in zip(runs, "ab", strict=True):
+        run.save(tmp_path / name, drawn=False)
+    found = gradus.compare(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(
+        InputError, match=r"--loss varies, .*: take test_r2 \| test_rmse \| test_mae"
+    ):
+        found.ranking()
+    with pytest.raises(InputError, match="measure validation_rmse: none of these runs has one"):
+        found.ranking("validation_rmse")
+    best = min(runs, key=lambda run: run.summary["figures"]["test"]["rmse"]["value"])
+    assert found.ranking("test_rmse")["loss"][0].as_py() == best.spec.loss
+
+
 def test_a_loop_that_was_left_is_no_candidate(tmp_path):
     with pytest.raises(RuntimeError):
         loop(tmp_path / "a", 0.1, fails=RuntimeError("gone"))

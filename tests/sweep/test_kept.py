@@ -77,7 +77,7 @@ def test_what_the_best_is_by_another_measure_is_known_without_its_parameters(swe
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [("f2", "measure f2: choose"), ("test_f1", "no run of this sweep has one")],
+    [("f2", "measure f2: choose"), ("test_f1", "none of these runs has one")],
 )
 def test_no_best_by_what_no_run_has(swept, given, message):
     with pytest.raises(InputError, match=message):

@@ -126,7 +126,7 @@ def test_a_figure_chooses_and_is_tested_once(tmp_path, prune):
 
 
 def test_a_figure_that_no_run_has_is_none_to_compare_by(trained):
-    with pytest.raises(InputError, match="validation_f1: no run of this sweep has one; choose "):
+    with pytest.raises(InputError, match="validation_f1: none of these runs has one; choose "):
         ranking(trained, "validation_f1")
     with pytest.raises(InputError, match="measure f2: choose validation_loss"):
         ranking(trained, "f2")

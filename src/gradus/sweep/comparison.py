@@ -138,8 +138,11 @@ def _row(name: str, run: Run) -> dict[str, Any]:
 
 
 def _figures(run: Run) -> dict[str, Any]:
-    """The figures of the epoch that a run kept, and the best of each."""
-    found: dict[str, Any] = {}
+    """The figures of the epoch that a run kept, and the best of each; those of the test part."""
+    tested = (run.summary["figures"] or {}).get("test", {})
+    found = {
+        f"test_{n}": figure["value"] for n, figure in tested.items() if f"test_{n}" in MEASURES
+    }
     final = run.summary["final"] or {}
     for name in run.evaluation.column_names:
         values = np.asarray(run.evaluation[name].to_numpy(), np.float64)

@@ -103,9 +103,10 @@ def check_measure(runs: pa.Table, measure: str) -> None:
         near = difflib.get_close_matches(measure, known, n=1)
         meant = f" (did you mean {near[0]}?)" if near else ""
         raise InputError(f"measure {measure}: choose {' | '.join(known)}{meant}")
-    if found and measure not in found:
-        raise InputError(f"measure {measure}: no run of this sweep has one; choose "
-                         f"{' | '.join(found)}")  # fmt: skip
+    if _known(runs) and measure not in found:
+        there = " | ".join(found)
+        way = f"choose {there}" if found else f"train with --measure {measure.replace('_', '-')}"
+        raise InputError(f"measure {measure}: none of these runs has one; {way}")
 
 
 def in_percent(measure: str) -> bool:
@@ -172,8 +173,13 @@ def epochs_trained(runs: pa.Table) -> Codes:
 
 def measured(runs: pa.Table) -> list[str]:
     """The measures that at least one run has; losses only where they are the same thing in all."""
-    there = [name for name in MEASURES if np.isfinite(numbers(runs, name)).any()]
+    there = _known(runs)
     return there if _mixed(runs) is None else [name for name in there if not is_loss(name)]
+
+
+def _known(runs: pa.Table) -> list[str]:
+    """The measures that at least one run has, whatever they are the measures of."""
+    return [name for name in MEASURES if np.isfinite(numbers(runs, name)).any()]
 
 
 def _mixed(runs: pa.Table) -> str | None:
