@@ -154,6 +154,16 @@ def by_mode(self, x):
     return self.b(F.relu(x) if self.training else x)
 
 
+class Reversed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x
+
+    @staticmethod
+    def backward(ctx, g):
+        return -g
+
+
 def within(manager):
     """What is called within is another function, or one without a gradient: no graph says so."""
 
@@ -189,6 +199,10 @@ REFUSED = {
         lambda self, x: F.log_softmax(self.b(self.a(x.flatten(1))), 1, dtype=torch.float32),
         "Own, whose forward calls log_softmax with other options",
     ),
+    "an option of the batch": (
+        lambda self, x: self.b(F.leaky_relu(self.a(x.flatten(1)), x.size(0))),
+        "Own, whose forward calls leaky_relu with other options",
+    ),
     "another shape": (
         lambda self, x: self.b(self.a(x.view(4, -1))),
         "Own, whose forward calls view into another shape",
@@ -214,6 +228,10 @@ REFUSED = {
         "Own, whose forward gives something else than one tensor",
     ),
     "its mode": (by_mode, "Own, whose forward does something else in eval mode"),
+    "gradients of its own": (
+        lambda self, x: self.b(Reversed.apply(self.a(x.flatten(1)))),
+        "Own, which has gradients of its own",
+    ),
     "no gradients": (within(torch.no_grad), "Own, whose forward turns gradients off"),
     "autocast": (
         within(partial(torch.autocast, "cpu", torch.bfloat16)),

@@ -19,7 +19,7 @@ from gradus import methods
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
 from gradus.engine.activations import IDENTITY, Activation, activation_of
-from gradus.engine.graph import is_own, layers_of
+from gradus.engine.graph import computes, is_own, layers_of
 from gradus.engine.job import Job
 from gradus.methods.method import Method
 from gradus.optim.rules import KNOWN
@@ -88,7 +88,9 @@ def network_of(model: nn.Module) -> Network:
     linears: list[nn.Linear] = []
     activations: list[Activation] = []
     log_softmax = flattens = False
+    layers: list[nn.Module] = []
     for name, layer in _layers(model):
+        layers.append(layer)
         told = _told(name, layer)
         if log_softmax and type(layer) is not nn.Identity:
             raise Obstacle(f"{told} after a LogSoftmax")
@@ -133,6 +135,9 @@ def network_of(model: nn.Module) -> Network:
     for (before, after), linear in zip(itertools.pairwise(network.widths), linears, strict=True):
         if linear.weight.shape != (after, before):
             raise Obstacle(f"{before} outputs where {linear.weight.shape[1]} are taken")
+    is_read = any(map(is_own, model.modules()))
+    if is_read and not computes(model, layers, network.widths[0]):
+        raise Obstacle(f"{type(model).__name__}, which has gradients of its own")
     return network
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 import random
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -109,6 +109,33 @@ def layers_of(module: nn.Module, told: str, name: str = "") -> Layers:
     if _form(graphs[0]) != _form(graphs[1]):
         raise Obstacle(f"{told}, whose forward does something else in eval mode")
     return layers
+
+
+def computes(module: nn.Module, layers: Sequence[nn.Module], width: int) -> bool:
+    """Whether a module has the outputs and gradients of layers that are called one after another.
+
+    A graph does not say so: a function of the user's may have a gradient of its own
+    (``torch.autograd.Function``).
+
+    Args:
+        module: that calls the layers.
+        layers: of the same parameters, without state and chance.
+        width: of its inputs.
+    """
+    moving = [p for p in module.parameters() if p.requires_grad]
+    x = torch.randn(4, width, generator=torch.Generator().manual_seed(0)).to(moving[0])
+    found = []
+    with torch.enable_grad():
+        for each in (module, nn.Sequential(*layers)):
+            output = each(x)
+            if not output.requires_grad:
+                return False
+            slopes = torch.autograd.grad(output.square().sum(), moving, materialize_grads=True)
+            found.append((output.detach(), *slopes))
+    return all(
+        a.shape == b.shape and torch.allclose(a, b, rtol=1e-3, atol=1e-6, equal_nan=True)
+        for a, b in zip(*found, strict=True)
+    )
 
 
 class _Tracer(fx.Tracer):
@@ -270,7 +297,8 @@ class _Chain:
         given |= {k: v for k, v in node.kwargs.items() if k != "_stacklevel"}
         given = {key: value for key, value in given.items() if value is not None}
         known = {*names, "inplace"}
-        if not given.keys() <= known or len(node.args) > len(names) + 1:
+        is_known = given.keys() <= known and len(node.args) <= len(names) + 1
+        if not is_known or any(isinstance(value, fx.Node) for value in given.values()):
             raise Obstacle(f"{self.told}, whose forward calls {name} with other options")
         given.pop("inplace", None)
         return kind(**given)
