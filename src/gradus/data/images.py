@@ -201,13 +201,10 @@ def _told(headers: Sequence[Header], form: ImageForm) -> list[str]:
     """What was done with the images, a line for each thing."""
     told = [f"{len(headers):,} images: {form.told}"]
     if form.resize:
-        heights, widths = (
-            [getattr(each, side) for each in headers] for side in ("height", "width")
+        high, wide = (
+            _span([getattr(each, side) for each in headers]) for side in ("height", "width")
         )
-        told[0] += (
-            f", brought to that by stretching from {min(heights)} to {max(heights)} high, "
-            f"{min(widths)} to {max(widths)} wide"
-        )
+        told[0] += f", brought to that by stretching from {high} high, {wide} wide"
     done = Counter(what for header in headers for what in header.done)
     if form.mode == "rgb" and (grey := [each for each in headers if each.mode == "grey"]):
         done["grey, brought to RGB"] = len(grey)
@@ -219,3 +216,8 @@ def _told(headers: Sequence[Header], form: ImageForm) -> list[str]:
         )
         told.append(f"{count:,} image{'s' * (count > 1)} {what}, such as {which.name}")
     return told
+
+
+def _span(sizes: Sequence[int]) -> str:
+    low, high = min(sizes), max(sizes)
+    return f"{low}" if low == high else f"{low} to {high}"

@@ -242,7 +242,8 @@ def fit_arrays(
     spread: tuple[float, ...] = ()
     if x.dtype == np.uint8:
         if standardize:
-            centre, spread = _of_all(x[train], scale)
+            # Images are large, and those that train are often all that are there: no copy of them.
+            centre, spread = _of_all(x if len(train) == len(x) else x[train], scale)
         return Arrays(
             shape=shape,
             holds="bytes",
