@@ -211,7 +211,8 @@ def _table_run(folder):
     """A run on a table with every kind of column; what it predicts from is damaged alone."""
     days = [datetime.date(2024, 1, 1) + datetime.timedelta(days=i) for i in range(ROWS)]
     pq.write_table(pa.table(TABLE | {"day": days}), folder / "own.parquet")
-    spec = RunSpec(data=str(folder / "own.parquet"), target="y", hidden=(2,), models=2, epochs=1)
+    spec = RunSpec(data=str(folder / "own.parquet"), target="y", hidden=(2,), models=2, epochs=1,
+                   threshold="f1")  # fmt: skip
     gradus.train(spec, out=folder / "run")
     for name in ("run.json", "preparation.json", "model.safetensors"):
         shutil.move(folder / "run" / name, folder / name)
