@@ -502,6 +502,10 @@ def test_what_cannot_be_a_risk_is_refused():
         EmpiricalRisk(model, gradus.MSELoss(), (x, y[:3]))
     with pytest.raises(ValueError, match=r"^the data hold no examples$"):
         EmpiricalRisk(model, gradus.MSELoss(), (x[:0], y[:0]))
+    with pytest.raises(ValueError, match=r"^the data hold 1 things: give a pair, x and y$"):
+        EmpiricalRisk(model, gradus.MSELoss(), (x,))
+    with pytest.raises(ValueError, match=r"^loss mse: give a loss of gradus or torch.nn, or a"):
+        EmpiricalRisk(model, "mse", (x, y))
     with pytest.raises(ValueError, match=r'^the loss has reduction="none"'):
         EmpiricalRisk(model, gradus.MSELoss(reduction="none"), (x, y))
     for size in (0, -1):

@@ -145,6 +145,7 @@ LOADER = DataLoader(EXAMPLES, 30)
         (LOADER, {"validation_fraction": 0.2}, "validation_fraction=0.2: does not apply to a Data"),
         (LOADER, {"standardize": True}, "standardize=True: does not apply to a DataLoader; leave"),
         (LOADER, {"model": nn.Linear(3, 2)}, "model=torch.nn.Linear: fails on a batch of shape"),
+        (LOADER, {"test": (X[:, :2], Y)}, "test: x of an example has shape [2], and ["),
         ((X, Y), {"test": LOADER}, "test: a DataLoader; give (X, y)"),
     ],
 )

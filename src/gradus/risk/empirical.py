@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from gradus.errors import quoted
 from gradus.risk.chunks import averaged, reduced, share, summed
 from gradus.risk.curvature.chunk import of_chunk
 from gradus.risk.curvature.functions import Matrix, require_matrix
@@ -79,9 +80,10 @@ class EmpiricalRisk:
             training does.
 
     Raises:
-        ValueError: x and y differ in length or are empty, the model has no parameter to move, w has
-            the wrong length, the loss is not a scalar, or chunk_size is less than 1; or the data
-            have weights and the loss is none of this package.
+        ValueError: the data are no pair, x and y differ in length or are empty, the model has no
+            parameter to move, w has the wrong length, the loss is no callable or not a scalar, or
+            chunk_size is less than 1; or the data have weights and the loss is none of this
+            package.
 
     Example:
         >>> import gradus, torch
@@ -110,7 +112,13 @@ class EmpiricalRisk:
         self.model = model
         self.loss = loss
         self.data: Examples
-        if isinstance(data, tuple):
+        if not callable(loss):
+            raise ValueError(
+                f"loss {quoted(loss)}: give a loss of gradus or torch.nn, or a callable"
+            )
+        if isinstance(data, tuple | list):
+            if len(data) != 2:
+                raise ValueError(f"the data hold {len(data)} things: give a pair, x and y")
             self.data = TensorPair(*data)
         elif isinstance(data, TorchDataset | DataLoader):
             self.data = read_whole(data)

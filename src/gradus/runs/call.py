@@ -119,6 +119,8 @@ def train(
         >>> run.summary["final"]["test_accuracy"] > 0.8
         True
     """
+    if not isinstance(start, Run | None):
+        raise InputError(f"start {quoted(start)}: give a run, as gradus.open_run(..) opens one")
     objects = _given(model=model, loss=loss, method=method)
     parts = _given(validation=validation, test=test)
     kept: dict[str, Any] = {

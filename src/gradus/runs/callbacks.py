@@ -324,10 +324,15 @@ class Callbacks:
         return stops
 
     def _step(self, scheduler: Scheduler, stepping: LRScheduler, found: Evaluation | None) -> None:
+        measured: list[Any] = []
         if isinstance(stepping, ReduceLROnPlateau):
-            stepping.step(_measured(scheduler, found))
-        else:
-            stepping.step()
+            measured = [_measured(scheduler, found)]
+        try:
+            stepping.step(*measured)
+        except ValueError as error:  # one that was made for fewer steps
+            raise InputError(
+                f"Scheduler: {type(stepping).__name__} fails: {reason(error)}"
+            ) from error
         self._take_over(stepping)
 
     def _take_over(self, stepping: LRScheduler) -> None:

@@ -156,10 +156,9 @@ def _stacked(given: torch.utils.data.Dataset[Any], name: str) -> tuple[Tensor, T
                 f"{told(error)}"
             ) from error
     if not isinstance(examples, tuple | list) or len(examples) != 2:
-        held = len(examples) if isinstance(examples, tuple | list) else type(examples).__name__
-        raise InputError(
-            f"{name}: an example of {type(given).__name__} holds {held} things; give x and y"
-        )
+        is_several = isinstance(examples, tuple | list)
+        held = f"holds {len(examples)} things" if is_several else f"is a {type(examples).__name__}"
+        raise InputError(f"{name}: an example of {type(given).__name__} {held}; give x and y")
     x, y = examples
     return x, y
 

@@ -74,6 +74,13 @@ class Objects:
         is_scheduled = spec.schedule != "constant" and not is_object(spec.schedule)
         if self.method is not None and (is_scheduled or spec.warmup):
             option = "--schedule " + spec.schedule if is_scheduled else "--warmup"
+            from gradus.optim.as_method import OptimizerMethod
+
+            if isinstance(self.method, OptimizerMethod):
+                raise InputError(
+                    f"{option}: the method is an optimizer, whose learning rate a scheduler of "
+                    "torch moves; give callbacks=[gradus.Scheduler(lambda optimizer: ..)]"
+                )
             raise InputError(
                 f"{option}: the method is an object, which has its own learning rate; give it a "
                 "schedule there, as lr=gradus.methods.Cosine(..)"

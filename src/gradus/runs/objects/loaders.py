@@ -61,6 +61,13 @@ def of_loader(
                 parts[name] = _read(given, name)
             elif given is not None:
                 parts[name] = read_pair(given, name)
+        shape = parts["data"][0].shape[1:]
+        for name, (x, _) in parts.items():
+            if x.shape[1:] != shape:
+                raise InputError(
+                    f"{name}: x of an example has shape {list(x.shape[1:])}, and {list(shape)} in "
+                    "the loader that trains"
+                )
         targets = _targets(parts, spec, read)
         classes = None if targets is None else targets.classes
 
