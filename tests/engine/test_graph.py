@@ -1,6 +1,7 @@
 """Modules of the user's own: read as chains of layers and run natively, or refused in one line."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -111,6 +112,17 @@ def test_modules_within_modules_are_read_too():
     both_agree(make, method=SGD(0.1), penalty=L2(0.1))
     network = network_of(make())
     assert [activation.curve for activation in network.activations] == ["sigmoid"] * 2
+
+
+def test_other_threads_call_their_modules_meanwhile():
+    theirs = nn.Linear(3, 2)
+
+    def forward(self, x):
+        with ThreadPoolExecutor(1) as pool:
+            assert type(pool.submit(theirs, torch.zeros(1, 3)).result()) is torch.Tensor
+        return READ["functional"](self, x)
+
+    assert network_of(Own(forward)).widths == [SIDE * SIDE, HIDDEN, CLASSES]
 
 
 class Counting(Own):

@@ -13,6 +13,7 @@ import operator
 import random
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from threading import RLock, get_ident
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,10 @@ RESHAPES = {*_called("view"), *_called("reshape")}
 LINEAR = {F.linear}
 
 
+_ALONE = RLock()
+"""Held while a module is read, which puts torch's way to call modules aside for all threads."""
+
+
 def is_own(module: nn.Module) -> bool:
     """Whether a module is of a class that is not torch's."""
     return type(module).__module__.partition(".")[0] != "torch"
@@ -94,7 +99,7 @@ def layers_of(module: nn.Module, told: str, name: str = "") -> Layers:
         raise Obstacle(f"{told}, which has a __call__ of its own")
     graphs = []
     for training in (True, False):
-        with _left_as_it_was(module, told):
+        with _ALONE, _left_as_it_was(module, told):
             for each in module.modules():
                 each.training = training
             tracer = _Tracer()
@@ -148,7 +153,19 @@ class _Tracer(fx.Tracer):
     def __init__(self) -> None:
         super().__init__()
         self.turns: str | None = None
-        self._around = _around()
+        self._around, self._thread = _around(), get_ident()
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        """A module is called: in another thread, while this one reads, as always."""
+        if get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: Any) -> Any:
+        """An attribute of a module, likewise."""
+        if get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         """A call."""
