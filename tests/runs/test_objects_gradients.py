@@ -133,6 +133,7 @@ def test_a_run_with_groups_goes_on_to_the_bit(tmp_path):
         ({"parameters": [{"names": "5"}]}, "parameters 5: no parameter that moves is called so"),
         ({"parameters": [{"names": "0"}, {"names": "0.bias"}]}, "parameters 0.bias: stands in two"),
         ({"parameters": [{"names": "0", "lrr": 3}]}, "parameters lrr: is no option of SGD, which"),
+        ({"decay": "weights", "method": "polyak"}, "decay=weights: Polyak has no weight_decay; le"),
         ({"decay": "weights", "method": "lbfgs"}, "parameters, decay: groups are for first-order"),
         ({"decay": "weights", "schedule": "cosine"}, "schedule=cosine: the method is an optimizer"),
         ({"decay": "weights", "penalty": "l1", "strength": 1, "proximal": True}, "proximal=True: "),

@@ -84,6 +84,8 @@ class Groups:
             options.pop("names", None)
             made.append((tuple(members), options if decays else {**options, "weight_decay": 0.0}))
         options_known = method.option_names
+        if self.decay != "all" and "weight_decay" not in options_known:
+            raise InputError(f"decay={self.decay}: {method.name} has no weight_decay; leave it out")
         for _, options in made:
             if unknown := [name for name in options if name not in options_known]:
                 raise InputError(
