@@ -211,6 +211,10 @@ REFUSED = {
         lambda self, x: F.log_softmax(self.b(self.a(x.flatten(1))), 1, dtype=torch.float32),
         "Own, whose forward calls log_softmax with other options",
     ),
+    "rows of a parameter": (
+        lambda self, x: self.b(self.a(x.view(self.b.weight.shape[0], -1))),
+        "Own, whose forward is no chain of layers (getattr",
+    ),
     "an option of the batch": (
         lambda self, x: self.b(F.leaky_relu(self.a(x.flatten(1)), x.size(0))),
         "Own, whose forward calls leaky_relu with other options",

@@ -286,6 +286,8 @@ class _Chain:
     def _tells_a_shape(self, node: fx.Node) -> bool:
         """Note what only asks how many examples there are, or of what shape they are."""
         arguments = node.args[1:]
+        if any(each.op == "get_attr" for each in node.all_input_nodes):  # of a parameter
+            return False
         if node.target == "size" and node.op == "call_method":
             (self.counts if arguments == (0,) else self.shapes).add(node)
         elif node.target is getattr and arguments == ("shape",):
