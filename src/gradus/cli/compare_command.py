@@ -113,7 +113,7 @@ def report(
     """
     from gradus.errors import InputError
     from gradus.runs.files import write_whole
-    from gradus.runs.record import REPORT
+    from gradus.runs.record_files import REPORT
     from gradus.runs.recorded import is_recorded
 
     if (Path(name) / "run.json").exists() or is_recorded(Path(name)):

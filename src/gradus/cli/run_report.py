@@ -17,7 +17,8 @@ from gradus.data.dataset import Split
 from gradus.engine.job import Job, Progress
 from gradus.models.own import is_own
 from gradus.runs.curve import in_terminal
-from gradus.runs.record import OVERVIEW, Run
+from gradus.runs.record import Run
+from gradus.runs.record_files import OVERVIEW
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

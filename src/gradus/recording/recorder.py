@@ -31,7 +31,7 @@ from gradus.runs.interrupt import OneInterrupt
 from gradus.runs.journal import COLUMNS, JOURNAL, POINTS, Columns, Journal, joined, read_journal
 from gradus.runs.journal import Rows as Evaluations
 from gradus.runs.lock import locked
-from gradus.runs.record import OVERVIEW, PREDICTIONS, PREPARATION, REPORT, in_the_way
+from gradus.runs.record_files import OVERVIEW, PREDICTIONS, PREPARATION, REPORT, in_the_way
 from gradus.runs.recorded import (
     ALWAYS,
     RecordedRun,

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gradus.errors import InputError, quoted
-from gradus.runs.files import write_whole
-from gradus.runs.record import PREPARATION, Run, finite
+from gradus.runs.files import finite, write_whole
+from gradus.runs.record import Run
+from gradus.runs.record_files import PREPARATION
 from gradus.runs.recorded import RecordedRun
 from gradus.runs.table_writing import table_writer
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 import stat
@@ -157,3 +158,14 @@ def _shallow(content: Any) -> Any:
             each for part in inner for each in (part.values() if isinstance(part, dict) else part)
         ]
     raise ValueError("nested too deep")
+
+
+def finite(value: Any) -> Any:
+    """The same value with numbers that JSON does not know (inf, NaN) as their names."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

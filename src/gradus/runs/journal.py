@@ -16,8 +16,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from gradus.runs.files import NO_LINK, open_plain, write_whole
-from gradus.runs.record import finite
+from gradus.runs.files import NO_LINK, finite, open_plain, write_whole
 
 POINTS = "points"
 """In the folder of a run, what its loop goes on from, and what it wrote down on its way."""

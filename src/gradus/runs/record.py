@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,9 @@ from gradus.notebook import in_notebook
 from gradus.runs import earlier
 from gradus.runs.curve import Against, Numbers, TrainingCurve, draw, place
 from gradus.runs.files import read_json
-from gradus.runs.reading import check_size, load_parameters, read_summary, read_table
+from gradus.runs.reading import check_size, load_parameters, read_summary
+from gradus.runs.record_files import PREDICTIONS, PREPARATION
+from gradus.runs.record_tables import EVALUATION, EVALUATION_READ, HISTORY, HISTORY_READ, read_rows
 from gradus.runs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -29,44 +30,9 @@ if TYPE_CHECKING:
 
     from gradus import metrics
     from gradus.data.preparation import AnyPreparation
-    from gradus.engine.job import Evaluation
-    from gradus.engine.selection import Selection
     from gradus.metrics.predictions import Predictions
     from gradus.runs.export import Written
     from gradus.runs.objects.models import Maker
-
-NAMED_TYPES = {"int64": pa.int64(), "int32": pa.int32(), "float64": pa.float64()}
-
-
-def schema_of(**columns: str) -> pa.Schema:
-    """A schema of columns whose type ends in ``?`` where a value may be missing."""
-    return pa.schema(
-        [
-            pa.field(name, NAMED_TYPES[kind.rstrip("?")], nullable=kind.endswith("?"))
-            for name, kind in columns.items()
-        ]
-    )
-
-
-HISTORY = schema_of(
-    step="int64", samples="int64", epoch="int32", loss="float64", lr="float64", work="int64?"
-)
-EVALUATION = schema_of(
-    epoch="int32",
-    samples="int64",
-    running_train_loss="float64",
-    train_loss="float64?",
-    validation_loss="float64?",
-    validation_accuracy="float64?",
-    test_loss="float64?",
-    test_accuracy="float64?",
-    work="int64?",
-)
-
-
-HISTORY_READ = ("step", "samples", "epoch", "loss", "lr")
-EVALUATION_READ = ("epoch", "samples", "train_loss", "test_loss", "test_accuracy")
-"""The columns that every record has, also of earlier versions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -507,49 +473,6 @@ class Run:
         return save(self, Path(folder), drawn=drawn)
 
 
-def evaluated(
-    rows: Sequence[Evaluation], selection: Selection
-) -> tuple[Sequence[Sequence[Any]], pa.Schema]:
-    """What is known after each epoch, and its columns: the measure is one where it is a score."""
-    if selection.score is None:
-        return [row[:-1] for row in rows], EVALUATION
-    return rows, EVALUATION.append(pa.field(str(selection.measure), pa.float64()))
-
-
-def table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
-    """Rows as a table of this schema."""
-    return pa.Table.from_pylist(
-        [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
-    )
-
-
-PREDICTIONS = "test.parquet"
-"""What the model says of the test part: ``target``, ``prediction``, of classes ``p(class)``."""
-
-OVERVIEW, REPORT = "test.png", "report.html"
-"""What may be drawn of a run once it has ended."""
-
-PREPARATION = "preparation.json"
-"""What was fitted to the training examples."""
-
-FILES = (
-    "run.json",
-    PREDICTIONS,
-    OVERVIEW,
-    PREPARATION,
-    "history.parquet",
-    "evaluation.parquet",
-    "model.safetensors",
-    "loss.png",
-    "loss.svg",
-)
-
-
-def in_the_way(folder: Path) -> str | None:
-    """The first file in a folder that a record would replace."""
-    return next((name for name in FILES if (folder / name).exists()), None)
-
-
 def open_run(folder: str | os.PathLike[str], *, model: Any = None, trust: bool = False) -> Run:
     """The run whose record stands in a folder.
 
@@ -600,28 +523,3 @@ def open_run(folder: str | os.PathLike[str], *, model: Any = None, trust: bool =
             )
         maker = maker_of(model)
     return Run(spec, content, history, evaluation, folder, trusted=trusted, maker=maker)
-
-
-def read_rows(
-    path: Path,
-    columns: Sequence[str],
-    complete: Callable[[pa.Table, pa.Schema], pa.Table],
-    schema: pa.Schema,
-) -> pa.Table:
-    """A table of a record, whichever version wrote it, with all columns of the schema."""
-    table = read_table(path, columns, schema.names)
-    try:
-        return complete(table, schema)
-    except (pa.ArrowException, ValueError) as error:
-        raise InputError(f"{path}: the record cannot be read: {quoted(error)}") from None
-
-
-def finite(value: Any) -> Any:
-    """The same value with numbers that JSON does not know (inf, NaN) as their names."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value

@@ -17,7 +17,8 @@ from gradus.runs.curve import Against, Numbers
 from gradus.runs.files import read_json
 from gradus.runs.journal import JOURNAL, POINTS, read_journal
 from gradus.runs.reading import load_parameters, read_summary
-from gradus.runs.record import EVALUATION, Run, read_rows, schema_of
+from gradus.runs.record import Run
+from gradus.runs.record_tables import EVALUATION, read_rows, schema_of
 
 if TYPE_CHECKING:
     from torch import nn

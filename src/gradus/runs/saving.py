@@ -16,8 +16,9 @@ from safetensors.torch import save_model
 
 from gradus.errors import quoted
 from gradus.importing import without_collection
-from gradus.runs.files import sync_folder, write_whole
-from gradus.runs.record import OVERVIEW, PREDICTIONS, PREPARATION, REPORT, Run, finite
+from gradus.runs.files import finite, sync_folder, write_whole
+from gradus.runs.record import Run
+from gradus.runs.record_files import OVERVIEW, PREDICTIONS, PREPARATION, REPORT
 
 if TYPE_CHECKING:
     from torch import nn

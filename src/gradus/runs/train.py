@@ -30,7 +30,9 @@ from gradus.runs.job import load_for, prepare, resolved
 from gradus.runs.judging import predictions_on_test
 from gradus.runs.lock import locked
 from gradus.runs.objects.given import NO_OBJECTS, Objects
-from gradus.runs.record import HISTORY, Run, evaluated, in_the_way, open_run, table
+from gradus.runs.record import Run, open_run
+from gradus.runs.record_files import in_the_way
+from gradus.runs.record_tables import HISTORY, evaluated, table
 from gradus.runs.several import train_others
 from gradus.runs.spec import RunSpec
 from gradus.runs.standing import CHECKPOINT, Engine, Standing

@@ -14,7 +14,8 @@ import pyarrow as pa
 from gradus.engine.selection import rises
 from gradus.errors import InputError
 from gradus.notebook import in_notebook
-from gradus.runs.record import EVALUATION, HISTORY, Run, open_run
+from gradus.runs.record import Run, open_run
+from gradus.runs.record_tables import EVALUATION, HISTORY
 from gradus.runs.recorded import RecordedRun
 from gradus.sweep.compare import ranking
 from gradus.sweep.groups import OWN, OWNED, RUN_NAME, Grouped, varied

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gradus.engine.selection import NOTHING_SELECTED, Selection, rises
 from gradus.runs.parts.training import MEASURES
-from gradus.runs.record import HISTORY, evaluated
+from gradus.runs.record_tables import HISTORY, evaluated
 from gradus.runs.selection import column_of, figure_of, is_scored, tested
 from gradus.runs.spec import RunSpec, canonical
 

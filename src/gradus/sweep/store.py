@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from gradus.engine.selection import rises
 from gradus.errors import InputError
 from gradus.runs.files import open_plain, own_folder, write_whole
-from gradus.runs.record import EVALUATION, HISTORY
+from gradus.runs.record_tables import EVALUATION, HISTORY
 from gradus.sweep import earlier
 from gradus.sweep.measures import FINISHED
 from gradus.sweep.result import OPTIONS, RUNS, Columns, Result, row, with_scores

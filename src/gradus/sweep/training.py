@@ -24,7 +24,8 @@ from gradus.runs.files import own_folder
 from gradus.runs.job import prepare, resolved
 from gradus.runs.judging import predictions_on_test
 from gradus.runs.objects.given import NO_OBJECTS
-from gradus.runs.record import HISTORY, Run, evaluated, table
+from gradus.runs.record import Run
+from gradus.runs.record_tables import HISTORY, evaluated, table
 from gradus.runs.status import LineToBeat, line_to_beat
 from gradus.runs.summary import summary_of
 from gradus.sweep.kept import EVERY, MODELS

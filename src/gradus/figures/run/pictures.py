@@ -12,7 +12,7 @@ from gradus.figures.run import confusion, importance, ranking, reliability, resi
 from gradus.metrics.predictions import ClassPredictions, Predictions
 from gradus.runs.curve import Against
 from gradus.runs.files import write_whole
-from gradus.runs.record import OVERVIEW
+from gradus.runs.record_files import OVERVIEW
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
