@@ -3,7 +3,7 @@
 import pytest
 
 from gradus.cli import cli, main
-from gradus.cli.other_names import OTHER_NAMES
+from gradus.runs.other_names import OTHER_NAMES
 
 
 @pytest.fixture

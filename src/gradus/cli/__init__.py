@@ -14,11 +14,11 @@ from gradus.cli.exit_codes import INTERRUPTED, WRONG, warn
 from gradus.cli.export_command import export
 from gradus.cli.figures_command import figures
 from gradus.cli.landscape_command import landscape
-from gradus.cli.other_names import unknown_option
 from gradus.cli.predict_command import predict
 from gradus.cli.streams import write_ascii_forms
 from gradus.cli.sweep_command import sweep
 from gradus.cli.train_command import train
+from gradus.cli.unknown_options import unknown_option
 from gradus.errors import InputError
 from gradus.importing import own_process
 

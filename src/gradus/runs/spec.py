@@ -19,6 +19,7 @@ from gradus.models.own import check_named, is_object, is_users, shown
 from gradus.runs import earlier
 from gradus.runs.choices import ON_ALL_DATA, OPTIONS, changed, complete, flag
 from gradus.runs.files import read_json, read_toml
+from gradus.runs.other_names import meant
 from gradus.runs.parts import (
     DataPart,
     ExecutionPart,
@@ -248,7 +249,10 @@ def first_line(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
     name, given, reason = str(found["loc"][0]), found["input"], found["msg"]
     if found["type"] == "extra_forbidden":
         option = flag(quoted(name))
-        return f"{option}: no such option{nearest(option, [*map(flag, fields)])}"
+        known = [flag(each) for each in fields]
+        others = " or ".join(meant(name, known))
+        hint = f" (did you mean {others}?)" if others else nearest(option, known)
+        return f"{option}: no such option{hint}"
     if name in OBJECTS and not isinstance(given, str | int | float | list | None):
         return (
             f"{flag(name)}: a {type(given).__name__}, where a spec takes a name; objects go to "

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
-
-import click
 
 OTHER_NAMES = {
     "method": "optimizer optimiser optim solver algorithm update-rule",
@@ -88,31 +85,17 @@ OTHER_NAMES = {
 """Of each option, without the dashes, what users of other libraries type. A word may stand with
 several: the options that the command has are proposed."""
 
-DATA_NAMES = "data dataset train-data training-data data-set input"
 
+def meant(word: str, known: Iterable[str]) -> list[str]:
+    """The flags that a word of other libraries stands for, among those that are known.
 
-def unknown_option(error: click.NoSuchOption) -> str:
-    """What is said of an option that a command does not have: one line, with what may be meant."""
-    given = error.option_name
-    known = [name for param in _params(error) for name in param.opts if name.startswith("--")]
-    word = given.lstrip("-").replace("_", "-").lower()
-    meant = _meant(word, known)
-    if not meant and word in DATA_NAMES.split() and any(p.name == "data" for p in _params(error)):
-        return f"{given}: no such option; the data stand without one, as in gradus train digits"
-    if not meant:
-        meant = difflib.get_close_matches(f"--{word}", known, n=2)
-    hint = f"did you mean {' or '.join(meant)}?" if meant else "--help lists those there are"
-    return f"{given}: no such option; {hint}"
-
-
-def _meant(word: str, known: Iterable[str]) -> list[str]:
-    """The options of the command that this word stands for."""
+    Example:
+        >>> meant("step_size", ["--lr", "--decay-every", "--epochs"])
+        ['--lr', '--decay-every']
+    """
+    word = word.lstrip("-").replace("_", "-").lower()
     return [
-        name
-        for name in known
-        if name == f"--{word}" or word in OTHER_NAMES.get(name.lstrip("-"), "").split()
+        flag
+        for flag in known
+        if flag == f"--{word}" or word in OTHER_NAMES.get(flag.lstrip("-"), "").split()
     ]
-
-
-def _params(error: click.NoSuchOption) -> list[click.Parameter]:
-    return [] if error.ctx is None else error.ctx.command.get_params(error.ctx)
