@@ -1,5 +1,6 @@
 """Advice names a cause that was measured, is right about it, and ends."""
 
+import math
 import re
 
 import numpy as np
@@ -22,11 +23,11 @@ def table(*, target=1.0, inputs=1.0, offset=0.0, n=40):
     return Split(data.subset(slice(0, 30)), data.subset(slice(30, n)), "table", "regression")
 
 
-def told(split, *, fell=False, **options):
+def told(split, *, fell=False, end=math.inf, **options):
     spec = RunSpec(
         **{"model": "linear", "data": "table.npz", "batch_size": 8, "auto": ()} | options
     )
-    return advice(spec, split, prepare(spec, split), fell=fell)
+    return advice(spec, split, prepare(spec, split), beginning=1.0, end=0.5 if fell else end)
 
 
 @pytest.mark.parametrize(
@@ -70,9 +71,11 @@ def test_the_curvature_of_least_squares_is_that_of_the_matrix_of_its_inputs():
         ({"target": 1e6}, {}, "the target has a deviation of"),
         ({"inputs": 1e4}, {}, "try --standardize"),
         ({"offset": 2000.0}, {}, "a root mean square of up to 2e+03: try --standardize"),
-        ({}, {"lr": 100.0}, "where momentum of 0.5 needs less than 3: try --lr 0."),
+        ({}, {"lr": 100.0}, "momentum of 0.5 is stable below 3: try --lr 0."),
         ({}, {"lr": 1e-9}, "the learning rate is not the cause"),
-        ({}, {"lr": 1e-9, "fell": True}, "far more than it is: try --lr 0."),
+        ({}, {"lr": 1e-9, "end": 1.0}, "3: the steps are far too small; try --lr 0."),
+        ({}, {"lr": 1e-9, "end": 1.0 - 1e-6}, "3: the steps are far too small; try --lr 0."),
+        ({}, {"lr": 1e-9, "fell": True}, "3: the steps are small; try --lr 0."),
         ({}, {"lr": 100.0, "dampening": 1.0}, "try --dampening 0"),
         ({}, {"lr": 0.1, "momentum": 0.0, "weight_decay": 1e6}, "lr · λ_max is 1e+05 at the start"),
         ({}, {"method": "adam", "lr": 10.0}, "moves every parameter by about lr = 10"),
@@ -98,7 +101,9 @@ def test_where_the_curvature_is_not_finite_none_is_named():
     with torch.no_grad():
         next(job.model.parameters()).fill_(torch.nan)
     assert largest_curvature(job) is None
-    assert advice(spec, split, job, fell=False) == "try --lr 0.02, or --method adam"
+    unmoved = advice(spec, split, job, beginning=1.0, end=1.0)
+    assert unmoved == "the loss did not move: try --method adam"
+    assert advice(spec, split, job, beginning=1.0, end=2.0) == "try --lr 0.02, or --method adam"
 
 
 def test_no_record_waits_for_the_curvature_of_a_large_model(monkeypatch):
@@ -114,16 +119,20 @@ def test_no_record_waits_for_the_curvature_of_a_large_model(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("lr", "fell", "last"),
-    [(1e9, False, "not the cause"), (1e-9, True, "the loss fell: try more --epochs")],
-    ids=["far too large", "far too small"],
+    ("lr", "end", "last"),
+    [
+        (1e9, math.inf, "not the cause"),
+        (1e-9, 0.5, "the loss fell: try more --epochs"),
+        (1e-9, 1.0, "not the cause"),
+    ],
+    ids=["far too large", "far too small", "so small that nothing moves"],
 )
-def test_whoever_follows_the_advice_comes_to_its_end(lr, fell, last):
+def test_whoever_follows_the_advice_comes_to_its_end(lr, end, last):
     split, heard = table(), []
-    while found := re.search(r"--lr ([\d.e+-]+)", line := told(split, lr=lr, fell=fell)):
+    while found := re.search(r"--lr ([\d.e+-]+)", line := told(split, lr=lr, end=end)):
         assert line not in heard
         heard.append(line)
-        assert (float(found[1]) < lr) is not fell
+        assert (float(found[1]) < lr) is (end > 1)
         lr = float(found[1])
     assert last in line
     assert len(heard) <= 4

@@ -492,7 +492,7 @@ def test_a_late_divergence_counts_its_samples_exactly(sampling):
     found = run.summary["divergence"]
     assert found["step"] >= 90 or sampling == "full"  # after an epoch, whose last batch is short
     assert found["samples"] == run.summary["samples"]
-    assert "where momentum of 0.5 needs less than 3: try --lr 0." in found["hint"]
+    assert "momentum of 0.5 is stable below 3: try --lr 0." in found["hint"]
 
 
 @pytest.mark.usefixtures("own_models")

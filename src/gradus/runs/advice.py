@@ -43,8 +43,15 @@ BARELY = 0.01
 """A share of the limit below which a smaller learning rate is no remedy."""
 
 LITTLE = 0.05
-"""A share of it below which a larger one is: what is advised is a tenth, halved at most by rounding
-it down to one digit."""
+"""A share of it below which a larger one is, where the loss fell: what is advised is a tenth,
+halved at most by rounding it down to one digit."""
+
+NOTHING = BARELY / 20
+"""The same where the loss did not move. Where it rose a tenth of the learning rate is advised, down
+to ``BARELY``, halved at most by rounding: none of these is below, and nobody is sent to and fro."""
+
+UNMOVED = 0.001
+"""A change of the loss, as a share of it, that is none."""
 
 
 @dataclass(frozen=True)
@@ -72,25 +79,28 @@ class Stability:
 
     def __str__(self) -> str:
         return (
-            f"lr · λ_max is {self.product:.2g} at the start, where {self.method} needs less than "
+            f"lr · λ_max is {self.product:.2g} at the start, and {self.method} is stable below "
             f"{self.limit:.3g}"
         )
 
 
-def advice(spec: RunSpec, split: Split, start: Job, *, fell: bool) -> str:
+def advice(spec: RunSpec, split: Split, start: Job, *, beginning: float, end: float) -> str:
     """What to try, in one line.
 
     Args:
         spec: of the run.
         split: its data.
         start: its job before the first step, the model as the seed draws it.
-        fell: whether the loss is lower at the end than at the beginning.
+        beginning: the training loss before the first step.
+        end: that after the last, infinite where the run diverged.
     """
+    fell, unmoved = end < beginning, math.isclose(end, beginning, rel_tol=UNMOVED)
     if causes := [*_scale_of_target(split), *_scale_of_inputs(spec, split.train)]:
         return "; ".join(causes)
     entry = entries().get(spec.method)
     if entry is None:
-        return "try another learning rate, a tenth of this one first, or --method adam"
+        first = "ten times this one" if unmoved else "a tenth of this one"
+        return f"try another learning rate, {first} first, or --method adam"
     if entry.second_order:
         return (
             "try --damping 0.1, or another start by --seed"
@@ -106,6 +116,8 @@ def advice(spec: RunSpec, split: Split, start: Job, *, fell: bool) -> str:
     if limit is None:
         return _adaptive(spec, start.model, fell=fell)
     sharpness = largest_curvature(start)
+    if (sharpness is None or sharpness <= 0) and unmoved:
+        return "the loss did not move: try --method adam"
     if sharpness is None or sharpness <= 0:
         return f"try --lr {rounded_down(spec.lr / 10)}, or --method adam"
     bound, method = limit
@@ -113,11 +125,13 @@ def advice(spec: RunSpec, split: Split, start: Job, *, fell: bool) -> str:
     found = Stability(spec.lr * (sharpness + (spec.weight_decay or 0.0)), bound, method)
     if found.share >= 1:
         return f"{found}: try --lr {found.lr(spec.lr)}"
+    if unmoved and found.share < NOTHING:
+        return f"{found}: the steps are far too small; try --lr {found.lr(spec.lr)}"
     if fell and found.share < LITTLE:
-        return f"{found}, far more than it is: try --lr {found.lr(spec.lr)}, or more --epochs"
+        return f"{found}: the steps are small; try --lr {found.lr(spec.lr)}, or more --epochs"
     if fell:
         return f"{found}, and the loss fell: {_where_it_falls(spec)}"
-    if found.share < BARELY:
+    if unmoved or found.share < BARELY:
         return f"{found}: the learning rate is not the cause; look for extreme values in the data"
     smaller = rounded_down(spec.lr / 10)
     return f"{found}: it has grown on the way, or is more in mini-batches; try --lr {smaller}"

@@ -49,10 +49,10 @@ def train(
     module a copy is trained, and is ``.model`` of the run.
 
     The global random state is left as it was. A run that diverges, that ends no better than it
-    began or than the best constant prediction (``failed``), whose method cannot take its next
-    step, or that is interrupted from the keyboard, is returned with what was recorded until then;
-    ``status`` says so. While it lasts, checkpoints stand in ``out``, from which ``resume``
-    goes on.
+    began or than the best constant prediction (``failed``; one that goes on from another has the
+    constant alone to beat), whose method cannot take its next step, or that is interrupted from
+    the keyboard, is returned with what was recorded until then; ``status`` says so. While it lasts,
+    checkpoints stand in ``out``, from which ``resume`` goes on.
 
     Args:
         data: a :class:`~gradus.RunSpec`, which says all of the run; or a pair ``(X, y)`` of arrays

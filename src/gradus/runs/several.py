@@ -20,6 +20,7 @@ from gradus.runs.objects.given import NO_OBJECTS, Objects
 from gradus.runs.seeds import seed_of
 from gradus.runs.spec import RunSpec
 from gradus.runs.start import Start
+from gradus.runs.status import training_loss
 from gradus.runs.table_defaults import is_table
 
 
@@ -56,8 +57,7 @@ def train_others(
     """
     nets, outcomes = [first.model], [outcome]
     for net in range(1, spec.models):
-        seeded = spec.model_copy(update={"seed": seed_of(spec.seed, net)})
-        job = prepare(seeded, split_of(spec, split, net), start, net, objects=objects)
+        job = prepare(_seeded(spec, net), split_of(spec, split, net), start, net, objects=objects)
         chosen_by = job.selection.measure or ""
         job = replace(job, measured=watched or not chosen_by.startswith("validation"))
 
@@ -91,6 +91,30 @@ def train_others(
         tested=tested,
         kept_epochs=tuple(each.kept_epoch for each in outcomes),
     )
+
+
+def loss_at_the_beginning(
+    spec: RunSpec,
+    split: Split,
+    first: Job,
+    nets: int,
+    start: Start | None,
+    objects: Objects = NO_OBJECTS,
+) -> float:
+    """The training loss of the average of so many nets before their first steps.
+
+    It is measured on the rows on which the average is judged at the end: those of the first net.
+    """
+    with torch.random.fork_rng():
+        begun = [
+            prepare(_seeded(spec, net), split, start, net, objects=objects).model
+            for net in range(nets)
+        ]
+    return training_loss(first, Average(begun, classes=first.train.classes is not None))
+
+
+def _seeded(spec: RunSpec, net: int) -> RunSpec:
+    return spec.model_copy(update={"seed": seed_of(spec.seed, net)})
 
 
 def takes_turns(spec: RunSpec, split: Split) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -74,8 +75,8 @@ def summary_of(
 
         with torch.random.fork_rng():
             begun = prepare(spec, split, start, objects=objects)
-            fell = failure is not None and failure["train_loss"] < line.beginning
-            hint = advice(spec, split, begun, fell=fell)
+            end = math.inf if failure is None else failure["train_loss"]
+            hint = advice(spec, split, begun, beginning=line.beginning, end=end)
     return {
         "status": "failed" if failure else outcome.status,
         **executed,

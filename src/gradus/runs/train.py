@@ -33,7 +33,7 @@ from gradus.runs.objects.given import NO_OBJECTS, Objects
 from gradus.runs.record import Run, open_run
 from gradus.runs.record_files import in_the_way
 from gradus.runs.record_tables import HISTORY, evaluated, table
-from gradus.runs.several import train_others
+from gradus.runs.several import loss_at_the_beginning, train_others
 from gradus.runs.spec import RunSpec
 from gradus.runs.standing import CHECKPOINT, Engine, Standing
 from gradus.runs.start import Start, read_start, start_of
@@ -66,10 +66,10 @@ def train(
     """Train what the spec says and keep its record.
 
     The global random state is left as it was. A run that diverges, that ends no better than it
-    began or than the best constant prediction (``failed``), whose method cannot take its next
-    step, or that is interrupted from the keyboard, is returned with what was recorded until then;
-    ``status`` says so. While it lasts, checkpoints stand in ``out``, from which ``resume``
-    goes on.
+    began or than the best constant prediction (``failed``; one that goes on from another has the
+    constant alone to beat), whose method cannot take its next step, or that is interrupted from
+    the keyboard, is returned with what was recorded until then; ``status`` says so. While it lasts,
+    checkpoints stand in ``out``, from which ``resume`` goes on.
 
     Args:
         spec: what determines the run.
@@ -319,7 +319,7 @@ def _train(
 
         shown = seen.progress
         report = shown(job, split) if shown is not None else lambda progress: None
-        line = line_to_beat(job)
+        line = line_to_beat(job, continued=start is not None)
         loaded = time.perf_counter()
         with OneInterrupt() as interrupts:
             outcome = _execute(spec, engine, job, report, course(0, job))
@@ -334,6 +334,10 @@ def _train(
                     objects,
                     watched=observe is not None,
                 )
+                if outcome.averaged is not None:
+                    nets = len(outcome.kept_epochs)
+                    beginning = loss_at_the_beginning(spec, split, job, nets, start, objects)
+                    line = replace(line, beginning=beginning)
                 job = replace(job, model=model)
             interrupts.close()
             executed = {"engine": engine, "not_native": why, "kernels": variant}
