@@ -117,6 +117,7 @@ def test_a_model_that_gives_no_numbers_is_refused(folders, table):
     [
         (["{out}/fruit", "absent.csv"], "absent.csv"),
         (["{out}/absent", "{table}"], "holds no record of a run"),
+        (["{table}", "{out}/fruit"], "is a file, not the folder of a run (which comes first"),
         (["{out}/fruit", "{out}/no-target.csv"], "no column 'fruit'"),
     ],
 )

@@ -253,6 +253,7 @@ WITHIN = {
     "loss: must be one number, not a tensor of shape (2,)": lambda run: run.log(
         torch.zeros(2), batch=2
     ),
+    "batch: is missing; say how many examples": lambda run: run.log(0.5),
     "batch: how many examples it has": lambda run: run.log(0.5, batch=(1, 2)),
     "epoch True: epochs are counted from 1": lambda run: run.evaluate(True),
     "epoch 0: epochs are counted from 1": lambda run: run.evaluate(0),
@@ -367,7 +368,8 @@ def test_what_a_record_of_a_loop_cannot_say_is_one_line(tmp_path, capsys, monkey
         with pytest.raises(InputError, match=r"mine.* loop of one's own"):
             ask()
     for command in (
-        "predict mine new.csv", "export mine --to onnx", "landscape mine",
+        "predict mine new.csv", "export mine --to onnx", "landscape mine", "train --from mine",
+        "train --spec mine/run.json",
     ):  # fmt: skip
         with pytest.raises(SystemExit) as ended:
             main(command.split())

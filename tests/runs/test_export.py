@@ -289,6 +289,28 @@ def test_what_cannot_be_written_is_one_line(run_of, folder, tmp_path, call, argu
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_that_diverged_gives_no_model(tmp_path, call):
+    x = RANDOM.normal(size=(40, 2))
+    options = {"model": "linear", "lr": 1e30, "epochs": 2}
+    run = gradus.train((x, x.sum(1)), **options, out=tmp_path / "run")
+    uses = [
+        lambda: run.predict(x),
+        lambda: run.evaluate(x, x.sum(1)),
+        lambda: run.export("torch-export", tmp_path / "a.pt2"),
+        lambda: gradus.train((x, x[:, 0] > 0), **options, weight_decay=1e10).predict_proba(x),
+        lambda: gradus.open_run(tmp_path / "run").predict(x),
+    ]
+    for use in uses:
+        with pytest.raises(InputError, match=r"the run diverged at step \d+, .*; train again$"):
+            use()
+    code, said, err = call(tmp_path / "run", "--to", "onnx")
+    assert (code, said, err.count("\n")) == (2, "", 1)
+    assert "the run diverged at step" in err
+    best = {"epochs": 99, "lr": 2.0, "keep": "best", "validation_fraction": 0.2}
+    run = gradus.train((x, x.sum(1)), **{**options, **best})
+    assert (run.status, run.predict(x).num_rows) == ("diverged", 40)  # by an epoch before
+
+
 def test_a_layer_that_is_not_known_is_named(run_of):
     run = run_of("classes")
     run.__dict__["model"] = nn.Sequential(nn.Linear(4, 2), nn.GELU())

@@ -1,5 +1,6 @@
 """A run whose parts are objects: the same as by names, recorded by what identifies them."""
 
+import inspect
 import json
 
 import numpy as np
@@ -298,6 +299,19 @@ def test_what_is_wrong_is_said_in_one_line_in_the_words_of_the_call(
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "--" not in str(caught.value)
+
+
+def test_a_pair_is_one_thing():
+    with pytest.raises(InputError, match=r"^train: .* one pair: gradus\.train\(\(X, y\), \.\.\)$"):
+        train(X, Y, model=net())
+    assert list(inspect.signature(train).parameters)[:2] == ["data", "model"]
+
+
+@pytest.mark.parametrize("kind", ["float32", "uint8"])
+def test_arrays_that_cannot_be_written_are_taken(kind):
+    x, y = np.abs(X).astype(kind), Y.copy()
+    x.flags.writeable = y.flags.writeable = False
+    assert train((x, y), model=net(), epochs=1).predict(x).num_rows == len(x)
 
 
 @pytest.mark.parametrize(

@@ -179,11 +179,13 @@ STEPS = Scheduler(lambda o: LinearLR(o), every="step")
         ({"method": partial(torch.optim.SGD, momentumm=1)}, "method=torch.optim.SGD: cannot"),
         ({"method": torch.optim.SGD, "schedule": "cosine"}, "schedule=cosine: the method is an op"),
         ({"method": torch.optim.SGD, "engine": "native"}, "engine=native: the native engine"),
-        ({"callbacks": print}, "callbacks <built-in function print>: give a list of them"),
-        ({"callbacks": [3]}, "callbacks 3: give a function of the run under way, or an object"),
+        ({"callbacks": print}, "callbacks: a builtin_function_or_method; give a list of them"),
+        ({"callbacks": LinearLR(torch.optim.SGD([torch.zeros(1)]))},
+         "callbacks LinearLR: is a scheduler of torch; give gradus.Scheduler(lambda optimizer: Li"),
+        ({"callbacks": [object()]}, "callbacks: a object; give a function of the run under way, o"),
         ({"callbacks": [Scheduler]}, "callbacks Scheduler: is a class; give an object"),
         ({"callbacks": [LinearLR]}, "callbacks LinearLR: is a scheduler of torch; give gradus.Sch"),
-        ({"callbacks": [Scheduler(StepLR)]}, "Scheduler: cannot be made: StepLR.__init__() miss"),
+        ({"callbacks": [Scheduler(lambda: 3)]}, "Scheduler: cannot be made: "),
         ({"method": torch.optim.SGD, "lr": 1}, "lr is not an option of method torch.optim.SGD, wh"),
         ({"callbacks": [Scheduler(lambda o: OneCycleLR(o, 1, total_steps=2), every="step")]},
          "Scheduler: OneCycleLR fails: Tried to step"),
@@ -207,3 +209,6 @@ def test_a_scheduler_is_made_by_the_run():
         Scheduler(LinearLR(torch.optim.SGD([torch.zeros(1)], lr=0.1)))
     with pytest.raises(InputError, match=r"every=batch: choose epoch \| step"):
         Scheduler(LinearLR, every="batch")
+    for make in (StepLR, partial(StepLR, gamma=0.5)):
+        with pytest.raises(InputError, match=r"give functools.partial\(StepLR, step_size=\.\.\)"):
+            Scheduler(make)

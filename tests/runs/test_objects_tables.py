@@ -29,6 +29,10 @@ class Interchange:
         return self.table.__dataframe__(*given, **named)
 
 
+def batch(table):
+    return table.combine_chunks().to_batches()[0]
+
+
 @pytest.fixture(scope="module")
 def table():
     return csv.read_csv(IRIS)
@@ -39,7 +43,7 @@ def by_path():
     return train(RunSpec(data=IRIS, **QUICK))
 
 
-@pytest.mark.parametrize("form", [pa.table, pa.Table.to_pydict, Stream, Interchange])
+@pytest.mark.parametrize("form", [pa.table, pa.Table.to_pydict, Stream, Interchange, batch])
 def test_a_table_in_memory_trains_as_its_file(table, by_path, form):
     run = train(form(table), **QUICK)
     assert run.history.equals(by_path.history)
@@ -68,6 +72,26 @@ def test_the_record_predicts_goes_on_and_begins_others(table, tmp_path):
     assert whole.summary["origin"][0]["how"] == "from"
     more = gradus.resume(tmp_path / "r", data=table, epochs=3)
     assert more.evaluation["epoch"].to_pylist() == [1, 2, 3]
+
+
+class Named:
+    """A frame of pandas, some of whose names are numbers: of those pyarrow warns."""
+
+    def __init__(self, table, columns):
+        self.table, self.columns = table, columns
+
+    def rename(self, columns):
+        return Named(self.table, list(map(columns, self.columns)))
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        assert all(isinstance(name, str) for name in self.columns)
+        return self.table.rename_columns(self.columns).__arrow_c_stream__(requested_schema)
+
+
+def test_names_that_are_numbers_are_taken_as_text(table):
+    run = train(Named(table, [0, 1, "a", 3, "species"]), **QUICK)
+    columns = {each["column"] for each in run.summary["data"]["columns"]}
+    assert columns == {"0", "1", "a", "3", "species"}
 
 
 @pytest.mark.parametrize(

@@ -353,6 +353,8 @@ def test_calls_that_do_not_fit_are_refused():
         classifier().fit(X, NAMES).partial_fit(X, np.full(150, "rosa"))
     with pytest.raises(InputError, match=r"y holds 3, which is none of the classes 0, 1, 2$"):
         classifier().partial_fit(X, np.arange(150) % 4, classes=[0, 1, 2])
+    with pytest.raises(InputError, match="y holds 1 class, 0: two at least"):
+        GradusClassifier().fit(X, np.zeros(len(X), int))
     with pytest.raises(InputError, match="class_weight balanced: partial_fit does not know"):
         classifier(class_weight="balanced").partial_fit(X, NAMES, classes=np.unique(NAMES))
     with pytest.raises(InputError, match="needs classes"):

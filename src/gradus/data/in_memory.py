@@ -59,6 +59,8 @@ def _arrow(table: Any) -> pa.Table:
     if isinstance(table, Mapping):
         return pa.table({str(name): pa.array(column) for name, column in table.items()})
     if hasattr(table, "__arrow_c_stream__"):
+        if hasattr(table, "rename") and not all(isinstance(name, str) for name in table.columns):
+            table = table.rename(columns=str)  # of pandas, whose names may be numbers
         return pa.table(table)
     if hasattr(table, "__dataframe__"):
         from pyarrow import interchange

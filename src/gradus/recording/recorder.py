@@ -272,7 +272,9 @@ class Recorder:
         self.step += 1
         self._lr_of_step = optimizer.param_groups[0]["lr"]
 
-    def log(self, loss: float | Tensor, *, batch: int | Sized, epoch: int | None = None) -> None:
+    def log(
+        self, loss: float | Tensor, *, batch: int | Sized | None = None, epoch: int | None = None
+    ) -> None:
         """A row of the history: the mean loss of a mini-batch, at the parameters before its step.
 
         To be called once a step, before ``optimizer.step()`` or after it, but always on the same
@@ -280,7 +282,8 @@ class Recorder:
 
         Args:
             loss: a number, or a tensor of one.
-            batch: how many examples it is the mean of, or a tensor or list of as many.
+            batch: how many examples it is the mean of, or a tensor or list of as many; it has to
+                be given.
             epoch: to which it belongs, counted from 1; None: that after the last evaluation.
 
         Raises:
@@ -503,6 +506,11 @@ def _examples(batch: Any) -> int:
         return int(batch)
     if isinstance(batch, list | Tensor | np.ndarray) and len(batch):
         return len(batch)
+    if batch is None:
+        raise InputError(
+            "batch: is missing; say how many examples the loss is the mean of, as "
+            "run.log(loss, batch=16), or batch=x, the tensor of their inputs"
+        )
     raise InputError(
         f"batch: how many examples it has, as 16, or the tensor of their inputs, not "
         f"{type(batch).__name__} {quoted(batch) if isinstance(batch, int | float) else ''}".rstrip()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
 
 from gradus.data.arrays import KEYS
 from gradus.errors import InputError, quoted
@@ -21,7 +22,25 @@ from gradus.runs.train import resume as resume_named
 from gradus.runs.train import train as train_spec
 from gradus.runs.words import as_call
 
+P = ParamSpec("P")
 
+
+def _of_one_pair(train: Callable[P, Run]) -> Callable[P, Run]:
+    """The same, which says of ``train(X, y)`` that they are given as one."""
+
+    @wraps(train)
+    def checked(*args: P.args, **options: P.kwargs) -> Run:
+        if len(args) > 1:
+            raise InputError(
+                f"train: takes the data alone without a name, not {len(args)} things; give (X, y) "
+                "as one pair: gradus.train((X, y), ..)"
+            )
+        return train(*args, **options)
+
+    return checked
+
+
+@_of_one_pair
 def train(
     data: Any,
     *,
@@ -271,7 +290,8 @@ def _asked(
 
 def _called(callbacks: Sequence[Any]) -> Callbacks:
     if not isinstance(callbacks, list | tuple):
-        raise InputError(f"callbacks {quoted(callbacks)}: give a list of them")
+        alone = Callbacks((callbacks,))
+        raise InputError(f"callbacks: a {type(alone.given[0]).__name__}; give a list of them")
     return Callbacks(tuple(callbacks))
 
 

@@ -149,6 +149,14 @@ class Scheduler:
                 f"Scheduler({type(self.make).__name__}): give what makes the scheduler, as lambda "
                 "optimizer: StepLR(optimizer, 10): the run has an optimizer of its own"
             )
+        if missing := _missing(self.make):
+            made = getattr(self.make, "func", self.make)
+            name = getattr(made, "__name__", type(made).__name__)
+            options = ", ".join(f"{each}=.." for each in missing)
+            raise InputError(
+                f"Scheduler({name}): needs more than an optimizer; give "
+                f"functools.partial({name}, {options})"
+            )
 
 
 @dataclass(eq=False)
@@ -193,8 +201,8 @@ class Callbacks:
                 continue
             if not any(hasattr(each, time) for time in TIMES):
                 raise InputError(
-                    f"callbacks {quoted(each)}: give a function of the run under way, or an object "
-                    f"with any of {', '.join(TIMES)}"
+                    f"callbacks: a {kind.__name__}; give a function of the run under way, or an "
+                    f"object with any of {', '.join(TIMES)}"
                 )
 
     @property
@@ -356,6 +364,16 @@ def _measured(scheduler: Scheduler, found: Evaluation | None) -> float:
         known = ", ".join(each for each, number in measures.items() if number is not None)
         raise InputError(f"measure={quoted(name)}: no measure of this run; there are {known}")
     return float(value)
+
+
+def _missing(make: Callable[..., Any]) -> list[str]:
+    """What has to be given beside an optimizer."""
+    try:
+        taken = list(inspect.signature(make).parameters.values())[1:]
+    except (TypeError, ValueError):  # one of C, which does not say
+        return []
+    anything = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [each.name for each in taken if each.default is each.empty and each.kind not in anything]
 
 
 def _has_times(each: Any) -> bool:

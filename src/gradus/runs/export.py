@@ -40,7 +40,8 @@ def export(run: Run, to: str, out: Path) -> Written:
             ``-history.csv`` and ``-evaluation.csv``.
 
     Raises:
-        InputError: the name has another ending, or the model is none that can be written so.
+        InputError: the name has another ending, or the model is none that can be written so, or is
+            that of a run that diverged.
         OSError: the file cannot be written.
     """
     if out.suffix != SUFFIXES[to]:
@@ -84,11 +85,13 @@ def _onnx(run: Run, out: Path) -> Written:
 def _torch_export(run: Run, out: Path) -> Written:
     import torch
 
+    from gradus.runs.prediction import model_of
+
     data, dtype = run.summary["data"], getattr(torch, run.spec.dtype)
     x = torch.zeros(2, *data["input_shape"], dtype=dtype)
-    rows = torch.export.Dim("rows")
+    rows, model = torch.export.Dim("rows"), model_of(run)
     try:
-        program = torch.export.export(run.model, (x,), dynamic_shapes=({0: rows},))
+        program = torch.export.export(model, (x,), dynamic_shapes=({0: rows},))
     except Exception as error:  # what an own module does is beyond what can be named
         raise InputError(
             f"--to torch-export: the model cannot be exported for any number of rows: "

@@ -17,6 +17,7 @@ from gradus.data.preparation.names import Names
 from gradus.data.preparation.numbers import SOFT, Flags, Numbers
 from gradus.errors import MOST_QUOTED, InputError, brief, quoted
 from gradus.models.average import Average
+from gradus.runs.prediction import model_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
@@ -124,7 +125,7 @@ def exported(run: Run, preparation: AnyPreparation | None) -> Exported:
             shapes["names"] = np.dtype(object), [len(names)]
             described["names"] = [{"name": each.name} for each in names]
             notes += (_taken("names", "text", names),)
-    y = _applied(graph, run.model, x)
+    y = _applied(graph, model_of(run), x)
     results = _results(graph, run, preparation, y, dtype)
 
     def info(name: str, kind: Any, shape: Sequence[int]) -> Any:

@@ -30,6 +30,20 @@ CHUNK = 8192
 """Rows that go through the model at once."""
 
 
+def model_of(run: Run) -> nn.Module:
+    """The model of a run, for others to use.
+
+    Raises:
+        InputError: the run diverged, and kept none of the epochs before.
+    """
+    if run.status == "diverged" and run.summary["kept"] is None:
+        raise InputError(
+            f"{run.folder or run.title}: the run diverged at step "
+            f"{run.summary['divergence']['step']}, and its model says nothing; train again"
+        )
+    return run.model
+
+
 def outputs_of(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """What a model in ``eval`` mode gives for N inputs, ``[N, outputs]`` on the CPU.
 
@@ -39,7 +53,7 @@ def outputs_of(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
         found = torch.cat([model(part) for part in x.split(CHUNK)])
     if not bool(found.isfinite().all()):
-        raise InputError("the model gives what is no finite number: its run diverged; train again")
+        raise InputError("the model gives what is no finite number for some of these examples")
     return found
 
 
@@ -71,7 +85,7 @@ def predictions(run: Run, piece: Piece, threshold: Threshold | None) -> pa.Table
     """
     import pyarrow as pa
 
-    outputs, goal = outputs_of(run.model, piece.x), run.preparation.goal
+    outputs, goal = outputs_of(model_of(run), piece.x), run.preparation.goal
     columns: dict[str, Any] = dict(piece.beside)
     if isinstance(goal, Quantities):
         values = goal.unscaled(outputs.double().numpy())
@@ -103,7 +117,7 @@ def predicted_shares(run: Run, given: Any) -> NDArray[np.float64]:
     if not isinstance(run.preparation.goal, Classes):
         raise InputError("predict_proba: the run predicts numbers, which have no probabilities")
     piece = whole(run.preparation, given, run.spec.dtype, Unfamiliar())
-    outputs = outputs_of(run.model, piece.x)
+    outputs = outputs_of(model_of(run), piece.x)
     return probabilities(outputs, logarithms=run.spec.takes_log_probabilities)
 
 
@@ -161,7 +175,7 @@ def beside_truth(
     """
     goal, decided_by = run.preparation.goal, deciding(run, threshold)
     known = with_targets(run.preparation, given, target, run.spec.dtype, seen)
-    outputs = outputs_of(run.model, known.x)
+    outputs = outputs_of(model_of(run), known.x)
     if isinstance(goal, Classes):
         p = probabilities(outputs, logarithms=run.spec.takes_log_probabilities)
         return ClassPredictions(p, known.truth, goal.names, decided_by), known.left_out

@@ -214,6 +214,7 @@ def read_summary(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is none.
+        NotADirectoryError: nor a folder that could hold it.
         InputError: it is damaged.
     """
     try:
@@ -224,7 +225,7 @@ def read_summary(path: Path) -> dict[str, Any]:
             return content
         _Summary.model_validate(content)
         content["spec"] = dict(content["spec"])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise
     except ValidationError as error:
         found = error.errors(include_url=False)[0]

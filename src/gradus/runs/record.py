@@ -275,7 +275,7 @@ class Run:
 
         Raises:
             InputError: a column is missing, or holds what cannot be read as in training; an array
-                has another shape.
+                has another shape; or the run diverged.
 
         Example:
             >>> import gradus
@@ -507,7 +507,11 @@ def open_run(folder: str | os.PathLike[str], *, model: Any = None, trust: bool =
                 ("evaluation", EVALUATION_READ, earlier.evaluation_of, EVALUATION),
             )
         )
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except NotADirectoryError:
+        raise InputError(
+            f"{folder}: is a file, not the folder of a run (which comes first where both are given)"
+        ) from None
+    except FileNotFoundError as error:
         raise InputError(
             f"{folder} holds no record of a run: {error.filename} is missing"
         ) from None

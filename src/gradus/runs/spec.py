@@ -128,12 +128,18 @@ class RunSpec(
         try:
             if recorded:
                 record = dict(read_json(path))
+                if "loop" in record:
+                    raise InputError(
+                        f"{path}: is the record of a loop of one's own, which has no specification"
+                    )
                 content, automatic = earlier.spec_of(record["spec"]), dict(record.get("auto") or {})
             else:
                 content = read_toml(path)[1]
             content = {name.replace("-", "_"): value for name, value in dict(content).items()}
         except FileNotFoundError:
             raise InputError(f"{path}: no such file; give a TOML file or a run.json") from None
+        except InputError:
+            raise
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: not a run's specification: {quoted(error)}") from None
         if recorded:

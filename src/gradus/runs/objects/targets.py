@@ -69,7 +69,7 @@ def outputs_of(make: Callable[[], nn.Module], x: NDArray[Any]) -> int | None:
 
     What is wrong with it is found, and said, once the data are ready.
     """
-    some = torch.from_numpy(x[:2]).float()
+    some = torch.tensor(x[:2]).float()
     if x.dtype == np.uint8:
         some = some / 255
     model = make().float().eval()
