@@ -245,6 +245,9 @@ def line(row):
     ("values", "message"),
     [
         (["1", "abc", "3"], "a.csv: column 'x', line 3: 'abc' is not a number as the others are;"),
+        (["1", "k.A.", "3"], "if it means that none is there, --missing-values k.A.; or, if these"),
+        (["1", "no entry", "3"], "--missing-values 'no entry'; or, if these are names, declare"),
+        (["1", "2.5", "3", "1,5"], "mend it, or leave it empty; or, if these are names, declare"),
         (["1", "2.5", "3", "1,5"], "line 5: '1,5' is not a number"),
         (["1,5", "2", "3", "1,5", "1.5"], "'1.5' is not a number as the others are (number with"),
         (["$5", "$6", "free"], "line 4: 'free' is not a number as the others are (number, in $)"),

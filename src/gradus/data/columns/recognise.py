@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
@@ -195,13 +197,23 @@ def _of_words(given: Given) -> Column:
     return names_of(given.name, words)
 
 
+MISSING_WORD = 20
+"""Characters of a word that may stand for a missing value."""
+
+
 def _stray(given: Given, words: Words, guess: Guess, what: str) -> InputError:
     row = int(guess.unread(words)[0])
     form = "" if guess.form == Form(guess.form.kind) else f" ({guess.form.told})"
+    word = words.at(row)
+    missing = ""
+    if len(word) <= MISSING_WORD and not re.search(r"[\d,]", word):
+        missing = (
+            f"if it means that none is there, --missing-values {shlex.quote(quoted(word))}; or, "
+        )
     return InputError(
-        f"{given.where}, {given.place(row)}: {brief(words.at(row))!r} is not {what} as the others "
-        f"are{form}; mend it, or leave it empty; or, if these are names, declare --categorical "
-        f"{quoted(given.name, 60)}"
+        f"{given.where}, {given.place(row)}: {brief(word)!r} is not {what} as the others "
+        f"are{form}; mend it, or leave it empty; or, {missing}if these are names, declare "
+        f"--categorical {quoted(given.name, 60)}"
     )
 
 
