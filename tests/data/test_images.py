@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+import gradus
+from gradus import RunSpec
 from gradus.data import load
 from gradus.data.image_files import pixels_of
 from gradus.data.image_folder import images_in
@@ -258,10 +260,59 @@ def test_what_is_wrong_is_named(tmp_path, files, options, message):
 
 
 @pytest.mark.parametrize(
+    ("files", "out", "message"),
+    [
+        (classes(), "", "--out {out}: is the folder of the data, which a record would spoil"),
+        (classes(), "ant/run", "--out {out}: lies in the folder of the data"),
+        ({f"train/{name}": image for name, image in classes().items()}, "run", "lies in the fol"),
+    ],
+)
+def test_a_record_does_not_spoil_its_data(tmp_path, files, out, message):
+    root = folder(tmp_path, files)
+    spec = RunSpec(data=str(root), method="sgd", epochs=1)
+    before = sorted(root.rglob("*"))
+    with pytest.raises(InputError) as refusal:
+        gradus.train(spec, out=root / out)
+    assert message.format(out=root / out) in str(refusal.value)
+    with pytest.raises(InputError, match="the folder of the data"):
+        gradus.train_sweep(
+            gradus.SweepSpec(base={"data": str(root)}, vary={"lr": "1,2"}), out=root / out
+        )
+    assert sorted(root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("files", "refused"),
+    [
+        (classes(), True),
+        ({f"{part}/{name}": image for part in ("train", "test")
+          for name, image in classes().items()}, True),
+        ({"notes.txt": b"x"} | classes(), False),
+        ({"a/run.json": b"{}", "a/loss.png": GREY[0], "b/run.json": b"{}"}, False),
+        ({"plots/1.png": GREY[0]}, False),
+        ({}, False),
+    ],
+)  # fmt: skip
+def test_images_of_others_are_not_recorded_among(tmp_path, files, refused):
+    root = folder(tmp_path, files)
+    spec = RunSpec(model="linear", epochs=1)
+    if not refused:
+        gradus.train(spec, out=root)
+        return
+    with pytest.raises(InputError, match="holds images in folders of classes"):
+        gradus.train(spec, out=root, overwrite=True)
+    with (
+        pytest.raises(InputError, match="holds images in folders of classes"),
+        gradus.record(root, None, torch.nn.Linear(1, 1)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
     ("files", "message"),
     [
         ({"ant/1.png": GREY[0]}, "holds one class only (ant): at least two classes are needed"),
-        ({"1.png": GREY[0]}, "holds 1.png beside the folders"),
+        ({"1.png": GREY[0]}, "holds 1.png, but no folders of classes: give a folder that holds a"),
         ({"notes.txt": b"x"}, "holds neither classes nor IDX files (train-images-idx3-ubyte, "),
         ({"train/a/1.png": GREY[0], "train/b/2.png": GREY[1], "val/c/3.png": GREY[2]},
          "val/c: is of a class that does not train; those that do are a, b"),

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from gradus.data.partition import Parts, held_in_turn, three_parts, training_parts
+from gradus.data.dataset import Dataset, joined
+from gradus.data.partition import Parts, held_in_turn, in_turn, three_parts, training_parts
 from gradus.errors import InputError
 
 
@@ -146,6 +147,17 @@ def test_refused(n, options, message):
     with pytest.raises(InputError) as refusal:
         three_parts(n, Parts(**options))
     assert message in str(refusal.value)
+
+
+def test_in_turn_each_net_is_chosen_on_other_rows():
+    rows = torch.arange(40)
+    data = Dataset(rows[:, None].float(), rows % 2)
+    train, validation = data.subset(slice(0, 34)), data.subset(slice(34, 40))
+    turns = [in_turn(train, validation, net, 0, train.y) for net in range(4)]
+    for learned, held in turns:
+        assert torch.equal(joined(learned, held).x.flatten().sort().values, rows.float())
+    chosen_on = torch.cat([held.x for _, held in turns])
+    assert len(chosen_on.unique()) == len(chosen_on)
 
 
 def test_the_test_part_leaves_groups_to_validate_on():

@@ -46,6 +46,34 @@ def test_each_net_is_the_run_of_its_seed(tmp_path, engine):
         assert torch.equal(again.model(x), run.model(x))
 
 
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        (
+            3,
+            {},
+            "too few rows: 2 are left to train and to validate on, where 4 nets",
+        ),
+        (3, {}, "that each hold others need 3; give more rows, or --models 1"),
+        (4, {}, None),
+        (3, {"models": 1}, None),
+        (3, {"validation_fraction": 0}, None),
+    ],
+)
+def test_nets_that_hold_rows_in_turn_need_three(tmp_path, rows, options, message):
+    path = tmp_path / "few.csv"
+    path.write_text("a,b\n" + "".join(f"{i},{i * i}.5\n" for i in range(rows)))
+    spec = RunSpec(**{"data": str(path), "target": "b", "models": 4, "epochs": 1} | options)
+    if message is None:
+        gradus.train(spec)
+        return
+    shown = []
+    with pytest.raises(InputError) as refusal:
+        gradus.train(spec, progress=lambda job, split: shown.append(split))
+    assert message in str(refusal.value)
+    assert not shown
+
+
 def test_numbers_are_averaged_as_they_are():
     nets = [torch.nn.Linear(2, 1) for _ in range(3)]
     x = torch.randn(5, 2)

@@ -29,7 +29,10 @@ from gradus.sklearn import GradusClassifier, GradusRegressor
 X, LABELS = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])[LABELS]
 NUMBERS = X @ [1.0, -2.0, 0.5, 3.0]
-SMALL = {"hidden": (8,), "models": 1, "epochs": 8, "lr": 0.02, "pieces": 0, "random_state": 0}
+SMALL = {
+    "hidden": (8,), "models": 1, "epochs": 8, "lr": 0.02, "pieces": 0, "early_stopping": False,
+    "random_state": 0,
+}  # fmt: skip
 # Every step sees all examples, so that nothing depends on their order.
 FULL = {**SMALL, "method": "gradient-descent", "lr": 0.1, "options": {"sampling": "full"}}
 
@@ -179,6 +182,17 @@ def test_early_stopping_keeps_the_best_epoch():
     )  # no epoch is better than the first
     assert stopped.n_iter_ == len(stopped.validation_curve_) == 3
     assert classifier(early_stopping=False).fit(X, NAMES).validation_curve_ is None
+
+
+@pytest.mark.parametrize(("rows", "holds"), [(64, False), (65, True), (150, True)])
+def test_rows_are_held_where_nothing_is_said(rows, holds):
+    fitted = classifier(early_stopping="auto").fit(X[-rows:], NAMES[-rows:])
+    assert (fitted.validation_curve_ is not None) == holds
+
+
+def test_two_rows_are_too_few_to_hold_in_turn():
+    with pytest.raises(InputError, match=r"too few rows: 2 are left .* need 3; .* or models 1"):
+        regressor(models=2, early_stopping=True).fit(X[:2], X[:2, 0])
 
 
 def test_nets_in_threads_are_the_same_nets():

@@ -72,9 +72,15 @@ def image_folder(root: Path) -> ImageFolder:
             if suffix == "_test" and not names:
                 notes.append(f"{folder}: holds images in no folder of a class, and is left out")
                 continue
+            shown = quoted(loose[0], 60)
+            if not names:
+                raise InputError(
+                    f"{folder}: holds {shown}, but no folders of classes: give a folder that holds "
+                    "a folder of images for each class"
+                )
             raise InputError(
-                f"{folder}: holds {quoted(loose[0], 60)} beside the folders of the classes: put it "
-                "into that of its class"
+                f"{folder}: holds {shown} beside the folders of the classes: put it into that of "
+                "its class"
             )
         found[suffix] = {path.name: _images(path) for path in names}
         others = [*others, *(path for path in beside if path not in others)]
@@ -135,6 +141,30 @@ def images_of_classes(root: Path) -> tuple[list[Path], list[str]]:
     if not found:
         raise InputError(f"{root}: holds no folder of a class with an image in it")
     return [path for path, _ in found], [name for _, name in found]
+
+
+def are_images_of_classes(root: Path) -> bool:
+    """Whether a folder holds nothing but folders, two at least, and the first of them only images.
+
+    Example:
+        >>> import tempfile
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in ("cat", "dog"):
+        ...     (root / name).mkdir()
+        ...     (root / name / "1.png").touch()
+        >>> are_images_of_classes(root), are_images_of_classes(root / "cat")
+        (True, False)
+    """
+    try:
+        folders, beside = _entries(root)
+        if beside or len(folders) < 2:
+            return False
+        within, files = _entries(folders[0])
+        while within and not files:
+            within, files = _entries(within[0])
+    except InputError:
+        return False  # what cannot be read is no data of anybody's
+    return bool(files) and all(path.suffix.lower() in IMAGES for path in files)
 
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path]]:

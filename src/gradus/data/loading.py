@@ -166,7 +166,7 @@ def load(
         train, test = read_entry(entry, None if data_dir is None else Path(data_dir))
         parts = _usual(parts, 0)
         return _images(name, train, test, entry.classes, loss, standardize, parts, of_arrays)
-    if os.path.isdir(path) and not _holds_idx(path):
+    if os.path.isdir(path) and not holds_idx(path):
         accept("--image-size", "--test-fraction")
         from gradus.data.images import ImageOptions, load_images
 
@@ -298,7 +298,8 @@ def _digits_table() -> NDArray[np.uint8]:
     return np.loadtxt(folder / "datasets/data/digits.csv.gz", dtype=np.uint8, delimiter=",")
 
 
-def _holds_idx(folder: Path) -> bool:
+def holds_idx(folder: Path) -> bool:
+    """Whether a folder holds files of IDX."""
     return any("idx" in path.name and path.is_file() for path in folder.glob("*-ubyte*"))
 
 

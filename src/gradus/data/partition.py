@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gradus.data.dataset import Dataset, joined
 from gradus.errors import InputError
 
 TEST_FRACTION = 0.2
@@ -155,6 +156,43 @@ def held_in_turn(
     held = np.zeros(n, dtype=bool)
     held[order[turn % turns :: turns]] = True
     return held
+
+
+def check_turns(n: int, n_held: int, nets: int) -> None:
+    """Refuse rows that cannot be held in turn: each net is to learn from some, and to hold some.
+
+    Args:
+        n: training rows of the first net.
+        n_held: rows that validate for it.
+        nets: how many take turns.
+
+    Raises:
+        InputError: they are too few.
+    """
+    if n < 2 and nets > 1:
+        raise InputError(
+            f"too few rows: {n + n_held} are left to train and to validate on, where {nets} nets "
+            f"that each hold others need {n_held + 2}; give more rows, or --models 1"
+        )
+
+
+def in_turn(
+    train: Dataset, validation: Dataset, net: int, seed: int, labels: Tensor | None
+) -> tuple[Dataset, Dataset]:
+    """What a net learns from and is chosen on, where each holds other rows.
+
+    Args:
+        train: what the first net learns from.
+        validation: what it is chosen on.
+        net: its number; 0 is the first.
+        seed: of the draw.
+        labels: int64 ``[n]`` class indices of the training rows, or None.
+    """
+    if net == 0:
+        return train, validation
+    held = held_in_turn(len(train), len(validation), net - 1, seed, labels)
+    kept, held_now = (torch.from_numpy(np.flatnonzero(rows)) for rows in (~held, held))
+    return joined(train.subset(kept), validation), train.subset(held_now)
 
 
 def _halves(

@@ -31,7 +31,14 @@ from gradus.runs.interrupt import OneInterrupt
 from gradus.runs.journal import COLUMNS, JOURNAL, POINTS, Columns, Journal, joined, read_journal
 from gradus.runs.journal import Rows as Evaluations
 from gradus.runs.lock import locked
-from gradus.runs.record_files import OVERVIEW, PREDICTIONS, PREPARATION, REPORT, in_the_way
+from gradus.runs.record_files import (
+    OVERVIEW,
+    PREDICTIONS,
+    PREPARATION,
+    REPORT,
+    check_apart,
+    in_the_way,
+)
 from gradus.runs.recorded import (
     ALWAYS,
     RecordedRun,
@@ -189,6 +196,7 @@ class Recorder:
         folder = self.folder
         if folder.is_file():
             raise InputError(f"{folder}: cannot be written: it is a file, not a folder")
+        check_apart(folder)
         if self._overwrite:
             return
         held = "a run" if is_recorded(folder) else in_the_way(folder)

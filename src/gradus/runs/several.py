@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import nn
 
-from gradus.data.dataset import Dataset, Split, joined
-from gradus.data.partition import held_in_turn
+from gradus.data.dataset import Dataset, Split
+from gradus.data.partition import check_turns, in_turn
 from gradus.engine import evaluate
 from gradus.engine.job import Evaluation, Job, Judged, Outcome, Progress, Report, Tested
 from gradus.models.average import Average
@@ -132,6 +131,16 @@ def takes_turns(spec: RunSpec, split: Split) -> bool:
     )
 
 
+def check_rows(spec: RunSpec, split: Split) -> None:
+    """Refuse data of which not every net can learn and hold a part.
+
+    Raises:
+        InputError: they hold too few rows.
+    """
+    if takes_turns(spec, split) and split.validation is not None:
+        check_turns(len(split.train), len(split.validation), spec.models)
+
+
 def split_of(spec: RunSpec, split: Split, net: int) -> Split:
     """What a net learns from and is chosen on; all are tested on the same rows.
 
@@ -145,11 +154,8 @@ def split_of(spec: RunSpec, split: Split, net: int) -> Split:
     train, validation = split.train, split.validation
     assert validation is not None
     labels = None if train.classes is None else labels_of(train.y)
-    held = held_in_turn(len(train), len(validation), net - 1, spec.split_seed, labels)
-    kept, held_now = (torch.from_numpy(np.flatnonzero(rows)) for rows in (~held, held))
-    return replace(
-        split, train=joined(train.subset(kept), validation), validation=train.subset(held_now)
-    )
+    learned, chosen_on = in_turn(train, validation, net, spec.split_seed, labels)
+    return replace(split, train=learned, validation=chosen_on)
 
 
 def _judged(

@@ -31,9 +31,9 @@ from gradus.runs.judging import predictions_on_test
 from gradus.runs.lock import locked
 from gradus.runs.objects.given import NO_OBJECTS, Objects
 from gradus.runs.record import Run, open_run
-from gradus.runs.record_files import in_the_way
+from gradus.runs.record_files import check_apart, in_the_way
 from gradus.runs.record_tables import HISTORY, evaluated, table
-from gradus.runs.several import loss_at_the_beginning, train_others
+from gradus.runs.several import check_rows, loss_at_the_beginning, train_others
 from gradus.runs.spec import RunSpec
 from gradus.runs.standing import CHECKPOINT, Engine, Standing
 from gradus.runs.start import Start, read_start, start_of
@@ -123,6 +123,7 @@ def train(
         return _train(spec, None, seen, start=begins, objects=objects)
     if folder.is_file():
         raise InputError(f"--out {folder}: cannot be written: it is a file, not a folder")
+    check_apart(folder, spec.data, "--out ")
     if not overwrite:
         held = in_the_way(folder)
         if held != "run.json" and checkpoint.begun(folder / CHECKPOINT) is not None:
@@ -285,6 +286,7 @@ def _train(
         job = prepare(spec, split, start, objects=objects)
         auto = spec.auto if more is None else more.auto
         spec = resolved(spec, split)
+        check_rows(spec, split)
         variant = None if kernels.core() is None else kernels.variant()
         callbacks = seen.callbacks
         job = job if callbacks is None else callbacks.moved(job)

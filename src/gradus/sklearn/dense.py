@@ -84,7 +84,7 @@ class GradusClassifier(Dense, Classifier):
         epochs: passes over the data; auto likewise.
         models: nets that differ in their seed; auto likewise.
         early_stopping: whether rows are held on which the epoch is chosen whose parameters remain;
-            auto from 500 rows on.
+            auto from 65 rows on.
         validation_fraction: the share of the rows that is held.
         patience: epochs without a better one after which a training ends.
         class_weight: what each class counts, by label; balanced: each class as much as any other.

@@ -33,10 +33,8 @@ Array = NDArray[Any]
 
 SMALL = 64
 """Rows up to which every step sees all of them, where the batch size is free: a weight is then a
-number of repetitions to the last digits."""
-
-HELD_FROM = 500
-"""Rows from which on some are held to choose the epoch by, where that is free."""
+number of repetitions to the last digits. From more on, where that is free, some are held to choose
+the epoch by."""
 
 PRECISE = 1_000
 """Rows up to which float64 stays float64: it takes no time there."""
@@ -253,7 +251,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             raise InputError(
                 f"early_stopping {quoted(self.early_stopping)}: give auto, True or False"
             )
-        holds = rows >= HELD_FROM if self.early_stopping == "auto" else self.early_stopping
+        holds = rows > SMALL if self.early_stopping == "auto" else self.early_stopping
         if partial or not holds:
             return 0.0
         share = self.validation_fraction

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from gradus.data.dataset import Dataset
-from gradus.data.partition import Parts, training_parts
+from gradus.data.partition import Parts, check_turns, in_turn, training_parts
 from gradus.data.sampling import Sampling
 from gradus.engine import choose
 from gradus.engine.job import Evaluation, Job, Outcome, Progress
@@ -69,13 +69,15 @@ def train(
     Raises:
         InputError: the training cannot be had as the spec says, or diverges.
     """
-    train, held = _dataset(examples), None
+    train, held, labels = _dataset(examples), None, None
     if validation_fraction:
         labels = None if examples.classes is None else train.y
         rows = training_parts(
             len(train), Parts(validation=validation_fraction, seed=spec.seed), labels=labels
         )
         train, held = (train.subset(part) for part in rows)
+        check_turns(len(train), len(held), spec.models)
+        labels = None if labels is None else train.y
     class_weights = examples.class_weights
     weight = None if class_weights is None else torch.from_numpy(class_weights)
     selection = NOTHING_SELECTED
@@ -111,7 +113,21 @@ def train(
         model.to(dtype=train.dtype)
         if since:
             _put_into(model, since[net])
-        jobs.append(replace(first, model=model, seed=seed, sampling=replace(sampling, seed=seed)))
+        job = replace(first, model=model, seed=seed, sampling=replace(sampling, seed=seed))
+        if held is not None and net > 0:
+            learned, chosen_on = in_turn(train, held, net, spec.seed, labels)
+            size = min(sampling.batch_size, len(learned))
+            drawn = replace(job.sampling, n=len(learned), batch_size=size)
+            job = replace(
+                job,
+                method=spec.build_method(steps=epochs * drawn.steps),
+                train=learned,
+                test=learned,
+                validation=chosen_on,
+                sampling=drawn,
+                log_every=drawn.steps,
+            )
+        jobs.append(job)
 
     stop = Event()
 

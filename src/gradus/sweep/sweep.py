@@ -19,6 +19,7 @@ from gradus.errors import InputError, quoted
 from gradus.notebook import in_notebook
 from gradus.runs.lock import locked
 from gradus.runs.record import Run, open_run
+from gradus.runs.record_files import check_apart
 from gradus.runs.spec import RunSpec, run_id
 from gradus.sweep.compare import best_runs
 from gradus.sweep.configurations import pruning_of
@@ -195,6 +196,8 @@ def train_sweep(
         )
     listed = _listed(spec)  # a run that cannot be is said before there is a folder
     folder = Path(out) / (name or free_name(spec, listed, Path(out)))
+    for data in {run.data for run in listed or ()}:
+        check_apart(folder, data, "--out ")
     is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
