@@ -297,7 +297,10 @@ GOOD = "a,b\n" + "".join(f"{i},{i / 2}\n" for i in range(9))
         (GOOD + "abc,1\n", "column 'a', line 11: 'abc' is not a number"),
         (GOOD + "\n\nabc,1\n", "column 'a', line 13: 'abc' is not a number"),
         (GOOD.replace("\n1,", "\nx y,"), "column 'a', line 3: 'x y' is not a number"),
-        (GOOD + "abc,1\n", "or leave it empty; or, if these are names, declare --categorical a"),
+        (
+            GOOD + "abc,1\n",
+            "or leave it empty; or, if it means that none is there, --missing-values abc; or",
+        ),
         (GOOD + "inf,1\n", "column 'a', line 11: infinite"),
         ('a,b,c\n"x\ny",1,1\n"z",2,2\nx,w,3\nx,5,4\n', "column 'b', line 5: 'w' is not a number"),
     ],
