@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
 from gradus.engine import evaluate
+from gradus.engine.bfloat16 import InBfloat16
 from gradus.engine.execution import Execution, in_one_piece
 from gradus.engine.iteration import KEPT_AS, Iteration, iteration_of
 from gradus.engine.job import Job, Judged, Outcome, Part, Report, Tested
@@ -68,8 +69,11 @@ class _Execution(Execution):
             self.parts["validation"] = job.validation.to(device=job.device, dtype=job.dtype)
         self.outputs = evaluate.outputs_of(self.model)
         self.loss = job.placed_loss
+        trained: nn.Module = self.model
+        if job.precision == "bf16":
+            trained = InBfloat16(trained, job.device.type)
         risk = partial(
-            EmpiricalRisk, self.model, self.loss, train, job.penalty, chunk_size=job.chunk_size
+            EmpiricalRisk, trained, self.loss, train, job.penalty, chunk_size=job.chunk_size
         )
         self.risk, self.resting = risk(update_buffers=True), risk()
         self.oracle = RecordedRisk(

@@ -39,6 +39,7 @@ class Job:
         seed: of what is random in the model while it trains (dropout), with the epoch.
         clip: shortens the gradients of mini-batches, None where they stay as they are.
         chunk_size: examples whose gradients are taken at once, at most.
+        precision: of the products of training, ``"float32"``: that of ``dtype``, or ``"bf16"``.
     """
 
     model: nn.Module
@@ -59,6 +60,7 @@ class Job:
     measured: bool = True
     clip: Clip | None = None
     chunk_size: int = 4096
+    precision: Literal["float32", "bf16"] = "float32"
 
     @property
     def tests_every_epoch(self) -> bool:

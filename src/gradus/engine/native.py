@@ -43,6 +43,8 @@ def obstacle(job: Job) -> str | None:
     kernels.variant()
     if job.clip is not None:
         return "the native engine does not clip gradients"
+    if job.precision == "bf16":
+        return "the native engine takes no products in bfloat16"
     if job.train.x.dtype == torch.int64:
         return "the native engine does not run inputs that are whole numbers"
     try:

@@ -51,6 +51,8 @@ def obstacle(jobs: Sequence[Job]) -> str | None:
             models.add(id(job.model))
             if job.clip is not None:
                 raise dense.Obstacle("gradients that are clipped")
+            if job.precision == "bf16":
+                raise dense.Obstacle("products in bfloat16")
             _kind(job)
     except dense.Obstacle as found:
         return f"the stacked engine does not run {found}"

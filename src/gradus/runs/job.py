@@ -16,6 +16,7 @@ from gradus.data.dataset import Split
 from gradus.data.loading import load
 from gradus.data.reading import Notation
 from gradus.data.sampling import Sampling
+from gradus.engine import bfloat16
 from gradus.engine.clipping import Clip
 from gradus.engine.job import Job
 from gradus.errors import InputError, reason
@@ -160,6 +161,7 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
             f"--weights {spec.weights}: a loss of one's own does not say what each example adds to "
             "it; give one of gradus or torch.nn"
         )
+    _check_precision(spec, torch.device(device))
     _check_outputs(spec, model, split, loss)
     check_threshold(spec, split)
     return Job(
@@ -178,6 +180,7 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
         device=torch.device(device),
         dtype=dtype,
         nets=spec.models,
+        precision=spec.precision,
         **_gradients(spec),
     )
 
@@ -212,6 +215,22 @@ def _gradients(spec: RunSpec) -> dict[str, Any]:
             )
         found["clip"] = Clip(spec.clip_norm, spec.clip_value)
     return found
+
+
+def _check_precision(spec: RunSpec, device: torch.device) -> None:
+    """Products in bfloat16 need a processor that has them, and a method that takes gradients."""
+    if spec.precision == "float32":
+        return
+    asked = f"--precision {spec.precision}"
+    if spec.dtype != "float32":
+        raise InputError(f"{asked}: is for runs in float32; leave out --dtype {spec.dtype}")
+    if spec.method in ON_ALL_DATA:
+        raise InputError(
+            f"{asked}: is for first-order methods, which {spec.method} is not: curvature would be "
+            "lost in the rounding"
+        )
+    if missing := bfloat16.absence(device):
+        raise InputError(f"{asked}: {missing}; leave it out")
 
 
 def _check_outputs(spec: RunSpec, model: nn.Module, split: Split, loss: Loss) -> None:

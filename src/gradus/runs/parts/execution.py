@@ -23,3 +23,8 @@ class ExecutionPart(Part):
     dtype: Literal["float32", "float64"] = Field(
         default="float32", description="arithmetic of the run"
     )
+    precision: Literal["float32", "bf16"] = Field(
+        default="float32",
+        description="of the products of a float32 run: bf16 takes them in bfloat16, where the "
+        "processor has instructions for that",
+    )
