@@ -417,3 +417,20 @@ def test_kernels_that_are_forced_and_do_not_run_are_no_reason_to_take_others(eng
     with pytest.raises(InputError, match=r"^GRADUS_KERNELS=neon: no such kernels were built"):
         choose.chosen(engine, job())
     assert choose.chosen("eager", job()) == ("eager", None)
+
+
+@pytest.mark.parametrize(
+    ("width", "batch_size", "times"),
+    [(1, 1, 70), (40, 12, 70), (2_000, 12, (5, 20)), (20_000, 12, (5, 6)), (2**25, 12, 1.2)],
+)
+def test_eager_steps_cost_less_beside_native_ones_the_larger_they_are(width, batch_size, times):
+    """As they were measured: small steps are calls, large ones arithmetic."""
+    with torch.device("meta"):
+        layers = linear(4, width), nn.Dropout(), linear(width)
+    sampling = Sampling("shuffle", n=N, batch_size=batch_size)
+    given = job(*layers, sampling=sampling)
+    found = choose.times_native(given)
+    least, most = times if isinstance(times, tuple) else (times, times)
+    assert least <= found <= most
+    assert choose.times_native(job(sampling=Sampling("full", n=N, batch_size=1))) == 70
+    assert choose.times_native(job(method=Newton())) is None

@@ -344,9 +344,15 @@ def test_what_the_native_engine_does_not_run_is_named_and_left_to_the_eager_one(
         train(RunSpec(**options, engine="native"), out=tmp_path / "native")
     assert str(caught.value) == f"--engine native: {why}; use --engine eager, or auto"
     assert not (tmp_path / "native").exists()
-    train(RunSpec(**options, epochs=1), out=tmp_path / "auto")
+    told = []
+    train(RunSpec(**options, epochs=1), out=tmp_path / "auto", tell=told.append)
     content = json.loads((tmp_path / "auto" / "run.json").read_text())
     assert (content["engine"], content["not_native"]) == ("eager", why)
+    costs = f"{why}; the eager engine takes the steps"
+    if (times := content["times_native"]) is not None:
+        costs += f", each about {times:g} times as long as that of a dense network of this size"
+    assert told == [costs]
+    assert (times is None) == ("method" in options)
 
 
 @with_kernels

@@ -116,13 +116,13 @@ def train(
         return _resume(
             resume, others, data_dir, quiet, code=code, trust=trust, keep_state=not no_state
         )
-    begins: dict[str, Any] = {"freeze": tuple(freeze.split(",")) if freeze else ()}
+    tell = (lambda message: None) if quiet else warn
+    begins: dict[str, Any] = {"freeze": tuple(freeze.split(",")) if freeze else (), "tell": tell}
     if start is not None:
         if spec is not None:
             raise InputError(f"--from {start}: has its options from there; leave out --spec")
         run_spec, begins["start"] = _options_of(start, options, trust=trust)
     else:
-        tell = (lambda message: None) if quiet else warn
         run_spec = _options_in(spec, options, tell, trust=trust) if spec else RunSpec.read(options)
 
     with _fresh_folder(run_spec) if out is None else nullcontext(out) as folder:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
+
+import numpy as np
 
 from gradus.engine.job import Job, Outcome, Report
 from gradus.engine.snapshot import WHOLE_RUN, Course
@@ -10,6 +13,10 @@ from gradus.errors import InputError
 
 EngineName = Literal["auto", "eager", "native", "stacked"]
 Chosen = Literal["eager", "native", "stacked"]
+
+MEASURED = ((4e4, 70.0), (7e5, 6.0), (1e7, 5.0), (4e7, 2.7), (1.7e8, 1.4), (7e8, 1.2))
+"""Parameters times examples of a step, and how many times as long as a native step of a dense
+network an eager one takes there: SGD in ``benchmarks/RESULTS.md``, small nets and large ones."""
 
 
 def chosen(engine: EngineName, job: Job) -> tuple[Chosen, str | None]:
@@ -39,6 +46,35 @@ def chosen(engine: EngineName, job: Job) -> tuple[Chosen, str | None]:
     if engine == "native":
         raise InputError(f"--engine native: {obstacle}; use --engine eager, or auto")
     return "eager", obstacle
+
+
+def times_native(job: Job) -> float | None:
+    """About how many native steps of a dense network of this size take as long as an eager one.
+
+    Small steps are calls of PyTorch, large ones arithmetic that both engines do. None where there
+    are no native steps to compare with: on other devices, and of second order.
+    """
+    from gradus.methods.second_order import SecondOrder
+
+    if job.device.type != "cpu" or isinstance(job.method, SecondOrder):
+        return None
+    size = job.sampling.n if job.sampling.name == "full" else job.sampling.batch_size
+    work = size * sum(p.numel() for p in job.model.parameters())
+    at, times = np.log(MEASURED).T
+    return float(f"{np.exp(np.interp(math.log(max(work, 1)), at, times)):.2g}")
+
+
+def costs(why: str, job: Job) -> str:
+    """What keeps a run from the native engine, and what that costs, in one line.
+
+    Args:
+        why: the engine is not native.
+        job: what is run.
+    """
+    runs, times = f"{why}; the eager engine takes the steps", times_native(job)
+    if times is None:
+        return runs
+    return f"{runs}, each about {times:g} times as long as that of a dense network of this size"
 
 
 def goes_with_others(engine: EngineName, job: Job) -> bool:

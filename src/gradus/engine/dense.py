@@ -293,7 +293,7 @@ def check(job: Job) -> None:
         raise Obstacle(f"on {job.device.type}: it is for the CPU")
     check_risk(job)
     if type(job.method) not in METHODS:
-        raise Obstacle(f"the method {type(job.method).__name__}")
+        raise Obstacle(f"the method {getattr(job.method, 'name', type(job.method).__name__)}")
     method_of(job.method)
     penalty_of(job.penalty, job.method)
 

@@ -17,7 +17,7 @@ from gradus.runs.objects.given import Objects
 from gradus.runs.objects.groups import Groups
 from gradus.runs.record import Run
 from gradus.runs.spec import RunSpec
-from gradus.runs.train import Observer, Shown
+from gradus.runs.train import LOG, Observer, Shown, Tell
 from gradus.runs.train import resume as resume_named
 from gradus.runs.train import train as train_spec
 from gradus.runs.words import as_call
@@ -58,6 +58,7 @@ def train(
     observe: Observer | None = None,
     progress: Shown | None = None,
     callbacks: Sequence[Any] = (),
+    tell: Tell = LOG,
     parameters: Sequence[Mapping[str, Any]] = (),
     decay: str = "all",
     **options: Any,
@@ -111,6 +112,8 @@ def train(
             objects with any of ``on_start``, ``on_row``, ``on_epoch`` (called so) and ``on_end``
             (called with the run). One that returns ``"stop"`` ends the run in good order. A
             :class:`~gradus.Scheduler` moves the learning rate.
+        tell: told, in one line, what keeps the run from the native engine and what that costs; by
+            default that is logged, as ``logging.getLogger("gradus")`` does at the level INFO.
         parameters: groups that are moved by options of their own, each a dict of the names of its
             layers or parameters and its options: ``{"names": ["0", "2.bias"], "lr": 0.01}``. The
             others have those of the method.
@@ -145,6 +148,7 @@ def train(
     kept: dict[str, Any] = {
         "out": out, "overwrite": overwrite, "keep_state": keep_state, "start": start,
         "freeze": freeze, "data_dir": data_dir, "observe": observe, "progress": progress,
+        "tell": tell,
     }  # fmt: skip
     called = _called(callbacks)
     kept["callbacks"] = called
@@ -183,7 +187,7 @@ def resume(
     observe: Observer | None = None,
     progress: Shown | None = None,
     callbacks: Sequence[Any] = (),
-    tell: Callable[[str], None] = lambda message: None,
+    tell: Tell = LOG,
 ) -> Run:
     """Go on with a run that was broken off, as if it had not been: its record is the same.
 
@@ -214,7 +218,8 @@ def resume(
         observe: as for ``train``.
         progress: as for ``train``.
         callbacks: likewise, but no ``Scheduler``.
-        tell: told, in one line each, of checkpoints that are damaged, and of a stretched schedule.
+        tell: told, in one line each, of checkpoints that are damaged, and of a stretched schedule;
+            by default they are logged, as for ``train``.
 
     Returns:
         The run.

@@ -14,6 +14,7 @@ import torch
 
 from gradus._version import __version__
 from gradus.data.dataset import Split
+from gradus.engine import choose
 from gradus.engine.job import Job, Outcome
 from gradus.metrics.predictions import Predictions
 from gradus.runs.importance import importance_of
@@ -80,6 +81,7 @@ def summary_of(
     return {
         "status": "failed" if failure else outcome.status,
         **executed,
+        "times_native": choose.times_native(job) if executed["not_native"] else None,
         "device": _device_name(job.device),
         "log_every": job.log_every,
         "steps": outcome.step,

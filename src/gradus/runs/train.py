@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import time
@@ -47,6 +48,9 @@ Given = ParamSpec("Given")
 Result = TypeVar("Result")
 Observer = Callable[[Job, Split], Observe]
 Shown = Callable[[Job, Split], Report]
+Tell = Callable[[str], None]
+LOG: Tell = logging.getLogger("gradus").info
+"""Where nobody else is told, lines go: who configures ``logging`` for them sees them."""
 
 
 def train(
@@ -62,6 +66,7 @@ def train(
     progress: Shown | None = None,
     objects: Objects = NO_OBJECTS,
     callbacks: Callbacks | None = None,
+    tell: Tell = LOG,
 ) -> Run:
     """Train what the spec says and keep its record.
 
@@ -93,6 +98,7 @@ def train(
             display.
         objects: those of which the spec says only what identifies them.
         callbacks: called at times, and may end the run.
+        tell: told, in one line, what keeps the run from the native engine and what that costs.
 
     Returns:
         The run: ``.history``, ``.evaluation``, ``.summary``, ``.model``, ``.plot()``.
@@ -113,7 +119,7 @@ def train(
     folder = None if out is None else Path(out)
     objects = objects.named_by(spec)
     objects.check(spec)
-    seen = _Seen(data_dir, observe, progress, callbacks=callbacks)
+    seen = _Seen(data_dir, observe, progress, tell, callbacks)
     begins = None
     if start is not None:
         spec, begins = start_of(start, spec, freeze)
@@ -152,7 +158,7 @@ def resume(
     data_dir: str | os.PathLike[str] | None = None,
     observe: Observer | None = None,
     progress: Shown | None = None,
-    tell: Callable[[str], None] = lambda message: None,
+    tell: Tell = LOG,
     objects: Objects = NO_OBJECTS,
     callbacks: Callbacks | None = None,
 ) -> Run:
@@ -261,8 +267,8 @@ class _Seen(NamedTuple):
     data_dir: str | os.PathLike[str] | None
     observe: Observer | None
     progress: Shown | None
-    tell: Callable[[str], None] = lambda message: None
-    callbacks: Callbacks | None = None
+    tell: Tell
+    callbacks: Callbacks | None
 
 
 def _train(
@@ -293,6 +299,8 @@ def _train(
         engine, why = choose.chosen(spec.engine, job)
         if callbacks is not None:
             engine, why = callbacks.choose(spec.engine, engine, why)
+        if why is not None and more is None and not goes_on:
+            seen.tell(choose.costs(why, job))
         standing = None
         if folder is not None:
             standing = Standing(
