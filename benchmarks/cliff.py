@@ -27,6 +27,7 @@ from gradus import methods
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
 from gradus.engine import choose
+from gradus.engine.clipping import Clip
 from gradus.engine.job import Job
 from gradus.engine.snapshot import Course
 
@@ -45,6 +46,7 @@ class Setup:
     method: methods.Method
     loss: gradus.risk.losses.Loss
     data: Dataset
+    clip: Clip | None = None
 
 
 class Own(nn.Module):
@@ -123,6 +125,7 @@ def setups() -> dict[str, Setup]:
         "nothing": plain,
         **{name: replace(plain, model=model) for name, model in models.items()},
         **{name: replace(plain, method=method) for name, method in moves.items()},
+        "clipping": replace(plain, clip=Clip(norm=0.5, value=0.1)),
         "label smoothing": replace(plain, loss=gradus.CrossEntropyLoss(label_smoothing=0.1)),
         "weights of examples": replace(plain, data=weighted),
         "Huber": replace(plain, loss=gradus.HuberLoss(), data=numbers),
@@ -146,6 +149,7 @@ def job_of(setup: Setup, epochs: int) -> Job:
         seed=0,
         device=torch.device("cpu"),
         dtype=torch.float32,
+        clip=setup.clip,
     )
 
 

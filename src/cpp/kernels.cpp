@@ -481,9 +481,33 @@ void update_by(const Layer<T>& layer, const Side<T>& in, const T* delta, int64_t
 }
 
 template <class T>
+double limit(int64_t rows, int64_t columns, const Step<T>& step, T most, const T* weights,
+             T* gradient) {
+    double sum = 0;
+    for (int64_t from = 0; from < rows; from += RUN) {
+        T squares[PANEL];
+        for (int64_t column = 0; column < PANEL; column += LANES<T>) {
+            Vector<T> partial = {};
+            for (int64_t row = from; row < least(from + RUN, rows); ++row) {
+                const int64_t at = row * PANEL + column;
+                const Vector<T> w = load(weights + at);
+                Vector<T> g = load(gradient + at);
+                g += step.slope * w + step.kink * sign<T>(w);
+                g = at_least<T>(at_most<T>(g, most), -most);
+                store(gradient + at, g);
+                partial += g * g;
+            }
+            store<T>(squares + column, partial);
+        }
+        for (int64_t column = 0; column < columns; ++column) sum += double(squares[column]);
+    }
+    return sum;
+}
+
+template <class T>
 constexpr Kernels<T> TABLE = {
     gather<T>, gather_targets<T>, forward<T>, loss<T>, input_gradient<T>, slope<T>, update_by<T>,
-    move_arrays<T>, activate_each<T>, map<T>,
+    limit<T>, move_arrays<T>, activate_each<T>, map<T>,
 };
 
 }  // namespace

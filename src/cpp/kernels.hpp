@@ -122,7 +122,7 @@ struct Layer {
     Activation<T> activation;
     T* weights;
     T* state[3];
-    T* gradient;  // only where a batch comes in segments
+    T* gradient;  // only where a batch comes in segments, or is known before anything moves
     // The rows of every panel that move: not weights, or the bias, that are frozen.
     int64_t moves_from, moves_to;
 
@@ -198,6 +198,11 @@ struct Kernels {
     void (*update)(const Layer<T>&, const Side<T>& in, const T* delta, int64_t count,
                    int64_t stride, int64_t first, int64_t last, bool begun, bool finished,
                    Rule, Regularization, const Step<T>&);
+
+    // The gradient of so many rows of a panel of weights, with that of the penalty, and no entry of
+    // it larger than `most`; the sum of the squares of its first columns.
+    double (*limit)(int64_t rows, int64_t columns, const Step<T>&, T most, const T* weights,
+                    T* gradient);
 
     // The update of arrays whose gradient is there already, every operation rounded as torch rounds
     // it. What a rule does not remember is w. `roots` holds, between the stages of a rule that takes

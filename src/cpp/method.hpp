@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 #include "kernels.hpp"
 
@@ -20,7 +21,21 @@ struct Method {
 struct Penalty {
     double absolute = 0, square = 0, norm = 0;
     bool proximal = false;
+};
 
+// How long the gradient of a batch may be, that of the penalty in it, and how large its entries.
+struct Clip {
+    double norm = std::numeric_limits<double>::infinity();
+    double value = std::numeric_limits<double>::infinity();
+
+    bool clips() const { return norm < INFINITY || value < INFINITY; }
+
+    // What a gradient of this length is multiplied by; as torch.nn.utils.clip_grad_norm_, which lets
+    // no number pass that is none.
+    double factor(double length) const {
+        const double within = norm / (length + 1e-6);
+        return within > 1 || norm == INFINITY ? 1 : within;
+    }
 };
 
 inline Regularization regularization(const Method& method, const Penalty& penalty) {

@@ -254,7 +254,8 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
                 const std::vector<std::string>& activations, const std::vector<bool>& biases,
                 bool log_softmax, const Risk<T>& risk, const Method& method, const Penalty& penalty,
                 int64_t batch_size, int threads, const std::vector<std::vector<double>>& numbers,
-                const std::vector<bool>& moving_weights, const std::vector<bool>& moving_biases) {
+                const std::vector<bool>& moving_weights, const std::vector<bool>& moving_biases,
+                double clip_norm, double clip_value) {
                  Shape shape;
                  shape.widths = widths;
                  for (size_t l = 0; l < activations.size(); ++l) {
@@ -267,12 +268,13 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
                  shape.moving_biases = moving_biases;
                  shape.log_softmax = log_softmax;
                  new (self) Network<T>(kernels_of<T>(variant), shape, risk, method, penalty,
-                                       batch_size, threads);
+                                       Clip{clip_norm, clip_value}, batch_size, threads);
              },
              "variant"_a, "widths"_a, "activations"_a, "biases"_a, "log_softmax"_a, "risk"_a,
              "method"_a, "penalty"_a, "batch_size"_a, "threads"_a,
              "numbers"_a = std::vector<std::vector<double>>(),
-             "moving_weights"_a = std::vector<bool>(), "moving_biases"_a = std::vector<bool>())
+             "moving_weights"_a = std::vector<bool>(), "moving_biases"_a = std::vector<bool>(),
+             "clip_norm"_a = Clip().norm, "clip_value"_a = Clip().value)
         .def("set",
              [](Network<T>& self, int64_t layer, Matrix<const T> weight,
                 std::optional<Vector1<const T>> bias) {

@@ -74,12 +74,13 @@ Side<T> Network<T>::side(int64_t features, bool with_one, int64_t examples) {
 
 template <class T>
 Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method method,
-                    Penalty penalty, int64_t batch_size, int threads)
+                    Penalty penalty, Clip clip, int64_t batch_size, int threads)
     : kernels_(kernels),
       shape_(std::move(shape)),
       risk_(std::move(risk)),
       method_(method),
       penalty_(penalty),
+      clip_(clip),
       threads_(threads_for(shape_, batch_size, threads)),
       is_timed_(multiplications_of(shape_, batch_size) > WORTH_A_THREAD),
       columns_(1 + remembered(method_, penalty_)),
@@ -103,7 +104,7 @@ Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method
         layer.moves_to = bias ? layer.rows() : layer.inputs;
         layer.weights = room(layer.size());
         for (int i = 0; i + 1 < columns_; ++i) layer.state[i] = room(layer.size());
-        if (batch_size > segment_) layer.gradient = room(layer.size());
+        if (batch_size > segment_ || clip_.clips()) layer.gradient = room(layer.size());
         layers_.push_back(layer);
         sides_.push_back(side(layer.inputs, layer.has_bias, capacity_));
         deltas_.push_back(side(layer.outputs, false, learning_));

@@ -76,7 +76,7 @@ template <class T>
 class Network {
 public:
     Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method method, Penalty penalty,
-            int64_t batch_size, int threads);
+            Clip clip, int64_t batch_size, int threads);
     Network(const Network&) = delete;
 
     // Set the parameters of a layer, as torch.nn.Linear holds them, and forget all steps.
@@ -119,6 +119,7 @@ private:
     const Risk<T> risk_;
     const Method method_;
     const Penalty penalty_;
+    const Clip clip_;
     const int threads_;
     const bool is_timed_;
     const int columns_;
@@ -135,7 +136,7 @@ private:
     std::vector<Side<T>> deltas_;  // the gradient at what leaves every layer
     T* sums_ = nullptr;            // over groups of outputs, of the gradient at a layer's inputs
     T* numbers_ = nullptr;         // targets
-    std::vector<double> squares_;  // of the weights, summed panel by panel
+    std::vector<double> squares_;  // of the weights, or of their gradient, panel by panel
     int64_t step_ = 0;
     Timings timings_;
 };

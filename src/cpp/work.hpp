@@ -120,6 +120,7 @@ private:
                                        n.step_ + step, length);
                 each_part(begin, count, [&](const Part& part) { learn(part, step, numbers); });
                 if (work.stopped_) return;
+                if (n.clip_.clips()) move_clipped(numbers);
                 if (n.penalty_.norm > 0 && n.penalty_.proximal) {
                     shorten(batches.rates[step] * n.penalty_.norm, numbers.ahead);
                 }
@@ -278,8 +279,8 @@ private:
             const int64_t rows = layer.rows();
             const auto move = [&](int64_t first, int64_t last) {
                 n.kernels_.update(layer, n.sides_[l], n.deltas_[l].by_feature, part.rows,
-                                  work.stride_, first, last, !part.first, part.last,
-                                  n.method_.rule, regularization(n.method_, n.penalty_), numbers);
+                                  work.stride_, first, last, !part.first,
+                                  part.last && !n.clip_.clips(), n.method_.rule, regularization(n.method_, n.penalty_), numbers);
             };
             if (layer.moves_all()) {
                 const Share mine = share(panels(layer.outputs) * rows, PANEL);
@@ -359,30 +360,68 @@ private:
             meet();
         }
 
-        // |w|, of the parameters or of the iterate that a method remembers: the same for every
-        // number of threads, since panels are summed by themselves and then in order.
-        double norm(bool of_iterate) {
+        // The panels of weights that are this member's, of all layers one after another.
+        template <class Do>
+        void each_panel(const Do& act) {
             const Share mine = share(int64_t(n.squares_.size()));
             int64_t index = 0;
             for (const Layer<T>& layer : n.layers_) {
-                const T* from = of_iterate ? layer.state[0] : layer.weights;
                 for (int64_t p = 0; p < panels(layer.outputs); ++p, ++index) {
-                    if (index < mine.first || index >= mine.last) continue;
-                    double sums[PANEL] = {}, sum = 0;
-                    for (int64_t row = layer.moves_from; row < layer.moves_to; ++row) {
-                        const T* w = from + (p * layer.rows() + row) * PANEL;
-                        for (int i = 0; i < PANEL; ++i) sums[i] += double(w[i]) * double(w[i]);
-                    }
-                    const int64_t real = std::min<int64_t>(PANEL, layer.outputs - p * PANEL);
-                    for (int i = 0; i < real; ++i) sum += sums[i];
-                    n.squares_[size_t(index)] = sum;
+                    if (index >= mine.first && index < mine.last) act(layer, p, n.squares_[size_t(index)]);
                 }
             }
+        }
+
+        // What the squares of all panels are of: the same for every number of threads, since panels
+        // are summed by themselves and then in order.
+        double length() {
             meet();
             double sum = 0;
             for (double square : n.squares_) sum += square;
             clock(&Timings::update);
             return std::sqrt(sum);
+        }
+
+        static int64_t columns(const Layer<T>& layer, int64_t panel) {
+            return std::min<int64_t>(PANEL, layer.outputs - panel * PANEL);
+        }
+
+        // |w|, of the parameters or of the iterate that a method remembers.
+        double norm(bool of_iterate) {
+            each_panel([&](const Layer<T>& layer, int64_t panel, double& square) {
+                const T* from = of_iterate ? layer.state[0] : layer.weights;
+                double sums[PANEL] = {};
+                for (int64_t row = layer.moves_from; row < layer.moves_to; ++row) {
+                    const T* w = from + (panel * layer.rows() + row) * PANEL;
+                    for (int i = 0; i < PANEL; ++i) sums[i] += double(w[i]) * double(w[i]);
+                }
+                square = 0;
+                for (int i = 0; i < columns(layer, panel); ++i) square += sums[i];
+            });
+            return length();
+        }
+
+        // The update by a gradient that is all there, shortened.
+        void move_clipped(Step<T> numbers) {
+            each_panel([&](const Layer<T>& layer, int64_t panel, double& square) {
+                const int64_t at = (panel * layer.rows() + layer.moves_from) * PANEL;
+                square = n.kernels_.limit(layer.moves_to - layer.moves_from, columns(layer, panel),
+                                          numbers, T(n.clip_.value), layer.weights + at,
+                                          layer.gradient + at);
+            });
+            const T factor = T(n.clip_.factor(length()));
+            numbers.slope = numbers.kink = 0;  // they are in the gradient
+            each_panel([&](const Layer<T>& layer, int64_t panel, double&) {
+                const int64_t first = panel * layer.rows() + layer.moves_from;
+                const int64_t last = panel * layer.rows() + layer.moves_to;
+                if (factor != 1) {
+                    for (int64_t i = first * PANEL; i < last * PANEL; ++i) layer.gradient[i] *= factor;
+                }
+                n.kernels_.update(layer, n.sides_[0], layer.gradient, 0, 0, first, last, true, true,
+                                  n.method_.rule, regularization(n.method_, n.penalty_), numbers);
+            });
+            clock(&Timings::update);
+            meet();
         }
 
         // The proximal step of the norm: all of w shorter by `by`.

@@ -21,6 +21,7 @@ from gradus import kernels, methods
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
 from gradus.engine import dense, eager, native
+from gradus.engine.clipping import Clip
 from gradus.engine.iteration import PureIteration
 from gradus.engine.job import Job
 from gradus.risk.penalties import L1, L2, ElasticNet, SquaredL2
@@ -110,6 +111,12 @@ NUMBERS = {
     "huber": lambda w, r: gradus.HuberLoss(r, 0.5),
     "pinball": lambda w, r: gradus.PinballLoss(0.7, r),
 }
+CLIPS = {
+    "none": lambda steepness: None,
+    "norm": lambda steepness: Clip(0.3 * steepness),
+    "value": lambda steepness: Clip(value=0.05 * steepness),
+    "both": lambda steepness: Clip(0.3 * steepness, 0.1 * steepness),
+}
 LOSSES = CLASSES | PROBABILITIES | NUMBERS
 
 FACTORS = {
@@ -129,6 +136,7 @@ FACTORS = {
     "sampling": ["shuffle", "sequential", "replacement", "full"],
     "batch_size": [1, 3, 16, 17, 64, 100, 700],
     "threads": [1, 2, 3],
+    "clip": list(CLIPS),
 }
 
 
@@ -237,11 +245,12 @@ def job_of(case, steps, dtype=torch.float64, seed=0):
     loss = LOSSES[case["loss"]](weight, case["reduction"])
     adapts = case["method"].startswith("adam")
     lr = 0.001 if adapts or "maximize" in case["method"] else 0.01
-    if case["reduction"] == "sum" and not adapts:
+    steepness = 1
+    if case["reduction"] == "sum":
         # Sums are as many times steeper than means as they have terms.
-        lr /= n if case["sampling"] == "full" else batch_size
-        lr /= 1 if case["loss"] in CLASSES else case["outputs"]
-    method = METHODS[case["method"]](SCHEDULES[case["schedule"]](lr))
+        steepness = n if case["sampling"] == "full" else batch_size
+        steepness *= 1 if case["loss"] in CLASSES else case["outputs"]
+    method = METHODS[case["method"]](SCHEDULES[case["schedule"]](lr / (1 if adapts else steepness)))
     if case["proximal"] and not isinstance(method, methods.ProximalGradient):
         method = methods.Proximal(method)
     return Job(
@@ -257,6 +266,7 @@ def job_of(case, steps, dtype=torch.float64, seed=0):
         seed=0,
         device=torch.device("cpu"),
         dtype=dtype,
+        clip=CLIPS[case["clip"]](steepness),
     )
 
 

@@ -18,6 +18,7 @@ from gradus import kernels, methods
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
 from gradus.engine import eager, native
+from gradus.engine.clipping import Clip
 from gradus.engine.iteration import PureIteration
 from gradus.engine.job import Job
 from gradus.risk.penalties import L1, L2, ElasticNet, SquaredL2
@@ -178,6 +179,44 @@ def test_slopes_at_every_size(hidden, size, monkeypatch):
     method = methods.Nesterov(0.01, 0.5)
     given = job(size, method, SquaredL2(0.1), hidden=LAYERS[hidden])
     it_agrees(given, SIZES[size][3], monkeypatch)
+
+
+CLIPS = [
+    ("one wide layer", Clip(0.05), methods.Adam(0.01, eps=1e-3, weight_decay=0.1), None),
+    ("members share layers", Clip(value=0.01), methods.SGD(0.01, maximize=True), L1(0.02)),
+    ("members take blocks", Clip(0.02, 0.01), methods.Nesterov(0.01, 0.5), L2(0.05)),
+    ("segments", Clip(0.05), methods.Proximal(methods.SGD(0.01, 0.8)), ElasticNet(0.1, 0.3)),
+    ("ragged", Clip(1e9, 1e9), methods.Polyak(0.01, 0.8), None),
+]
+
+
+@pytest.mark.parametrize(("size", "clip", "method", "penalty"), CLIPS)
+def test_gradients_that_are_too_long_or_have_too_large_entries(
+    size, clip, method, penalty, monkeypatch
+):
+    given = job(size, method, penalty)
+    given.model[-1].weight.requires_grad_(False)
+    it_agrees(dataclasses.replace(given, clip=clip), SIZES[size][3], monkeypatch)
+
+
+@pytest.mark.usefixtures("_variant")
+@pytest.mark.parametrize("clip", [Clip(0.05), Clip(value=0.01)])
+def test_an_infinite_slope_of_a_finite_loss_is_clipped_as_torch_clips_it(clip):
+    """A length that is infinite leaves no number; an entry is cut."""
+    x = torch.tensor([[1e200, 1.0]], dtype=torch.float64)
+    model = nn.Linear(2, 1, bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[1e-60, 0.0]], dtype=torch.float64))
+    given = job("small", methods.SGD(0.1), loss=gradus.MSELoss())
+    data = Dataset(x, torch.zeros(1, 1, dtype=torch.float64), dtype=torch.float64)
+    only = {"train": data, "test": data, "sampling": Sampling("full", 1), "epochs": 1}
+    ends = []
+    for engine in (eager, native):
+        again = copy.deepcopy(model)
+        engine.execute(dataclasses.replace(given, model=again, clip=clip, **only))
+        ends.append(where(again))
+    torch.testing.assert_close(*ends, equal_nan=True)
+    assert torch.isfinite(ends[0]).tolist() == [clip.norm is None, True]
 
 
 @pytest.mark.parametrize("curve", CURVES)

@@ -59,6 +59,7 @@ def test_gradients_are_clipped_as_torch_clips_them(options, clip, method):
     named = {"lr": 0.5, "momentum": 0.9} if method == "sgd" else {}
     given = {**IN_ORDER, **named, **options, "method": method, "epochs": 2}
     run = train(DATA, model=net(), keep="last", **given)
+    assert run.summary["engine"] == ("native" if method == "sgd" else "eager")
     make = lambda model: torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)  # noqa: E731
     assert_is(run, loop(make, clip))
 
@@ -126,7 +127,6 @@ def test_a_run_with_groups_goes_on_to_the_bit(tmp_path):
         ({"accumulate": 30}, "accumulate=30: so many mini-batches of 16 are more than the 96"),
         ({"accumulate": 2, "sampling": "full", "batch_size": None}, "accumulate=2: needs mini-b"),
         ({"clip_norm": 0}, "clip_norm=0: must be greater than 0"),
-        ({"clip_norm": 1, "engine": "native"}, "engine=native: the native engine does not clip"),
         ({"clip_norm": 1, "method": "lbfgs"}, "clip_norm: is for first-order methods, which lbfgs"),
         ({"decay": "biases"}, "decay=biases: choose all | weights"),
         ({"parameters": [{"lr": 3}]}, "parameters {'lr': 3}: give a dict for each group, with the"),

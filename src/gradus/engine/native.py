@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from gradus import kernels
 from gradus.data.dataset import Dataset
 from gradus.engine import dense, evaluate
+from gradus.engine.clipping import Clip
 from gradus.engine.execution import Execution
 from gradus.engine.job import Job, Judged, Outcome, Part, Report, Row, Tested
 from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
@@ -41,8 +42,6 @@ def obstacle(job: Job) -> str | None:
     if reason := kernels.absence():
         return reason
     kernels.variant()
-    if job.clip is not None:
-        return "the native engine does not clip gradients"
     if job.precision == "bf16":
         return "the native engine takes no products in bfloat16"
     if job.train.x.dtype == torch.int64:
@@ -106,6 +105,7 @@ class _Execution(Execution):
                 linear.bias is not None and linear.bias.requires_grad
                 for linear in self.dense.linears
             ],
+            **_limits(job.clip),
         )
         for index, linear in enumerate(self.dense.linears):
             self.network.set(index, *_arrays_of_layer(linear))
@@ -321,6 +321,12 @@ class _Calls:
             self._alone -= 1
             if self._alone == 0:
                 self.threads = self._all
+
+
+def _limits(clip: Clip | None) -> dict[str, float]:
+    """Of the gradient, as keywords of the kernels' network."""
+    given = {} if clip is None else {"clip_norm": clip.norm, "clip_value": clip.value}
+    return {name: limit for name, limit in given.items() if limit is not None}
 
 
 def _arrays_of_layer(linear: nn.Linear) -> list[NDArray[Any] | None]:

@@ -131,6 +131,8 @@ class Network32:
         numbers: Sequence[Sequence[float]] = (),
         moving_weights: Sequence[bool] = (),
         moving_biases: Sequence[bool] = (),
+        clip_norm: float = ...,
+        clip_value: float = ...,
     ) -> None: ...
     @property
     def steps(self) -> int:
@@ -230,6 +232,8 @@ class Network64:
         numbers: Sequence[Sequence[float]] = (),
         moving_weights: Sequence[bool] = (),
         moving_biases: Sequence[bool] = (),
+        clip_norm: float = ...,
+        clip_value: float = ...,
     ) -> None: ...
     @property
     def steps(self) -> int:
