@@ -121,6 +121,18 @@ def test_links_lead_somewhere(page):
         assert (ROOT / page).parent.joinpath(target).exists(), target
 
 
+FOREIGN = re.findall(
+    r'```python title="(?!Gradus)([^"]+)"\n(.*?)\n```', text_of("docs/coming-from.md"), re.DOTALL
+)
+
+
+def test_cells_of_other_libraries_are_python():
+    """They are not run: Keras and Lightning are not here."""
+    assert {library for library, _ in FOREIGN} == {"scikit-learn", "Keras", "Lightning", "PyTorch"}
+    for library, cell in FOREIGN:
+        compile(cell, library, "exec")
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_to_headings_lead_to_one(page):
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", text_of(page)):

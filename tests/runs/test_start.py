@@ -124,6 +124,23 @@ def test_a_run_in_memory_is_gone_on_from_too():
     assert run.summary["final"]["train_loss"] < before.summary["final"]["train_loss"]
 
 
+@pytest.mark.parametrize("options", [{"hidden": (4,)}, {"model": "linear"}])
+def test_arrays_begin_with_the_model_of_the_run_without_its_name(options):
+    data = torch.rand(60, 3), torch.arange(60) % 2
+    before = gradus.train(data, epochs=1, **options)
+    run = gradus.train(data, start=before, epochs=1)
+    assert (run.spec.model, run.spec.hidden) == (before.spec.model, before.spec.hidden)
+
+
+def test_a_module_that_a_run_had_is_given_again():
+    data, net = (torch.rand(60, 3), torch.arange(60) % 2), torch.nn.Linear(3, 2)
+    before = gradus.train(data, model=net, epochs=1)
+    with pytest.raises(InputError, match=r"its model, torch.nn.Linear, was an object; give it ag"):
+        gradus.train(data, start=before, epochs=1)
+    run = gradus.train(data, model=net, start=before, epochs=1)
+    assert run.summary["origin"][0]["how"] == "from"
+
+
 @pytest.mark.parametrize("kept", ["a checkpoint", "the beginning alone"])
 def test_broken_off_it_goes_on_and_ends_the_same(folder, tmp_path, monkeypatch, kept):
     monkeypatch.setattr(snapshot, "CHECKPOINT_SECONDS_EPOCH", 0.0)

@@ -10,13 +10,14 @@ from typing import Any, ParamSpec
 
 from gradus.data.arrays import KEYS
 from gradus.errors import InputError, quoted
-from gradus.models.own import shown
+from gradus.models.own import is_object, shown
 from gradus.runs.callbacks import Callbacks
 from gradus.runs.objects.asked import objects_of, with_groups
 from gradus.runs.objects.given import Objects
 from gradus.runs.objects.groups import Groups
 from gradus.runs.record import Run
 from gradus.runs.spec import RunSpec
+from gradus.runs.start import OF_THE_MODEL
 from gradus.runs.train import LOG, Observer, Shown, Tell
 from gradus.runs.train import resume as resume_named
 from gradus.runs.train import train as train_spec
@@ -164,6 +165,8 @@ def train(
         if called.schedulers:
             objects["schedule"] = called.schedulers[0].make
         groups = Groups(tuple(parameters), decay)
+        if start is not None:
+            options = {**_of_the_model(start, objects), **options}
         spec, found = _asked({"data": data, **objects}, parts, options, groups)
         return train_spec(spec, **kept, objects=found)
 
@@ -264,6 +267,23 @@ def resume(
             objects=found,
             callbacks=_called(callbacks),
         )
+
+
+def _of_the_model(start: Run, objects: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that say what the model of a run is, where no other is given.
+
+    Raises:
+        InputError: it was an object, which has to be given again.
+    """
+    if "model" in objects:
+        return {}
+    if is_object(start.spec.model):
+        raise InputError(
+            f"start {start.title}: its model, {shown(start.spec.model)}, was an object; give it "
+            "again as model=.., or run.model alone, without start, which begins where that ended"
+        )
+    named = {name: getattr(start.spec, name) for name in OF_THE_MODEL}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _asked(
