@@ -33,6 +33,7 @@ class Live:
     def __init__(self) -> None:
         self.console = _stderr()
         self.shown = ExitStack()
+        self.stages: Stages | None = None
 
     def __enter__(self) -> Live:
         return self
@@ -47,6 +48,7 @@ class Live:
 
     def progress(self, job: Job, split: Split) -> Callable[[Progress], None]:
         """Say what is about to run, and return what is told of every step."""
+        self.shown.close()
         parameters = sum(p.numel() for p in job.model.parameters())
         self.console.print(split.description, style="bold", soft_wrap=True)
         for line in (*treatment_lines(split.treatments), *split.notes):
@@ -56,6 +58,12 @@ class Live:
             f"{_counted(job.epochs, 'epoch')} on {job.device.type}"
         )
         return self._bar(job) if self.console.is_terminal else self._lines(job)
+
+    def finding(self, what: str, done: int, of: int) -> None:
+        """Say how far the search for the learning rate is, before the run."""
+        if self.stages is None:
+            self.stages = self.shown.enter_context(Stages())
+        self.stages.tell(f"finding lr: {what}", done, of)
 
     def _bar(self, job: Job) -> Callable[[Progress], None]:
         import rich.progress as bars
@@ -193,6 +201,8 @@ def close(run: Run) -> None:
     ended = last if run.spec.patience and last != run.spec.epochs else None
     if chosen := chosen_line(summary.get("auto") or {}, run.spec.model_dump(), ended):
         figures["chosen"] = f"{chosen}: each can be given (gradus train --help)"
+    if rate := summary.get("learning_rate"):
+        figures["learning rate"] = rate_line(rate)
     if run.summary["origin"]:
         figures["goes on"] = origin_line(run.summary["origin"][-1])
     figures["record"] = str(run.folder)
@@ -257,6 +267,22 @@ def net_of(run: Run) -> str:
     """Which of several nets a run that did not come to its end speaks of."""
     net = run.summary.get("history_of_net")
     return "" if net is None else f"net {net} of {run.spec.models} "
+
+
+def rate_line(rate: Mapping[str, Any]) -> str:
+    """A learning rate that was found, and how.
+
+    Example:
+        >>> rate_line({"lr": 0.1, "lost_from": 3.1, "limit": None, "tried": [{}, {}],
+        ...            "part": 0.25, "measure": "train_loss", "seconds": 0.8})
+        '0.1, of 2 tried for 25 % of the run by train loss, in 0.8 s; lost from 3.1 on'
+    """
+    theory = "" if rate["limit"] is None else f", by theory {rate['limit']:.2g}"
+    return (
+        f"{rate['lr']:g}, of {len(rate['tried'])} tried for {100 * rate['part']:.0f} % of the run "
+        f"by {rate['measure'].replace('_', ' ')}, in {duration(rate['seconds'])}; lost from "
+        f"{rate['lost_from']:.2g} on{theory}"
+    )
 
 
 def origin_line(origin: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ TRAIN_EXAMPLES = """\b
 Examples:
   gradus train                                   the embedded digits
   gradus train --lr 0.1 --momentum 0.9 --epochs 5
+  gradus train --lr auto                         the learning rate found by short trainings first
   gradus train fashion-mnist --method adam --batch-size 64
   gradus train houses.csv --target price         a table of your own
   gradus train photos/ --image-size 64           images, one folder a class
@@ -137,7 +138,7 @@ def train(
             report.ending(run)
         else:
             with report.Live() as live:
-                run = train_run(run_spec, progress=live.progress, **kept)
+                run = train_run(run_spec, progress=live.progress, finding=live.finding, **kept)
             _draw(run)
             report.close(run)
     return EXIT_CODES[run.status]

@@ -164,14 +164,19 @@ def largest_curvature(start: Job) -> float | None:
     parameters = sum(parameter.numel() for parameter in start.model.parameters())
     if parameters > LARGEST:
         return None
-    train = start.train.subset(slice(0, min(EXAMPLES, WORK // parameters)))
-    train = train.to(dtype=start.dtype)
-    risk = EmpiricalRisk(start.model.cpu(), start.loss, train, start.penalty)
+    risk = EmpiricalRisk(start.model.cpu(), start.loss, curvature_sample(start), start.penalty)
     try:
         found = eigenvalues(risk, risk.point, tolerance=0.05, iterations=5)
     except (RuntimeError, ValueError):  # no second derivative, not found, or not finite
         return None
     return float(found.values[-1])
+
+
+def curvature_sample(start: Job) -> Dataset:
+    """The training examples over which the curvature is measured, fewer for a large model."""
+    parameters = sum(parameter.numel() for parameter in start.model.parameters())
+    train = start.train.subset(slice(0, max(1, min(EXAMPLES, WORK // parameters))))
+    return train.to(dtype=start.dtype)
 
 
 def rounded_down(number: float) -> str:

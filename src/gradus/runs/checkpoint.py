@@ -42,11 +42,13 @@ class Begun(NamedTuple):
         spec: of it.
         data: the digest of its data.
         origin: the runs that it goes on from, as its record will say.
+        rate: how its learning rate was found, likewise; None where it was given.
     """
 
     spec: RunSpec
     data: str
     origin: list[dict[str, Any]]
+    rate: dict[str, Any] | None
 
 
 def begin(
@@ -55,6 +57,7 @@ def begin(
     split: Split,
     origin: Sequence[Mapping[str, Any]] = (),
     start: Start | None = None,
+    rate: Mapping[str, Any] | None = None,
 ) -> None:
     """Write down which run is about to begin, on which data; what was kept of another is removed.
 
@@ -64,6 +67,7 @@ def begin(
         split: its data.
         origin: the runs that it goes on from.
         start: what it begins with, where that is another's.
+        rate: how its learning rate was found, where it was not given.
 
     Raises:
         OSError: it cannot be written.
@@ -74,6 +78,8 @@ def begin(
         "data": _digest(split),
         "origin": list(origin),
     }
+    if rate is not None:
+        content["learning_rate"] = dict(rate)
     content["sha256"] = _sha256(b"", content)
     own_folder(folder)
     for number in _numbers(folder):
@@ -115,7 +121,13 @@ def beginning(folder: Path) -> Begun:
         spec = RunSpec.read(earlier.spec_of(content["spec"]))
         if (changed := _not_as_written(content["spec"], spec)) is not None:
             raise ValueError(f"its {changed} is not what was written")
-        return Begun(spec, str(content["data"]), [dict(each) for each in content.get("origin", [])])
+        rate = content.get("learning_rate")
+        return Begun(
+            spec,
+            str(content["data"]),
+            [dict(each) for each in content.get("origin", [])],
+            None if rate is None else dict(rate),
+        )
     except (FileNotFoundError, NotADirectoryError):
         raise
     except KeyError as error:

@@ -38,6 +38,7 @@ class Further:
         state: the folder that says where it stands.
         origin: what the record will say that it goes on from.
         auto: options of which the record says that they follow from the data.
+        rate: how its learning rate was found, where it was.
     """
 
     spec: RunSpec
@@ -45,6 +46,7 @@ class Further:
     state: Path
     origin: tuple[Mapping[str, Any], ...]
     auto: tuple[str, ...]
+    rate: Mapping[str, Any] | None
 
     def check(self, job: Job, since: Snapshot) -> None:
         """Refuse to go on where the patience of the run is spent already.
@@ -120,7 +122,8 @@ def further(folder: Path, changes: Mapping[str, Any]) -> Further:
         "parameters": digest(run),
     }
     auto = tuple(name for name in run.summary.get("auto") or () if name not in changes)
-    return Further(spec, run.spec, state, (*run.summary["origin"], origin), auto)
+    rate = run.summary.get("learning_rate")
+    return Further(spec, run.spec, state, (*run.summary["origin"], origin), auto, rate)
 
 
 def digest(run: Run) -> str:

@@ -26,6 +26,7 @@ from gradus.risk.losses import Loss, OwnLoss
 from gradus.runs.choices import ON_ALL_DATA, OPTIONS, flag
 from gradus.runs.class_weights import weights_of
 from gradus.runs.objects.given import NO_OBJECTS, Objects
+from gradus.runs.parts.method import AUTO
 from gradus.runs.parts.objective import BY_TARGET
 from gradus.runs.selection import selection_of
 from gradus.runs.spec import RunSpec
@@ -123,6 +124,8 @@ def prepare(
         InputError: the model cannot be built, or does not take the data.
     """
     objects.check(spec)
+    if spec.lr == AUTO:
+        raise InputError("--lr auto: is found for a run by itself, by gradus train; give a number")
     torch.manual_seed(spec.seed)
     job = _job(resolved(spec, split), split, objects)
     if start is not None:

@@ -29,6 +29,7 @@ from gradus.runs.parts import (
     SchedulePart,
     TrainingPart,
 )
+from gradus.runs.parts.method import AUTO
 from gradus.runs.parts.objective import PENALTIES
 from gradus.runs.words import as_call
 
@@ -80,8 +81,13 @@ class RunSpec(
         """The equations have the last word on their hyper-parameters."""
         if self.method == "proximal-gradient" and self.penalty is None:
             raise ValueError(f"method proximal-gradient needs --penalty: {' | '.join(PENALTIES)}")
+        if self.lr == AUTO and self.method in ON_ALL_DATA:
+            raise ValueError(
+                f"lr auto: is found for first-order methods; of {self.method} give a number"
+            )
         if not is_users(self.method):
-            self.build_method(steps=1)
+            rated = self.model_copy(update={"lr": 1.0}) if self.lr == AUTO else self
+            rated.build_method(steps=1)
         self.build_penalty()
         return self
 
@@ -273,6 +279,8 @@ def first_line(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
         given = ",".join(map(str, given))
         reason = "must be two numbers, as 0.9,0.999"
     reason = reason.replace("Input should be", "must be").partition(", unable to")[0]
+    if found["type"] == "float_parsing" and (words := choices(fields[name].annotation)):
+        reason += f", or {' | '.join(words)}"
     return f"{flag(name)} {quoted(given)}: {reason}"
 
 

@@ -53,13 +53,20 @@ class Standing:
         self.engine, self.epochs = engine, epochs
         self.keep_state, self.tell = keep_state, tell
         self.origin: Sequence[Mapping[str, Any]] = ()
+        self.rate: Mapping[str, Any] | None = None
         self.since: Snapshot | None = None
         self.ends: dict[int, Snapshot] = {}
 
-    def begin(self, spec: RunSpec, split: Split, start: Start | None) -> None:
-        """The run begins."""
-        self.origin = () if start is None else start.origin
-        checkpoint.begin(self.kept, spec, split, self.origin, start)
+    def begin(
+        self,
+        spec: RunSpec,
+        split: Split,
+        start: Start | None,
+        rate: Mapping[str, Any] | None = None,
+    ) -> None:
+        """The run begins, with a learning rate that was found so, where it was."""
+        self.origin, self.rate = () if start is None else start.origin, rate
+        checkpoint.begin(self.kept, spec, split, self.origin, start, rate)
 
     def go_on(self, spec: RunSpec, split: Split, start: Start | None) -> None:
         """The run goes on where it was broken off.
@@ -71,7 +78,8 @@ class Standing:
             self.begin(spec, split, start)
             return
         checkpoint.check_data(self.kept, split)
-        self.origin = checkpoint.beginning(self.kept).origin
+        begun = checkpoint.beginning(self.kept)
+        self.origin, self.rate = begun.origin, begun.rate
         self.since = self._read(self.kept)
         if self.since is None and self._goes_further:
             self.since = self._read(self.state)
@@ -92,8 +100,8 @@ class Standing:
         more.check(job, since)
         if (told := more.told(job, since)) is not None:
             self.tell(told)
-        self.origin, self.since = more.origin, since
-        checkpoint.begin(self.kept, spec, split, self.origin, start)
+        self.origin, self.since, self.rate = more.origin, since, more.rate
+        checkpoint.begin(self.kept, spec, split, self.origin, start, self.rate)
         checkpoint.write(self.kept, since)
 
     def course(self, net: int) -> Course:

@@ -47,6 +47,7 @@ def summary_of(
     predictions: Predictions | None,
     auto: Sequence[str],
     origin: Sequence[Mapping[str, Any]],
+    rate: Mapping[str, Any] | None = None,
     start: Start | None,
     objects: Objects,
     load_seconds: float,
@@ -64,6 +65,7 @@ def summary_of(
         predictions: on the test part, where the run left parameters that give any.
         auto: the options that were not given and follow from the data being a table.
         origin: the runs that it goes on from.
+        rate: how its learning rate was found, where it was not given.
         start: what it began with, where that was another's.
         objects: of which the spec says only what identifies them.
         load_seconds: how long it took until the first step.
@@ -117,6 +119,7 @@ def summary_of(
         "kept_epochs": list(outcome.kept_epochs) or None,
         "history_of_net": outcome.net if spec.models > 1 else None,
         "origin": list(origin),
+        "learning_rate": rate,
         "parameters": sum(p.numel() for p in job.model.parameters()),
         "zeros": sum(int((p == 0).sum()) for p in job.model.parameters()),
         "timings": _timings(outcome, load_seconds=load_seconds),

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 import torch
 
@@ -31,6 +31,7 @@ from gradus.runs.job import load_for, prepare, resolved
 from gradus.runs.judging import predictions_on_test
 from gradus.runs.lock import locked
 from gradus.runs.objects.given import NO_OBJECTS, Objects
+from gradus.runs.parts.method import AUTO
 from gradus.runs.record import Run, open_run
 from gradus.runs.record_files import check_apart, in_the_way
 from gradus.runs.record_tables import HISTORY, evaluated, table
@@ -51,6 +52,7 @@ Shown = Callable[[Job, Split], Report]
 Tell = Callable[[str], None]
 LOG: Tell = logging.getLogger("gradus").info
 """Where nobody else is told, lines go: who configures ``logging`` for them sees them."""
+Finding = Callable[[str, int, int], None]
 
 
 def train(
@@ -67,6 +69,7 @@ def train(
     objects: Objects = NO_OBJECTS,
     callbacks: Callbacks | None = None,
     tell: Tell = LOG,
+    finding: Finding = lambda what, done, of: None,
 ) -> Run:
     """Train what the spec says and keep its record.
 
@@ -99,6 +102,7 @@ def train(
         objects: those of which the spec says only what identifies them.
         callbacks: called at times, and may end the run.
         tell: told, in one line, what keeps the run from the native engine and what that costs.
+        finding: told how far the search is, where the learning rate is ``auto``.
 
     Returns:
         The run: ``.history``, ``.evaluation``, ``.summary``, ``.model``, ``.plot()``.
@@ -119,7 +123,7 @@ def train(
     folder = None if out is None else Path(out)
     objects = objects.named_by(spec)
     objects.check(spec)
-    seen = _Seen(data_dir, observe, progress, tell, callbacks)
+    seen = _Seen(data_dir, observe, progress, tell, callbacks, finding)
     begins = None
     if start is not None:
         spec, begins = start_of(start, spec, freeze)
@@ -269,6 +273,7 @@ class _Seen(NamedTuple):
     progress: Shown | None
     tell: Tell
     callbacks: Callbacks | None
+    finding: Finding = lambda what, done, of: None
 
 
 def _train(
@@ -288,7 +293,13 @@ def _train(
         start = read_start(folder / CHECKPOINT if more is None else more.state)
     preparation = None if start is None else start.preparation
     split = load_for(spec, seen.data_dir, preparation, objects)
+    rate: Mapping[str, Any] | None = None
     with torch.random.fork_rng():
+        if spec.lr == AUTO:
+            from gradus.runs.learning_rate.automatic import found_for
+
+            found = found_for(spec, split, start, objects, seen.finding)
+            rate, spec = found.record(), spec.model_copy(update={"lr": found.lr})
         job = prepare(spec, split, start, objects=objects)
         auto = spec.auto if more is None else more.auto
         spec = resolved(spec, split)
@@ -315,9 +326,10 @@ def _train(
             elif goes_on:
                 standing.go_on(spec, split, start)
             else:
-                standing.begin(spec, split, start)
+                standing.begin(spec, split, start, rate)
         origin = () if start is None else start.origin
         origin = origin if standing is None else tuple(standing.origin)
+        rate = rate if standing is None else standing.rate
         observe = None if seen.observe is None else _told_apart(seen.observe(job, split))
 
         def course(net: int, job: Job) -> Course:
@@ -357,6 +369,7 @@ def _train(
                 predictions=predictions,
                 auto=auto,
                 origin=origin,
+                rate=rate,
                 start=start,
                 objects=objects,
                 load_seconds=loaded - began,

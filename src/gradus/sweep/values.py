@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from gradus.errors import quoted
 from gradus.runs.choices import OPTIONS, flag
 from gradus.runs.parts.data import OWN_PARTS
+from gradus.runs.parts.method import AUTO
 from gradus.runs.spec import RunSpec, first_line
 from gradus.sweep.ranges import Range
 
@@ -42,6 +43,8 @@ def value_of(option: str, given: Any) -> Any:
         return given  # no penalty, as one of several
     if (option, given) == ("split_seed", OWN_PARTS):
         return given  # resolved in each run
+    if (option, given) == ("lr", AUTO):
+        raise OptionError(option, "--lr auto: is found for a run by itself; give numbers")
     try:
         return getattr(_schema().model_validate({option: given}), option)
     except ValidationError as error:

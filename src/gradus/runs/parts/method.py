@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 LineSearchName = Literal["none", "backtracking", "strong-wolfe"]
 
+AUTO = "auto"
+"""In place of a learning rate: it is found by short trainings before the run."""
+
 TYPES: dict[str, Any] = {
-    "LearningRate": float,
+    "LearningRate": float | Literal["auto"],
     "Number": float,
     "float": float,
     "int": int,
@@ -34,7 +37,9 @@ TYPES: dict[str, Any] = {
 OPEN_IN_EQUATIONS = {"lr": 0.001, "beta": 0.9}
 """What a run takes where an equation leaves a hyper-parameter open."""
 
-IN_RUNS = {"lr": "learning rate α ≥ 0, with which a schedule starts"}
+IN_RUNS = {
+    "lr": "learning rate α ≥ 0, with which a schedule starts; auto: found by short trainings first"
+}
 """What is said otherwise of a run, whose schedule has options of its own."""
 
 OF_THE_LECTURE = {"sgd": {"momentum": 0.5}}
@@ -71,7 +76,9 @@ def _fields() -> dict[str, Any]:
             meaning if len(owners) == len(entries()) else f"{meaning} ({', '.join(owners)})"
             for meaning, owners in meanings[name].items()
         ]
-        fields[name] = (kind | None, Field(default=None, description="; ".join(told)))
+        extra: Any = {"metavar": "X|auto"} if name == "lr" else None
+        described = Field(default=None, description="; ".join(told), json_schema_extra=extra)
+        fields[name] = (kind | None, described)
     return fields
 
 

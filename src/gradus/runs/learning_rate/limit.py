@@ -1,0 +1,122 @@
+r"""The learning rate that theory allows at the start, from the curvature of that very model.
+
+Near a minimum a method that moves w by its gradient, scaled by a diagonal matrix P, shrinks the
+error along the steepest direction only while
+
+$$\alpha \, \lambda_{\max}\big(P^{-1/2} \, \nabla^2 f(w) \, P^{-1/2}\big) < c.$$
+
+For gradient descent with momentum $P = I$ and $c = 2 (1 + \beta)$; for Adam P is the root of its
+mean squared gradients and $c = 2 (1 + \beta_1) / (1 - \beta_1)$.
+
+Source: Polyak (1964); Goh (2017), "Why Momentum Really Works"; Cohen et al. (2022), "Adaptive
+Gradient Methods at the Edge of Stability".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from gradus.engine.job import Job
+from gradus.methods.catalogue import entries
+from gradus.risk.curvature import eigenvalues
+from gradus.risk.empirical import EmpiricalRisk
+from gradus.runs.advice import LARGEST, curvature_sample, stability_limit
+from gradus.runs.spec import RunSpec
+
+BATCHES = 64
+"""Mini-batches of which the squared gradients of an adaptive method are the mean, at most: as many
+as the examples make over which the curvature is measured."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What theory allows at the initial parameters.
+
+    Attributes:
+        lr: the learning rate below which steps there are stable.
+        curvature: the largest eigenvalue of the Hessian, scaled as the method scales its gradient.
+        bound: what the product of both has to stay below.
+        method: which method that is, in words.
+    """
+
+    lr: float
+    curvature: float
+    bound: float
+    method: str
+
+
+def limit_at_start(spec: RunSpec, start: Job) -> Limit | None:
+    """What theory allows a job before its first step; None where it cannot be had.
+
+    That is so of methods without such a theory, and of models that are too large, cannot be
+    differentiated twice, or bend downwards in every direction there.
+    """
+    if sum(parameter.numel() for parameter in start.model.parameters()) > LARGEST:
+        return None
+    found = stability_limit(spec) or _adaptive(spec)
+    if found is None:
+        return None
+    bound, method = found
+    train = curvature_sample(start)
+    risk = EmpiricalRisk(start.model.cpu(), start.loss, train, start.penalty)
+    w = risk.point
+    try:
+        at: Any = risk if stability_limit(spec) else _Scaled(risk, _scale(spec, risk, w, start))
+        curvature = float(eigenvalues(at, w, tolerance=0.05, iterations=5).values[-1])
+    except (RuntimeError, ValueError):  # no second derivative, not found, or not finite
+        return None
+    return Limit(bound / curvature, curvature, bound, method) if curvature > 0 else None
+
+
+def _adaptive(spec: RunSpec) -> tuple[float, str] | None:
+    """The bound for a method that scales its gradient, and its name."""
+    entry = entries().get(spec.method)
+    name = None if entry is None else entry.class_name
+    if spec.method in ("adam", "adamw"):
+        beta = spec.betas[0]
+        return 2 * (1 + beta) / (1 - beta), f"{name} with β1 = {beta:g}"
+    if spec.method == "rmsprop":
+        return 2 * (1 + (spec.momentum or 0.0)), str(name)
+    return (2.0, str(name)) if spec.method == "adagrad" else None
+
+
+def _scale(spec: RunSpec, risk: EmpiricalRisk, w: Tensor, start: Job) -> Tensor:
+    """The roots of the mean squared gradients of the mini-batches, ``[d]``."""
+    n = len(risk.data)
+    size = min(n, int(start.sampling.sizes[0]))
+    batches = [slice(at, at + size) for at in range(0, n - size + 1, size)][:BATCHES]
+    squares = [risk.gradient(w, batch).square() for batch in batches]
+    scale: Tensor = torch.stack(squares).mean(dim=0).sqrt() + spec.eps
+    return scale
+
+
+@final
+class _Scaled:
+    """The Hessian of a risk between two inverse roots of a diagonal matrix."""
+
+    def __init__(self, risk: EmpiricalRisk, scale: Tensor) -> None:
+        self.risk, self.root = risk, scale.rsqrt()
+
+    def curvature_at(self, w: Tensor, batch: Any = None, *, matrix: Any = "hessian") -> _Product:
+        """Known by its products."""
+        return _Product(self.risk.curvature_at(w, batch, matrix=matrix), self.root)
+
+
+@final
+class _Product:
+    def __init__(self, curvature: Any, root: Tensor) -> None:
+        self.curvature, self.root = curvature, root
+        self.dimension, self.like = curvature.dimension, curvature.like
+
+    def __matmul__(self, v: Tensor) -> Tensor:
+        product: Tensor = self.root * (self.curvature @ (self.root * v))
+        return product
+
+    def matrix(self) -> Tensor:
+        """All of it, ``[d, d]``."""
+        matrix: Tensor = self.root[:, None] * self.curvature.matrix() * self.root
+        return matrix
