@@ -7,6 +7,7 @@ from . import optim as optim
 from . import penalties as penalties
 from . import testing as testing
 from ._version import __version__ as __version__
+from .diagnosis.call import diagnose as diagnose
 from .errors import InputError as InputError
 from .errors import NotPositiveDefiniteError as NotPositiveDefiniteError
 from .exchange.export import export as export

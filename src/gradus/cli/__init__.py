@@ -9,6 +9,7 @@ import click
 
 from gradus._version import __version__
 from gradus.cli.compare_command import compare, report
+from gradus.cli.doctor_command import doctor
 from gradus.cli.evaluate_command import evaluate
 from gradus.cli.exit_codes import INTERRUPTED, WRONG, warn
 from gradus.cli.export_command import export
@@ -41,6 +42,7 @@ def cli(ctx: click.Context) -> None:
       gradus compare digits-sgd-1        which was best, and which option mattered
       gradus figures momentum            the pictures of the subject
       gradus landscape runs/digits-sgd-1 the path of a run over the true risk
+      gradus doctor runs/digits-sgd-1    why a run diverged, crawled or learned nothing
     """  # noqa: D301
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -55,6 +57,7 @@ cli.add_command(compare)
 cli.add_command(report)
 cli.add_command(figures)
 cli.add_command(landscape)
+cli.add_command(doctor)
 
 
 def command() -> None:

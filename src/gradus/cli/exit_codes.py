@@ -6,7 +6,7 @@ import click
 
 from gradus.errors import shortened
 
-DONE, WRONG, ENDED_EARLY, INTERRUPTED = 0, 2, 3, 130
+DONE, WRONG, ENDED_EARLY, CONFIRMED, INTERRUPTED = 0, 2, 3, 4, 130
 EXIT_CODES = {
     "finished": DONE,
     "diverged": ENDED_EARLY,

@@ -161,13 +161,13 @@ def train(
         if said := [*objects, *parts, *Groups(parameters, decay).options, *options]:
             raise InputError(f"{said[0]}: stands in the RunSpec; give it there")
         return train_spec(data, **kept)
-    with _in_words_of_the_call():
+    with in_words_of_the_call():
         if called.schedulers:
             objects["schedule"] = called.schedulers[0].make
         groups = Groups(tuple(parameters), decay)
         if start is not None:
             options = {**_of_the_model(start, objects), **options}
-        spec, found = _asked({"data": data, **objects}, parts, options, groups)
+        spec, found = asked({"data": data, **objects}, parts, options, groups)
         return train_spec(spec, **kept, objects=found)
 
 
@@ -247,7 +247,7 @@ def resume(
     code = {name: value for name, value in code.items() if isinstance(value, str)}
     objects = _given(data=data, model=model, loss=loss, method=method)
     objects = {name: value for name, value in objects.items() if name not in code}
-    with _in_words_of_the_call() if objects else nullcontext():
+    with in_words_of_the_call() if objects else nullcontext():
         is_of_arrays = isinstance(data, Mapping) and data.keys() <= set(KEYS)
         said, found = objects_of(objects, validation, test, has_target=not is_of_arrays)
         groups = Groups(tuple(parameters), decay)
@@ -286,7 +286,7 @@ def _of_the_model(start: Run, objects: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value is not None}
 
 
-def _asked(
+def asked(
     given: Mapping[str, Any],
     parts: Mapping[str, Any],
     options: Mapping[str, Any],
@@ -325,7 +325,7 @@ def _given(**objects: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _in_words_of_the_call() -> Iterator[None]:
+def in_words_of_the_call() -> Iterator[None]:
     """Within, what is wrong is said in keywords, not in flags."""
     try:
         yield

@@ -19,6 +19,7 @@ from gradus.notebook import in_notebook
 from gradus.runs import earlier
 from gradus.runs.curve import Against, Numbers, TrainingCurve, draw, place
 from gradus.runs.files import read_json
+from gradus.runs.objects.given import NO_OBJECTS, Objects
 from gradus.runs.reading import check_size, load_parameters, read_summary
 from gradus.runs.record_files import PREDICTIONS, PREPARATION
 from gradus.runs.record_tables import EVALUATION, EVALUATION_READ, HISTORY, HISTORY_READ, read_rows
@@ -56,6 +57,7 @@ class Run:
         on_test: what the model says of the test part, where it was trained just now.
         prepared: what was fitted to the data, where it was trained just now.
         maker: makes the model, where that was an object and was given again.
+        objects: that it was trained on, where it was trained just now.
 
     Example:
         >>> import gradus
@@ -75,6 +77,7 @@ class Run:
     on_test: Predictions | None = None
     prepared: AnyPreparation | None = None
     maker: Maker | None = None
+    objects: Objects = NO_OBJECTS
 
     def __repr__(self) -> str:
         return f"<Run {self.title} on {shown(self.spec.data)}: {self.status}{self._tested}>"

@@ -384,6 +384,7 @@ def _train(
                 job.model.cpu().eval(),
                 on_test=predictions,
                 prepared=split.preparation,
+                objects=objects,
             )
             if folder is not None and standing is not None:
                 run.save(folder)

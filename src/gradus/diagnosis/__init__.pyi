@@ -1,0 +1,10 @@
+from .call import diagnose as diagnose
+from .cause import Cause as Cause
+from .cause import Suspicion as Suspicion
+from .evidence import Evidence as Evidence
+from .findings import Diagnosis as Diagnosis
+from .findings import Experiment as Experiment
+from .findings import Figure as Figure
+from .findings import Finding as Finding
+from .findings import Remedy as Remedy
+from .fork import Change as Change

@@ -1,0 +1,57 @@
+"""What a cause is: when it is suspected, and which intervention undoes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gradus.diagnosis.evidence import Evidence
+from gradus.diagnosis.findings import Figure
+from gradus.diagnosis.fork import Change, Measure
+
+LEAST_GAIN = 0.1
+"""What undoing a cause has to take off the loss, in losses of the best constant prediction: what is
+less may be real and is not what is wrong."""
+
+
+@dataclass(frozen=True, eq=False)
+class Suspicion:
+    """A cause that may be at work.
+
+    Attributes:
+        sentence: what it would mean, for a beginner.
+        figures: what raised it.
+        changes: any of which undoes it, from the mildest to the strongest; the best is taken.
+        strength: from 0 to 1: in which order causes are tried.
+    """
+
+    sentence: str
+    figures: tuple[Figure, ...]
+    changes: Sequence[Change]
+    strength: float
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A cause that is looked for.
+
+    Attributes:
+        name: as the user reads it.
+        rank: where two causes explain a run alike, the one of the lower rank is named: the further
+            up the stream, the lower. 10: data; 20: loss and outputs; 30: model and its parameters;
+            40: the method; 50: its learning rate.
+        page: of the documentation that explains it.
+        suspect: a cheap test; None where nothing speaks for it.
+        measure: the loss that undoing it has to lower.
+        least_gain: by how much.
+        whole: whether only a training of all steps shows it: a shorter one is then held against the
+            end of the run.
+    """
+
+    name: str
+    rank: int
+    page: str
+    suspect: Callable[[Evidence], Suspicion | None]
+    measure: Measure = "training loss"
+    least_gain: float = LEAST_GAIN
+    whole: bool = False

@@ -1,0 +1,170 @@
+r"""The learning rate is too high, or too low.
+
+Near a point where the risk is a quadratic a step of gradient descent shrinks the error along the
+steepest direction only while $\alpha \lambda_{\max} < 2$; other methods have other limits
+(:func:`~gradus.methods.stability.stability_limit`). Runs that pass the limit on their way and come
+back (catapults), or hover at it (the edge of stability), are healthy: a smaller learning rate does
+not lower the loss that they end with.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from gradus.diagnosis.cause import LEAST_GAIN, Cause, Suspicion
+from gradus.diagnosis.evidence import Evidence
+from gradus.diagnosis.findings import Figure
+from gradus.diagnosis.fork import Change
+from gradus.engine.job import Job
+from gradus.methods.schedules import Schedule
+
+DOWN = (4, 16, 64, 256, 1024, 4096)
+"""By which factors the learning rate is lowered."""
+
+UP = (4, 16, 64, 256, 1024)
+"""By which it is raised, where nothing says how far."""
+
+OF_LIMIT = 0.3
+"""The share of what the curvature allows at the beginning, up to which it is raised."""
+
+LITTLE_LEARNED = 0.3
+"""In losses of the best constant prediction: a run that ends above may have gone too slowly."""
+
+LOOKS, SECONDS = 5, 1.0
+"""Points at which the curvature is measured, at most, and how long that may take."""
+
+STRIDE = 0.3
+"""What a step of an adaptive method usually is of the deviation of the parameters, at most."""
+
+RISEN = 1.5
+"""A loss that ends so many times above its least has risen."""
+
+
+class Scaled(Schedule):
+    """A schedule times a factor."""
+
+    def __init__(self, schedule: Schedule, factor: float) -> None:
+        self.schedule, self.factor = schedule, factor
+
+    def __call__(self, step: int) -> float:
+        """The learning rate of this step."""
+        return self.factor * self.schedule(step)
+
+
+def _changes(evidence: Evidence, factors: Sequence[float]) -> list[Change]:
+    """The learning rate times each of these factors, rounded to two digits where it is a number."""
+    spec = evidence.case.spec
+    lr = spec.lr if evidence.case.objects.method is None else None
+    if lr is not None:
+        values = [float(f"{lr * factor:.1g}") for factor in factors]
+        return [Change(f"lr {new:g} in place of {lr:g}", {"lr": new}) for new in values]
+    own = getattr(evidence.job.method, "lr", None)
+    if not isinstance(own, float | int | Schedule):
+        return []
+    found = []
+    for factor in factors:
+
+        def apply(job: Job, factor: float = factor) -> Job:
+            method: Any = job.method
+            now = method.lr
+            new = Scaled(now, factor) if isinstance(now, Schedule) else factor * now
+            return replace(job, method=replace(method, lr=new))
+
+        times = f"a learning rate {factor:g} times as high"
+        words = times
+        if not isinstance(own, Schedule):
+            words = f"lr {own * factor:.2g} in place of {own:g}"
+        found.append(Change(words, apply=apply, otherwise=f"give the method {words}"))
+    return found
+
+
+def _beyond(evidence: Evidence) -> tuple[Figure | None, bool]:
+    """The learning rate beside its limit, and whether it is beyond.
+
+    It is measured where the loss rises most until the next sight, until one is beyond.
+    """
+    limit, sights = evidence.limit, evidence.sights
+    if limit is None:
+        return None, False
+    if limit.preconditioned:
+        return _of_adaptive(evidence)
+    shares = [evidence.share_at(sight) for sight in sights] + [evidence.end]
+    rises = [after - before for before, after in itertools.pairwise(shares)]
+    order = sorted(range(len(sights)), key=lambda at: -rises[at])
+    found: Figure | None = None
+    started = time.monotonic()
+    for at in order[:LOOKS]:
+        figure = evidence.stability_at(sights[at])
+        if figure is None:
+            break
+        found = figure if found is None or figure.value > found.value else found
+        if figure.value > limit.value:
+            return figure, True
+        if time.monotonic() - started > SECONDS:
+            break
+    return found, False
+
+
+def _of_adaptive(evidence: Evidence) -> tuple[Figure | None, bool]:
+    """An adaptive method moves each parameter by about the learning rate, whatever the gradient.
+
+    Its preconditioned curvature means little while some coordinates have hardly had a gradient.
+    """
+    w = evidence.sights[0].w.double()
+    deviation = float(w.std())
+    if deviation == 0:
+        return None, False
+    lr = max(evidence.lr_at(step) for step in (0, evidence.replay.steps // 2))
+    value = lr / deviation
+    name = "lr over the deviation of the parameters"
+    figure = Figure(name, value, f"a step of an adaptive method; below {STRIDE:g} is usual", 0)
+    return figure, value > STRIDE
+
+
+def _too_high(evidence: Evidence) -> Suspicion | None:
+    if evidence.end < LEAST_GAIN:
+        return None
+    figure, beyond = _beyond(evidence)
+    lost = evidence.status in ("diverged", "failed") or evidence.rise > RISEN
+    if not (lost or beyond or evidence.end > LITTLE_LEARNED):
+        return None
+    changes = _changes(evidence, [1 / factor for factor in DOWN])
+    if evidence.status == "diverged":
+        what = "so the loss grew until it was no number any more"
+    else:
+        what = "so the loss cannot settle"
+    sentence = f"The learning rate is too high: every step overshoots the valley, {what}."
+    strength = 0.9 if lost and beyond else 0.7 if lost or beyond else 0.2
+    return Suspicion(sentence, (figure,) if figure else (), changes, strength) if changes else None
+
+
+def _too_low(evidence: Evidence) -> Suspicion | None:
+    if evidence.status == "diverged" or evidence.end < LITTLE_LEARNED:
+        return None
+    figure = evidence.stability_at(evidence.sights[0])
+    factors: Sequence[float] = UP
+    if figure is not None and figure.value > 0 and evidence.limit is not None:
+        most = OF_LIMIT * evidence.limit.value / figure.value
+        if most < UP[0] / 2:
+            return None
+        factors = [each for each in UP if each < most / 2]
+        factors = [*(factors if most < 16 * UP[-1] else []), most / 16, most / 4, most]
+        factors = sorted({each for each in factors if each >= UP[0] / 2})
+    changes = _changes(evidence, factors)
+    fell = evidence.share_at(evidence.sights[0]) - evidence.end
+    sentence = (
+        "The learning rate is too low: the steps go the right way and are far too short to arrive "
+        "in the time given."
+    )
+    strength = 0.6 if fell < LEAST_GAIN else 0.4
+    return Suspicion(sentence, (figure,) if figure else (), changes, strength) if changes else None
+
+
+CAUSES = (
+    Cause("learning rate too high", 50, "docs/ideas/momentum.md", _too_high),
+    Cause("learning rate too low", 50, "docs/ideas/settings.md", _too_low, whole=True),
+)

@@ -1,0 +1,266 @@
+"""In which order causes are tried, within which time, and what comes of it.
+
+Every cause that something speaks for is tried alone. What helps is confirmed, the most helpful one
+first. Then the others are tried once more on top of it: a cause that no longer helps explained the
+same harm, and was none; one that still does is a second cause; and one that was hidden behind the
+first may come to light.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gradus.diagnosis.case import Case
+from gradus.diagnosis.cause import Cause, Suspicion
+from gradus.diagnosis.causes import all_causes
+from gradus.diagnosis.evidence import Evidence
+from gradus.diagnosis.findings import Diagnosis, Experiment, Finding
+from gradus.diagnosis.fork import Change, Laboratory, OutOfTime, Trial, experiment, trained
+from gradus.diagnosis.replay import replay
+
+PAIRS = (3, 6, 12)
+"""Pairs of trials by which a change is judged: more where fewer leave it open."""
+
+TRIALS = 30
+"""Trials that are to fit into the time; they are shortened until they do."""
+
+SHORTEST = 50
+"""Steps of a trial, at least."""
+
+LEAST_SECONDS = 10.0
+"""An examination may always take so long."""
+
+OF_THE_RUN = 2.0
+"""Times as long as the run took an examination may take."""
+
+ALIKE = 0.05
+"""Gains that differ by less explain a run alike."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """A suspicion that was put to the test.
+
+    Attributes:
+        cause: that is suspected.
+        suspicion: of it.
+        change: the best of its changes.
+        found: what it takes off the loss; None where there was no time.
+    """
+
+    cause: Cause
+    suspicion: Suspicion
+    change: Change
+    found: Experiment | None
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether undoing the cause helps, by more than its noise and by enough."""
+        found = self.found
+        enough = found is not None and found.difference >= self.cause.least_gain
+        return enough and found is not None and found.exceeds_noise
+
+    @property
+    def open(self) -> bool:
+        """Whether more pairs may show it."""
+        found = self.found
+        if found is None or self.confirmed:
+            return found is None
+        return found.difference >= self.cause.least_gain
+
+
+def time_for(case: Case) -> float:
+    """Seconds that an examination of a case may take where nothing is said."""
+    if case.run is None:
+        return 3 * LEAST_SECONDS
+    timings = case.run.summary["timings"]
+    took = sum(float(timings[f"{what}_seconds"]) for what in ("load", "train", "test"))
+    return max(LEAST_SECONDS, OF_THE_RUN * took)
+
+
+def examine(
+    case: Case,
+    budget: float | None = None,
+    tell: Callable[[str], None] = lambda message: None,
+) -> Diagnosis:
+    """Examine a case.
+
+    Args:
+        case: a run, or what would be one.
+        budget: seconds; None for twice the time of the run, and 10 at least.
+        tell: told, in a line each, what is done.
+    """
+    began = time.monotonic()
+    budget = time_for(case) if budget is None else budget
+    tell("repeating the run")
+    seen = replay(case, began + budget / 3)
+    evidence = Evidence(case, seen)
+    causes = all_causes()
+    suspected = [
+        (cause, suspicion) for cause in causes if (suspicion := cause.suspect(evidence)) is not None
+    ]
+    suspected.sort(key=lambda pair: -pair[1].strength)
+    examination = _Examination(evidence, _laboratory(case, began + budget), tell)
+    findings = examination.findings(suspected)
+    return Diagnosis(
+        *(case.name, evidence.status, tuple(findings), tuple(cause.name for cause in causes)),
+        tuple(_notes(evidence, examination)),
+        time.monotonic() - began,
+    )
+
+
+def _laboratory(case: Case, until: float) -> Laboratory:
+    """With trials as long as the time allows."""
+    job = case.trial(0)
+    tried = min(SHORTEST, job.steps)
+    method: Any = job.method
+    if hasattr(method, "__dataclass_fields__") and hasattr(method, "lr"):
+        # Standing still it does not diverge, and a step takes as long.
+        job = replace(job, method=replace(method, lr=0.0))
+    started = time.monotonic()
+    _, taken = trained(job, tried, case.engine(job))
+    a_step = (time.monotonic() - started) / max(1, taken)
+    steps = (until - time.monotonic()) / TRIALS / a_step
+    part = max(steps, SHORTEST) / job.steps
+    # A little less than the whole is worth no other comparison.
+    return Laboratory(case, 1.0 if part > 0.8 else part, until)
+
+
+def _notes(evidence: Evidence, examination: _Examination) -> list[str]:
+    notes = []
+    seen = evidence.replay
+    if not seen.is_the_run:
+        notes.append(
+            f"the run was repeated, and its losses differ from the record by {seen.deviation:.2g} "
+            "of them: the machine, the data or the version are others"
+        )
+    if not seen.is_whole:
+        notes.append(
+            f"the time allowed for {seen.steps:,} steps of the run alone; a budget gives more"
+        )
+    if examination.untried:
+        notes.append(
+            f"the time did not allow to try: {', '.join(examination.untried)}; give it more by "
+            "budget"
+        )
+    return notes
+
+
+class _Examination:
+    """An examination under way."""
+
+    def __init__(
+        self, evidence: Evidence, laboratory: Laboratory, tell: Callable[[str], None]
+    ) -> None:
+        self.evidence, self.laboratory, self.tell = evidence, laboratory, tell
+        self.untried: list[str] = []
+
+    def findings(self, suspected: Sequence[tuple[Cause, Suspicion]]) -> list[Finding]:
+        """What comes of these suspicions."""
+        alone = [self.tried(cause, suspicion) for cause, suspicion in suspected]
+        confirmed: list[Tried] = []
+        left = list(alone)
+        while helpful := [each for each in left if each.confirmed]:
+            first = _first_of(helpful)
+            confirmed.append(first)
+            on = [each.change for each in confirmed]
+            left = [
+                self.tried(each.cause, each.suspicion, on) for each in left if each is not first
+            ]
+        # What helps by itself is told by that; what the first had hidden, by what it adds.
+        by_itself = {each.cause: each for each in alone if each.confirmed}
+        states = [by_itself.get(each.cause, each) for each in confirmed]
+        states.sort(key=_gain, reverse=True)
+        open_ones = [each for each in alone if each.open and not confirmed]
+        self.untried = [each.cause.name for each in alone if each.found is None]
+        return [
+            *(self._finding(each, confirmed=True) for each in states),
+            *(self._finding(each, confirmed=False) for each in open_ones),
+        ]
+
+    def tried(self, cause: Cause, suspicion: Suspicion, on: Sequence[Change] = ()) -> Tried:
+        """Put a suspicion to the test: choose among its changes by one pair, judge by others."""
+        self.tell(f"trying: {cause.name}")
+        change = suspicion.changes[0]
+        tried = Tried(cause, suspicion, change, None)
+        first = 0
+        try:
+            if len(suspicion.changes) > 1:
+                # By the pair that chose among them a change would look better than it is.
+                change, first = self._best(cause, suspicion, on), 1
+            for pairs in PAIRS:
+                found = self._compared(cause, change, range(first, first + pairs), on)
+                tried = Tried(cause, suspicion, change, found)
+                if not tried.open:
+                    break
+        except OutOfTime:
+            pass
+        return tried
+
+    def _best(self, cause: Cause, suspicion: Suspicion, on: Sequence[Change]) -> Change:
+        """The change that helps most in one pair, from the mildest on while it gets better."""
+        best, least = suspicion.changes[0], self._base(cause, 0, on).share(cause.measure)
+        if not on:
+            least = max(least, self.evidence.end)
+        for change in suspicion.changes:
+            share = self.laboratory.trial(0, (*on, change)).share(cause.measure)
+            if share < least:
+                best, least = change, share
+            elif share > least + ALIKE:
+                break
+        return best
+
+    def _compared(
+        self, cause: Cause, change: Change, pairs: range, on: Sequence[Change]
+    ) -> Experiment:
+        """The paired difference; no more pairs are taken where two show no gain."""
+        both: list[tuple[Trial, Trial]] = []
+        for pair in pairs:
+            try:
+                base = self._base(cause, pair, on)
+                both.append((base, self.laboratory.trial(pair, (*on, change))))
+            except OutOfTime:
+                if not both:
+                    raise
+                break
+            gains = [one.share(cause.measure) - other.share(cause.measure) for one, other in both]
+            if len(both) > 1 and sum(gains) / len(gains) < cause.least_gain / 2:
+                break
+        beside = "the end of the whole run" if self._by_end(cause, on) else "the same without"
+        return experiment(change, cause.measure, both, beside)
+
+    def _base(self, cause: Cause, pair: int, on: Sequence[Change]) -> Trial:
+        """What a change is held against: the same trial without it, or the end of the run."""
+        if self._by_end(cause, on):
+            return self.evidence.as_trial
+        return self.laboratory.trial(pair, on)
+
+    def _by_end(self, cause: Cause, on: Sequence[Change]) -> bool:
+        """Whether a short trial is held against the whole run."""
+        return cause.whole and self.laboratory.part < 1 and not on
+
+    def _finding(self, tried: Tried, *, confirmed: bool) -> Finding:
+        return Finding(
+            cause=tried.cause.name,
+            state="confirmed" if confirmed else "possible",
+            sentence=tried.suspicion.sentence,
+            figures=tried.suspicion.figures,
+            experiment=tried.found,
+            remedy=self.evidence.case.remedy(tried.change.options, tried.change.otherwise),
+            page=tried.cause.page,
+        )
+
+
+def _first_of(helpful: Sequence[Tried]) -> Tried:
+    """The most helpful; of those that help about as much, the one furthest up the stream."""
+    most = max(helpful, key=_gain)
+    error = 0.0 if most.found is None else 2 * most.found.standard_error
+    alike = [each for each in helpful if _gain(most) - _gain(each) <= max(ALIKE, error)]
+    return min(alike, key=lambda each: (each.cause.rank, -_gain(each)))
+
+
+def _gain(tried: Tried) -> float:
+    return 0.0 if tried.found is None else tried.found.difference

@@ -1,0 +1,205 @@
+"""An intervention: the same training with one thing changed, and what that takes off the loss.
+
+Trials are trained in pairs that share the seed: the parameters that they begin with, the batches,
+and what is random in the model. Both are judged on the same examples. The difference of a pair is
+free of what both share; what is left of chance is its standard error, over pairs and over examples.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradus.data.dataset import Dataset
+from gradus.diagnosis.case import Case
+from gradus.diagnosis.findings import Experiment
+from gradus.diagnosis.replay import put
+from gradus.engine import choose
+from gradus.engine.evaluate import outputs_of, test
+from gradus.engine.job import Job
+from gradus.engine.snapshot import Course, Watch
+
+Numbers = NDArray[np.float64]
+Measure = Literal["training loss", "validation loss"]
+
+WORST = 2.0
+"""What a trial counts at most, and if it diverged, in losses of the best constant prediction."""
+
+WORST_EXAMPLE = 20.0
+"""The same of a single example."""
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """One thing that is done otherwise.
+
+    Attributes:
+        said: what, as ``lr 0.01 in place of 10``.
+        options: of ``RunSpec``: what the remedy says, and what is changed where ``apply`` is None.
+        apply: changes the job of a trial, which is its alone.
+        otherwise: the remedy in words, where there are no options for it.
+    """
+
+    said: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    apply: Callable[[Job], Job] | None = None
+    otherwise: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """How a training went, in losses of the best constant prediction.
+
+    Attributes:
+        status: how it ended.
+        steps: that it took.
+        training: what each training example of the sample adds to the mean.
+        held: the same of held examples; None where none are.
+    """
+
+    status: str
+    steps: int
+    training: Numbers
+    held: Numbers | None
+
+    def share(self, measure: Measure) -> float:
+        """Its loss, at most ``WORST``."""
+        found = float(self.examples(measure).mean())
+        return min(found, WORST) if math.isfinite(found) else WORST
+
+    def examples(self, measure: Measure) -> Numbers:
+        """What each example adds; where none are held, training examples stand for them."""
+        if measure == "training loss" or self.held is None:
+            return self.training
+        return self.held
+
+
+class OutOfTime(Exception):  # noqa: N818  (no error: what is under way is left)
+    """There is no time left for another trial."""
+
+
+class Laboratory:
+    """Where trials are run, each only once.
+
+    Args:
+        case: of which they are trials.
+        part: of the run that a trial takes, at most 1, in examples that are consumed.
+        until: when it closes, on the clock of ``time.monotonic``.
+    """
+
+    def __init__(self, case: Case, part: float, until: float) -> None:
+        self.case, self.part, self.until = case, part, until
+        self.trials: dict[tuple[int, tuple[Change, ...]], Trial] = {}
+        self.longest = 0.0
+
+    @cached_property
+    def _beginning(self) -> float:
+        """The loss before the first step, where no best constant is known."""
+        job = self.case.trial(0)
+        data = self.case.sample(job.train)
+        found = test(outputs_of(job.model), job.loss, data).loss
+        return abs(found) if math.isfinite(found) and found != 0 else 1.0
+
+    def trial(self, pair: int, changes: Sequence[Change] = ()) -> Trial:
+        """Train with these changes.
+
+        Raises:
+            OutOfTime: it would end too late.
+        """
+        key = pair, tuple(changes)
+        if key not in self.trials:
+            started = time.monotonic()
+            if started + 0.8 * self.longest > self.until:
+                raise OutOfTime
+            self.trials[key] = self._train(self.case.trial(pair, changes))
+            self.longest = max(self.longest, time.monotonic() - started)
+        return self.trials[key]
+
+    def _train(self, job: Job) -> Trial:
+        line = self.case.line(job) or self._beginning
+        wanted = max(1, round(self.part * job.steps))
+        status, steps = trained(job, wanted, self.case.engine(job))
+        held = None if self.case.parts.validation is None else job.test
+        return Trial(
+            status,
+            steps,
+            self._judged(job, job.train, line, status),
+            None if held is None else self._judged(job, held, line, status),
+        )
+
+    def _judged(self, job: Job, data: Dataset, line: float, status: str) -> Numbers:
+        data = self.case.sample(data).to(device="cpu")
+        if status == "diverged":
+            return np.full(len(data), WORST)
+        found = test(outputs_of(job.model.cpu()), job.loss.cpu(), data)
+        mass = found.masses.mean().clamp_min(1e-300)
+        shares: Numbers = (found.losses / mass / line).numpy()
+        return np.where(np.isfinite(shares), shares, WORST_EXAMPLE)
+
+
+def experiment(
+    change: Change,
+    measure: Measure,
+    both: Sequence[tuple[Trial, Trial]],
+    beside: str = "the same without",
+) -> Experiment:
+    """What pairs of trials, without a change and with it, say of it."""
+    before = np.array([one.share(measure) for one, _ in both])
+    after = np.array([other.share(measure) for _, other in both])
+    differences = before - after
+    over_pairs = differences.std(ddof=1) / len(both) ** 0.5 if len(both) > 1 else 0.0
+    over_examples = _error(
+        [one.examples(measure) for one, _ in both], [other.examples(measure) for _, other in both]
+    )
+    return Experiment(
+        *(change.said, measure, max(other.steps for _, other in both), len(both)),
+        *(float(before.mean()), float(after.mean()), float(differences.mean())),
+        *(math.hypot(float(over_pairs), over_examples), beside),
+    )
+
+
+def _error(before: Sequence[Numbers], after: Sequence[Numbers]) -> float:
+    """The standard error over examples, of the mean of all pairs."""
+    means = [
+        np.mean([np.clip(each, -WORST_EXAMPLE, WORST_EXAMPLE) for each in those], axis=0)
+        for those in (before, after)
+    ]
+    n = len(means[0])
+    if n != len(means[1]):  # other examples: no pairs of them
+        return math.hypot(*(float(each.std()) / len(each) ** 0.5 for each in means))
+    return float((means[0] - means[1]).std() / math.sqrt(n))
+
+
+class _Enough(Exception):  # noqa: N818  (no error: ends the training)
+    """The last step is taken."""
+
+
+def trained(job: Job, steps: int, engine: choose.Chosen) -> tuple[str, int]:
+    """Take so many steps, which moves the model of the job; how it ended, after how many."""
+
+    def see(step: int, w: Tensor) -> None:
+        reached.append(w)
+        raise _Enough
+
+    reached: list[Tensor] = []
+    with torch.random.fork_rng(), suppress(_Enough):
+        torch.manual_seed(job.seed)
+        course = Course(watch=Watch([steps], see))
+        outcome = choose.execute(engine, job, lambda progress: None, course)
+        if outcome.status == "interrupted":
+            raise KeyboardInterrupt
+        return outcome.status, outcome.step
+    put(job.model, reached[0])
+    job.model.eval()
+    finite = bool(reached[0].isfinite().all())
+    return "finished" if finite else "diverged", steps

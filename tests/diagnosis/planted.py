@@ -1,0 +1,57 @@
+"""Small problems in which one thing is wrong, or nothing is."""
+
+import itertools
+
+import torch
+
+import gradus
+from gradus.data.dataset import Dataset, Split
+
+CLASSES = ("a", "b", "c")
+
+
+def blobs(n=240, scale=1.0, seed=0):
+    """Three clouds in the plane, well apart."""
+    random = torch.Generator().manual_seed(seed)
+    y = torch.arange(n) % 3
+    centres = torch.tensor([[2.0, 0.0], [-1.0, 1.7], [-1.0, -1.7]])
+    x = centres[y] + 0.5 * torch.randn(n, 2, generator=random)
+    return x * scale, y
+
+
+def split(scale=(1.0, 1.0), n=240):
+    x, y = blobs(n)
+    data = Dataset(x * torch.tensor(scale), y, classes=CLASSES)
+    return Split(data.subset(slice(0, n - 60)), data.subset(slice(n - 60, n)), "blobs",
+                 "classification")  # fmt: skip
+
+
+def net(*widths, activation=torch.nn.Tanh):
+    def make():
+        layers = [torch.nn.Flatten()]
+        for before, after in itertools.pairwise(widths):
+            layers += [torch.nn.Linear(before, after), activation()]
+        return torch.nn.Sequential(*layers[:-1])
+
+    return make
+
+
+def trained(data=None, model=None, method=None, **options):
+    """A run on the clouds."""
+    given = {"epochs": 15, "batch_size": 20} | options
+    return gradus.train(
+        split() if data is None else data,
+        model=net(2, 8, 3) if model is None else model,
+        method=gradus.methods.SGD(0.2, momentum=0.5) if method is None else method,
+        **given,
+    )
+
+
+def numbers(shift=0.0, scale=1.0, n=240):
+    """A number to predict from four."""
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(n, 4, generator=random)
+    y = x @ torch.tensor([[1.0], [-2.0], [0.5], [1.0]]) + 0.3 * torch.randn(n, 1, generator=random)
+    data = Dataset(x, shift + scale * y)
+    return Split(data.subset(slice(0, n - 60)), data.subset(slice(n - 60, n)), "numbers",
+                 "regression")  # fmt: skip
