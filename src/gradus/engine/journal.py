@@ -24,7 +24,7 @@ from gradus.engine.job import (
     Tested,
 )
 from gradus.engine.snapshot import Snapshot, copied
-from gradus.methods.schedules import Schedule, learning_rate
+from gradus.methods.schedules import Schedule
 
 
 @final
@@ -49,7 +49,10 @@ class Journal:
         self.outcome = Outcome() if since is None else copied(since.outcome)
         self.last_loss = None if since is None else since.last_loss
         self.since = self.outcome.step
-        self.rate: Callable[[int], float] = lambda step: float(learning_rate(job.method.lr, step))
+        lr = job.method.lr
+        self.rate: Callable[[int], float] = (
+            (lambda step: float(lr(step))) if isinstance(lr, Schedule) else lambda step: float(lr)
+        )
         """The learning rate of a step, where the method does not say it itself."""
         self.best = job.selection.best(self.outcome.evaluation)
         """The best epoch so far, where epochs are compared."""

@@ -96,7 +96,8 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
             raise InputError(f"y holds {other}, which is none of the classes {shown}")
         if len(known) < 2:
             only = quoted(known.tolist()[0], 60)
-            raise InputError(f"y holds 1 class, {only}: two at least are needed")
+            where = ", where sample_weight is more than 0" if call.trimmed else ""
+            raise InputError(f"y holds 1 class, {only}{where}: two at least are needed")
         self.classes_ = known
         found: NDArray[np.int64] = np.searchsorted(known, y)
         return found

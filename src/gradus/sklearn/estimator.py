@@ -52,6 +52,8 @@ class Call(NamedTuple):
     """Nets are there, with which it begins."""
     classes: Any = None
     """All labels, where they are named."""
+    trimmed: bool = False
+    """Rows that do not count were left out."""
 
 
 class Fit(NamedTuple):
@@ -107,9 +109,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         call = Call(partial, goes_on, classes)
         fit = self._checked(X, y, sample_weight, call)
         held = self._held(len(fit.X), partial)
-        if not goes_on:
-            self.inputs_ = self._fitted_inputs(fit)
-        x = self.inputs_.encode(fit.X, self._dtype(fit.X, goes_on))
+        x = self._encoded(fit, goes_on)
         examples = self._examples(x, fit, call)
         with without_collection():
             from gradus.sklearn.training import train
@@ -149,6 +149,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
                 raise InputError("sample_weight: is zero for every row; one at least has to count")
             if not counting.all():
                 X, y, weights = X[counting], y[counting], weights[counting]
+                call = call._replace(trimmed=True)
             if (weights == weights[0]).all():
                 weights = None
         return Fit(X, self._targets(y, call), weights)
@@ -226,24 +227,30 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             raise InputError(f"dtype {quoted(self.dtype)}: give auto, float32 or float64")
         return np.dtype(self.dtype)
 
-    def _fitted_inputs(self, fit: Fit) -> inputs.Inputs:
+    def _encoded(self, fit: Fit, goes_on: bool) -> Array:
+        """What nets see of the rows; what was fitted to them stays as ``inputs_``."""
+        dtype = self._dtype(fit.X, goes_on)
+        if goes_on:
+            return self.inputs_.encode(fit.X, dtype)
         if self.scaling not in (None, "standard", "robust"):
             raise InputError(f"scaling {quoted(self.scaling)}: give robust, standard or None")
         rows, columns = fit.X.shape
         pieces = self._sized(rows, columns)["pieces"] if self.pieces == "auto" else self.pieces
         if not isinstance(pieces, int | np.integer) or pieces < 0:
             raise InputError(f"pieces {quoted(pieces)}: give auto or a whole number from 0 on")
-        names = getattr(self, "feature_names_in_", None)
         weights = fit.weights
         if weights is None and rows <= SMALL:
             weights = np.ones(rows)  # so that quantiles are those of weights
-        return inputs.fit(
+        names = getattr(self, "feature_names_in_", None)
+        self.inputs_, x = inputs.fitted(
             fit.X,
             weights,
             self.scaling or "none",
             int(pieces),
-            list(map(str, range(columns) if names is None else names)),
+            tuple(map(str, range(columns) if names is None else names)),
+            dtype,
         )
+        return x
 
     def _held(self, rows: int, partial: bool) -> float:
         """The share of the rows that is held to choose the epoch by."""

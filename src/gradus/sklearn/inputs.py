@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradus.errors import InputError
+from gradus.sklearn.sharing import once
 
 if TYPE_CHECKING:
     from gradus.data.preparation.fit import Scaling
@@ -34,7 +34,11 @@ class Inputs:
         """
         try:
             with np.errstate(over="raise"):
-                return self._encoded(X, dtype)
+                if not self.encoders:
+                    # torch warns of what it must not write to
+                    return np.require(X, dtype, ("C", "W"))
+                made_of = (X, self, dtype)
+                return once(made_of, lambda: self._encoded(X, dtype), lambda x: x.nbytes)
         except FloatingPointError:
             raise InputError(
                 f"X holds numbers beyond {np.finfo(dtype).max:.1e}, the greatest of {dtype}: give "
@@ -42,8 +46,6 @@ class Inputs:
             ) from None
 
     def _encoded(self, X: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-        if not self.encoders:
-            return np.require(X, dtype, ("C", "W"))  # torch warns of what it must not write to
         from gradus.data.columns import Column
 
         x, at = np.empty((len(X), self.features), dtype), 0
@@ -60,14 +62,15 @@ class Inputs:
         return sum(1 + len(encoder.means) for encoder in self.encoders)
 
 
-def fit(
+def fitted(
     X: NDArray[Any],
     weights: NDArray[np.float64] | None,
     scaling: Scaling,
     pieces: int,
-    names: Sequence[str],
-) -> Inputs:
-    """What turns X into x, from its training rows.
+    names: tuple[str, ...],
+    dtype: np.dtype[Any],
+) -> tuple[Inputs, NDArray[Any]]:
+    """What turns X into x, from its training rows, and the x of these.
 
     Args:
         X: ``[N, d]``.
@@ -75,9 +78,28 @@ def fit(
         scaling: of every column.
         pieces: into how many each is cut, 0 for none.
         names: of the columns.
+        dtype: of x.
+
+    Raises:
+        InputError: X holds numbers that the dtype does not.
     """
     if scaling == "none" and not pieces:
-        return Inputs()
+        return Inputs(), Inputs().encode(X, dtype)
+
+    def made() -> tuple[Inputs, NDArray[Any]]:
+        found = _fit(X, weights, scaling, pieces, names)
+        return found, found.encode(X, dtype)
+
+    return once((X, weights, scaling, pieces, names, dtype), made, lambda pair: pair[1].nbytes)
+
+
+def _fit(
+    X: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    scaling: Scaling,
+    pieces: int,
+    names: tuple[str, ...],
+) -> Inputs:
     from gradus.data.columns import Column, Form
     from gradus.data.preparation.fit import fit as fit_column
     from gradus.data.preparation.numbers import Numbers

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import Event
+from threading import Event, Lock
 from typing import Literal, NamedTuple
 
 import torch
@@ -26,6 +26,9 @@ from gradus.runs.seeds import seed_of
 from gradus.runs.spec import RunSpec
 from gradus.sklearn.examples import Examples
 from gradus.sklearn.network import Network
+
+_SEEDED = Lock()
+"""Held where parameters are drawn: all threads draw from one generator."""
 
 
 class Trained(NamedTuple):
@@ -107,7 +110,7 @@ def train(
     jobs = []
     for net in range(spec.models):
         seed = seed_of(spec.seed, net)
-        with torch.random.fork_rng(devices=[]):
+        with _SEEDED, torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed asks all devices
             model = mlp(train.input_shape, examples.outputs, spec.hidden or (), activation)
         model.to(dtype=train.dtype)
@@ -138,7 +141,7 @@ def train(
 
     if threads == 1:
         return [executed(net) for net in range(spec.models)]
-    with _one_thread_each(), ThreadPoolExecutor(threads) as pool:
+    with one_thread_each(), ThreadPoolExecutor(threads) as pool:
         try:
             return list(pool.map(executed, range(spec.models)))
         except BaseException:
@@ -240,7 +243,7 @@ def _put_into(model: nn.Module, network: Network) -> None:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Within, an engine takes one thread: nets side by side are faster than threads of each."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
