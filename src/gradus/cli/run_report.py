@@ -228,9 +228,10 @@ def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
             continue
         accuracy = final[f"{part}_accuracy"]
         share = "" if accuracy is None else f", accuracy {100 * accuracy:.2f} %"
-        measure = (kept and kept["measure"]) or ""
-        if measure.startswith(part) and measure not in (f"{part}_loss", f"{part}_accuracy"):
-            share += f", {measure_name(measure).removeprefix(f'{part} ')} {number(final[measure])}"
+        for name in final:
+            others = f"{part}_loss", f"{part}_accuracy"
+            if name.startswith(part) and name not in others and final[name] is not None:
+                share += f", {measure_name(name).removeprefix(f'{part} ')} {number(final[name])}"
         figures[part] = f"loss {number(final[f'{part}_loss'])}{share}"
     running = f"{number(final['running_train_loss'])} on the way, as a mean over the epoch"
     figures["training loss"] = f"{number(final['train_loss'])}; {running}"

@@ -157,12 +157,12 @@ class _Execution(Execution):
 
     def judge(self, part: Part) -> Judged:
         """The loss and the accuracy on a part of the data."""
-        score = self.job.selection.score_on(part)
-        return evaluate.judge(self.outputs, self.loss, self.parts[part], score)
+        how = self.job.selection.score_on(part), self.job.metrics_on(part)
+        return evaluate.judge(self.outputs, self.loss, self.parts[part], *how)
 
     def test(self) -> Tested:
         """The same on the test part, with the losses of its examples."""
-        return evaluate.test(self.outputs, self.loss, self.parts["test"])
+        return evaluate.test(self.outputs, self.loss, self.parts["test"], self.job.metrics)
 
     def point(self) -> Tensor:
         """The iterate."""

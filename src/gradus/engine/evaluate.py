@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
 from gradus.engine.job import Judged, Tested
-from gradus.engine.selection import Score
+from gradus.engine.selection import NO_SCORES, Score, Scores
 from gradus.risk.chunks import averaged, summed
 from gradus.risk.examples import weights_of
 from gradus.risk.losses import Loss, OwnLoss, weighted
@@ -63,13 +63,19 @@ def evaluate(model: nn.Module, loss: Loss, data: Dataset) -> Judged:
     return judge(outputs_of(model), loss, data)
 
 
-def judge(outputs: Outputs, loss: Loss, data: Dataset, score: Score | None = None) -> Judged:
-    """The mean loss and the accuracy of these outputs, and a score of all of them together."""
+def judge(
+    outputs: Outputs,
+    loss: Loss,
+    data: Dataset,
+    score: Score | None = None,
+    metrics: Scores = NO_SCORES,
+) -> Judged:
+    """The mean loss and the accuracy of these outputs, and scores of all of them together."""
     totals, masses, correct = [], [], torch.zeros((), dtype=torch.int64)
     given = []
     for at in _slices(data):
         output, y = outputs(data, at), data.targets(at)
-        if score is not None:
+        if score is not None or metrics:
             given.append(output)
         total, mass = summed(weighted(loss, weights_of(data, at)), output, y)
         totals.append(total.double())
@@ -78,11 +84,21 @@ def judge(outputs: Outputs, loss: Loss, data: Dataset, score: Score | None = Non
             correct = correct + _correct(output, y)
     mean = float(averaged(torch.stack(totals).sum(), masses))
     accuracy = None if data.classes is None else int(correct) / len(data)
-    measured = None if score is None else score(torch.cat(given), data.targets())
-    return Judged(mean, accuracy, measured)
+    if not given:
+        return Judged(mean, accuracy)
+    everything, targets = torch.cat(given), data.targets()
+    measured = None if score is None else score(everything, targets)
+    found = {name: each(everything, targets) for name, each in metrics.items()}
+    there = {name: None if math.isnan(value) else value for name, value in found.items()}
+    return Judged(mean, accuracy, measured, there)
 
 
-def test(outputs: Outputs, loss: Loss, data: Dataset) -> Tested:
+def test(
+    outputs: Outputs,
+    loss: Loss,
+    data: Dataset,
+    metrics: Scores = NO_SCORES,  # noqa: PT028  (no test of pytest)
+) -> Tested:
     """The same, with what the model gives for every example and what it adds to the mean loss."""
     given = {at.start: outputs(data, at) for at in _slices(data)}
     found = [terms(loss, given[at.start], data.targets(at)) for at in _slices(data)]
@@ -90,10 +106,9 @@ def test(outputs: Outputs, loss: Loss, data: Dataset) -> Tested:
     if data.weights is not None:
         weights = data.weights.double().cpu()
         losses, masses = losses * weights, masses * weights
-    judged = judge(lambda data, at: given[at.start], loss, data)
-    return Tested(
-        judged.loss, judged.accuracy, losses, masses, torch.cat(list(given.values())).cpu()
-    )
+    judged = judge(lambda data, at: given[at.start], loss, data, metrics=metrics)
+    everything = torch.cat(list(given.values())).cpu()
+    return Tested(judged.loss, judged.accuracy, losses, masses, everything, judged.metrics)
 
 
 def terms(loss: Loss, output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
 from gradus.engine.clipping import Clip
-from gradus.engine.selection import NOTHING_SELECTED, Selection
+from gradus.engine.selection import NOTHING_SELECTED, Scores, Selection
 from gradus.methods.method import Method
 from gradus.risk.losses import Loss
 from gradus.risk.penalties import Penalty
@@ -39,6 +39,7 @@ class Job:
         seed: of what is random in the model while it trains (dropout), with the epoch.
         clip: shortens the gradients of mini-batches, None where they stay as they are.
         chunk_size: examples whose gradients are taken at once, at most.
+        metrics: figures by name, taken of the validation and the test part beside the measure.
         precision: of the products of training, ``"float32"``: that of ``dtype``, or ``"bf16"``.
     """
 
@@ -61,6 +62,7 @@ class Job:
     clip: Clip | None = None
     chunk_size: int = 4096
     precision: Literal["float32", "bf16"] = "float32"
+    metrics: Scores = field(default_factory=dict)
 
     @property
     def tests_every_epoch(self) -> bool:
@@ -71,6 +73,10 @@ class Job:
         if not self.measured:
             return False
         return self.validation is None or (self.selection.measure or "").startswith("test")
+
+    def metrics_on(self, part: Part) -> Scores:
+        """The figures that are taken of a part."""
+        return {} if part == "train" else self.metrics
 
     @property
     def placed_loss(self) -> Loss:
@@ -120,6 +126,8 @@ class Evaluation(NamedTuple):
     """Examples whose gradient or Hessian product was evaluated so far."""
     measured: float | None = None
     """The measure that epochs are compared by, where it is none of the above."""
+    metrics: Mapping[str, float | None] = {}
+    """The figures that were asked for, as ``validation_f1``; None where there is none."""
 
 
 class Judged(NamedTuple):
@@ -129,6 +137,8 @@ class Judged(NamedTuple):
     accuracy: float | None
     measured: float | None = None
     """What epochs are compared by, where that is taken on this part, and neither of the above."""
+    metrics: Mapping[str, float | None] = {}
+    """The figures that were asked for, by name."""
 
 
 class Tested(NamedTuple):
@@ -142,6 +152,8 @@ class Tested(NamedTuple):
     """``[n]``: what each adds to the divisor of that mean; 1 but for weighted losses."""
     outputs: Tensor
     """``[n, m]``: what the model gives for each."""
+    metrics: Mapping[str, float | None] = {}
+    """The figures that were asked for, by name."""
 
 
 class Divergence(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import final
 
 import numpy as np
@@ -88,7 +88,8 @@ class Journal:
     ) -> None:
         """What is known after an epoch; ``judge`` says how good the model is on a part."""
         outcome, started = self.outcome, time.perf_counter()
-        nothing: tuple[None, None, None] = None, None, None
+        nothing: tuple[None, None, None, dict[str, None]]
+        nothing = None, None, None, dict.fromkeys(self.job.metrics)
         train = judge("train").loss if self.job.measured else math.nan
         validation = nothing if self.job.validation is None else judge("validation")
         test = judge("test") if self.job.tests_every_epoch else nothing
@@ -106,11 +107,19 @@ class Journal:
             *(test[0], test[1]),
             outcome.work,
             test[2] if validation[2] is None else validation[2],
+            self._metrics("test", test[3])
+            if self.job.validation is None
+            else self._metrics("validation", validation[3]) | self._metrics("test", test[3]),
         )
         outcome.evaluation.append(row)
         self.best = self.job.selection.best([row] if self.best is None else [self.best, row])
         self.tell(epoch, row)
         self.observed(epoch, row)
+
+    @staticmethod
+    def _metrics(part: Part, found: Mapping[str, float | None]) -> dict[str, float | None]:
+        """Figures of a part, by their columns."""
+        return {f"{part}_{name}": value for name, value in found.items()}
 
     @property
     def is_best(self) -> bool:
@@ -149,7 +158,10 @@ class Journal:
             return
         tested = test()
         if kept.test_loss is None:
-            row = kept._replace(test_loss=tested.loss, test_accuracy=tested.accuracy)
+            metrics = {**kept.metrics, **self._metrics("test", tested.metrics)}
+            row = kept._replace(
+                test_loss=tested.loss, test_accuracy=tested.accuracy, metrics=metrics
+            )
             outcome.evaluation[outcome.evaluation.index(kept)] = row
         outcome.kept_epoch, outcome.tested = kept.epoch, tested
         outcome.test_seconds += time.perf_counter() - started

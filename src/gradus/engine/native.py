@@ -223,12 +223,12 @@ class _Execution(Execution):
 
     def judge(self, part: Part) -> Judged:
         """The loss and the accuracy on a part of the data, by outputs of the kernels."""
-        score = self.job.selection.score_on(part)
-        return evaluate.judge(self._outputs, self.job.loss, self.parts[part], score)
+        how = self.job.selection.score_on(part), self.job.metrics_on(part)
+        return evaluate.judge(self._outputs, self.job.loss, self.parts[part], *how)
 
     def test(self) -> Tested:
         """The same on the test part, with the losses of its examples."""
-        return evaluate.test(self._outputs, self.job.loss, self.parts["test"])
+        return evaluate.test(self._outputs, self.job.loss, self.parts["test"], self.job.metrics)
 
     def _outputs(self, data: Dataset, at: slice) -> Tensor:
         """What the model gives for these examples."""

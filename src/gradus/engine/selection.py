@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -14,6 +15,11 @@ Keep = Literal["best", "last"]
 
 Score = Callable[["Tensor", "Tensor"], float]
 """A figure of outputs ``[n, m]`` and targets of all examples of a part."""
+
+Scores = Mapping[str, Score]
+"""Figures by name."""
+
+NO_SCORES: Scores = MappingProxyType({})
 
 RISING = ("accuracy", "f1", "auc", "r2")
 
@@ -49,12 +55,14 @@ class Selection:
         patience: after how many epochs without a better one the run ends; None: never.
         score: what gives the measure, where it is neither a loss nor an accuracy, of which every
             evaluation has a column.
+        rising: whether more of the measure is better, where its name does not tell.
     """
 
     measure: str | None = None
     keep: Keep = "last"
     patience: int | None = None
     score: Score | None = None
+    rising: bool | None = None
 
     def score_on(self, part: str) -> Score | None:
         """What gives the measure, where it is taken on this part and is no column."""
@@ -71,7 +79,8 @@ class Selection:
         assert self.measure is not None
         value = self.value(row)
         value = math.nan if value is None else value
-        return -value if rises(self.measure) else value
+        rising = rises(self.measure) if self.rising is None else self.rising
+        return -value if rising else value
 
     def best(self, rows: Sequence[AnEpoch]) -> AnEpoch | None:
         """The first of the best epochs; None where nothing is compared, or there is no epoch.

@@ -196,17 +196,24 @@ def _of_earlier_version(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+METRICS = "metrics"
+"""The field of an evaluation that holds figures by name, each of which has a column."""
+
 INTEGERS = ("step", "samples", "epoch", "work")
 """Columns of whole numbers; the others are float64, where NaN is what there is not."""
 
 
 def _columns(table: str, rows: Sequence[NamedTuple], kind: type[NamedTuple]) -> dict[str, Tensor]:
     columns = zip(*rows, strict=True) if rows else ((),) * len(kind._fields)
+    named: dict[str, Any] = dict(zip(kind._fields, columns, strict=True))
+    if METRICS in named:
+        taken = named.pop(METRICS)
+        named |= {f"{METRICS}.{each}": [row[each] for row in taken] for each in (taken or ({},))[0]}
     return {
         f"{table}.{name}": torch.tensor(
             [math.nan if v is None else v for v in column], dtype=_type(name)
         )
-        for name, column in zip(kind._fields, columns, strict=True)
+        for name, column in named.items()
     }
 
 
@@ -214,11 +221,17 @@ def _rows(table: str, tensors: Mapping[str, Tensor], kind: Any) -> list[Any]:
     # A field with a default is newer than some snapshots.
     there = [name for name in kind._fields if name not in kind._field_defaults]
     there += [name for name in kind._field_defaults if f"{table}.{name}" in tensors]
+    begins = f"{table}.{METRICS}."
+    metrics = [name.removeprefix(begins) for name in tensors if name.startswith(begins)]
     columns = [tensors[f"{table}.{name}"].tolist() for name in there]
-    return [
-        kind(*(None if isinstance(v, float) and math.isnan(v) else v for v in row))
-        for row in zip(*columns, strict=True)
-    ]
+    columns += [tensors[f"{begins}{name}"].tolist() for name in metrics]
+    found = []
+    for row in zip(*columns, strict=True):
+        values = [None if isinstance(v, float) and math.isnan(v) else v for v in row]
+        given = dict(zip(there, values, strict=False))
+        taken = dict(zip(metrics, values[len(there) :], strict=True))
+        found.append(kind(**given, **({METRICS: taken} if taken else {})))
+    return found
 
 
 def _type(name: str) -> torch.dtype:

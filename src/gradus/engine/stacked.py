@@ -53,6 +53,8 @@ def obstacle(jobs: Sequence[Job]) -> str | None:
                 raise dense.Obstacle("gradients that are clipped")
             if job.precision == "bf16":
                 raise dense.Obstacle("products in bfloat16")
+            if job.metrics:
+                raise dense.Obstacle("metrics beside the measure")
             _kind(job)
     except dense.Obstacle as found:
         return f"the stacked engine does not run {found}"

@@ -7,6 +7,7 @@ from .constant import best_constant as best_constant
 from .decisions import confusion_matrix as confusion_matrix
 from .figure import Figure as Figure
 from .numbers import figures_of_numbers as figures_of_numbers
+from .own import Metric as Metric
 from .quantiles import figures_of_quantiles as figures_of_quantiles
 from .threshold import Threshold as Threshold
 from .threshold import best_threshold as best_threshold

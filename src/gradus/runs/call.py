@@ -48,6 +48,7 @@ def train(
     model: Any = None,
     loss: Any = None,
     method: Any = None,
+    metrics: Any = None,
     validation: Any = None,
     test: Any = None,
     out: str | os.PathLike[str] | None = None,
@@ -88,6 +89,9 @@ def train(
         method: an object of ``gradus.methods``, a ``Method`` of one's own, the class of a
             ``torch.optim.Optimizer`` or a ``functools.partial`` of it with its options, or a name;
             ``package.module:Class`` with ``method_options`` names one's own.
+        metrics: figures of the validation and the test part after every epoch, by name, as
+            ``"f1"``; or functions ``(output, target) -> number``, a dict of them by name, or
+            :class:`~gradus.metrics.Metric`. ``measure="validation-NAME"`` compares epochs by one.
         validation: examples to choose on, as ``data``; else a share of the data is held.
         test: examples to test on, likewise.
         out: the folder of the record; None keeps it in memory only.
@@ -144,7 +148,7 @@ def train(
     """
     if not isinstance(start, Run | None):
         raise InputError(f"start {quoted(start)}: give a run, as gradus.open_run(..) opens one")
-    objects = _given(model=model, loss=loss, method=method)
+    objects = _given(model=model, loss=loss, method=method, metrics=metrics)
     parts = _given(validation=validation, test=test)
     kept: dict[str, Any] = {
         "out": out, "overwrite": overwrite, "keep_state": keep_state, "start": start,
@@ -181,6 +185,7 @@ def resume(
     model: Any = None,
     loss: Any = None,
     method: Any = None,
+    metrics: Any = None,
     validation: Any = None,
     test: Any = None,
     parameters: Sequence[Mapping[str, Any]] = (),
@@ -212,6 +217,7 @@ def resume(
             only if it is named here, or trusted.
         loss: that of the run, where it was an object.
         method: likewise; or that of the run, where it is ``package.module:Class``.
+        metrics: those of the run that are functions.
         validation: likewise.
         test: likewise.
         parameters: likewise.
@@ -245,7 +251,7 @@ def resume(
     """
     code = {"model": model, "method": method}
     code = {name: value for name, value in code.items() if isinstance(value, str)}
-    objects = _given(data=data, model=model, loss=loss, method=method)
+    objects = _given(data=data, model=model, loss=loss, method=method, metrics=metrics)
     objects = {name: value for name, value in objects.items() if name not in code}
     with in_words_of_the_call() if objects else nullcontext():
         is_of_arrays = isinstance(data, Mapping) and data.keys() <= set(KEYS)

@@ -355,7 +355,8 @@ def _measured(scheduler: Scheduler, found: Evaluation | None) -> float:
             "Scheduler: ReduceLROnPlateau looks at evaluations, which are of epochs; leave out "
             'every="step"'
         )
-    measures = found._asdict()
+    measures = {**found._asdict(), **found.metrics}
+    del measures["metrics"]
     name = scheduler.measure
     if name is None:
         name = "train_loss" if found.validation_loss is None else "validation_loss"

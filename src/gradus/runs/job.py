@@ -25,6 +25,7 @@ from gradus.models.own import is_object
 from gradus.risk.losses import Loss, OwnLoss
 from gradus.runs.choices import ON_ALL_DATA, OPTIONS, flag
 from gradus.runs.class_weights import weights_of
+from gradus.runs.metrics import scores_of
 from gradus.runs.objects.given import NO_OBJECTS, Objects
 from gradus.runs.parts.method import AUTO
 from gradus.runs.parts.objective import BY_TARGET
@@ -175,7 +176,8 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
         train=split.train,
         test=split.test,
         validation=split.validation,
-        selection=selection_of(spec, split),
+        selection=selection_of(spec, split, objects.metrics),
+        metrics=scores_of(spec, split, objects.metrics),
         sampling=sampling,
         epochs=spec.epochs,
         log_every=spec.batches_between_rows(spec.data, steps),

@@ -213,6 +213,13 @@ def labels_of(y: Tensor) -> Tensor:
     return y.argmax(dim=1) if y.is_floating_point() else y
 
 
+def in_own_unit(values: Tensor, split: Split) -> Tensor:
+    """Numbers as they are learned, ``[n, m]``, in the unit of the targets, as a tensor."""
+    import torch
+
+    return torch.from_numpy(_own_unit(values, split))
+
+
 def _quantities(split: Split) -> Quantities | None:
     """The numbers that are predicted, where they are columns of a table."""
     from gradus.data.preparation import Quantities

@@ -42,7 +42,7 @@ OTHER_NAMES = {
     "n-iter-no-change",
     "keep": "save-best-only restore-best-weights save-best load-best-model-at-end",
     "threshold": "decision-threshold cutoff cut-off classification-threshold pos-threshold",
-    "measure": "metric metrics scoring score monitor eval-metric metric-for-best-model",
+    "measure": "metric scoring score monitor eval-metric metric-for-best-model",
     "model": "architecture arch net network module estimator",
     "hidden": "hidden-layer-sizes hidden-layers hidden-sizes hidden-size hidden-dim hidden-units "
     "layers units widths",

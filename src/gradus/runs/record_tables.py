@@ -52,10 +52,27 @@ EVALUATION_READ = ("epoch", "samples", "train_loss", "test_loss", "test_accuracy
 def evaluated(
     rows: Sequence[Evaluation], selection: Selection
 ) -> tuple[Sequence[Sequence[Any]], pa.Schema]:
-    """What is known after each epoch, and its columns: the measure is one where it is a score."""
-    if selection.score is None:
-        return [row[:-1] for row in rows], EVALUATION
-    return rows, EVALUATION.append(pa.field(str(selection.measure), pa.float64()))
+    """What is known after each epoch, and its columns.
+
+    The measure is one where it is a score, and so is each figure that was asked for.
+    """
+    schema = EVALUATION
+    if selection.score is not None:
+        schema = schema.append(pa.field(str(selection.measure), pa.float64()))
+    asked = rows[0].metrics if rows else ()
+    for name in sorted(asked, key=lambda name: (not name.startswith("validation"), name)):
+        if name not in schema.names:
+            schema = schema.append(pa.field(name, pa.float64()))
+    found = [figures_after(row, selection) for row in rows]
+    return [[row[name] for name in schema.names] for row in found], schema
+
+
+def figures_after(row: Evaluation, selection: Selection) -> dict[str, Any]:
+    """What is known after an epoch, by the names of columns."""
+    found = {**row._asdict(), **row.metrics}
+    measured = found.pop("measured")
+    del found["metrics"]
+    return found if selection.score is None else {**found, str(selection.measure): measured}
 
 
 def table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gradus.engine.selection import Keep, Selection
@@ -10,10 +12,13 @@ from gradus.errors import InputError, brief
 from gradus.metrics.measures import OF_CLASSES, OF_NUMBERS
 from gradus.metrics.uncertainty import standard_error, wilson_interval
 from gradus.runs.judging import labels_of, score_of
+from gradus.runs.metrics import score_of_own
+from gradus.runs.record_tables import figures_after
 
 if TYPE_CHECKING:
     from gradus.data.dataset import Split
     from gradus.engine.job import Evaluation, Job, Outcome, Tested
+    from gradus.metrics.own import Metric
     from gradus.runs.spec import RunSpec
 
 
@@ -37,8 +42,10 @@ def is_scored(measure: str) -> bool:
     return figure_of(measure) in (*OF_CLASSES, *OF_NUMBERS)
 
 
-def selection_of(spec: RunSpec, split: Split) -> Selection:
-    """What a run chooses on these data.
+def selection_of(
+    spec: RunSpec, split: Split, own: Mapping[str, Metric] = MappingProxyType({})
+) -> Selection:
+    """What a run chooses on these data, which may be by one of the user's own metrics.
 
     Where there is a validation part, the parameters of the epoch with the least validation loss
     remain, unless the spec says otherwise; where there is none, those of the last epoch.
@@ -67,8 +74,16 @@ def selection_of(spec: RunSpec, split: Split) -> Selection:
     keep: Keep = spec.keep or ("best" if held else "last")
     if measure is None:
         return Selection(None, keep, spec.patience)
-    score = score_of(spec, split, figure_of(measure)) if is_scored(measure) else None
-    return Selection(column_of(measure), keep, spec.patience, score)
+    if (metric := own.get(figure_of(measure))) is not None:
+        if metric.rises is None:
+            raise InputError(
+                f"--measure {measure}: whether more of {metric.name} is better is not said; give "
+                f"gradus.metrics.Metric({metric.name}, rises=True), or False"
+            )
+        score = score_of_own(metric, split)
+        return Selection(column_of(measure), keep, spec.patience, score, metric.rises)
+    scored = score_of(spec, split, figure_of(measure)) if is_scored(measure) else None
+    return Selection(column_of(measure), keep, spec.patience, scored)
 
 
 def _check_measure(measure: str, split: Split) -> None:
@@ -119,13 +134,6 @@ def figures(job: Job, outcome: Outcome) -> dict[str, Any]:
         "kept": kept and _kept(job.selection, kept, rows),
         "test": outcome.tested and tested(outcome.tested),
     }
-
-
-def figures_after(row: Evaluation, selection: Selection) -> dict[str, Any]:
-    """What is known after an epoch, by the names of columns."""
-    found = row._asdict()
-    measured = found.pop("measured")
-    return found if selection.score is None else {**found, str(selection.measure): measured}
 
 
 def _kept(selection: Selection, kept: Evaluation, rows: list[Evaluation]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import nn
 from gradus.data.dataset import Dataset, Split
 from gradus.data.partition import check_turns, in_turn
 from gradus.engine import evaluate
-from gradus.engine.job import Evaluation, Job, Judged, Outcome, Progress, Report, Tested
+from gradus.engine.job import Evaluation, Job, Judged, Outcome, Part, Progress, Report, Tested
 from gradus.models.average import Average
 from gradus.runs.job import prepare
 from gradus.runs.judging import labels_of
@@ -172,12 +172,13 @@ def _judged(
     """
     outputs = evaluate.outputs_of(average)
 
-    def judged(data: Dataset, part: str) -> Judged:
+    def judged(data: Dataset, part: Part) -> Judged:
         given = data.to(device=job.device, dtype=job.dtype)
-        return evaluate.judge(outputs, job.placed_loss, given, job.selection.score_on(part))
+        how = job.selection.score_on(part), job.metrics_on(part)
+        return evaluate.judge(outputs, job.placed_loss, given, *how)
 
     tested = evaluate.test(
-        outputs, job.placed_loss, job.test.to(device=job.device, dtype=job.dtype)
+        outputs, job.placed_loss, job.test.to(device=job.device, dtype=job.dtype), job.metrics
     )
     rows = [
         next(row for row in outcome.evaluation if row.epoch == outcome.kept_epoch)
@@ -185,26 +186,35 @@ def _judged(
     ]
     train, test = judged(job.train.fixed_sample, "train"), judged(job.test, "test")
     measured = [train.measured, test.measured]
+    metrics = {f"test_{name}": value for name, value in tested.metrics.items()}
     final = rows[0]._replace(
         train_loss=train.loss, test_loss=tested.loss, test_accuracy=tested.accuracy
     )
     if job.validation is not None:
         validation = _means(rows) if apart else judged(job.validation, "validation")
         measured.append(validation.measured)
+        metrics |= {f"validation_{name}": value for name, value in validation.metrics.items()}
         final = final._replace(
             validation_loss=validation.loss, validation_accuracy=validation.accuracy
         )
-    final = final._replace(measured=next((each for each in measured if each is not None), None))
-    return final, tested
+    first = next((each for each in measured if each is not None), None)
+    return final._replace(measured=first, metrics=metrics), tested
 
 
 def _means(rows: Sequence[Evaluation]) -> Judged:
     """What is said of the validation part, as means over the rows of several nets."""
 
-    def mean(name: str) -> float | None:
-        found = [getattr(row, name) for row in rows]
-        return None if None in found else sum(found) / len(found)
+    def mean(found: list[float | None]) -> float | None:
+        known = [each for each in found if each is not None]
+        return sum(known) / len(known) if len(known) == len(found) else None
 
-    loss = mean("validation_loss")
+    loss = mean([row.validation_loss for row in rows])
     assert loss is not None
-    return Judged(loss, mean("validation_accuracy"), mean("measured"))
+    part = "validation_"
+    metrics = {
+        name.removeprefix(part): mean([row.metrics[name] for row in rows])
+        for name in rows[0].metrics
+        if name.startswith(part)
+    }
+    accuracy = mean([row.validation_accuracy for row in rows])
+    return Judged(loss, accuracy, mean([row.measured for row in rows]), metrics)

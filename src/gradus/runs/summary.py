@@ -20,6 +20,7 @@ from gradus.metrics.predictions import Predictions
 from gradus.runs.importance import importance_of
 from gradus.runs.job import prepare
 from gradus.runs.judging import judged, target_names, targets_of
+from gradus.runs.metrics import figures_of_metrics
 from gradus.runs.objects.given import Objects
 from gradus.runs.selection import figures
 from gradus.runs.spec import RunSpec
@@ -72,6 +73,9 @@ def summary_of(
         started: when.
     """
     targets = targets_of(split, spec.quantile)
+    judgement = judged(predictions, targets, "test")
+    if own := figures_of_metrics(outcome, (judgement["figures"] or {}).get("test")):
+        judgement["figures"]["test"] |= own
     failure, hint = line.failure(job, outcome), None
     if failure or outcome.divergence:
         from gradus.runs.advice import advice
@@ -92,7 +96,7 @@ def summary_of(
         "ended_by_observer": outcome.ended_by_observer,
         "constant": line.figures,
         **figures(job, outcome),
-        **judged(predictions, targets, "test"),
+        **judgement,
         "threshold": as_record(getattr(predictions, "threshold", None), split.train.classes),
         "importance": [each.as_record() for each in importance_of(spec, split, job, predictions)],
         "stopped": outcome.stopped and as_options(outcome.stopped),

@@ -207,6 +207,8 @@ class SweepSpec(BaseModel):
              f"ranked: give --measure {beside}"),
             (len(thresholds) > 1, "threshold", "decides once a run is trained, and no measure of a "
              "sweep goes by it: give it one value"),
+            (any(self._values("metrics")), "metrics", "are figures of one run, which a sweep does "
+             "not keep: leave them out; --measure says what it compares by"),
             (measured, "measure", "is what all runs are compared by: give it one value, in base"),
             (unheld and self.measure.startswith("validation"), "measure",
              f"{self.base['measure']}: --validation-fraction 0 holds no examples for it; give "

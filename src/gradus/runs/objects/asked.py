@@ -16,6 +16,7 @@ from gradus.runs.objects.groups import Groups, as_optimizer
 from gradus.runs.objects.identity import Identity, identity_of
 from gradus.runs.objects.losses import loss_of
 from gradus.runs.objects.methods import method_of
+from gradus.runs.objects.metrics import metrics_of
 from gradus.runs.objects.models import maker_of
 from gradus.runs.spec import RunSpec
 
@@ -63,8 +64,9 @@ def objects_of(
     options: dict[str, Any] = {}
     found: dict[str, Any] = {}
     identities: dict[str, Identity] = {}
+    described: dict[str, Identity] = {}
     for name, value in given.items():
-        if isinstance(value, str):
+        if isinstance(value, str) and name != "metrics":
             options[name] = value
         elif name == "data":
             found[name] = data_of(value, validation, test, has_target=has_target)
@@ -75,6 +77,9 @@ def objects_of(
         elif name == "model":
             found |= {name: maker_of(value), "is_module": isinstance(value, nn.Module)}
             identities[name] = identity_of(value)
+        elif name == "metrics":
+            options[name], found[name], own = metrics_of(value)
+            described |= own
         elif name == "schedule":
             identities[name] = identity_of(value)
         else:
@@ -83,4 +88,4 @@ def objects_of(
             if kept is not None:
                 found[name], identities[name] = kept, identity_of(value)
     options |= {name: identity.written for name, identity in identities.items()}
-    return options, Objects(**found, identities=identities)
+    return options, Objects(**found, identities=identities | described)

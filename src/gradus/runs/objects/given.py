@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradus.errors import InputError, quoted
 from gradus.models.own import is_object, is_own, shown
+from gradus.runs.parts.training import name_of_metric
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gradus.data.preparation import AnyPreparation
     from gradus.data.targets import Targets
     from gradus.methods import Method
+    from gradus.metrics.own import Metric
     from gradus.risk.losses import Loss
     from gradus.runs.objects.groups import Groups
     from gradus.runs.objects.handed import Data
@@ -47,6 +49,7 @@ class Objects:
         loss: the loss.
         method: the method.
         groups: of its parameters.
+        metrics: the user's own, by name.
         identities: what identifies each, by the name of its option.
     """
 
@@ -56,6 +59,7 @@ class Objects:
     loss: Loss | None = None
     method: Method | None = None
     groups: Groups | None = None
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
     identities: Mapping[str, Identity] = field(default_factory=dict)
 
     def check(self, spec: RunSpec) -> None:
@@ -70,6 +74,12 @@ class Objects:
                 raise InputError(
                     f"--{name} {written}: was an object in Python, which no spec or record holds; "
                     f"give it again, to gradus.train(data, model=.., loss=.., method=..)"
+                )
+        for written in spec.metrics:
+            if is_object(written) and name_of_metric(written) not in self.metrics:
+                raise InputError(
+                    f"--metrics {written}: was a function in Python, which no spec or record "
+                    "holds; give it again, to gradus.train(data, metrics=[..])"
                 )
         is_scheduled = spec.schedule != "constant" and not is_object(spec.schedule)
         if self.method is not None and (is_scheduled or spec.warmup):
@@ -141,6 +151,20 @@ class Objects:
                 raise InputError(
                     f"{folder}: its {name} was {quoted(shown(written))}, and {given.name} is "
                     "another, or was changed since: its options, its source or what it holds"
+                )
+
+        for written in filter(is_object, spec.metrics):
+            name = name_of_metric(written)
+            identity = self.identities.get(f"metrics {name}")
+            if identity is None:
+                raise InputError(
+                    f"{folder}: its metric {name} was a function in Python, which no record holds; "
+                    f"give it again: gradus.resume({str(folder)!r}, metrics=[..])"
+                )
+            if identity.written != written:
+                raise InputError(
+                    f"{folder}: its metric {name} is another, or was changed since: its options or "
+                    "its source"
                 )
 
     def load(self, spec: RunSpec, preparation: AnyPreparation | None) -> Split:

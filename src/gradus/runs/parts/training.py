@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
-from gradus.runs.parts.part import Names, OrObject, Part, Table
+from gradus.models.own import is_object, shown
+from gradus.runs.parts.part import Names, OrObject, Part, Table, split
 from gradus.runs.parts.threshold import Written
 
 ROWS = 1_000
@@ -37,6 +45,7 @@ MeasureName = Literal[
     "test-mae",
     "train-loss",
 ]
+MetricName = Literal["accuracy", "balanced-accuracy", "f1", "auc", "log-loss", "r2", "rmse", "mae"]
 SamplingName = Literal["shuffle", "sequential", "replacement", "full"]
 
 
@@ -52,6 +61,25 @@ def full_measure(value: Any) -> Any:
     """
     full = f"validation-{value}"
     return full if full in MEASURES else value
+
+
+def name_of_metric(written: str) -> str:
+    """The name of a figure in columns.
+
+    Example:
+        >>> name_of_metric("log-loss"), name_of_metric("object:mine.within_one#0123456789ab")
+        ('log_loss', 'within_one')
+    """
+    return re.split("[.:]", shown(written))[-1].replace("-", "_")
+
+
+def _own_or(value: Any, check: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """A measure by one of the user's own metrics is taken as it is."""
+    own = {name_of_metric(each) for each in info.data.get("metrics") or () if is_object(each)}
+    part, _, name = str(value).partition("-")
+    if value in own:
+        return f"validation-{value}"
+    return value if part in ("validation", "test") and name in own else check(value)
 
 
 class TrainingPart(Part):
@@ -91,7 +119,14 @@ class TrainingPart(Part):
         description="the parameters that remain: of the best epoch, or the last  [default: best "
         "where there is a validation part]",
     )
-    measure: Annotated[MeasureName | None, BeforeValidator(full_measure)] = Field(
+    metrics: Annotated[tuple[Annotated[MetricName, OrObject], ...], BeforeValidator(split)] = Field(
+        default=(),
+        description="figures that are taken of the validation and the test part after every epoch: "
+        "accuracy, balanced-accuracy, f1, auc, log-loss, r2, rmse, mae",
+    )
+    measure: Annotated[
+        MeasureName | None, WrapValidator(_own_or), BeforeValidator(full_measure)
+    ] = Field(
         default=None,
         description="by which epochs are compared: loss, accuracy, balanced-accuracy, f1, auc, "
         "log-loss, r2, rmse or mae of the validation part, or as test-f1 of the test part, or "
