@@ -99,7 +99,7 @@ def test_names_that_are_numbers_are_taken_as_text(table):
     [
         ({}, "the table: say which column to predict by target; the columns are sepal_length"),
         ({"target": "spezies"}, "target=spezies: no such column in the table; did you mean"),
-        ({"target": "species", "test": pa.table({})}, "test: a Table says itself what its parts"),
+        ({"target": "species", "test": pa.table({})}, "the table given as test: no column"),
         ({"target": "species", "batchsize": 3}, "batchsize: no such option (did you mean batch_s"),
         ({"target": "species", "weights": "sepal_width", "loss": nn.MultiMarginLoss()},
          "weights=sepal_width: a loss of one's own does not say what each example adds"),

@@ -247,6 +247,7 @@ class Split:
         notes: what else was done with the file and its rows, a line each.
         order: in which the examples come, where that is not ours; ``train`` is then a sample of
             them.
+        apart: parts that were given by themselves.
 
     Example:
         >>> data = Dataset(torch.rand(4, 2), torch.tensor([0, 1, 0, 1]), classes=("no", "yes"))
@@ -267,6 +268,7 @@ class Split:
     treatments: tuple[Treatment, ...] = ()
     notes: tuple[str, ...] = ()
     order: LoaderOrder | None = None
+    apart: tuple[str, ...] = ()
 
     @property
     def trains(self) -> int:

@@ -54,6 +54,8 @@ def load(
     split_seed: int = 0,
     group: str | None = None,
     weights: str | None = None,
+    validation: str | None = None,
+    test: str | None = None,
     categorical: Sequence[str] = (),
     drop: Sequence[str] = (),
     image_size: tuple[int, int] | None = None,
@@ -96,6 +98,8 @@ def load(
         split_seed: of the draw, >= 0.
         group: tables: the column whose values never stand in two parts. It is no feature.
         weights: tables: the column of what each row counts in the loss. It is no feature.
+        validation: tables: the file of a table of the same kind, whose rows validate.
+        test: likewise, whose rows test.
         categorical: tables: columns whose values are names, also where they are numbers.
         drop: tables: columns to leave out.
         image_size: folders of images: height and width that they are brought to.
@@ -125,7 +129,9 @@ def load(
     if missing is not None and missing not in MISSING:
         raise InputError(f"--missing {missing}: unknown; choose {' | '.join(MISSING)}")
     name = str(data)
-    parts = Parts(test_fraction, validation_fraction, split_seed, split, group)
+    files = {"validation": validation, "test": test}
+    apart = {part: file for part, file in files.items() if file is not None}
+    parts = Parts(test_fraction, validation_fraction, split_seed, split, group, tuple(apart))
     given = {
         "--target": target,
         "--missing": missing,
@@ -136,6 +142,8 @@ def load(
         "--split": None if split == "random" else split,
         "--group": group,
         "--weights": weights,
+        "--validation": validation,
+        "--test": test,
         "--categorical": ",".join(categorical),
         "--drop": ",".join(drop),
         "--separator": notation.separator,
@@ -163,9 +171,9 @@ def load(
     if name in CATALOGUE:
         accept("--data-dir")
         entry = CATALOGUE[name]
-        train, test = read_entry(entry, None if data_dir is None else Path(data_dir))
+        train, tests = read_entry(entry, None if data_dir is None else Path(data_dir))
         parts = _usual(parts, 0)
-        return _images(name, train, test, entry.classes, loss, standardize, parts, of_arrays)
+        return _images(name, train, tests, entry.classes, loss, standardize, parts, of_arrays)
     if os.path.isdir(path) and not holds_idx(path):
         accept("--image-size", "--test-fraction")
         from gradus.data.images import ImageOptions, load_images
@@ -174,9 +182,9 @@ def load(
         return load_images(path, images, of_arrays)
     if os.path.isdir(path):
         accept()
-        train, test = _idx_folder(path)
-        classes = tuple(str(i) for i in range(1 + int(max(train[1].max(), test[1].max()))))
-        return _images(name, train, test, classes, loss, standardize, parts, of_arrays)
+        train, tests = _idx_folder(path)
+        classes = tuple(str(i) for i in range(1 + int(max(train[1].max(), tests[1].max()))))
+        return _images(name, train, tests, classes, loss, standardize, parts, of_arrays)
     if (suffix in ARRAYS or is_table) and not os.path.isfile(path):
         raise InputError(f"{quoted(name)}: no such file; give {_ACCEPTED}")
     if suffix in ARRAYS:
@@ -205,6 +213,8 @@ def load(
             "--split",
             "--group",
             "--weights",
+            "--validation",
+            "--test",
             "--categorical",
             "--drop",
             "--decimal",
@@ -236,8 +246,21 @@ def load(
         if preparation is not None and preparation.kind == "table":
             from gradus.data.prepared import load_prepared
 
-            return load_prepared(path, preparation, options)
-        return load_table(path, options)
+            loaded = load_prepared(path, preparation, options)
+        else:
+            loaded = load_table(path, options)
+        if not apart:
+            return loaded
+        from gradus.data.apart import with_parts
+        from gradus.data.reading import read_source
+
+        for flag, file in apart.items():
+            if not file.lower().endswith(SUFFIXES) or not os.path.isfile(file):
+                raise InputError(
+                    f"--{flag} {quoted(file)}: no file of a table; give one as DATA is"
+                )
+        sources = {part: read_source(Path(file), notation) for part, file in apart.items()}
+        return with_parts(loaded, sources, options)
     if os.path.isfile(path):
         raise InputError(f"{quoted(name)}: a kind of file that is not read; give {_ACCEPTED}")
     near = difflib.get_close_matches(name.lower(), NAMES, n=1)

@@ -35,6 +35,7 @@ class Parts:
         seed: of the draw, >= 0.
         split: ``random``; or ``time``, the last examples test, and those before them validate.
         group: the column whose values never stand in two parts.
+        apart: parts that are given by themselves: no rows are drawn for them.
     """
 
     test: float | None = None
@@ -42,8 +43,12 @@ class Parts:
     seed: int = 0
     split: SplitName = "random"
     group: str | None = None
+    apart: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name, share in (("test", self.test), ("validation", self.validation)):
+            if name in self.apart and share:
+                raise InputError(f"--{name}-fraction {share}: --{name} is given; leave it out")
         if self.test is not None and not 0 < self.test < 1:
             raise InputError(
                 f"--test-fraction {self.test}: give a number between 0 and 1, such as 0.2"
@@ -104,6 +109,9 @@ def three_parts(
         >>> [part.tolist() for part in three_parts(6, Parts(0.2, 0.25, split="time"))]
         [[0, 1, 2], [3], [4, 5]]
     """
+    if "test" in parts.apart:
+        train, validation = training_parts(n, parts, labels=labels, groups=groups)
+        return Rows(train, validation, torch.empty(0, dtype=torch.int64))
     fraction = TEST_FRACTION if parts.test is None else parts.test
     rest, test = _halves(n, fraction, "--test-fraction", 0, parts, labels, groups)
     left = None if groups is None else groups[rest.numpy()]
@@ -122,7 +130,7 @@ def training_parts(
         (17, 3)
     """
     fraction = parts.validation_or(VALIDATION_FRACTION)
-    if fraction == 0:
+    if fraction == 0 or "validation" in parts.apart:
         return torch.arange(n), torch.empty(0, dtype=torch.int64)
     return _halves(n, fraction, "--validation-fraction", 1, parts, labels, groups)
 

@@ -126,7 +126,7 @@ def split_of_prepared(source: Source, preparation: Preparation, options: TableOp
     goals = [column_as(source, str(target.name), target.form) for target in targets]
     inputs = {name: column_as(source, name, form) for name, form in forms.items()}
     rows = usable_rows(source, goals, list(inputs.values()), options)
-    y = _targets(goal, rows.goals, options.loss, str(source.path))
+    y = targets_as(goal, rows.goals, options.loss, str(source.path))
     parts = rows.parts(y.labels)
     if isinstance(goal, Quantities):
         y = replace(y, y=torch.from_numpy(goal.scaled(y.y.numpy())))
@@ -134,7 +134,7 @@ def split_of_prepared(source: Source, preparation: Preparation, options: TableOp
     return rows.split(preparation, y, parts, rows.weights(parts), told)
 
 
-def _targets(
+def targets_as(
     goal: Classes | Quantities, columns: Sequence[Column], loss: str | None, where: str
 ) -> Targets:
     """The targets of all rows, in the unit of their columns."""

@@ -92,9 +92,12 @@ class UsableRows:
                 weights=None if weights is None else weights[rows],
             )
 
+        train = part(parts.train)
         return Split(
-            part(parts.train),
-            part(parts.test),
+            train,
+            part(parts.test)
+            if len(parts.test)
+            else train,  # until one that is given takes its place
             str(self.path),
             y.task,
             preparation.features,

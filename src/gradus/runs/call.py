@@ -18,6 +18,7 @@ from gradus.runs.objects.groups import Groups
 from gradus.runs.record import Run
 from gradus.runs.spec import RunSpec
 from gradus.runs.start import OF_THE_MODEL
+from gradus.runs.table_defaults import is_table
 from gradus.runs.train import LOG, Observer, Shown, Tell
 from gradus.runs.train import resume as resume_named
 from gradus.runs.train import train as train_spec
@@ -92,7 +93,8 @@ def train(
         metrics: figures of the validation and the test part after every epoch, by name, as
             ``"f1"``; or functions ``(output, target) -> number``, a dict of them by name, or
             :class:`~gradus.metrics.Metric`. ``measure="validation-NAME"`` compares epochs by one.
-        validation: examples to choose on, as ``data``; else a share of the data is held.
+        validation: examples to choose on, as ``data`` (of a table a table, of a file a file, which
+            are prepared as the rows that train were); else a share of the data is held.
         test: examples to test on, likewise.
         out: the folder of the record; None keeps it in memory only.
         overwrite: replace the record that the folder holds.
@@ -303,7 +305,9 @@ def asked(
     if isinstance(data, os.PathLike):
         data = os.fspath(data)
     if isinstance(data, str) and parts:
-        raise InputError(f"{next(iter(parts))}: {quoted(data)} says itself what its parts are")
+        if not is_table(data):
+            raise InputError(f"{next(iter(parts))}: {quoted(data)} says itself what its parts are")
+        options, parts = {**_files(parts), **options}, {}
     named, found = objects_of(
         {**given, "data": data}, **parts, has_target=options.get("target") is not None
     )
@@ -317,6 +321,16 @@ def asked(
     if groups.options:
         said, found = with_groups(said, found, groups)
     return RunSpec.read(said), found
+
+
+def _files(parts: Mapping[str, Any]) -> dict[str, str]:
+    """The files of parts, where the data are a file: nothing else goes with it."""
+    for name, part in parts.items():
+        if not isinstance(part, str | os.PathLike):
+            raise InputError(
+                f"{name}: a {type(part).__name__}, where the data are a file; give a file too"
+            )
+    return {name: os.fspath(part) for name, part in parts.items()}
 
 
 def _called(callbacks: Sequence[Any]) -> Callbacks:

@@ -69,6 +69,8 @@ def load_for(
         split_seed=spec.split_seed,
         group=spec.group,
         weights=spec.weights,
+        validation=spec.validation,
+        test=spec.test,
         categorical=spec.categorical,
         drop=spec.drop,
         image_size=spec.size_of_images,

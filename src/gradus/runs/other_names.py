@@ -34,7 +34,7 @@ OTHER_NAMES = {
     "sampling": "shuffle shuffling sampler order",
     "seed": "random-state random-seed manual-seed rng rng-seed torch-seed",
     "validation-fraction": "validation-split validation-size val-split val-size val-fraction "
-    "val-ratio valid-fraction validation",
+    "val-ratio valid-fraction",
     "test-fraction": "test-split test-size test-ratio",
     "split": "splitter cv shuffle-split",
     "group": "groups group-column",

@@ -126,6 +126,7 @@ def takes_turns(spec: RunSpec, split: Split) -> bool:
     return (
         is_table(spec.data)
         and split.validation is not None
+        and "validation" not in split.apart
         and (spec.split, spec.group) == ("random", None)
         and measure.startswith("validation")
     )

@@ -51,13 +51,13 @@ def data_of(
     """
     parts = {"validation": validation, "test": test}
     is_table = is_frame(given) or (has_target and isinstance(given, Mapping))
-    if isinstance(given, Split) or is_table:
-        if refused := [name for name, part in parts.items() if part is not None]:
-            raise InputError(
-                f"{refused[0]}: a {type(given).__name__} says itself what its parts are, or they "
-                "are drawn from its rows"
-            )
-        return of_table(given) if is_table else _of_split(given)
+    apart = {name: part for name, part in parts.items() if part is not None}
+    if is_table:
+        return of_table(given, apart)
+    if isinstance(given, Split):
+        if apart:
+            raise InputError(f"{next(iter(apart))}: a Split says itself what its parts are")
+        return _of_split(given)
     if isinstance(given, DataLoader):
         return of_loader(given, validation, test, _pair)
     if isinstance(given, Dataset):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradus.data.apart import with_parts
 from gradus.data.arrays import ReadTargets
 from gradus.data.dataset import Split
 from gradus.data.in_memory import source_of
 from gradus.data.partition import Parts
 from gradus.data.prepared import split_of_prepared
-from gradus.data.reading import Notation, written_as
+from gradus.data.reading import Notation, Source, written_as
 from gradus.data.table_options import TableOptions
 from gradus.data.tables import split_of_table
 from gradus.errors import InputError, quoted
@@ -26,36 +30,58 @@ if TYPE_CHECKING:
     from gradus.runs.spec import RunSpec
 
 
-def of_table(given: Any) -> Data:
+def of_table(given: Any, apart: Mapping[str, Any]) -> Data:
     """A frame of pyarrow, Polars or pandas, or a dict of columns.
 
+    Args:
+        given: the table.
+        apart: tables that validate and test, which may be the paths of files.
+
     Raises:
-        InputError: it cannot be read as a table.
+        InputError: one cannot be read as a table.
     """
+    source = _source(given, "data")
+    parts = {name: _source(part, name) for name, part in apart.items()}
+
+    def load(spec: RunSpec, read: ReadTargets | None, preparation: AnyPreparation | None) -> Split:
+        options = options_of(spec, tuple(parts))
+        written = written_as(source, options.notation)
+        if preparation is None:
+            split = split_of_table(written, options)
+        elif preparation.kind == "table":
+            split = split_of_prepared(written, preparation, options)
+        else:
+            raise InputError("data: is a table, and the model was trained on arrays")
+        others = {name: written_as(part, options.notation) for name, part in parts.items()}
+        return with_parts(split, others, options) if others else split
+
+    columns = {field.name: str(field.type) for field in source.arrow.schema}
+    digests = [_digest(each.arrow) for each in (source, *parts.values())]
+    content = (
+        digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    )
+    return Data(
+        load,
+        Identity("table", columns | {"parts": [*parts]} if parts else columns, content=content),
+    )
+
+
+def _source(given: Any, name: str) -> Source:
     import pyarrow as pa
 
     try:
         source = source_of(given)
+    except InputError:
+        raise
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise InputError(
-            f"data: the {type(given).__name__} cannot be read as a table: {quoted(error)}"
+            f"{name}: the {type(given).__name__} cannot be read as a table: {quoted(error)}"
         ) from error
-
-    def load(spec: RunSpec, read: ReadTargets | None, preparation: AnyPreparation | None) -> Split:
-        options = options_of(spec)
-        written = written_as(source, options.notation)
-        if preparation is not None:
-            if preparation.kind != "table":
-                raise InputError("data: is a table, and the model was trained on arrays")
-            return split_of_prepared(written, preparation, options)
-        return split_of_table(written, options)
-
-    columns = {field.name: str(field.type) for field in source.arrow.schema}
-    return Data(load, Identity("table", columns, content=_digest(source.arrow)))
+    return source if name == "data" else replace(source, path=Path(f"the table given as {name}"))
 
 
-def options_of(spec: RunSpec) -> TableOptions:
-    """How the table of a run is prepared.
+def options_of(spec: RunSpec, apart: tuple[str, ...] = ()) -> TableOptions:
+    """How the table of a run is prepared, of which some parts are given by themselves.
 
     Raises:
         InputError: an option is for text files alone.
@@ -75,7 +101,12 @@ def options_of(spec: RunSpec) -> TableOptions:
         spec.categorical,
         spec.drop,
         Parts(
-            spec.test_fraction, spec.validation_fraction, spec.split_seed, spec.split, spec.group
+            spec.test_fraction,
+            spec.validation_fraction,
+            spec.split_seed,
+            spec.split,
+            spec.group,
+            apart,
         ),
         spec.weights,
         spec.dtype,

@@ -154,6 +154,16 @@ class DataPart(Part):
     group: str | None = Field(
         default=None, description="column of which no value stands in two parts (CSV, Parquet)"
     )
+    validation: Annotated[str, AfterValidator(_possible_path)] | None = Field(
+        default=None,
+        description="file of a table whose rows validate, prepared as those that train",
+        json_schema_extra={"metavar": "FILE"},
+    )
+    test: Annotated[str, AfterValidator(_possible_path)] | None = Field(
+        default=None,
+        description="likewise, whose rows test",
+        json_schema_extra={"metavar": "FILE"},
+    )
     image_size: Annotated[Widths, AfterValidator(_one_or_two)] | None = Field(
         default=None,
         description="height and width that the images of a folder are brought to, or one number "
