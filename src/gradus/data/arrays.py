@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -26,8 +26,15 @@ from gradus.errors import InputError, brief, quoted
 KEYS = tuple(f"{what}{part}" for part in ("", "_train", "_validation", "_test") for what in "xy")
 """Of the arrays of a file."""
 
-ReadTargets = Callable[[NDArray[Any], NDArray[Any]], Targets | None]
-"""What reads targets, given inputs and targets; None where it leaves that to what is usual."""
+
+class ReadAs(NamedTuple):
+    """How arrays are read where the model or the loss is the user's own."""
+
+    targets: Callable[[NDArray[Any], NDArray[Any]], Targets | None]
+    """Given inputs and targets; None where these are read as usual."""
+    integers: Callable[[NDArray[Any]], bool]
+    """Whether inputs that are integers stay what they are."""
+
 
 _KEYS = "x and y, or x_train and y_train (and x_validation, y_validation, x_test, y_test)"
 
@@ -99,7 +106,7 @@ def split_of_arrays(
     options: ArrayOptions = USUAL,
     preparation: Arrays | None = None,
     *,
-    read: ReadTargets | None = None,
+    read: ReadAs | None = None,
     name: str | None = None,
 ) -> Split:
     """The same of arrays in memory.
@@ -109,7 +116,7 @@ def split_of_arrays(
         arrays: by the keys of such a file.
         options: what the user wants.
         preparation: as for ``load_arrays``.
-        read: what reads the targets, given inputs and targets; None for what is usual.
+        read: how they are read; None for what is usual.
         name: of the data; None for ``where``.
     """
     found, notes = [], []
@@ -125,7 +132,7 @@ def split_of_arrays(
             )
     x, y = (_joined([part[at] for part in found]) for at in (1, 2))  # type: ignore[misc]
     if preparation is None:
-        targets = (None if read is None else read(x, y)) or _targets(where, y, options.loss)
+        targets = (None if read is None else read.targets(x, y)) or _targets(where, y, options.loss)
     else:
         targets = targets_for(preparation.goal, y, f"y in {where}", options.loss)
     sizes = {suffix: len(part) for suffix, part, _ in found}
@@ -140,6 +147,7 @@ def split_of_arrays(
             goal,
             fill=None if options.missing is None or options.missing == "drop" else options.missing,
             standardize=options.standardize,
+            integers=read is not None and _are_indices(x, options) and read.integers(x),
             where=where,
         )
     else:
@@ -148,6 +156,12 @@ def split_of_arrays(
             scaled = preparation.goal.scaled(targets.y.numpy())
             targets = replace(targets, y=torch.from_numpy(scaled))
     return split_of(preparation, x, targets.y, rows, name or where, options.dtype, notes)
+
+
+def _are_indices(x: NDArray[Any], options: ArrayOptions) -> bool:
+    """Whether inputs may be numbers of words and the like, to which nothing is to be done."""
+    is_asked = options.standardize or options.missing is not None
+    return x.dtype.kind in "iu" and x.dtype != np.uint8 and not is_asked
 
 
 def split_of(

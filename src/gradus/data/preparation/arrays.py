@@ -30,13 +30,14 @@ class Arrays(BaseModel):
     r"""How arrays become x, and what outputs of the model mean.
 
     $x = (v / r - c) / s$, where $c$ and $s$ are one number for all values, or one for each column.
-    Bytes stay bytes until a batch is cut; numbers are brought to scale at once.
+    Bytes stay bytes until a batch is cut; numbers are brought to scale at once; integers, as the
+    numbers of words, are themselves.
 
     Attributes:
         version: of this format.
         kind: of the preparation.
         shape: of one input.
-        holds: ``bytes`` or ``numbers``.
+        holds: ``bytes``, ``numbers`` or ``integers``.
         scale: r, what bytes are divided by.
         fill: of each column, what stands for a missing value; empty: none may be missing.
         centre: c; empty: nothing is subtracted.
@@ -57,7 +58,7 @@ class Arrays(BaseModel):
     version: Literal[1] = 1
     kind: Literal["arrays"] = "arrays"
     shape: tuple[PositiveInt, ...]
-    holds: Literal["bytes", "numbers"] = "numbers"
+    holds: Literal["bytes", "numbers", "integers"] = "numbers"
     scale: Scale = 1.0
     fill: tuple[FiniteFloat, ...] = ()
     centre: tuple[FiniteFloat, ...] = ()
@@ -74,8 +75,10 @@ class Arrays(BaseModel):
             raise ValueError(f"centre, spread: not of inputs of {list(self.shape)}")
         if self.holds == "bytes" and (self.fill or len(self.centre) > 1):
             raise ValueError("holds: bytes, of which none is missing and all are of one scale")
-        if self.holds == "numbers" and self.scale != 1:
+        if self.holds != "bytes" and self.scale != 1:
             raise ValueError("scale: is of bytes alone")
+        if self.holds == "integers" and (self.fill or self.centre):
+            raise ValueError("holds: integers, which are neither filled in nor brought to scale")
         if self.images is not None and (self.holds, self.shape) != ("bytes", self.images.shape):
             raise ValueError(f"images: are no bytes of {list(self.shape)}")
         return self
@@ -103,6 +106,9 @@ class Arrays(BaseModel):
         classes = self.goal.names if isinstance(self.goal, Classes) else None
         if self.holds == "numbers":
             return Dataset(torch.from_numpy(self._numbers(x, rows, dtype)), y, classes)
+        if self.holds == "integers":
+            indices = torch.from_numpy((x if rows is None else x[rows]).astype(np.int64))
+            return Dataset(indices, y, classes, dtype=getattr(torch, dtype))
         pixels = torch.from_numpy(x if rows is None else x[rows])
         return Dataset(pixels, y, classes, self.scale, *self._statistics)
 
@@ -114,6 +120,8 @@ class Arrays(BaseModel):
 
         if self.holds == "numbers":
             return torch.from_numpy(self._numbers(x, None, dtype))
+        if self.holds == "integers":
+            return torch.from_numpy(x.astype(np.int64))
         mean, std = self._statistics
         x = np.require(x, requirements="W")  # what is mapped may not be, which PyTorch minds
         return converted(torch.from_numpy(x), self.scale, mean, std, getattr(torch, dtype))
@@ -137,6 +145,10 @@ class Arrays(BaseModel):
         if self.holds == "numbers" and x.dtype.kind not in "biuf":
             raise InputError(
                 f"{where}: holds {quoted(str(x.dtype), 60)}, and the model was trained on numbers"
+            )
+        if self.holds == "integers" and x.dtype.kind not in "iu":
+            raise InputError(
+                f"{where}: holds {quoted(str(x.dtype), 60)}, and the model was trained on integers"
             )
         if x.shape[1:] == self.shape[1:] and self.shape[:1] == (1,) and x.ndim == len(self.shape):
             x = x[:, None]
@@ -207,6 +219,7 @@ def fit_arrays(
     fill: Fill | None = None,
     standardize: bool = False,
     images: ImageForm | None = None,
+    integers: bool = False,
     where: str = "x",
 ) -> Arrays:
     """The preparation of arrays, fitted to the rows that train.
@@ -220,6 +233,7 @@ def fit_arrays(
         standardize: bring x to mean 0 and deviation 1: each column of numbers ``[N, features]``,
             all values together of others.
         images: what image files became, where x was such.
+        integers: take integers as they are.
         where: what x is called, for the message.
 
     Raises:
@@ -234,6 +248,8 @@ def fit_arrays(
         >>> fitted.fill, fitted.centre
         ((2.0, 7.0), (2.0, 7.0))
     """
+    if integers:
+        return Arrays(shape=tuple(x.shape[1:]), holds="integers", goal=goal)
     if fill is not None or standardize:
         _check_largest(x, train, where)
     shape = tuple(x.shape[1:])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from gradus.data.arrays import KEYS, ArrayOptions, ReadTargets, split_of_arrays
+from gradus.data.arrays import KEYS, ArrayOptions, ReadAs, split_of_arrays
 from gradus.data.dataset import Dataset, Split, Task
 from gradus.data.in_memory import is_frame
 from gradus.data.partition import Parts, three_parts, training_parts
@@ -68,7 +68,7 @@ def data_of(
         if part is not None:
             arrays |= _arrays(part, name, f"_{name}")
 
-    def load(spec: RunSpec, read: ReadTargets | None, preparation: AnyPreparation | None) -> Split:
+    def load(spec: RunSpec, read: ReadAs | None, preparation: AnyPreparation | None) -> Split:
         refuse(spec, OF_TABLES, "arrays")
         drawn = Parts(
             spec.test_fraction, spec.validation_fraction, spec.split_seed, spec.split, spec.group
@@ -164,7 +164,7 @@ def _stacked(given: torch.utils.data.Dataset[Any], name: str) -> tuple[Tensor, T
 
 
 def _of_split(given: Split) -> Data:
-    def load(spec: RunSpec, read: ReadTargets | None, preparation: AnyPreparation | None) -> Split:
+    def load(spec: RunSpec, read: ReadAs | None, preparation: AnyPreparation | None) -> Split:
         of_arrays = ("missing", "standardize", "standardize_target")
         refuse(spec, (*OF_TABLES, *OF_PARTS, *of_arrays), "data in their parts")
         return given
@@ -181,7 +181,7 @@ def _of_dataset(given: Dataset, validation: Any, test: Any) -> Data:
                 f"{name}: a {type(part).__name__}; give a gradus.data.Dataset, as data"
             )
 
-    def load(spec: RunSpec, read: ReadTargets | None, preparation: AnyPreparation | None) -> Split:
+    def load(spec: RunSpec, read: ReadAs | None, preparation: AnyPreparation | None) -> Split:
         refuse(spec, (*OF_TABLES, "missing", "standardize", "standardize_target"), "a Dataset")
         drawn = Parts(spec.test_fraction, spec.validation_fraction, spec.split_seed, spec.split)
         for name, part, wanted in (

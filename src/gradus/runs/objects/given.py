@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from gradus.data.arrays import ReadTargets
+    from gradus.data.arrays import ReadAs
     from gradus.data.dataset import Split
     from gradus.data.preparation import AnyPreparation
     from gradus.data.targets import Targets
@@ -173,23 +173,28 @@ class Objects:
 
         assert self.data is not None
         with torch.random.fork_rng():
-            return self.data.load(spec, self._read_targets(spec), preparation)
+            return self.data.load(spec, self._reading(spec), preparation)
 
-    def _read_targets(self, spec: RunSpec) -> ReadTargets | None:
+    def _reading(self, spec: RunSpec) -> ReadAs | None:
         own_loss = self.loss is not None
         if self.model is None and not own_loss:
             return None
 
-        from gradus.runs.objects.targets import outputs_of, own_targets
+        from gradus.data.arrays import ReadAs
+        from gradus.runs.objects.targets import outputs_of, own_targets, takes_integers
 
-        def read(x: NDArray[Any], y: NDArray[Any]) -> Targets | None:
+        def targets(x: NDArray[Any], y: NDArray[Any]) -> Targets | None:
             outputs = None
             if self.is_module and self.model is not None:
                 outputs = outputs_of(partial(self.model, x.shape[1:], 0), x)
             name = None if is_object(spec.loss) else spec.loss
             return own_targets(y, name, own_loss=own_loss, outputs=outputs)
 
-        return read
+        def integers(x: NDArray[Any]) -> bool:
+            # How many outputs there are does not matter for what it takes.
+            return self.model is not None and takes_integers(partial(self.model, x.shape[1:], 1), x)
+
+        return ReadAs(targets, integers)
 
     def method_for(self, method: Method, model: nn.Module) -> Method:
         """The method of a job, with the groups of its model."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradus.data.arrays import ReadTargets
+from gradus.data.arrays import ReadAs
 from gradus.data.dataset import Split
 from gradus.errors import InputError, quoted
 from gradus.runs.objects.identity import Identity
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from gradus.data.preparation import AnyPreparation
     from gradus.runs.spec import RunSpec
 
-Load = Callable[["RunSpec", ReadTargets | None, "AnyPreparation | None"], Split]
-"""Makes the split that a spec asks for; its targets are read so where that is not as usual, and its
+Load = Callable[["RunSpec", ReadAs | None, "AnyPreparation | None"], Split]
+"""Makes the split that a spec asks for; arrays are read so where that is not as usual, and its
 examples are prepared as others before were, where that is given."""
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from gradus.data.arrays import ReadTargets
+from gradus.data.arrays import ReadAs
 from gradus.data.dataset import SAMPLE, Dataset, Split
 from gradus.data.loader import LoaderOrder, as_it_was, as_target, pairs_of
 from gradus.data.targets import Targets
@@ -52,7 +52,7 @@ def of_loader(
             "and those to choose on, as validation=.."
         )
 
-    def load(spec: RunSpec, read: ReadTargets | None, preparation: AnyPreparation | None) -> Split:
+    def load(spec: RunSpec, read: ReadAs | None, preparation: AnyPreparation | None) -> Split:
         refuse(spec, (*OF_TABLES, *OF_PARTS, "missing", *STANDARDIZED), "a DataLoader")
         parts = {"data": _read(loader, "data", SAMPLE)}
         for name, given in (("validation", validation), ("test", test)):
@@ -110,11 +110,11 @@ def loader_identity(loader: DataLoader[Any]) -> Identity:
     return replace(identity_of(type(loader)), options=options)
 
 
-def _targets(parts: dict[str, Pair], spec: RunSpec, read: ReadTargets | None) -> Targets | None:
+def _targets(parts: dict[str, Pair], spec: RunSpec, read: ReadAs | None) -> Targets | None:
     """What the targets of all parts are; None where they are numbers as they stand."""
     x = parts["data"][0].numpy()
     y = torch.cat([y for _, y in parts.values()]).numpy()
-    found = None if read is None else read(x, y)
+    found = None if read is None else read.targets(x, y)
     if found is None:
         name = None if is_object(spec.loss) else spec.loss
         found = own_targets(y, name, own_loss=False, outputs=None)

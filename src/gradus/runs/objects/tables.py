@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradus.data.apart import with_parts
-from gradus.data.arrays import ReadTargets
+from gradus.data.arrays import ReadAs
 from gradus.data.dataset import Split
 from gradus.data.in_memory import source_of
 from gradus.data.partition import Parts
@@ -43,7 +43,7 @@ def of_table(given: Any, apart: Mapping[str, Any]) -> Data:
     source = _source(given, "data")
     parts = {name: _source(part, name) for name, part in apart.items()}
 
-    def load(spec: RunSpec, read: ReadTargets | None, preparation: AnyPreparation | None) -> Split:
+    def load(spec: RunSpec, read: ReadAs | None, preparation: AnyPreparation | None) -> Split:
         options = options_of(spec, tuple(parts))
         written = written_as(source, options.notation)
         if preparation is None:

@@ -69,18 +69,45 @@ def outputs_of(make: Callable[[], nn.Module], x: NDArray[Any]) -> int | None:
 
     What is wrong with it is found, and said, once the data are ready.
     """
-    some = torch.tensor(x[:2]).float()
-    if x.dtype == np.uint8:
-        some = some / 255
-    model = make().float().eval()
+    output = None
+    if x.dtype.kind in "iu" and x.dtype != np.uint8:
+        output = _output_of(make, torch.from_numpy(x[:2].astype(np.int64)))
+    if output is None:
+        some = torch.tensor(x[:2]).float()
+        output = _output_of(make, some / 255 if x.dtype == np.uint8 else some)
+    return output.shape[1] if output is not None and output.ndim == 2 else None
+
+
+def takes_integers(make: Callable[[], nn.Module], x: NDArray[Any]) -> bool:
+    """Whether a module takes integers, as one with an embedding does, and a linear layer does not.
+
+    Example:
+        >>> tokens = np.array([[0, 2], [1, 1]])
+        >>> takes_integers(lambda: nn.Embedding(3, 4), tokens)
+        True
+        >>> takes_integers(lambda: nn.Linear(2, 4), tokens)
+        False
+
+    Of one with an embedding that does not take these, what is wrong with them is said later.
+    """
+    if _output_of(make, torch.from_numpy(x[:2].astype(np.int64))) is not None:
+        return True
+    try:
+        with torch.random.fork_rng():
+            modules = list(make().modules())
+    except InputError:  # said of a factory once the data are ready
+        return False
+    return any(isinstance(each, nn.Embedding | nn.EmbeddingBag) for each in modules)
+
+
+def _output_of(make: Callable[[], nn.Module], some: Tensor) -> Tensor | None:
+    """What a module gives for some examples; None where it does not take them."""
     try:
         with torch.random.fork_rng(), torch.no_grad():
-            output = model(some)
+            output = make().float().eval()(some)
     except Exception:
         return None
-    if not isinstance(output, Tensor) or output.ndim != 2:
-        return None
-    return output.shape[1]
+    return output if isinstance(output, Tensor) else None
 
 
 def _numbers(y: NDArray[Any]) -> Targets:
