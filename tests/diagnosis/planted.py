@@ -55,3 +55,49 @@ def numbers(shift=0.0, scale=1.0, n=240):
     data = Dataset(x, shift + scale * y)
     return Split(data.subset(slice(0, n - 60)), data.subset(slice(n - 60, n)), "numbers",
                  "regression")  # fmt: skip
+
+
+def rings(n=240):
+    """Two classes, one around the other: no line parts them."""
+    random = torch.Generator().manual_seed(0)
+    y = torch.arange(n) % 2
+    angle, radius = 6.3 * torch.rand(n, generator=random), 0.5 + 1.5 * y
+    x = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
+    data = Dataset(x + 0.05 * torch.randn(n, 2, generator=random), y, classes=("in", "out"))
+    return Split(data.subset(slice(0, n - 60)), data.subset(slice(n - 60, n)), "rings",
+                 "classification")  # fmt: skip
+
+
+def ending_in(last, *widths):
+    """A net with one more module at its end."""
+    return lambda: torch.nn.Sequential(*net(*(widths or (2, 8, 3)))(), last)
+
+
+def zero():
+    """A net whose parameters are all 0."""
+    model = net(2, 16, 16, 3, activation=torch.nn.ReLU)()
+    for parameter in model.parameters():
+        torch.nn.init.zeros_(parameter)
+    return model
+
+
+def silent():
+    """A net whose units give 0 for every example."""
+    model = net(2, 16, 3, activation=torch.nn.ReLU)()
+    torch.nn.init.constant_(model[1].bias, -20.0)
+    return model
+
+
+def frozen():
+    """A net whose first layer is held where it gives next to nothing."""
+    model = net(2, 16, 3, activation=torch.nn.ReLU)()
+    with torch.no_grad():
+        model[1].weight.mul_(0.01)
+    model[1].requires_grad_(False)
+    return model
+
+
+def bare():
+    """Layers with nothing between."""
+    layers = torch.nn.Linear(2, 16), torch.nn.Linear(16, 16), torch.nn.Linear(16, 2)
+    return torch.nn.Sequential(torch.nn.Flatten(), *layers)

@@ -143,15 +143,18 @@ class Case:
             return "eager"
         return choose.chosen("auto", job)[0]
 
-    def remedy(self, options: Mapping[str, Any], otherwise: str = "") -> Remedy:
-        """What the user runs to train with these options, or does otherwise, in words.
-
-        Args:
-            options: of ``RunSpec``.
-            otherwise: what to do where options do not say it.
-        """
+    def remedy(self, changes: Sequence[Change]) -> Remedy:
+        """What the user runs, or does otherwise, to train with these changes."""
+        options = {name: value for each in changes for name, value in each.options.items()}
+        words = "; ".join(each.otherwise for each in changes if each.otherwise)
         if not options:
-            return Remedy(None, otherwise)
+            return Remedy(None, words)
+        found = self._with_options(options)
+        if not words:
+            return found
+        return Remedy(None, f"{words}; and {found.call}")
+
+    def _with_options(self, options: Mapping[str, Any]) -> Remedy:
         given = ", ".join(f"{name}={value!r}" for name, value in options.items())
         if any(is_object(getattr(self.spec, name)) for name in ("data", "model", "loss", "method")):
             return Remedy(None, f"train the same with {given}")

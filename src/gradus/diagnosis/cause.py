@@ -23,12 +23,17 @@ class Suspicion:
         figures: what raised it.
         changes: any of which undoes it, from the mildest to the strongest; the best is taken.
         strength: from 0 to 1: in which order causes are tried.
+        measure: what undoing it has to lower, where that is not the measure of the cause.
+        told: whether it is told as possible even where undoing it gains nothing: it is there, and
+            does no harm that is seen.
     """
 
     sentence: str
     figures: tuple[Figure, ...]
     changes: Sequence[Change]
     strength: float
+    measure: Measure | None = None
+    told: bool = False
 
 
 @dataclass(frozen=True)

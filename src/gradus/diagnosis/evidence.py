@@ -14,12 +14,17 @@ from gradus.data.dataset import Dataset
 from gradus.diagnosis.case import Case
 from gradus.diagnosis.findings import Figure
 from gradus.diagnosis.fork import WORST, Trial
+from gradus.diagnosis.layers import Activation, Layer, activations_of, layers_of
+from gradus.diagnosis.noise import noise_scale
 from gradus.diagnosis.replay import Replay, Sight
 from gradus.diagnosis.sharpness import sharpness
 from gradus.engine.evaluate import evaluate, outputs_of, test
 from gradus.engine.job import Job
 from gradus.methods.schedules import learning_rate
 from gradus.methods.stability import Limit, stability_limit
+
+EXAMPLES = 500
+"""Of the sample, for what takes a gradient."""
 
 
 @dataclass(eq=False)
@@ -37,6 +42,8 @@ class Evidence:
     def __post_init__(self) -> None:
         self._sharpness: dict[int, float | None] = {}
         self._losses: dict[int, float] = {}
+        self._layers: dict[int, tuple[Layer, ...]] = {}
+        self._activations: dict[int, tuple[Activation, ...]] = {}
 
     @property
     def job(self) -> Job:
@@ -74,6 +81,19 @@ class Evidence:
             return found
         return abs(beginning) if math.isfinite(beginning) and beginning else 1.0
 
+    def layers_at(self, sight: Sight) -> tuple[Layer, ...]:
+        """What layers with weights gave where the run stood, over a part of the sample."""
+        if sight.step not in self._layers:
+            data = self.sample.subset(slice(0, EXAMPLES))
+            self._layers[sight.step] = layers_of(sight.model(self.job), self.job, data)
+        return self._layers[sight.step]
+
+    def activations_at(self, sight: Sight) -> tuple[Activation, ...]:
+        """What activations gave where the run stood, over the sample."""
+        if sight.step not in self._activations:
+            self._activations[sight.step] = activations_of(sight.model(self.job), self.sample)
+        return self._activations[sight.step]
+
     def loss_at(self, sight: Sight) -> float:
         """The mean training loss where the run stood, over the sample."""
         if sight.step not in self._losses:
@@ -106,7 +126,7 @@ class Evidence:
             each = (found.losses / found.masses.mean() / self.line).numpy()
         else:
             each = np.full(len(self.sample), self.end)
-        return Trial(self.status, self.replay.steps, each, None)
+        return Trial(self.status, self.replay.steps, each, None, None)
 
     @cached_property
     def limit(self) -> Limit | None:
@@ -138,6 +158,12 @@ class Evidence:
         name = "lr · λ_max(P⁻¹H)" if self.limit.preconditioned else "lr · λ_max"
         limit = f"{self.limit.method} needs less than {self.limit.value:.3g}"
         return Figure(name, self.lr_at(sight.step) * found, limit, sight.step)
+
+    @cached_property
+    def noise(self) -> float | None:
+        """The noise scale of the gradient, in examples, over the middle and the end of the run."""
+        sights = [self.sights[len(self.sights) // 2], self.sights[-1]]
+        return noise_scale(self.job, sights, self.sample)
 
     @cached_property
     def rise(self) -> float:

@@ -10,15 +10,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from gradus.diagnosis.case import Case
 from gradus.diagnosis.cause import Cause, Suspicion
 from gradus.diagnosis.causes import all_causes
 from gradus.diagnosis.evidence import Evidence
 from gradus.diagnosis.findings import Diagnosis, Experiment, Finding
-from gradus.diagnosis.fork import Change, Laboratory, OutOfTime, Trial, experiment, trained
+from gradus.diagnosis.fork import (
+    Change,
+    Laboratory,
+    OutOfTime,
+    Trial,
+    experiment,
+    trained,
+    with_options,
+)
 from gradus.diagnosis.replay import replay
 
 PAIRS = (3, 6, 12)
@@ -36,8 +43,15 @@ LEAST_SECONDS = 10.0
 OF_THE_RUN = 2.0
 """Times as long as the run took an examination may take."""
 
-ALIKE = 0.05
-"""Gains that differ by less explain a run alike."""
+ALIKE = 0.8
+"""A cause of which undoing gains this share of what another gains explains the run alike."""
+
+WORSE = 0.05
+"""A change that is worse by so much than a milder one goes the wrong way."""
+
+BAD = 0.5
+"""A run that ends above, in losses of the best constant prediction, has not learned enough to be
+left without a finding while two causes may hide each other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +63,14 @@ class Tried:
         suspicion: of it.
         change: the best of its changes.
         found: what it takes off the loss; None where there was no time.
+        on: what was done otherwise in both of the pair.
     """
 
     cause: Cause
     suspicion: Suspicion
     change: Change
     found: Experiment | None
+    on: tuple[Change, ...] = ()
 
     @property
     def confirmed(self) -> bool:
@@ -69,7 +85,7 @@ class Tried:
         found = self.found
         if found is None or self.confirmed:
             return found is None
-        return found.difference >= self.cause.least_gain
+        return self.suspicion.told or found.difference >= self.cause.least_gain
 
 
 def time_for(case: Case) -> float:
@@ -116,10 +132,9 @@ def _laboratory(case: Case, until: float) -> Laboratory:
     """With trials as long as the time allows."""
     job = case.trial(0)
     tried = min(SHORTEST, job.steps)
-    method: Any = job.method
-    if hasattr(method, "__dataclass_fields__") and hasattr(method, "lr"):
+    if hasattr(job.method, "lr"):
         # Standing still it does not diverge, and a step takes as long.
-        job = replace(job, method=replace(method, lr=0.0))
+        job = with_options(job, lr=0.0)
     started = time.monotonic()
     _, taken = trained(job, tried, case.engine(job))
     a_step = (time.monotonic() - started) / max(1, taken)
@@ -170,10 +185,11 @@ class _Examination:
             left = [
                 self.tried(each.cause, each.suspicion, on) for each in left if each is not first
             ]
+        if not confirmed and self._is_bad:
+            confirmed = self._together(alone)
         # What helps by itself is told by that; what the first had hidden, by what it adds.
         by_itself = {each.cause: each for each in alone if each.confirmed}
-        states = [by_itself.get(each.cause, each) for each in confirmed]
-        states.sort(key=_gain, reverse=True)
+        states = _in_order([by_itself.get(each.cause, each) for each in confirmed])
         open_ones = [each for each in alone if each.open and not confirmed]
         self.untried = [each.cause.name for each in alone if each.found is None]
         return [
@@ -181,19 +197,37 @@ class _Examination:
             *(self._finding(each, confirmed=False) for each in open_ones),
         ]
 
+    @property
+    def _is_bad(self) -> bool:
+        return self.evidence.status != "finished" or self.evidence.end > BAD
+
+    def _together(self, alone: Sequence[Tried]) -> list[Tried]:
+        """Two causes, each enough to spoil the run: undoing one helps where the other is undone."""
+        for first in alone:
+            for other in alone:
+                if other is first or other.cause.rank < first.cause.rank:
+                    continue
+                second = self.tried(other.cause, other.suspicion, [first.change])
+                if not second.confirmed:
+                    continue
+                needed = self.tried(first.cause, first.suspicion, [second.change])
+                if needed.confirmed:
+                    return [needed, second]
+        return []
+
     def tried(self, cause: Cause, suspicion: Suspicion, on: Sequence[Change] = ()) -> Tried:
         """Put a suspicion to the test: choose among its changes by one pair, judge by others."""
         self.tell(f"trying: {cause.name}")
         change = suspicion.changes[0]
-        tried = Tried(cause, suspicion, change, None)
+        tried = Tried(cause, suspicion, change, None, tuple(on))
         first = 0
         try:
             if len(suspicion.changes) > 1:
                 # By the pair that chose among them a change would look better than it is.
                 change, first = self._best(cause, suspicion, on), 1
             for pairs in PAIRS:
-                found = self._compared(cause, change, range(first, first + pairs), on)
-                tried = Tried(cause, suspicion, change, found)
+                found = self._compared(tried, change, range(first, first + pairs), on)
+                tried = Tried(cause, suspicion, change, found, tuple(on))
                 if not tried.open:
                     break
         except OutOfTime:
@@ -202,21 +236,23 @@ class _Examination:
 
     def _best(self, cause: Cause, suspicion: Suspicion, on: Sequence[Change]) -> Change:
         """The change that helps most in one pair, from the mildest on while it gets better."""
-        best, least = suspicion.changes[0], self._base(cause, 0, on).share(cause.measure)
+        measure = suspicion.measure or cause.measure
+        best, least = suspicion.changes[0], self._base(cause, 0, on).share(measure)
         if not on:
             least = max(least, self.evidence.end)
         for change in suspicion.changes:
-            share = self.laboratory.trial(0, (*on, change)).share(cause.measure)
+            share = self.laboratory.trial(0, (*on, change)).share(measure)
             if share < least:
                 best, least = change, share
-            elif share > least + ALIKE:
+            elif share > least + WORSE:
                 break
         return best
 
     def _compared(
-        self, cause: Cause, change: Change, pairs: range, on: Sequence[Change]
+        self, tried: Tried, change: Change, pairs: range, on: Sequence[Change]
     ) -> Experiment:
         """The paired difference; no more pairs are taken where two show no gain."""
+        cause, measure = tried.cause, tried.suspicion.measure or tried.cause.measure
         both: list[tuple[Trial, Trial]] = []
         for pair in pairs:
             try:
@@ -226,11 +262,13 @@ class _Examination:
                 if not both:
                     raise
                 break
-            gains = [one.share(cause.measure) - other.share(cause.measure) for one, other in both]
+            gains = [one.share(measure) - other.share(measure) for one, other in both]
             if len(both) > 1 and sum(gains) / len(gains) < cause.least_gain / 2:
                 break
         beside = "the end of the whole run" if self._by_end(cause, on) else "the same without"
-        return experiment(change, cause.measure, both, beside)
+        if on:
+            beside += f", both with {' and '.join(change.said for change in on)}"
+        return experiment(change, measure, both, beside)
 
     def _base(self, cause: Cause, pair: int, on: Sequence[Change]) -> Trial:
         """What a change is held against: the same trial without it, or the end of the run."""
@@ -249,7 +287,7 @@ class _Examination:
             sentence=tried.suspicion.sentence,
             figures=tried.suspicion.figures,
             experiment=tried.found,
-            remedy=self.evidence.case.remedy(tried.change.options, tried.change.otherwise),
+            remedy=self.evidence.case.remedy((*tried.on, tried.change)),
             page=tried.cause.page,
         )
 
@@ -258,8 +296,18 @@ def _first_of(helpful: Sequence[Tried]) -> Tried:
     """The most helpful; of those that help about as much, the one furthest up the stream."""
     most = max(helpful, key=_gain)
     error = 0.0 if most.found is None else 2 * most.found.standard_error
-    alike = [each for each in helpful if _gain(most) - _gain(each) <= max(ALIKE, error)]
+    enough = min(ALIKE * _gain(most), _gain(most) - error)
+    alike = [each for each in helpful if _gain(each) >= enough]
     return min(alike, key=lambda each: (each.cause.rank, -_gain(each)))
+
+
+def _in_order(confirmed: Sequence[Tried]) -> list[Tried]:
+    """The most helpful first."""
+    left, found = list(confirmed), []
+    while left:
+        found.append(_first_of(left))
+        left.remove(found[-1])
+    return found
 
 
 def _gain(tried: Tried) -> float:

@@ -11,8 +11,8 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -25,12 +25,13 @@ from gradus.diagnosis.case import Case
 from gradus.diagnosis.findings import Experiment
 from gradus.diagnosis.replay import put
 from gradus.engine import choose
-from gradus.engine.evaluate import outputs_of, test
+from gradus.engine.evaluate import outputs_of, outputs_on, test
 from gradus.engine.job import Job
 from gradus.engine.snapshot import Course, Watch
+from gradus.optim.as_method import OptimizerMethod
 
 Numbers = NDArray[np.float64]
-Measure = Literal["training loss", "validation loss"]
+Measure = Literal["training loss", "validation loss", "error rate"]
 
 WORST = 2.0
 """What a trial counts at most, and if it diverged, in losses of the best constant prediction."""
@@ -65,12 +66,15 @@ class Trial:
         steps: that it took.
         training: what each training example of the sample adds to the mean.
         held: the same of held examples; None where none are.
+        wrong: which of the training examples are predicted wrong, in error rates of the best
+            constant prediction; None where no classes are predicted.
     """
 
     status: str
     steps: int
     training: Numbers
     held: Numbers | None
+    wrong: Numbers | None
 
     def share(self, measure: Measure) -> float:
         """Its loss, at most ``WORST``."""
@@ -79,9 +83,19 @@ class Trial:
 
     def examples(self, measure: Measure) -> Numbers:
         """What each example adds; where none are held, training examples stand for them."""
-        if measure == "training loss" or self.held is None:
-            return self.training
-        return self.held
+        if measure == "error rate" and self.wrong is not None:
+            return self.wrong
+        if measure == "validation loss" and self.held is not None:
+            return self.held
+        return self.training
+
+
+def with_options(job: Job, **options: Any) -> Job:
+    """The same job, its method with other options."""
+    method: Any = job.method
+    if isinstance(method, OptimizerMethod):
+        return replace(job, method=replace(method, make=partial(method.make, **options)))
+    return replace(job, method=replace(method, **options))
 
 
 class OutOfTime(Exception):  # noqa: N818  (no error: what is under way is left)
@@ -135,7 +149,17 @@ class Laboratory:
             steps,
             self._judged(job, job.train, line, status),
             None if held is None else self._judged(job, held, line, status),
+            self._wrong(job),
         )
+
+    def _wrong(self, job: Job) -> Numbers | None:
+        data = self.case.sample(job.train).to(device="cpu")
+        if data.classes is None or data.y.is_floating_point():
+            return None
+        constant = 1 - float(data.y.bincount().max()) / len(data)
+        outputs = outputs_on(job.model.cpu(), data)
+        wrong: Numbers = (outputs.argmax(dim=1) != data.y).double().numpy()
+        return wrong / max(constant, 1 / len(data))
 
     def _judged(self, job: Job, data: Dataset, line: float, status: str) -> Numbers:
         data = self.case.sample(data).to(device="cpu")

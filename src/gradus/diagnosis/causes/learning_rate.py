@@ -12,13 +12,12 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from gradus.diagnosis.cause import LEAST_GAIN, Cause, Suspicion
 from gradus.diagnosis.evidence import Evidence
 from gradus.diagnosis.findings import Figure
-from gradus.diagnosis.fork import Change
+from gradus.diagnosis.fork import Change, with_options
 from gradus.engine.job import Job
 from gradus.methods.schedules import Schedule
 
@@ -69,10 +68,9 @@ def _changes(evidence: Evidence, factors: Sequence[float]) -> list[Change]:
     for factor in factors:
 
         def apply(job: Job, factor: float = factor) -> Job:
-            method: Any = job.method
-            now = method.lr
+            now: Any = job.method.lr
             new = Scaled(now, factor) if isinstance(now, Schedule) else factor * now
-            return replace(job, method=replace(method, lr=new))
+            return with_options(job, lr=new)
 
         times = f"a learning rate {factor:g} times as high"
         words = times

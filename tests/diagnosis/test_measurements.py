@@ -1,0 +1,115 @@
+"""What the doctor measures is what the definitions say, and a replay is the run."""
+
+import itertools
+import time
+
+import pytest
+import torch
+
+import gradus
+from gradus import methods
+from gradus.diagnosis.case import as_written, case_of, in_full
+from gradus.diagnosis.evidence import Evidence
+from gradus.diagnosis.fork import Change, Laboratory
+from gradus.diagnosis.noise import noise_scale
+from gradus.diagnosis.replay import replay
+from gradus.methods.stability import stability_limit
+from tests.diagnosis.planted import net, numbers, trained
+
+OF_GRADIENTS = (
+    methods.GradientDescent(1.0),
+    methods.SGD(1.0, momentum=0.9),
+    methods.SGD(1.0, momentum=0.6, dampening=0.5),
+    methods.SGD(1.0, momentum=0.9, nesterov=True),
+    methods.Polyak(1.0, 0.7),
+    methods.Nesterov(1.0, 0.9),
+)
+
+
+@pytest.mark.parametrize("method", OF_GRADIENTS)
+def test_on_a_quadratic_the_limit_is_where_convergence_ends(method):
+    """Along one direction of curvature 1."""
+    limit = stability_limit(method).value
+    for share, converges in ((0.97, True), (1.03, False)):
+        moved = gradus.minimize(
+            lambda w: (w**2).sum() / 2,
+            torch.tensor([1.0], dtype=torch.float64),
+            type(method)(**{**vars(method), "lr": share * limit}),
+            steps=400,
+        )
+        assert (abs(float(moved.points[-1])) < 1) is converges
+
+
+def seen(**options):
+    case = case_of(trained(**options))
+    return Evidence(case, replay(case, time.monotonic() + 10))
+
+
+@pytest.mark.parametrize("engine", ["native", "eager"])
+def test_a_replay_is_the_run_to_the_bit(engine):
+    evidence = seen(engine=engine, log_every=1, epochs=3)
+    assert evidence.replay.deviation == 0
+    assert evidence.sights[-1].step == 27 == len(evidence.losses)
+    for one, other in itertools.pairwise(evidence.sights):
+        assert one.step < other.step
+
+
+@pytest.mark.parametrize("engine", ["native", "eager"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        methods.Adam(0.01),
+        methods.AdamW(0.01, amsgrad=True),
+        methods.RMSprop(0.01, centered=True),
+        methods.Adagrad(0.01, lr_decay=0.1),
+    ],
+)
+def test_a_step_is_the_gradient_over_the_preconditioner(method, engine):
+    """The first step of each moves w by - lr P^-1 g, but for Adam's first moment (1 - beta1) g."""
+    options = {"method": method, "engine": engine, "dtype": "float64", "epochs": 1}
+    evidence = seen(model=net(2, 3, 3), log_every=1, batch_size=180, **options)
+    first, second = evidence.sights[:2]
+    train = evidence.job.train.to(dtype=torch.float64)
+    risk = gradus.EmpiricalRisk(evidence.job.model, evidence.job.loss, train)
+    g = risk.gradient(first.w)
+    m = (1 - method.betas[0]) * g if hasattr(method, "betas") else g
+    decayed = first.w * (1 - 0.01 * method.weight_decay)
+    torch.testing.assert_close(second.w, decayed - 0.01 * m / second.preconditioner)
+
+
+def test_sharpness_is_the_largest_eigenvalue():
+    """Of a linear model under the squared loss: 2 / N X^T X, of columns with one of ones."""
+    evidence = seen(data=numbers(), model="linear", method=methods.SGD(0.1), dtype="float64")
+    x = evidence.job.train.x.double()
+    x = torch.cat([x, torch.ones(len(x), 1)], dim=1)
+    largest = float(torch.linalg.eigvalsh(2 / len(x) * x.T @ x)[-1])
+    figure = evidence.stability_at(evidence.sights[0])
+    assert figure.value == pytest.approx(0.1 * largest, rel=1e-6)
+
+
+def test_the_noise_scale_is_that_of_all_examples():
+    evidence = seen(dtype="float64", model=net(2, 4, 3))
+    sight, data = evidence.sights[0], evidence.job.train.to(dtype=torch.float64)
+    risk = gradus.EmpiricalRisk(evidence.job.model, evidence.job.loss, data)
+    each = torch.stack([risk.gradient(sight.w, slice(i, i + 1)) for i in range(len(data))])
+    mean = each.mean(dim=0)
+    trace = (each - mean).square().sum() / (len(each) - 1)
+    expected = float(trace / mean.square().sum())
+    assert noise_scale(evidence.job, [sight], data) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_change_of_nothing_makes_no_difference():
+    case = case_of(trained(epochs=2))
+    laboratory = Laboratory(case, 1.0, time.monotonic() + 10)
+    nothing = Change("nothing", apply=lambda job: job)
+    one, other = laboratory.trial(1), laboratory.trial(1, (nothing,))
+    assert (one.training == other.training).all()
+    assert one.share("training loss") != laboratory.trial(2).share("training loss")
+
+
+def test_a_command_says_what_is_not_usual():
+    spec = gradus.RunSpec(method="adam", hidden=(64,), betas=(0.8, 0.9), standardize=True)
+    options = in_full(spec)
+    assert gradus.RunSpec(**options) == spec
+    assert set(options) == {"data", "method", "hidden", "betas", "standardize"}
+    assert as_written(("out", "a b")) == "--out 'a b'"
