@@ -1,19 +1,22 @@
 """What leaving the plain network costs: microseconds of a step, native and eager, part by part.
 
 Each part is changed alone on the digits job: 64-32-10 with ReLU, batch 16, SGD with momentum. The
-two engines take turns; what is counted is the processor's time in the steps of a run, without its
-evaluations. Where a part has no native form the line says what stands in the way. Last comes a step
-that is nearly nothing: a linear model of 30 columns at batch 1.
+two engines and a plain loop of PyTorch, where one does the same, take turns; what is counted is the
+processor's time in the steps of a run, without its evaluations. Where a part has no native form the
+line says what stands in the way. Last comes a step that is nearly nothing: a linear model of 30
+columns at batch 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from unittest import mock
 
 import torch
@@ -36,6 +39,9 @@ EXAMPLES, BATCH_SIZE = 1437, 16
 COLUMNS, LINEAR_EXAMPLES = 30, 200_000
 EPOCHS = {"native": 40, "eager": 2}
 """So that a turn lasts some tenths of a second."""
+SHOWN = (("native", 1), ("eager", 0), ("plain", 0))
+Optimizer = Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer]
+SGD: Optimizer = partial(torch.optim.SGD, lr=0.01, momentum=0.9)
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class Setup:
     loss: gradus.risk.losses.Loss
     data: Dataset
     clip: Clip | None = None
+    optimizer: Optimizer | None = SGD
+    """That of a plain loop; None where there is no plain loop that does the same."""
 
 
 class Own(nn.Module):
@@ -74,6 +82,29 @@ class Residual(Own):
         h = F.relu(self.a(x))
         given: Tensor = self.b(h + F.relu(self.inner(h)))
         return given
+
+
+class Attention(nn.Module):
+    """The rows of an image, each attending to the others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows, self.out = nn.Linear(8, 16), nn.Linear(16, CLASSES)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        h = self.rows(x.view(-1, 8, 8))
+        given: Tensor = self.out((h + self.attention(h, h, h, need_weights=False)[0]).mean(1))
+        return given
+
+
+def convolutions() -> nn.Module:
+    """A small network on images of 8 by 8."""
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(128, CLASSES),
+    )  # fmt: skip
 
 
 def between(*layers: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
@@ -114,22 +145,25 @@ def setups() -> dict[str, Setup]:
         "layer norm": between(lambda: nn.LayerNorm(HIDDEN), nn.ReLU),
         "batch norm": between(lambda: nn.BatchNorm1d(HIDDEN), nn.ReLU),
         "residual sum": Residual,
+        "convolutions": convolutions,
+        "attention": Attention,
     }
-    moves: dict[str, methods.Method] = {
-        "Adam": methods.Adam(0.001),
-        "AdamW": methods.AdamW(0.001),
-        "RMSprop": methods.RMSprop(0.001),
-        "Adagrad": methods.Adagrad(0.01),
+    moves: dict[str, tuple[methods.Method, Optimizer]] = {
+        "Adam": (methods.Adam(0.001), partial(torch.optim.Adam, lr=0.001)),
+        "AdamW": (methods.AdamW(0.001), partial(torch.optim.AdamW, lr=0.001)),
+        "RMSprop": (methods.RMSprop(0.001), partial(torch.optim.RMSprop, lr=0.001)),
+        "Adagrad": (methods.Adagrad(0.01), partial(torch.optim.Adagrad, lr=0.01)),
     }
+    alone = replace(plain, optimizer=None)
     return {
         "nothing": plain,
         **{name: replace(plain, model=model) for name, model in models.items()},
-        **{name: replace(plain, method=method) for name, method in moves.items()},
-        "clipping": replace(plain, clip=Clip(norm=0.5, value=0.1)),
-        "label smoothing": replace(plain, loss=gradus.CrossEntropyLoss(label_smoothing=0.1)),
-        "weights of examples": replace(plain, data=weighted),
-        "Huber": replace(plain, loss=gradus.HuberLoss(), data=numbers),
-        "pinball": replace(plain, loss=gradus.PinballLoss(), data=numbers),
+        **{name: replace(plain, method=a, optimizer=b) for name, (a, b) in moves.items()},
+        "clipping": replace(alone, clip=Clip(norm=0.5, value=0.1)),
+        "label smoothing": replace(alone, loss=gradus.CrossEntropyLoss(label_smoothing=0.1)),
+        "weights of examples": replace(alone, data=weighted),
+        "Huber": replace(alone, loss=gradus.HuberLoss(), data=numbers),
+        "pinball": replace(alone, loss=gradus.PinballLoss(), data=numbers),
     }
 
 
@@ -166,20 +200,47 @@ def executed(engine: choose.Chosen, job: Job) -> float:
     return 1e6 * outcome.train_seconds / outcome.step
 
 
+def plain_microseconds(setup: Setup) -> float:
+    """Of a step of a plain loop, which reads every loss as the engines do."""
+    torch.manual_seed(0)
+    model, loss = setup.model(), nn.CrossEntropyLoss()
+    assert setup.optimizer is not None
+    optimizer, x, y = setup.optimizer(model.parameters()), setup.data.x, setup.data.y
+    sampling, epochs = Sampling("shuffle", EXAMPLES, BATCH_SIZE), range(EPOCHS["eager"])
+    total, started = 0.0, time.process_time()
+    for batch in itertools.chain.from_iterable(map(sampling.epoch, epochs)):
+        optimizer.zero_grad()
+        mean = loss(model(x[batch]), y[batch])
+        mean.backward()
+        optimizer.step()
+        total += mean.item()
+    return 1e6 * (time.process_time() - started) / (len(epochs) * sampling.steps)
+
+
 def row(name: str, setup: Setup, repeats: int) -> list[str]:
     """Of one part: both engines in turns."""
     _, obstacle = choose.chosen("auto", job_of(setup, 1))
     engines: tuple[choose.Chosen, ...] = ("eager",) if obstacle else ("native", "eager")
-    found: dict[str, list[float]] = {engine: [] for engine in engines}
+    found: dict[str, list[float]] = {"native": [], "eager": [], "plain": []}
     for _ in range(repeats):
         for engine in engines:
             found[engine].append(microseconds(engine, setup))
-    least = {engine: min(each) for engine, each in found.items()}
-    if obstacle:
-        return [name, "", f"{least['eager']:.0f}", obstacle]
-    ratios = [b / a for a, b in zip(found["native"], found["eager"], strict=True)]
-    told = f"{statistics.median(ratios):.0f}× ({min(ratios):.0f}–{max(ratios):.0f})"
-    return [name, f"{least['native']:.1f}", f"{least['eager']:.0f}", told]
+        if setup.optimizer is not None:
+            found["plain"].append(plain_microseconds(setup))
+    eager = found["eager"]
+    cells = [f"{min(each):.{digits}f}" if (each := found[who]) else "" for who, digits in SHOWN]
+    return [name, *cells, obstacle or told(eager, found["native"]), told(eager, found["plain"], 2)]
+
+
+def told(ours: list[float], theirs: list[float], digits: int = 0) -> str:
+    """The ratios within the turns."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=False)]
+    if not ratios:
+        return ""
+    middle, least, most = (
+        f"{each:.{digits}f}" for each in (statistics.median(ratios), min(ratios), max(ratios))
+    )
+    return f"{middle}× ({least}–{most})"
 
 
 def linear(repeats: int) -> list[float]:
@@ -203,7 +264,8 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     known = setups()
-    rows = [["changed", "native, µs", "eager, µs", "eager / native, or why not native"]]
+    columns = ["changed", "native, µs", "eager, µs", "PyTorch, µs"]
+    rows = [[*columns, "eager / native, or why not native", "eager / PyTorch"]]
     for name in given.parts or known:
         if name not in known:
             sys.exit(f"no part {name}; choose {', '.join(known)}")

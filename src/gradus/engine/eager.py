@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gradus.data.dataset import Dataset
 from gradus.engine import evaluate
 from gradus.engine.bfloat16 import InBfloat16
-from gradus.engine.execution import Execution, in_one_piece
+from gradus.engine.execution import Execution, InOnePiece
 from gradus.engine.iteration import KEPT_AS, Iteration, iteration_of
 from gradus.engine.job import Job, Judged, Outcome, Part, Report, Tested
 from gradus.engine.optimizer_iteration import OptimizerIteration
@@ -103,7 +103,7 @@ class _Execution(Execution):
         seen: list[Tensor] = []
         batches = itertools.islice(job.sampling.epoch(epoch - 1, device=job.device), begun, None)
         try:
-            with self.iteration.under_way():
+            with self.iteration.under_way(), InOnePiece().standing() as in_one_piece:
                 for index, batch in enumerate(batches, start=begun):
                     size = size_of(batch, len(self.risk.data))
                     sizes.append(size)
@@ -131,7 +131,7 @@ class _Execution(Execution):
                     if logged:
                         loss = self._loss_at_iterate(batch)
                         journal.log(epoch, outcome.samples + size, loss, outcome.work + work)
-                    with in_one_piece():
+                    with in_one_piece:
                         self.iteration.update(outcome.step)
                         journal.stepped(1, size, self.oracle.work.examples)
                     if self.course.stepped is not None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -35,20 +35,54 @@ class Pass:
     losses: list[float] = field(default_factory=list)
 
 
-@contextmanager
-def in_one_piece() -> Iterator[None]:
-    """Within, Ctrl-C waits: w moves and the step is counted, or neither."""
-    if threading.current_thread() is not threading.main_thread():  # no signal arrives here
-        yield
-        return
-    waiting: list[tuple[int, FrameType | None]] = []
-    before = signal.signal(signal.SIGINT, lambda *arrived: waiting.append(arrived))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if waiting and callable(before):
-            before(*waiting[0])
+@final
+class InOnePiece:
+    """Within, Ctrl-C waits: w moves and the step is counted, or neither.
+
+    To exchange the handler of a signal takes as long as the update of a small net: this one stands
+    for a pass over the data, and only notes where it has to wait.
+
+    Example:
+        >>> with InOnePiece().standing() as in_one_piece:
+        ...     for _ in range(2):
+        ...         with in_one_piece:
+        ...             pass
+    """
+
+    def __init__(self) -> None:
+        self._waits = False
+        self._waiting: tuple[int, FrameType | None] | None = None
+        self._before: Any = None
+
+    @contextmanager
+    def standing(self) -> Iterator[InOnePiece]:
+        """The handler stands, where Ctrl-C arrives here and raises anything."""
+        self._before = signal.getsignal(signal.SIGINT)
+        is_main = threading.current_thread() is threading.main_thread()
+        if not (is_main and callable(self._before)):
+            yield self
+            return
+        signal.signal(signal.SIGINT, self._arrived)
+        try:
+            yield self
+        finally:
+            if signal.getsignal(signal.SIGINT) == self._arrived:
+                signal.signal(signal.SIGINT, self._before)
+
+    def __enter__(self) -> None:
+        self._waits = True
+
+    def __exit__(self, *error: object) -> None:
+        self._waits = False
+        if self._waiting is not None:
+            arrived, self._waiting = self._waiting, None
+            self._before(*arrived)
+
+    def _arrived(self, number: int, frame: FrameType | None) -> None:
+        if self._waits:
+            self._waiting = number, frame
+        else:
+            self._before(number, frame)
 
 
 @contextmanager

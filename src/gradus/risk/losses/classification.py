@@ -138,6 +138,26 @@ class CrossEntropyLoss(Loss):
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
+    def mean_at_once(self, input: Tensor, target: Tensor) -> Tensor | None:  # noqa: A002
+        """Return the mean of a batch of which every class counts, and equally."""
+        if (
+            self.weight is not None
+            or input.dim() != 2
+            or target.dtype != torch.int64
+            or target.shape != input.shape[:1]
+            or not len(target)
+            or input.dtype not in (torch.float32, torch.float64)
+            or 0 <= self.ignore_index < input.shape[1]
+            or _is_wrapped(input, target)
+        ):
+            return None
+        low, high = target.aminmax()
+        if low.item() < 0 or high.item() >= input.shape[1]:
+            return None
+        return torch.nn.functional.cross_entropy(
+            input, target, label_smoothing=self.label_smoothing
+        )
+
     def terms(self, input: Tensor, target: Tensor) -> Terms:  # noqa: A002
         """Return the cross entropy at each position, and the sum of the weights in use."""
         weight, smoothing = self.weight, self.label_smoothing

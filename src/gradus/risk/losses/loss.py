@@ -63,11 +63,20 @@ class Loss(torch.nn.Module, ABC):
     def terms(self, input: Tensor, target: Tensor) -> Terms:  # noqa: A002 (torch.nn's name)
         """Return the values before reduction and what their mean divides by."""
 
+    def mean_at_once(self, input: Tensor, target: Tensor) -> Tensor | None:  # noqa: A002
+        """Return the mean where one call of torch gives it; None where it is made of terms.
+
+        At batch 16 a loss costs what its calls and the nodes of its graph cost.
+        """
+        return None
+
     def forward(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002 (torch.nn's name)
         """Return the terms of ``input`` against ``target``, reduced.
 
         Added up in float32 at least, and returned in the type of ``input`` and ``target``.
         """
+        if self.reduction == "mean" and (mean := self.mean_at_once(input, target)) is not None:
+            return mean
         reduced = self._reduced(*self.terms(input, target))
         if not is_narrow(input.dtype):
             return reduced
