@@ -241,6 +241,9 @@ def _figures(run: Run, final: Mapping[str, Any]) -> dict[str, str]:
         figures["to beat"] = f"{beaten}: the best constant prediction"
     if decided := threshold_line(run.summary):
         figures["threshold"] = decided
+    if (decay := run.spec.ema) is not None:
+        told = f"the moving average of those of all steps, decay {decay:g}: evaluated and saved"
+        figures["parameters"] = told
     if losses := what_losses_are(run):
         figures["losses are"] = losses
     last = run.evaluation["epoch"][-1].as_py()

@@ -18,6 +18,7 @@ from gradus.engine.bfloat16 import InBfloat16
 from gradus.engine.execution import Execution, InOnePiece
 from gradus.engine.iteration import KEPT_AS, Iteration, iteration_of
 from gradus.engine.job import Job, Judged, Outcome, Part, Report, Tested
+from gradus.engine.moving_average import MovingAverage
 from gradus.engine.optimizer_iteration import OptimizerIteration
 from gradus.engine.recorded_risk import RecordedRisk
 from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
@@ -86,6 +87,7 @@ class _Execution(Execution):
             self.journal.rate = self.iteration.rate
         else:
             self.iteration = iteration_of(job.method, self.oracle, self.risk.parameters)
+        self.average = None if job.ema is None else MovingAverage(job.ema)
         if course.since is not None:
             self._go_on(course.since)
         if course.attach is not None:
@@ -133,6 +135,8 @@ class _Execution(Execution):
                         journal.log(epoch, outcome.samples + size, loss, outcome.work + work)
                     with in_one_piece:
                         self.iteration.update(outcome.step)
+                        if self.average is not None:
+                            self.average.update(self.iteration.w)
                         journal.stepped(1, size, self.oracle.work.examples)
                     if self.course.stepped is not None:
                         self.course.stepped()
@@ -149,8 +153,9 @@ class _Execution(Execution):
         return float(np.average(looked_at, weights=sizes[: len(looked_at)]))
 
     def settle(self) -> None:
-        """Bring the model to where the run stands."""
-        self.risk.assign(self.iteration.w)
+        """Bring the model to where the run stands, or to the average of where it was."""
+        average = None if self.average is None else self.average.w
+        self.risk.assign(self.iteration.w if average is None else average)
 
     def take_over(self) -> None:
         """The model is what is evaluated."""
@@ -176,11 +181,15 @@ class _Execution(Execution):
         tensors["random"] = torch.get_rng_state()
         if self.job.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.job.device)
+        if self.average is not None:
+            self.average.put_aside(tensors)
         return {KEPT_AS: self.iteration.serialized(tensors)}
 
     def _go_on(self, since: Snapshot) -> None:
         tensors = since.tensors
         self.iteration.restore(since.facts[KEPT_AS], tensors)
+        if self.average is not None:
+            self.average.restore(tensors, self.iteration.w)
         with torch.no_grad():
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(tensors[f"buffer.{name}"])

@@ -40,6 +40,8 @@ class Job:
         clip: shortens the gradients of mini-batches, None where they stay as they are.
         chunk_size: examples whose gradients are taken at once, at most.
         metrics: figures by name, taken of the validation and the test part beside the measure.
+        ema: the decay of a moving average of the parameters, which is evaluated and left in their
+            place; None: there is none.
         precision: of the products of training, ``"float32"``: that of ``dtype``, or ``"bf16"``.
     """
 
@@ -63,6 +65,7 @@ class Job:
     chunk_size: int = 4096
     precision: Literal["float32", "bf16"] = "float32"
     metrics: Scores = field(default_factory=dict)
+    ema: float | None = None
 
     @property
     def tests_every_epoch(self) -> bool:

@@ -42,6 +42,8 @@ def obstacle(job: Job) -> str | None:
     if reason := kernels.absence():
         return reason
     kernels.variant()
+    if job.ema is not None:
+        return "the native engine does not average parameters over the steps"
     if job.precision == "bf16":
         return "the native engine takes no products in bfloat16"
     if job.train.x.dtype == torch.int64:

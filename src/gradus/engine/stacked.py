@@ -51,6 +51,8 @@ def obstacle(jobs: Sequence[Job]) -> str | None:
             models.add(id(job.model))
             if job.clip is not None:
                 raise dense.Obstacle("gradients that are clipped")
+            if job.ema is not None:
+                raise dense.Obstacle("parameters that are averaged over the steps")
             if job.precision == "bf16":
                 raise dense.Obstacle("products in bfloat16")
             if job.metrics:

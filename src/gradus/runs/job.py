@@ -188,6 +188,7 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
         dtype=dtype,
         nets=spec.models,
         precision=spec.precision,
+        ema=spec.ema,
         **_gradients(spec),
     )
 

@@ -40,6 +40,7 @@ OTHER_NAMES = {
     "group": "groups group-column",
     "patience": "early-stopping early-stopping-patience early-stopping-rounds early-stop "
     "n-iter-no-change",
+    "ema": "ema-decay ema-rate moving-average averaging model-ema use-ema swa polyak-averaging",
     "keep": "save-best-only restore-best-weights save-best load-best-model-at-end",
     "threshold": "decision-threshold cutoff cut-off classification-threshold pos-threshold",
     "measure": "metric scoring score monitor eval-metric metric-for-best-model",

@@ -216,7 +216,8 @@ class RunSpec(
                 parts.append(f"{short}-{plain(value)}")
         alone = "own" if is_object(self.sampling) else "full"
         times = f"x{self.accumulate}" if self.accumulate > 1 else ""
-        return " ".join([*parts, f"bs-{self.batch_size or alone}{times}"])
+        averaged = [] if self.ema is None else [f"ema-{plain(self.ema)}"]
+        return " ".join([*parts, f"bs-{self.batch_size or alone}{times}", *averaged])
 
 
 def plain(number: float) -> str:

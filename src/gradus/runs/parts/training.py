@@ -109,6 +109,13 @@ class TrainingPart(Part):
     clip_value: float | None = Field(
         default=None, gt=0, description="largest entry of it; larger ones are cut"
     )
+    ema: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="decay of an exponential moving average of the parameters over the steps, as "
+        "0.999, which is evaluated and saved in their place",
+    )
     epochs: int = Field(default=10, ge=1, description="passes over the data")
     seed: int = Field(default=0, ge=0, lt=2**63, description="of parameters and order")
     patience: int | None = Field(
