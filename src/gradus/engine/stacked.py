@@ -25,7 +25,7 @@ from gradus.engine.columns import is_scheduled, stacked_value, structure
 from gradus.engine.execution import grad_mode_restored
 from gradus.engine.job import Job, Judged, Observe, Outcome, Part, Report
 from gradus.engine.journal import Journal
-from gradus.engine.stacked_risk import ACTIVATIONS, Examples, StackedNetwork, StackedRisk
+from gradus.engine.stacked_risk import Examples, StackedNetwork, StackedRisk
 from gradus.engine.stacked_step import Place, Replay, replays, stepped
 
 """What derives from these may look across the rows of [K, d], and is left to the eager engine."""
@@ -142,9 +142,6 @@ def _kind(job: Job) -> Hashable:
         raise dense.Obstacle("parameters that are frozen, or in another order than their layers")
     if any(each.weights is not None for each in (job.train, job.test)):
         raise dense.Obstacle("examples with weights")
-    for activation in network.activations:
-        if activation.curve not in ACTIVATIONS:
-            raise dense.Obstacle(f"the activation {activation.curve}")
     inner = job.method.method if isinstance(job.method, methods.Proximal) else job.method
     for method in (job.method, inner):
         if type(method) not in dense.METHODS:

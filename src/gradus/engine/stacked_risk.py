@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
 
 from gradus.data.dataset import Dataset
 from gradus.engine import dense
 from gradus.engine.evaluate import terms
 from gradus.engine.job import Judged, Tested
 from gradus.engine.selection import Score
+from gradus.engine.stacked_activations import Curve, curve_of
 from gradus.risk.chunks import averaged, summed
 from gradus.risk.losses import Loss
 from gradus.risk.penalties import Penalty
@@ -27,30 +27,6 @@ EXAMPLES = 2**17
 CHUNK = 4096
 """How many of one run are, at most."""
 
-aten: Any = torch.ops.aten
-
-
-class Activation(NamedTuple):
-    """A function of every entry, and how a gradient passes back through it."""
-
-    value: Callable[[Tensor], Tensor]
-    back: Callable[[Tensor, Tensor, Tensor], Tensor]
-    """Of the gradient after it, what it was given, and what it gave."""
-
-
-ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation(lambda z: z, lambda g, z, h: g),
-    "relu": Activation(torch.relu, lambda g, z, h: aten.threshold_backward(g, h, 0)),
-    "tanh": Activation(torch.tanh, lambda g, z, h: aten.tanh_backward(g, h)),
-    "sigmoid": Activation(torch.sigmoid, lambda g, z, h: aten.sigmoid_backward(g, h)),
-    "gelu": Activation(gelu, lambda g, z, h: aten.gelu_backward(g, z)),
-    "gelu-tanh": Activation(
-        partial(gelu, approximate="tanh"),
-        lambda g, z, h: aten.gelu_backward(g, z, approximate="tanh"),
-    ),
-}
-"""By the curves of ``engine.activations``."""
-
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -60,7 +36,7 @@ class Layer:
     shape: tuple[int, int]
     weights: slice
     biases: slice | None
-    activation: Activation
+    activation: Curve
 
     def weight(self, w: Tensor) -> Tensor:
         """The weights of all runs, ``[K, outputs, inputs]``: a view."""
@@ -104,9 +80,8 @@ class StackedNetwork:
             if linear.bias is not None:
                 biases = slice(weights.stop, weights.stop + outputs)
             at = weights.stop if biases is None else biases.stop
-            self.layers.append(
-                Layer((outputs, inputs), weights, biases, ACTIVATIONS[activation.curve])
-            )
+            curve = curve_of(activation)
+            self.layers.append(Layer((outputs, inputs), weights, biases, curve))
         self.dimension: int = at
 
     def rows(self, models: Sequence[nn.Module], device: torch.device, dtype: torch.dtype) -> Tensor:
