@@ -154,3 +154,49 @@ def test_what_is_wrong_is_said_in_one_line(data, options, message):
         train(data, **{"model": net(), "test": TEST, "epochs": 1} | options)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def batches():
+    for at in range(0, len(X), 16):
+        yield X[at : at + 16], Y[at : at + 16]
+
+
+ARRAYS = [(x.numpy(), y.numpy()) for x, y in batches()]
+
+
+@pytest.mark.parametrize("data", [batches, ARRAYS, tuple(ARRAYS), DataLoader(EXAMPLES, 16)])
+def test_an_iterable_of_batches_is_a_loader_of_them(data):
+    given = {"model": net(), "test": TEST, "validation": batches, "lr": 0.1, "epochs": 2}
+    run = train(data, length=6, **given)
+    assert same(run, train(DataLoader(EXAMPLES, 16), **given))
+    described = run.summary["data"]["description"]
+    assert described.startswith("an iterable: 90 train + 90 validation + 20 test, 4 features")
+    assert run.spec.sampling == run.spec.data
+    if data is batches:
+        assert run.spec.data.startswith("object:test_objects_loaders.batches#")
+
+
+def test_an_epoch_is_as_long_as_it_is_said_to_be():
+    run = train(batches, length=3, model=net(), test=batches(), epochs=2)
+    assert (run.summary["steps"], run.summary["samples"]) == (6, 96)
+    assert run.summary["data"]["test"] == len(X)
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        (batches(), {}, "data: a generator is exhausted after one epoch; give the function that"),
+        (batches, {"length": 9}, "data: gives 6 batches, where an epoch has length=9"),
+        (batches, {"length": 0}, "length=0: give how many batches an epoch has, 1 at least"),
+        (batches, {"length": None}, "data: a function; give (X, y), a dict with the keys x and y,"),
+        (3, {}, "data: a int; give an iterable of batches, or a function of it"),
+        (batches, {"test": None}, "test: an iterable is not cut into parts; give the examples to"),
+        (lambda: [(X, Y, Y)], {"length": 1}, "data: the loader yields 3 things; let it yield x"),
+        (lambda: 3, {}, "data: the loader fails: 'int' object is not iterable"),
+        ("digits", {"test": None}, "length=6: is of an iterable of batches; leave it out"),
+    ],
+)
+def test_what_is_wrong_with_an_iterable_is_said_in_one_line(data, options, message):
+    with pytest.raises(InputError) as caught:
+        train(data, **{"model": net(), "test": TEST, "length": 6, "epochs": 1} | options)
+    assert str(caught.value).startswith(message)

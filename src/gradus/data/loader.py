@@ -103,6 +103,8 @@ def pairs_of(loader: DataLoader[Any], name: str) -> Iterator[tuple[Tensor, Tenso
             batch = next(batches)
         except StopIteration:
             return
+        except OwnCodeError:
+            raise
         except Exception as error:
             raise OwnCodeError(f"{name}: the loader fails: {reason(error)}") from error
         if not isinstance(batch, tuple | list) or len(batch) != 2:

@@ -52,6 +52,7 @@ def train(
     metrics: Any = None,
     validation: Any = None,
     test: Any = None,
+    length: int | None = None,
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     keep_state: bool = True,
@@ -82,8 +83,9 @@ def train(
             (NumPy, PyTorch) or a dict of them by the keys of an array file (``x``, ``y``,
             ``x_test``, ..); a ``torch.utils.data.Dataset`` whose examples are pairs, which is read
             once; a ``DataLoader``, whose order and workers are used as they are; a
-            :class:`~gradus.data.Dataset` or :class:`~gradus.data.Split`; a table of pyarrow, Polars
-            or pandas, or a dict of columns, with ``target``; or a name or a path.
+            :class:`~gradus.data.Dataset` or :class:`~gradus.data.Split`; with ``length`` an
+            iterable of batches, or a function of one, as one that yields them; a table of pyarrow,
+            Polars or pandas, or a dict of columns, with ``target``; or a name or a path.
         model: a ``torch.nn.Module``, a function that makes one, or a name.
         loss: a loss of gradus or of ``torch.nn``, any callable ``(output, target) -> scalar``, or
             a name.
@@ -96,6 +98,7 @@ def train(
         validation: examples to choose on, as ``data`` (of a table a table, of a file a file, which
             are prepared as the rows that train were); else a share of the data is held.
         test: examples to test on, likewise.
+        length: how many batches of an iterable are an epoch, each a pair of x and y.
         out: the folder of the record; None keeps it in memory only.
         overwrite: replace the record that the folder holds.
         keep_state: keep in ``out`` what the method remembers at its end too, so that ``resume``
@@ -173,7 +176,7 @@ def train(
         groups = Groups(tuple(parameters), decay)
         if start is not None:
             options = {**_of_the_model(start, objects), **options}
-        spec, found = asked({"data": data, **objects}, parts, options, groups)
+        spec, found = asked({"data": data, **objects}, parts, options, groups, length)
         return train_spec(spec, **kept, objects=found)
 
 
@@ -299,6 +302,7 @@ def asked(
     parts: Mapping[str, Any],
     options: Mapping[str, Any],
     groups: Groups,
+    length: int | None = None,
 ) -> tuple[RunSpec, Objects]:
     """The spec of what is asked for, and the objects that it only identifies."""
     data = given["data"]
@@ -308,8 +312,11 @@ def asked(
         if not is_table(data):
             raise InputError(f"{next(iter(parts))}: {quoted(data)} says itself what its parts are")
         options, parts = {**_files(parts), **options}, {}
+    if isinstance(data, str) and length is not None:
+        raise InputError(f"length={quoted(length)}: is of an iterable of batches; leave it out")
+    has_target = options.get("target") is not None
     named, found = objects_of(
-        {**given, "data": data}, **parts, has_target=options.get("target") is not None
+        {**given, "data": data}, **parts, has_target=has_target, length=length
     )
     if twice := sorted(named.keys() & options.keys()):
         name = twice[0]

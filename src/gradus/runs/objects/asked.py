@@ -49,6 +49,7 @@ def objects_of(
     test: Any = None,
     *,
     has_target: bool = False,
+    length: int | None = None,
 ) -> tuple[dict[str, Any], Objects]:
     """The options that say what was given as objects; and those objects that they only identify.
 
@@ -57,6 +58,7 @@ def objects_of(
         validation: a part of the data that was given apart.
         test: likewise.
         has_target: whether a column is named that is predicted.
+        length: of how many batches an epoch is, where the data are an iterable of such.
 
     Raises:
         InputError: one is of no kind that is taken.
@@ -69,9 +71,12 @@ def objects_of(
         if isinstance(value, str) and name != "metrics":
             options[name] = value
         elif name == "data":
-            found[name] = data_of(value, validation, test, has_target=has_target)
+            how: dict[str, Any] = {"has_target": has_target, "length": length}
+            found[name] = data_of(value, validation, test, **how)
             identities[name] = found[name].identity
-            if isinstance(value, DataLoader):
+            if length is not None:
+                identities["sampling"] = found[name].identity
+            elif isinstance(value, DataLoader):
                 identities["sampling"] = found[name].identity
                 options |= {"batch_size": value.batch_size} if value.batch_size else {}
         elif name == "model":

@@ -19,6 +19,7 @@ from gradus.data.partition import Parts, three_parts, training_parts
 from gradus.errors import InputError, brief, quoted
 from gradus.models.own import is_object, told
 from gradus.risk.precision import is_narrow
+from gradus.runs.objects.batches import Batches
 from gradus.runs.objects.handed import OF_PARTS, OF_TABLES, Data, refuse
 from gradus.runs.objects.identity import Identity, digest_of
 from gradus.runs.objects.loaders import of_loader
@@ -31,12 +32,17 @@ if TYPE_CHECKING:
 Arrays = dict[str, NDArray[Any]]
 ACCEPTED = (
     "give (X, y), a dict with the keys x and y, a gradus.data.Dataset, a torch Dataset or "
-    "DataLoader, or a table with target="
+    "DataLoader, a table with target=, or an iterable of batches with length="
 )
 
 
 def data_of(
-    given: Any, validation: Any = None, test: Any = None, *, has_target: bool = False
+    given: Any,
+    validation: Any = None,
+    test: Any = None,
+    *,
+    has_target: bool = False,
+    length: int | None = None,
 ) -> Data:
     """The data that were handed over, and the parts of them that were given apart.
 
@@ -45,10 +51,14 @@ def data_of(
         validation: a part of them.
         test: likewise.
         has_target: whether a column was named that is predicted: a dict is a table then.
+        length: of how many batches an epoch is; they are an iterable of such then.
 
     Raises:
         InputError: they are of no kind that is taken, or do not go together.
     """
+    if length is not None:
+        batches = Batches(given, length, "data")
+        return of_loader(batches.loader(), validation, test, _pair, batches)
     parts = {"validation": validation, "test": test}
     is_table = is_frame(given) or (has_target and isinstance(given, Mapping))
     apart = {name: part for name, part in parts.items() if part is not None}

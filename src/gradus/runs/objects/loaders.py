@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from gradus.data.loader import LoaderOrder, as_it_was, as_target, pairs_of
 from gradus.data.targets import Targets
 from gradus.errors import InputError
 from gradus.models.own import is_object
+from gradus.runs.objects.batches import Batches
 from gradus.runs.objects.handed import OF_PARTS, OF_TABLES, STANDARDIZED, Data, refuse
 from gradus.runs.objects.identity import Identity, identity_of, plain
 from gradus.runs.objects.targets import own_targets
@@ -29,7 +30,11 @@ Pair = tuple[Tensor, Tensor]
 
 
 def of_loader(
-    loader: DataLoader[Any], validation: Any, test: Any, read_pair: Callable[[Any, str], Pair]
+    loader: DataLoader[Any],
+    validation: Any,
+    test: Any,
+    read_pair: Callable[[Any, str], Pair],
+    batches: Batches | None = None,
 ) -> Data:
     """A loader, and parts that are given apart.
 
@@ -41,24 +46,29 @@ def of_loader(
         validation: loader or pair of those to choose on, or None.
         test: of those to test on.
         read_pair: reads what is no loader as x and y, given its name too.
+        batches: what it was made of, where that was an iterable.
 
     Raises:
         InputError: it has no length, or nothing is there to test on.
     """
-    steps = _length(loader)
+    steps, what = _length(loader), "a DataLoader" if batches is None else "an iterable"
     if test is None:
         raise InputError(
-            "test: a DataLoader is not cut into parts; give the examples to test on, as test=.., "
+            f"test: {what} is not cut into parts; give the examples to test on, as test=.., "
             "and those to choose on, as validation=.."
         )
 
     def load(spec: RunSpec, read: ReadAs | None, preparation: AnyPreparation | None) -> Split:
-        refuse(spec, (*OF_TABLES, *OF_PARTS, "missing", *STANDARDIZED), "a DataLoader")
-        parts = {"data": _read(loader, "data", SAMPLE)}
+        refuse(spec, (*OF_TABLES, *OF_PARTS, "missing", *STANDARDIZED), what)
+        first, sizes = _read(loader, "data", SAMPLE)
+        parts = {"data": first}
+        n = _examples(loader, sizes, steps)
         for name, given in (("validation", validation), ("test", test)):
             if isinstance(given, DataLoader):
                 _length(given, name)
-                parts[name] = _read(given, name)
+                parts[name], _ = _read(given, name)
+            elif callable(given) or isinstance(given, Iterator):
+                parts[name], _ = _read(Batches(given, None, name).loader(), name)
             elif given is not None:
                 parts[name] = read_pair(given, name)
         shape = parts["data"][0].shape[1:]
@@ -80,20 +90,20 @@ def of_loader(
         return Split(
             dataset("data"),
             dataset("test"),
-            "a DataLoader",
+            what,
             "regression" if classes is None else "classification",
             validation=dataset("validation") if "validation" in parts else None,
             order=LoaderOrder(
                 "sequential",
-                _examples(loader, steps),
-                loader.batch_size or max(1, _examples(loader, steps) // steps),
+                n,
+                loader.batch_size or sizes[0],
                 loader=loader,
                 numbers=classes is None,
                 dtype=getattr(torch, spec.dtype),
             ),
         )
 
-    return Data(load, loader_identity(loader))
+    return Data(load, loader_identity(loader) if batches is None else batches.identity)
 
 
 def loader_identity(loader: DataLoader[Any]) -> Identity:
@@ -121,8 +131,11 @@ def _targets(parts: dict[str, Pair], spec: RunSpec, read: ReadAs | None) -> Targ
     return found
 
 
-def _read(loader: DataLoader[Any], name: str, most: float = math.inf) -> Pair:
-    """The first examples of a loader, which stands afterwards where it stood."""
+def _read(loader: DataLoader[Any], name: str, most: float = math.inf) -> tuple[Pair, Sequence[int]]:
+    """The first examples of a loader, which stands afterwards where it stood.
+
+    With the sizes of the batches that were read.
+    """
     found: list[Pair] = []
     with as_it_was(loader):
         held = 0
@@ -133,6 +146,7 @@ def _read(loader: DataLoader[Any], name: str, most: float = math.inf) -> Pair:
                 break
     if not found:
         raise InputError(f"{name}: the loader yields no batch")
+    sizes = [len(y) for _, y in found]
     x, y = (torch.cat(each) for each in zip(*found, strict=True))
     for key, values in (("x", x), ("y", y)):
         if values.is_floating_point() and not bool(values.isfinite().all()):
@@ -140,7 +154,7 @@ def _read(loader: DataLoader[Any], name: str, most: float = math.inf) -> Pair:
                 f"{name}: {key} holds what is no finite number; fill it in, or leave it out"
             )
     end = int(min(most, len(x)))
-    return x[:end], y[:end]
+    return (x[:end], y[:end]), sizes
 
 
 def _length(loader: DataLoader[Any], name: str = "data") -> int:
@@ -155,10 +169,12 @@ def _length(loader: DataLoader[Any], name: str = "data") -> int:
     return steps
 
 
-def _examples(loader: DataLoader[Any], steps: int) -> int:
-    """How many examples an epoch has, as far as the loader says it."""
+def _examples(loader: DataLoader[Any], sizes: Sequence[int], steps: int) -> int:
+    """How many examples an epoch has, as far as the loader or its first batches say it."""
+    if loader.batch_size is None:
+        return sum(sizes) if len(sizes) == steps else steps * sizes[0]
     try:
         n = len(loader.sampler)  # type: ignore[arg-type]
     except TypeError:
-        n = steps * (loader.batch_size or 1)
-    return min(n, steps * loader.batch_size) if loader.batch_size else n
+        n = steps * loader.batch_size
+    return min(n, steps * loader.batch_size)
