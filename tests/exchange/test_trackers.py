@@ -4,6 +4,7 @@ import importlib.util
 import json
 import struct
 import sys
+import time
 
 import pytest
 
@@ -72,16 +73,25 @@ def blocks(path):
             parts = []
 
 
+def records_of(path):
+    """What an offline run holds, once the process of wandb that writes it has ended it."""
+    from wandb.proto import wandb_internal_pb2
+
+    records, until = [], time.monotonic() + 20
+    while not any(each.HasField("exit") for each in records) and time.monotonic() < until:
+        time.sleep(0.05)
+        records = [wandb_internal_pb2.Record.FromString(data) for data in blocks(path)]
+    return records
+
+
 @lacks("wandb")
 @pytest.mark.filterwarnings("ignore")
 def test_wandb_offline_has_a_group_of_runs(sweep, tmp_path):
-    from wandb.proto import wandb_internal_pb2
-
     assert said("export rates --to wandb --out kept") == 0
     files = sorted((tmp_path / "kept/wandb").glob("offline-run-*/*.wandb"))
     assert len(files) == sweep.runs.num_rows
     for file in files:
-        records = [wandb_internal_pb2.Record.FromString(data) for data in blocks(file)]
+        records = records_of(file)
         (run,) = (record.run for record in records if record.HasField("run"))
         assert (run.run_group, run.project) == ("rates", "gradus")
         config = {item.key: json.loads(item.value_json) for item in run.config.update}

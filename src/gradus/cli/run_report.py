@@ -172,8 +172,13 @@ class Stages:
             self.console.print(f"{what}  {done:,}" + (f" of {of:,}" if of else ""), soft_wrap=True)
 
 
-def close(run: Run) -> None:
-    """The closing words: the curve, the figures, and where the record stands."""
+def close(run: Run, seen: Mapping[str, str]) -> None:
+    """The closing words: the curve, the figures, and where the record stands.
+
+    Args:
+        run: that has ended.
+        seen: of each tracker that followed it, how what it was told is looked at.
+    """
     from gradus.figures.scores import lines, most_used, rows_of, verdicts
 
     console = Console(highlight=False, markup=False, emoji=False)
@@ -209,6 +214,7 @@ def close(run: Run) -> None:
     figures["curve"] = str(run.folder and run.folder / "loss.png")
     if run.folder is not None and (run.folder / OVERVIEW).exists():
         figures["pictures"] = f"{run.folder / OVERVIEW}; all: gradus report {run.folder}"
+    figures |= seen
     for name, figure in figures.items():
         console.print(f"{name:14} {figure}", soft_wrap=True)
     ending(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -15,8 +16,11 @@ from gradus.cli.exit_codes import EXIT_CODES, warn
 from gradus.cli.options import RunCommand
 from gradus.errors import InputError, quoted
 from gradus.importing import without_collection
+from gradus.tracking import tracking
 
 if TYPE_CHECKING:
+    from gradus.exchange.live import Tracking
+    from gradus.runs.callbacks import Callbacks
     from gradus.runs.record import Run
     from gradus.runs.spec import RunSpec
 
@@ -76,6 +80,12 @@ Examples:
     help="keep nothing that --resume with more --epochs could go on from",
 )
 @click.option(
+    "--track",
+    metavar="A,B",
+    help="trackers that follow the run: tensorboard (into the folder of the record), mlflow "
+    "(mlflow.db, or $MLFLOW_TRACKING_URI), wandb (offline, or as $WANDB_MODE says)",
+)
+@click.option(
     "--trust", is_flag=True, help="import the model that --spec or --resume names, whatever it is"
 )
 @click.option("--quiet", is_flag=True, help="print nothing but the path of the record")
@@ -88,6 +98,7 @@ def train(
     start: Path | None,
     freeze: str | None,
     no_state: bool,
+    track: str | None,
     trust: bool,
     quiet: bool,
     **given: Any,
@@ -115,7 +126,11 @@ def train(
         others = {"spec": spec, "out": out, "overwrite": overwrite or None, **options}
         others |= {"from": start, "freeze": freeze}
         return _resume(
-            resume, others, data_dir, quiet, code=code, trust=trust, keep_state=not no_state
+            *(resume, others, data_dir, quiet),
+            code=code,
+            trust=trust,
+            keep_state=not no_state,
+            track=track,
         )
     tell = (lambda message: None) if quiet else warn
     begins: dict[str, Any] = {"freeze": tuple(freeze.split(",")) if freeze else (), "tell": tell}
@@ -131,17 +146,40 @@ def train(
             "out": folder, "overwrite": overwrite, "keep_state": not no_state,
             "data_dir": data_dir, **begins,
         }  # fmt: skip
+        with _tracking(track, folder) as tracks:
+            kept["callbacks"] = _callbacks(tracks)
+            if quiet:
+                run = train_run(run_spec, **kept)
+            else:
+                with report.Live() as live:
+                    run = train_run(run_spec, progress=live.progress, finding=live.finding, **kept)
+        _draw(run)
         if quiet:
-            run = train_run(run_spec, **kept)
-            _draw(run)
             click.echo(folder)
             report.ending(run)
         else:
-            with report.Live() as live:
-                run = train_run(run_spec, progress=live.progress, finding=live.finding, **kept)
-            _draw(run)
-            report.close(run)
+            report.close(run, {} if tracks is None else tracks.seen)
     return EXIT_CODES[run.status]
+
+
+@contextmanager
+def _tracking(track: str | None, folder: Path) -> Iterator[Tracking | None]:
+    """Within, trackers follow a run, if any do."""
+    with tracking(track or (), folder, warn) as tracks:
+        yield tracks
+    if tracks is not None:
+        # A run that is called back from and its engine hold each other, and at the end of this
+        # process nothing is collected: the core would tell of what it still holds.
+        gc.collect()
+
+
+def _callbacks(tracks: Tracking | None) -> Callbacks | None:
+    """The trackers that follow a run, if any do."""
+    if tracks is None:
+        return None
+    from gradus.runs.callbacks import Callbacks
+
+    return Callbacks((tracks,))
 
 
 def _reads_ahead(data: str | None) -> bool:
@@ -163,6 +201,7 @@ def _resume(
     code: Mapping[str, str | None],
     trust: bool,
     keep_state: bool,
+    track: str | None,
 ) -> int:
     """Go on with the run of a folder."""
     from gradus.cli import run_report as report
@@ -179,7 +218,10 @@ def _resume(
             )
 
     started = time.time()
-    with nullcontext() if quiet else report.Live() as live:
+    with (
+        _tracking(track, folder) as tracks,
+        nullcontext() if quiet else report.Live() as live,
+    ):
         progress = None if live is None else live.progress
         run = resume(
             folder,
@@ -192,6 +234,7 @@ def _resume(
             data_dir=data_dir,
             progress=progress,
             tell=warn,
+            callbacks=_callbacks(tracks),
         )
     if (folder / "run.json").stat().st_mtime < started:
         warn(f"{folder}: this run has ended already, as {run.status}")
@@ -201,7 +244,7 @@ def _resume(
         click.echo(folder)
         report.ending(run)
     else:
-        report.close(run)
+        report.close(run, {} if tracks is None else tracks.seen)
     return EXIT_CODES[run.status]
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from gradus.errors import InputError, quoted
-from gradus.exchange.tracked import Tracked
+from gradus.exchange.tracked import End, Options, Point, Tracked
 
 METRICS, PARAMETERS = 1000, 100
 """At most in one request, as MLflow has it."""
@@ -23,6 +24,65 @@ LONGEST = 6000
 ENDED = {"finished": "FINISHED", "interrupted": "KILLED", "pruned": "KILLED"}
 """What MLflow calls how a run ended; anything else is FAILED."""
 
+EXPERIMENT = "gradus"
+"""In which runs stand that are of no sweep."""
+
+PARENT = "mlflow.parentRunId"
+"""The tag by which MLflow knows the parent of a run."""
+
+
+@final
+class Session:
+    """A run in a store.
+
+    Args:
+        client: of the store.
+        experiment: the id of that in which it stands.
+        name: of the run.
+        options: of it.
+        began: when, in seconds since 1970; None: now.
+        tags: of it.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        experiment: str,
+        name: str,
+        options: Options,
+        *,
+        began: float | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        from mlflow.entities import Param
+
+        self.client = client
+        begun = client.create_run(
+            experiment, start_time=_milliseconds(began), run_name=name, tags=dict(tags or {})
+        )
+        self.run = begun.info.run_id
+        given = [Param(_key(name), str(v)[:LONGEST]) for name, v in options.items()]
+        for at in range(0, len(given), PARAMETERS):
+            client.log_batch(self.run, params=given[at : at + PARAMETERS])
+
+    def log(self, points: Iterable[Point]) -> None:
+        """Write numbers, many at once."""
+        from mlflow.entities import Metric
+
+        metrics = [
+            Metric(_key(name), value, _milliseconds(moment), step)
+            for name, step, value, moment in points
+        ]
+        for at in range(0, len(metrics), METRICS):
+            self.client.log_batch(self.run, metrics=metrics[at : at + METRICS])
+
+    def end(self, end: End) -> None:
+        """Write the final figures and how it ended."""
+        self.log(end.points)
+        self.client.set_tag(self.run, "gradus.status", end.status)
+        ended = ENDED.get(end.status, "FAILED")
+        self.client.set_terminated(self.run, ended, end_time=_milliseconds(end.moment))
+
 
 def write_run(run: Tracked, store: Path) -> None:
     """Add a run to a store, in the experiment ``gradus``.
@@ -30,8 +90,9 @@ def write_run(run: Tracked, store: Path) -> None:
     Raises:
         InputError: MLflow is not installed, or the file is no store of it.
     """
+    check_installed("--to mlflow")
     with _client(store) as client:
-        _write(client, _experiment(client, "gradus"), run, {})
+        _write(client, experiment_of(client, EXPERIMENT), run, {})
 
 
 def write_sweep(name: str, runs: Iterable[Tracked], store: Path) -> int:
@@ -43,55 +104,50 @@ def write_sweep(name: str, runs: Iterable[Tracked], store: Path) -> int:
     Raises:
         InputError: MLflow is not installed, or the file is no store of it.
     """
+    check_installed("--to mlflow")
     count = 0
     with _client(store) as client:
-        experiment = _experiment(client, name)
+        experiment = experiment_of(client, name)
         parent = client.create_run(experiment, run_name=name).info.run_id
         for run in runs:
-            _write(client, experiment, run, {"mlflow.parentRunId": parent})
+            _write(client, experiment, run, {PARENT: parent})
             count += 1
         client.set_terminated(parent, "FINISHED")
     return count
 
 
-def _experiment(client: Any, name: str) -> str:
+def experiment_of(client: Any, name: str) -> str:
+    """The id of an experiment, which is made where there is none of the name."""
     found = client.get_experiment_by_name(name)
     return str(client.create_experiment(name) if found is None else found.experiment_id)
 
 
+def check_installed(said: str) -> None:
+    """Refuse to begin without MLflow.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    if find_spec("mlflow") is None:
+        raise InputError(f"{said}: MLflow is not installed; pip install 'gradus[trackers]'")
+
+
+def client_of(uri: str) -> Any:
+    """The client of a store; MLflow tells of every table that it makes: that is left out."""
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri)
+
+
 def _write(client: Any, experiment: str, run: Tracked, tags: dict[str, str]) -> None:
-    from mlflow.entities import Metric, Param
+    if run.began is None:
+        run = replace(run, began=time.time() - run.seconds)
+    run.write(Session(client, experiment, run.name, run.options, began=run.began, tags=tags))
 
-    began = time.time() - run.seconds if run.began is None else run.began
 
-    def moment(step: int) -> int:
-        """In milliseconds, at the mean pace of the run."""
-        return round(1000 * (began + run.seconds * step / max(1, run.steps)))
-
-    begun = client.create_run(
-        experiment,
-        start_time=moment(0),
-        run_name=run.name,
-        tags={"gradus.status": run.status, **tags},
-    )
-    metrics = [
-        Metric(
-            _key(curve.name if curve.of_history else f"evaluation/{curve.name}"), v, moment(s), s
-        )
-        for curve in run.curves
-        for s, v in zip(curve.steps.tolist(), curve.values.tolist(), strict=True)
-    ]
-    metrics += [
-        Metric(_key(f"final/{name}"), value, moment(run.steps), run.steps)
-        for name, value in run.figures.items()
-    ]
-    options = [Param(_key(name), str(v)[:LONGEST]) for name, v in run.options.items()]
-    for at in range(0, len(metrics), METRICS):
-        client.log_batch(begun.info.run_id, metrics=metrics[at : at + METRICS])
-    for at in range(0, len(options), PARAMETERS):
-        client.log_batch(begun.info.run_id, params=options[at : at + PARAMETERS])
-    ended = ENDED.get(run.status, "FAILED")
-    client.set_terminated(begun.info.run_id, ended, end_time=moment(run.steps))
+def _milliseconds(moment: float | None) -> int:
+    return round(1000 * (time.time() if moment is None else moment))
 
 
 def _key(name: str) -> str:
@@ -101,19 +157,15 @@ def _key(name: str) -> str:
 
 @contextmanager
 def _client(store: Path) -> Iterator[Any]:
-    if find_spec("mlflow") is None:
-        raise InputError("--to mlflow: MLflow is not installed; pip install 'gradus[trackers]'")
-    from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     if store.is_dir():
         raise InputError(f"--out {store}: is a folder; give the file of a store, as mlflow.db")
-    log = logging.getLogger("mlflow")  # it tells of every table that it makes
+    log = logging.getLogger("mlflow")
     level = log.level
-    log.setLevel(logging.WARNING)
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
-        yield MlflowClient(tracking_uri=f"sqlite:///{store.resolve()}")
+        yield client_of(f"sqlite:///{store.resolve()}")
     except MlflowException as error:
         raise InputError(f"--out {store}: MLflow says: {quoted(error)}") from error
     finally:

@@ -5,19 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from gradus.errors import InputError
-from gradus.exchange.tracked import Tracked
+from gradus.exchange.tracked import FINAL, End, Options, Point, Tracked
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-FINAL = "final/"
-"""Before the figures of the parameters that a run left, which HParams shows."""
 
-EVALUATION = "evaluation/"
-"""Before what is known after each epoch."""
+@final
+class Session:
+    """A run in a folder of event files.
+
+    Args:
+        folder: of the files.
+        options: of the run.
+        alone: whether the folder is no part of that of a sweep, which says what its runs have.
+    """
+
+    def __init__(self, folder: Path, options: Options, *, alone: bool = True) -> None:
+        self.options, self.alone = options, alone
+        self.writer = _writer(folder)
+        _, begins, _ = _hparams(options, {})
+        _add(self.writer, begins)
+
+    def log(self, points: Iterable[Point]) -> None:
+        """Write numbers; they can be read at once."""
+        for name, step, value, moment in points:
+            self.writer.add_scalar(name, value, step, walltime=moment)
+        self.writer.flush()
+
+    def end(self, end: End) -> None:
+        """Write the final figures and the status, and close the files."""
+        self.log(end.points)
+        self.writer.add_text("status", end.status, end.step)
+        experiment, _, ends = _hparams(self.options, end.figures)
+        if self.alone:
+            _add(self.writer, experiment)
+        _add(self.writer, ends)
+        self.writer.close()
 
 
 def write_run(run: Tracked, folder: Path) -> None:
@@ -27,11 +54,9 @@ def write_run(run: Tracked, folder: Path) -> None:
         InputError: TensorBoard is not installed, or the folder holds something.
         OSError: it cannot be written.
     """
-    _check(folder)
-    experiment, _, _ = _hparams(run.options, run.figures)
-    with _writer(folder) as writer:
-        _add(writer, experiment)
-        _write(writer, run)
+    check_installed("--to tensorboard")
+    check_new(folder, "--out")
+    run.write(Session(folder, run.options))
 
 
 def write_sweep(name: str, runs: Iterable[Tracked], folder: Path) -> int:
@@ -49,13 +74,13 @@ def write_sweep(name: str, runs: Iterable[Tracked], folder: Path) -> int:
         InputError: TensorBoard is not installed, or the folder holds something.
         OSError: it cannot be written.
     """
-    _check(folder)
-    options: dict[str, Any] = {}
+    check_installed("--to tensorboard")
+    check_new(folder, "--out")
+    options: Options = {}
     figures: dict[str, float] = {}
     count = 0
     for run in runs:
-        with _writer(folder / run.name) as writer:
-            _write(writer, run)
+        run.write(Session(folder / run.name, run.options, alone=False))
         options, figures, count = run.options | options, run.figures | figures, count + 1
     experiment, _, _ = _hparams(options, figures)
     with _writer(folder) as writer:
@@ -63,24 +88,24 @@ def write_sweep(name: str, runs: Iterable[Tracked], folder: Path) -> int:
     return count
 
 
-def _write(writer: SummaryWriter, run: Tracked) -> None:
-    _, begins, ends = _hparams(run.options, run.figures)
-    _add(writer, begins)
-    for curve in run.curves:
-        tag = curve.name if curve.of_history else f"{EVALUATION}{curve.name}"
-        for step, value in zip(curve.steps.tolist(), curve.values.tolist(), strict=True):
-            writer.add_scalar(tag, value, step, walltime=_moment(run, step))
-    for name, value in run.figures.items():
-        writer.add_scalar(f"{FINAL}{name}", value, run.steps, walltime=_moment(run, run.steps))
-    writer.add_text("status", run.status, run.steps)
-    _add(writer, ends)
+def check_installed(said: str) -> None:
+    """Refuse to begin without TensorBoard.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    if find_spec("tensorboard") is None:
+        raise InputError(f"{said}: TensorBoard is not installed; pip install 'gradus[trackers]'")
 
 
-def _moment(run: Tracked, step: int) -> float | None:
-    """When a step was taken, at the mean pace of the run."""
-    if run.began is None:
-        return None
-    return run.began + run.seconds * step / max(1, run.steps)
+def check_new(folder: Path, said: str) -> None:
+    """Refuse a folder that would mix two runs.
+
+    Raises:
+        InputError: it holds something, or is a file.
+    """
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise InputError(f"{said} {folder}: is there already; give the name of a new folder")
 
 
 def _add(writer: SummaryWriter, summary: Any) -> None:
@@ -102,12 +127,3 @@ def _hparams(options: Mapping[str, Any], figures: Mapping[str, float]) -> tuple[
         dict(options), {f"{FINAL}{n}": v for n, v in figures.items()}
     )
     return found
-
-
-def _check(folder: Path) -> None:
-    if find_spec("tensorboard") is None:
-        raise InputError(
-            "--to tensorboard: TensorBoard is not installed; pip install 'gradus[trackers]'"
-        )
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise InputError(f"--out {folder}: is there already; give the name of a new folder")

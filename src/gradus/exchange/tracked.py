@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gradus.runs.record import Run
 from gradus.runs.recorded import RecordedRun
+from gradus.runs.spec import RunSpec
 from gradus.sweep.comparison import options_of_loop
 from gradus.sweep.groups import OWN
 from gradus.sweep.measures import MEASURES
@@ -26,7 +27,61 @@ PLACES = ("run", "step", "samples", "epoch", "work", "seconds", "net")
 OF_HISTORY = ("loss", "lr")
 """What is known of a batch; all else is known after an epoch."""
 
+EVALUATION = "evaluation/"
+"""Before what is known after each epoch."""
+
+FINAL = "final/"
+"""Before the figures of the parameters that a run left."""
+
+Options = dict[str, bool | int | float | str]
 Numbers = NDArray[np.float64]
+
+
+class Point(NamedTuple):
+    """A number of a run, as trackers take it.
+
+    Attributes:
+        name: under which it stands.
+        step: after so many updates; of a mini-batch, before the next.
+        value: it.
+        moment: when it was known, in seconds since 1970; None: now.
+    """
+
+    name: str
+    step: int
+    value: float
+    moment: float | None
+
+
+class Session(Protocol):
+    """A run in a tracker: it is told all that is known of it, and then how it ended."""
+
+    def log(self, points: Iterable[Point]) -> None:
+        """Take numbers whose steps do not fall."""
+
+    def end(self, end: End) -> None:
+        """Take how the run ended; nothing follows."""
+
+
+class End(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        status: of it.
+        figures: of the parameters that it left, by name.
+        step: it took so many.
+        moment: when, in seconds since 1970; None: now.
+    """
+
+    status: str
+    figures: Mapping[str, float]
+    step: int
+    moment: float | None
+
+    @property
+    def points(self) -> list[Point]:
+        """The figures as trackers take them."""
+        return [Point(f"{FINAL}{n}", self.step, v, self.moment) for n, v in self.figures.items()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +99,9 @@ class Curve:
     values: Numbers
 
     @property
-    def of_history(self) -> bool:
-        """Whether it has a row a logged batch, not one an epoch."""
-        return self.name in OF_HISTORY
+    def label(self) -> str:
+        """Its name in a tracker."""
+        return label(self.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +120,54 @@ class Tracked:
     """
 
     name: str
-    options: dict[str, bool | int | float | str]
+    options: Options
     figures: dict[str, float]
     curves: tuple[Curve, ...]
     status: str
     steps: int
     began: float | None
     seconds: float
+
+    def moment(self, step: int) -> float | None:
+        """When a step was taken, at the mean pace of the run; None where nobody knows."""
+        if self.began is None:
+            return None
+        return self.began + self.seconds * step / max(1, self.steps)
+
+    @property
+    def points(self) -> list[Point]:
+        """All that is known on the way, in the order of its steps."""
+        found = [
+            Point(curve.label, step, value, self.moment(step))
+            for curve in self.curves
+            for step, value in zip(curve.steps.tolist(), curve.values.tolist(), strict=True)
+        ]
+        return sorted(found, key=lambda point: point.step)
+
+    @property
+    def end(self) -> End:
+        """How it ended."""
+        return End(self.status, self.figures, self.steps, self.moment(self.steps))
+
+    def write(self, session: Session) -> None:
+        """Tell a tracker all of it."""
+        session.log(self.points)
+        session.end(self.end)
+
+
+def label(name: str) -> str:
+    """What a number is called in a tracker.
+
+    Example:
+        >>> label("loss"), label("test_loss")
+        ('loss', 'evaluation/test_loss')
+    """
+    return name if name in OF_HISTORY else f"{EVALUATION}{name}"
+
+
+def options_of(spec: RunSpec) -> Options:
+    """The options of a run, by name."""
+    return _given(option_columns(spec, spec.loss))
 
 
 def tracked(run: Run) -> Tracked:
@@ -85,14 +181,10 @@ def tracked(run: Run) -> Tracked:
         (0.001, ['loss', 'lr', 'running_train_loss'])
     """
     summary = run.summary
-    if isinstance(run, RecordedRun):
-        options = options_of_loop(run)
-    else:
-        options = option_columns(run.spec, run.spec.loss)
-    final = summary["final"] or {}
+    loop, final = isinstance(run, RecordedRun), summary["final"] or {}
     return Tracked(
         name=run.title if run.folder is None else run.folder.resolve().name,
-        options=_given(options),
+        options=_given(options_of_loop(run)) if loop else options_of(run.spec),
         figures={n: v for n, v in final.items() if n not in PLACES and v is not None},
         curves=tuple(_curves(run.history, run.evaluation, summary["samples"], summary["steps"])),
         status=run.status,
@@ -120,7 +212,7 @@ def tracked_sweep(sweep: Sweep) -> Iterator[Tracked]:
         )
 
 
-def _given(options: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
+def _given(options: Mapping[str, Any]) -> Options:
     """The options that a run has, of which trackers know numbers and texts."""
     return {
         name.removeprefix(OWN): ",".join(map(str, v)) if isinstance(v, list | tuple) else v
@@ -133,13 +225,28 @@ def _curves(history: pa.Table, evaluation: pa.Table, samples: int, steps: int) -
     at = history["step"].to_numpy()
     for name in OF_HISTORY:
         yield from _curve(name, at, history[name])
-    # After an epoch so many examples were consumed: in as many steps as the rows around say.
-    consumed = np.concatenate([[0], history["samples"].to_numpy(), [max(samples, 1)]])
-    taken = np.concatenate([[0], at + 1, [steps]])
-    there = np.interp(evaluation["samples"].to_numpy(), consumed, taken)
+    ends = evaluation["samples"].to_numpy()
+    there = steps_after(ends, at, history["samples"].to_numpy(), (steps, samples))
     for name in evaluation.column_names:
         if name not in PLACES:
-            yield from _curve(name, np.rint(there).astype(np.int64), evaluation[name])
+            yield from _curve(name, there, evaluation[name])
+
+
+def steps_after(
+    samples: ArrayLike, steps: ArrayLike, consumed: ArrayLike, now: tuple[int, int]
+) -> NDArray[np.int64]:
+    """How many steps it took to consume so many examples: as many as the rows around say.
+
+    Args:
+        samples: ``[n]``, of which that is asked.
+        steps: ``[rows]``, before the step of each row of a history.
+        consumed: ``[rows]``, examples after it.
+        now: how many steps and examples there are in all.
+    """
+    counted = np.concatenate([[0], np.asarray(consumed, np.int64), [max(now[1], 1)]])
+    taken = np.concatenate([[0], np.asarray(steps, np.int64) + 1, [now[0]]])
+    found: Numbers = np.interp(np.asarray(samples, np.int64), counted, taken)
+    return np.rint(found).astype(np.int64)
 
 
 def _curve(name: str, steps: NDArray[np.int64], column: Any) -> Iterator[Curve]:

@@ -2,15 +2,66 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import os
 from collections.abc import Iterable
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
+from typing import Literal, final
 
 from gradus.errors import InputError
-from gradus.exchange.tracked import Tracked
+from gradus.exchange.tracked import End, Options, Point, Tracked
 
 PROJECT = "gradus"
+
+Mode = Literal["offline", "online", "shared", "disabled"]
+
+
+@final
+class Session:
+    """A run in ``wandb/offline-run-...`` in a folder; ``wandb sync`` sends it.
+
+    Args:
+        folder: where.
+        name: of the run.
+        options: of it.
+        group: of runs that belong together.
+        mode: of the client.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        options: Options,
+        *,
+        group: str | None = None,
+        mode: Mode = "offline",
+    ) -> None:
+        import wandb
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self.run = wandb.init(
+            mode=mode,
+            dir=str(folder),
+            project=os.environ.get("WANDB_PROJECT", PROJECT),
+            name=name,
+            group=group,
+            config=dict(options),
+            reinit="create_new",  # a run of the user's own stays what it is
+            settings=wandb.Settings(silent=True, console="off", disable_git=True),
+        )
+
+    def log(self, points: Iterable[Point]) -> None:
+        """Write numbers, those of a step at once."""
+        for step, found in groupby(points, key=lambda point: point.step):
+            self.run.log({point.name: point.value for point in found}, step=step)
+
+    def end(self, end: End) -> None:
+        """Write the final figures and how it ended."""
+        self.run.summary.update({point.name: point.value for point in end.points})
+        self.run.summary["status"] = end.status
+        self.run.finish(exit_code=0 if end.status == "finished" else 1)
 
 
 def write_run(run: Tracked, folder: Path, group: str | None = None) -> None:
@@ -24,33 +75,10 @@ def write_run(run: Tracked, folder: Path, group: str | None = None) -> None:
     Raises:
         InputError: wandb is not installed, or the folder is a file.
     """
-    if find_spec("wandb") is None:
-        raise InputError("--to wandb: wandb is not installed; pip install 'gradus[trackers]'")
-    import wandb
-
+    check_installed("--to wandb")
     if folder.is_file():
         raise InputError(f"--out {folder}: is a file; give a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    begun = wandb.init(
-        mode="offline",
-        dir=str(folder),
-        project=PROJECT,
-        name=run.name,
-        group=group,
-        config=dict(run.options),
-        reinit="create_new",  # a run of the user's own stays what it is
-        settings=wandb.Settings(silent=True, console="off", disable_git=True),
-    )
-    rows: defaultdict[int, dict[str, float]] = defaultdict(dict)
-    for curve in run.curves:
-        name = curve.name if curve.of_history else f"evaluation/{curve.name}"
-        for step, value in zip(curve.steps.tolist(), curve.values.tolist(), strict=True):
-            rows[step][name] = value
-    for step in sorted(rows):
-        begun.log(rows[step], step=step)
-    begun.summary.update({f"final/{name}": value for name, value in run.figures.items()})
-    begun.summary["status"] = run.status
-    begun.finish(exit_code=0 if run.status == "finished" else 1)
+    run.write(Session(folder, run.name, run.options, group=group))
 
 
 def write_sweep(name: str, runs: Iterable[Tracked], folder: Path) -> int:
@@ -66,3 +94,13 @@ def write_sweep(name: str, runs: Iterable[Tracked], folder: Path) -> int:
     for count, run in enumerate(runs, 1):  # noqa: B007
         write_run(run, folder, name)
     return count
+
+
+def check_installed(said: str) -> None:
+    """Refuse to begin without wandb.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    if find_spec("wandb") is None:
+        raise InputError(f"{said}: wandb is not installed; pip install 'gradus[trackers]'")

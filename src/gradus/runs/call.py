@@ -23,6 +23,7 @@ from gradus.runs.train import LOG, Observer, Shown, Tell
 from gradus.runs.train import resume as resume_named
 from gradus.runs.train import train as train_spec
 from gradus.runs.words import as_call
+from gradus.tracking import Track, tracking
 
 P = ParamSpec("P")
 
@@ -62,6 +63,7 @@ def train(
     observe: Observer | None = None,
     progress: Shown | None = None,
     callbacks: Sequence[Any] = (),
+    track: Track = (),
     tell: Tell = LOG,
     parameters: Sequence[Mapping[str, Any]] = (),
     decay: str = "all",
@@ -122,8 +124,12 @@ def train(
             objects with any of ``on_start``, ``on_row``, ``on_epoch`` (called so) and ``on_end``
             (called with the run). One that returns ``"stop"`` ends the run in good order. A
             :class:`~gradus.Scheduler` moves the learning rate.
-        tell: told, in one line, what keeps the run from the native engine and what that costs; by
-            default that is logged, as ``logging.getLogger("gradus")`` does at the level INFO.
+        track: trackers of experiments that follow the run: ``"tensorboard"``, ``"mlflow"``,
+            ``"wandb"``, several of them, or a dict that says where each writes. One that fails is
+            told no more, and the run goes on.
+        tell: told, in one line, what keeps the run from the native engine and what that costs, and
+            of a tracker that fails; by default that is logged, as
+            ``logging.getLogger("gradus")`` does at the level INFO.
         parameters: groups that are moved by options of their own, each a dict of the names of its
             layers or parameters and its options: ``{"names": ["0", "2.bias"], "lr": 0.01}``. The
             others have those of the method.
@@ -161,7 +167,6 @@ def train(
         "tell": tell,
     }  # fmt: skip
     called = _called(callbacks)
-    kept["callbacks"] = called
     if isinstance(data, RunSpec):
         if called.schedulers:
             raise InputError(
@@ -169,7 +174,8 @@ def train(
             )
         if said := [*objects, *parts, *Groups(parameters, decay).options, *options]:
             raise InputError(f"{said[0]}: stands in the RunSpec; give it there")
-        return train_spec(data, **kept)
+        with tracking(track, out, tell) as tracks:
+            return train_spec(data, **kept, callbacks=called.and_of(tracks))
     with in_words_of_the_call():
         if called.schedulers:
             objects["schedule"] = called.schedulers[0].make
@@ -177,7 +183,8 @@ def train(
         if start is not None:
             options = {**_of_the_model(start, objects), **options}
         spec, found = asked({"data": data, **objects}, parts, options, groups, length)
-        return train_spec(spec, **kept, objects=found)
+        with tracking(track, out, tell) as tracks:
+            return train_spec(spec, **kept, objects=found, callbacks=called.and_of(tracks))
 
 
 def resume(
@@ -200,6 +207,7 @@ def resume(
     observe: Observer | None = None,
     progress: Shown | None = None,
     callbacks: Sequence[Any] = (),
+    track: Track = (),
     tell: Tell = LOG,
 ) -> Run:
     """Go on with a run that was broken off, as if it had not been: its record is the same.
@@ -232,6 +240,7 @@ def resume(
         observe: as for ``train``.
         progress: as for ``train``.
         callbacks: likewise, but no ``Scheduler``.
+        track: likewise; trackers are told what was recorded before, too.
         tell: told, in one line each, of checkpoints that are damaged, and of a stretched schedule;
             by default they are logged, as for ``train``.
 
@@ -264,20 +273,21 @@ def resume(
         groups = Groups(tuple(parameters), decay)
         if groups.options:
             _, found = with_groups(said, found, groups)
-        return resume_named(
-            folder,
-            epochs=epochs,
-            patience=patience,
-            keep_state=keep_state,
-            **code,
-            trust=trust,
-            data_dir=data_dir,
-            observe=observe,
-            progress=progress,
-            tell=tell,
-            objects=found,
-            callbacks=_called(callbacks),
-        )
+        with tracking(track, folder, tell) as tracks:
+            return resume_named(
+                folder,
+                epochs=epochs,
+                patience=patience,
+                keep_state=keep_state,
+                **code,
+                trust=trust,
+                data_dir=data_dir,
+                observe=observe,
+                progress=progress,
+                tell=tell,
+                objects=found,
+                callbacks=_called(callbacks).and_of(tracks),
+            )
 
 
 def _of_the_model(start: Run, objects: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class Underway:
 
     Attributes:
         spec: of the run.
+        selection: what is chosen in it, and by what.
         epochs: that it is to have.
         steps: that it is to take.
         epoch: under way, counted from 1.
@@ -51,6 +52,7 @@ class Underway:
 
     def __init__(self, spec: RunSpec, job: Job) -> None:
         self.spec, self._job = spec, job
+        self.selection = job.selection
         self.epochs, self.steps = job.epochs, job.steps
         self.epoch, self.step, self.samples = 1, 0, 0
         self.loss: float | None = None
@@ -106,7 +108,8 @@ class Underway:
     def attach(self, execution: Execution) -> None:
         """Given what executes the run."""
         self._execution = execution
-        self.step = execution.journal.outcome.step
+        outcome = execution.journal.outcome
+        self.step, self.samples = outcome.step, outcome.samples
 
     def see(self, progress: Progress) -> None:
         """Take over where the run stands."""
@@ -204,6 +207,10 @@ class Callbacks:
                     f"callbacks: a {kind.__name__}; give a function of the run under way, or an "
                     f"object with any of {', '.join(TIMES)}"
                 )
+
+    def and_of(self, other: object | None) -> Callbacks:
+        """The same, and another one, if it is one."""
+        return self if other is None else Callbacks((*self.given, other))
 
     @property
     def schedulers(self) -> list[Scheduler]:

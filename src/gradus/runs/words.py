@@ -59,6 +59,7 @@ def _kinds() -> dict[str, tuple[str, ...] | None]:
     return found | {
         "model": ("mlp", "linear"),
         "out": (),
+        "track": ("tensorboard", "mlflow", "wandb"),
         "freeze": (),
         "start": (),
         "overwrite": None,
