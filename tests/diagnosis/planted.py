@@ -101,3 +101,18 @@ def bare():
     """Layers with nothing between."""
     layers = torch.nn.Linear(2, 16), torch.nn.Linear(16, 16), torch.nn.Linear(16, 2)
     return torch.nn.Sequential(torch.nn.Flatten(), *layers)
+
+
+class Logarithm(torch.nn.Module):
+    """Written as it stands on paper."""
+
+    def forward(self, p):
+        return p.log()
+
+
+def naive():
+    """A net that ends in the logarithm of a softmax, and begins with large outputs."""
+    model = torch.nn.Sequential(*net(2, 3)(), torch.nn.Softmax(dim=1), Logarithm())
+    with torch.no_grad():
+        model[1].weight.mul_(60.0)
+    return model

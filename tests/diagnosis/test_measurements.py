@@ -42,7 +42,7 @@ def test_on_a_quadratic_the_limit_is_where_convergence_ends(method):
 
 def seen(**options):
     case = case_of(trained(**options))
-    return Evidence(case, replay(case, time.monotonic() + 10))
+    return Evidence(case, replay(case, time.monotonic() + 60))
 
 
 @pytest.mark.parametrize("engine", ["native", "eager"])
@@ -100,7 +100,7 @@ def test_the_noise_scale_is_that_of_all_examples():
 
 def test_a_change_of_nothing_makes_no_difference():
     case = case_of(trained(epochs=2))
-    laboratory = Laboratory(case, 1.0, time.monotonic() + 10)
+    laboratory = Laboratory(case, 1.0, time.monotonic() + 60)
     nothing = Change("nothing", apply=lambda job: job)
     one, other = laboratory.trial(1), laboratory.trial(1, (nothing,))
     assert (one.training == other.training).all()

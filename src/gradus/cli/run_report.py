@@ -23,6 +23,9 @@ from gradus.runs.record_files import OVERVIEW
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+HARDLY = 0.9
+"""In losses of the best constant prediction: a run that ends above has hardly learned anything."""
+
 LINE_EVERY = 2.0
 """Seconds between two plain lines off a terminal."""
 
@@ -342,6 +345,8 @@ def ending(run: Run) -> None:
             style="red",
             soft_wrap=True,
         )
+    if (said := doctor_line(run)) is not None:
+        _stderr().print(f"gradus: {said}", soft_wrap=True)
     if run.status == "stopped":
         why = run.summary["stopped"]
         _stderr().print(f"gradus: {net_of(run)}stopped at {why}", style="red", soft_wrap=True)
@@ -350,6 +355,24 @@ def ending(run: Run) -> None:
         named = f" --model {run.spec.model}" if is_own(run.spec.model) else ""
         on = f"; go on with: gradus train --resume {run.folder}{named}" if run.folder else ""
         _stderr().print(f"gradus: interrupted at step {steps}{on}", style="red", soft_wrap=True)
+
+
+def doctor_line(run: Run) -> str | None:
+    """Who says why, where the run is lost, or learned next to nothing."""
+    if run.folder is None or run.status not in ("diverged", "failed", "finished"):
+        return None
+    asked = f"gradus doctor {run.folder} says why"
+    if is_own(run.spec.model):
+        asked = f"gradus doctor {run.folder} --model {run.spec.model} says why"
+    if run.status != "finished":
+        return asked
+    final, constant = run.summary["final"], run.summary["constant"]
+    if final is None or constant is None:
+        return None
+    share = final["train_loss"] / constant["train_loss"] if constant["train_loss"] > 0 else 0.0
+    if share < HARDLY:
+        return None
+    return f"the training loss is {100 * share:.0f} % of that of the best constant: {asked}"
 
 
 def _stderr() -> Console:

@@ -42,7 +42,7 @@ def diagnose(
     The run is repeated, and looked at on its way. For each cause that something speaks for, the
     same training is done with one thing changed, beside itself without, for several seeds. A cause
     is confirmed only if undoing it lowers the loss by more than three standard errors of the paired
-    difference, and by a tenth of the loss of the best constant prediction at least.
+    difference, and by enough to matter.
 
     Args:
         run: a run, the folder of its record, or a ``RunSpec``; None to examine what would be

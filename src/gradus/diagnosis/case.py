@@ -121,9 +121,9 @@ class Case:
             *(split,), train=split.train.subset(train), validation=split.train.subset(validation)
         )
 
-    def sample(self, data: Dataset) -> Dataset:
+    def sample(self, data: Dataset, dtype: torch.dtype) -> Dataset:
         """At most ``SAMPLE`` of these examples, the same always."""
-        data = data.to(dtype=getattr(torch, self.spec.dtype))
+        data = data.to(dtype=dtype)
         if len(data) <= SAMPLE:
             return data
         drawn = np.sort(np.random.default_rng(1).permutation(len(data))[:SAMPLE])
@@ -133,7 +133,7 @@ class Case:
         """The loss of the best constant prediction; None where it is not known, or is 0."""
         data = job.train.to(dtype=job.dtype)
         constant = best_constant(data, job.loss)
-        found = 0.0 if constant is None else constant.judge(self.sample(data)).loss
+        found = 0.0 if constant is None else constant.judge(self.sample(data, job.dtype)).loss
         return found if found > 0 else None
 
     def engine(self, job: Job) -> choose.Chosen:
@@ -157,7 +157,7 @@ class Case:
     def _with_options(self, options: Mapping[str, Any]) -> Remedy:
         given = ", ".join(f"{name}={value!r}" for name, value in options.items())
         if any(is_object(getattr(self.spec, name)) for name in ("data", "model", "loss", "method")):
-            return Remedy(None, f"train the same with {given}")
+            return Remedy(None, f"gradus.train(..., {given})")
         folder = None if self.run is None else self.run.folder
         if folder is not None:
             said = " ".join(map(as_written, options.items()))
@@ -172,7 +172,7 @@ class Case:
         ):
             del told["loss"]
         said = " ".join(["gradus train", str(data), *map(as_written, told.items())])
-        return Remedy(said, f"run.train({given})" if self.run else f"gradus.train(.., {given})")
+        return Remedy(said, f"run.train({given})" if self.run else f"gradus.train(..., {given})")
 
 
 def as_written(option: tuple[str, Any]) -> str:

@@ -9,7 +9,7 @@ from gradus.diagnosis.evidence import Evidence
 from gradus.diagnosis.findings import Figure
 from gradus.diagnosis.fork import Change, Measure
 
-LEAST_GAIN = 0.1
+LEAST_GAIN = 0.03
 """What undoing a cause has to take off the loss, in losses of the best constant prediction: what is
 less may be real and is not what is wrong."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,10 +35,13 @@ class Evidence:
     Attributes:
         case: of the run.
         replay: of it.
+        until: when nothing that takes long is measured any more, by ``time.monotonic``.
     """
 
     case: Case
     replay: Replay
+
+    until: float = math.inf
 
     def __post_init__(self) -> None:
         self._sharpness: dict[int, float | None] = {}
@@ -70,7 +74,7 @@ class Evidence:
     @cached_property
     def sample(self) -> Dataset:
         """Training examples on which points are compared."""
-        return self.case.sample(self.job.train).to(device="cpu")
+        return self.case.sample(self.job.train, self.job.dtype).to(device="cpu")
 
     @cached_property
     def line(self) -> float:
@@ -143,6 +147,8 @@ class Evidence:
         if limit is None or (limit.preconditioned and sight.preconditioner is None):
             return None
         if sight.step not in self._sharpness:
+            if time.monotonic() > self.until:
+                return None
             found = sharpness(self.job, sight)
             decay = getattr(self.job.method, "weight_decay", 0.0)
             if found is not None and not limit.preconditioned:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradus.diagnosis.case import Case
 from gradus.diagnosis.cause import Cause, Suspicion
@@ -113,7 +113,8 @@ def examine(
     budget = time_for(case) if budget is None else budget
     tell("repeating the run")
     seen = replay(case, began + budget / 3)
-    evidence = Evidence(case, seen)
+    # What is measured is of less use than what is tried.
+    evidence = Evidence(case, seen, time.monotonic() + (began + budget - time.monotonic()) / 8)
     causes = all_causes()
     suspected = [
         (cause, suspicion) for cause in causes if (suspicion := cause.suspect(evidence)) is not None
@@ -218,20 +219,33 @@ class _Examination:
     def tried(self, cause: Cause, suspicion: Suspicion, on: Sequence[Change] = ()) -> Tried:
         """Put a suspicion to the test: choose among its changes by one pair, judge by others."""
         self.tell(f"trying: {cause.name}")
-        change = suspicion.changes[0]
-        tried = Tried(cause, suspicion, change, None, tuple(on))
-        first = 0
+        tried = Tried(cause, suspicion, suspicion.changes[0], None, tuple(on))
         try:
-            if len(suspicion.changes) > 1:
-                # By the pair that chose among them a change would look better than it is.
-                change, first = self._best(cause, suspicion, on), 1
-            for pairs in PAIRS:
-                found = self._compared(tried, change, range(first, first + pairs), on)
-                tried = Tried(cause, suspicion, change, found, tuple(on))
-                if not tried.open:
-                    break
+            if len(suspicion.changes) == 1:
+                return self._judged(tried, 0)
+            # By the pair that chose among them a change would look better than it is.
+            best = self._best(cause, suspicion, on)
+            tried = self._judged(replace(tried, change=best), 1)
+            at = suspicion.changes.index(best)
+            if tried.open and tried.found is not None and at + 1 < len(suspicion.changes):
+                # It helps in some pairs, and is not enough in others.
+                stronger = replace(tried, change=suspicion.changes[at + 1], found=None)
+                stronger = self._judged(stronger, 1)
+                tried = stronger if stronger.confirmed else tried
         except OutOfTime:
             pass
+        return tried
+
+    def _judged(self, tried: Tried, first: int) -> Tried:
+        """A change judged by pairs from this number on, by more where fewer leave it open."""
+        for pairs in PAIRS:
+            try:
+                found = self._compared(tried, range(first, first + pairs))
+            except OutOfTime:
+                break
+            tried = replace(tried, found=found)
+            if not tried.open:
+                break
         return tried
 
     def _best(self, cause: Cause, suspicion: Suspicion, on: Sequence[Change]) -> Change:
@@ -248,11 +262,10 @@ class _Examination:
                 break
         return best
 
-    def _compared(
-        self, tried: Tried, change: Change, pairs: range, on: Sequence[Change]
-    ) -> Experiment:
+    def _compared(self, tried: Tried, pairs: range) -> Experiment:
         """The paired difference; no more pairs are taken where two show no gain."""
-        cause, measure = tried.cause, tried.suspicion.measure or tried.cause.measure
+        cause, change, on = tried.cause, tried.change, tried.on
+        measure = tried.suspicion.measure or cause.measure
         both: list[tuple[Trial, Trial]] = []
         for pair in pairs:
             try:

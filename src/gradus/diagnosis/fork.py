@@ -28,10 +28,12 @@ from gradus.engine import choose
 from gradus.engine.evaluate import outputs_of, outputs_on, test
 from gradus.engine.job import Job
 from gradus.engine.snapshot import Course, Watch
+from gradus.metrics import best_constant
 from gradus.optim.as_method import OptimizerMethod
+from gradus.risk.losses import CrossEntropyLoss
 
 Numbers = NDArray[np.float64]
-Measure = Literal["training loss", "validation loss", "error rate"]
+Measure = Literal["training loss", "validation loss", "log loss of what is predicted"]
 
 WORST = 2.0
 """What a trial counts at most, and if it diverged, in losses of the best constant prediction."""
@@ -66,15 +68,16 @@ class Trial:
         steps: that it took.
         training: what each training example of the sample adds to the mean.
         held: the same of held examples; None where none are.
-        wrong: which of the training examples are predicted wrong, in error rates of the best
-            constant prediction; None where no classes are predicted.
+        predicted: the log loss of the probabilities that outputs stand for, whatever loss is
+            trained on, over examples that are held, if there are any; None where no classes are
+            predicted.
     """
 
     status: str
     steps: int
     training: Numbers
     held: Numbers | None
-    wrong: Numbers | None
+    predicted: Numbers | None
 
     def share(self, measure: Measure) -> float:
         """Its loss, at most ``WORST``."""
@@ -83,8 +86,8 @@ class Trial:
 
     def examples(self, measure: Measure) -> Numbers:
         """What each example adds; where none are held, training examples stand for them."""
-        if measure == "error rate" and self.wrong is not None:
-            return self.wrong
+        if measure == "log loss of what is predicted" and self.predicted is not None:
+            return self.predicted
         if measure == "validation loss" and self.held is not None:
             return self.held
         return self.training
@@ -120,7 +123,7 @@ class Laboratory:
     def _beginning(self) -> float:
         """The loss before the first step, where no best constant is known."""
         job = self.case.trial(0)
-        data = self.case.sample(job.train)
+        data = self.case.sample(job.train, job.dtype)
         found = test(outputs_of(job.model), job.loss, data).loss
         return abs(found) if math.isfinite(found) and found != 0 else 1.0
 
@@ -149,20 +152,21 @@ class Laboratory:
             steps,
             self._judged(job, job.train, line, status),
             None if held is None else self._judged(job, held, line, status),
-            self._wrong(job),
+            self._predicted(job, job.train if held is None else held),
         )
 
-    def _wrong(self, job: Job) -> Numbers | None:
-        data = self.case.sample(job.train).to(device="cpu")
+    def _predicted(self, job: Job, data: Dataset) -> Numbers | None:
+        data = self.case.sample(data, job.dtype).to(device="cpu")
         if data.classes is None or data.y.is_floating_point():
             return None
-        constant = 1 - float(data.y.bincount().max()) / len(data)
-        outputs = outputs_on(job.model.cpu(), data)
-        wrong: Numbers = (outputs.argmax(dim=1) != data.y).double().numpy()
-        return wrong / max(constant, 1 / len(data))
+        constant = best_constant(job.train, CrossEntropyLoss())
+        line = 0.0 if constant is None else constant.judge(data).loss
+        losses = -outputs_on(job.model.cpu(), data).double().log_softmax(dim=1)
+        found: Numbers = losses.gather(1, data.y[:, None])[:, 0].numpy() / max(line, 1e-9)
+        return np.where(np.isfinite(found), found, WORST_EXAMPLE)
 
     def _judged(self, job: Job, data: Dataset, line: float, status: str) -> Numbers:
-        data = self.case.sample(data).to(device="cpu")
+        data = self.case.sample(data, job.dtype).to(device="cpu")
         if status == "diverged":
             return np.full(len(data), WORST)
         found = test(outputs_of(job.model.cpu()), job.loss.cpu(), data)

@@ -167,7 +167,7 @@ def _stops(case: Case, steps: int, w: Tensor) -> list[int]:
     """The steps after which the run is looked at, the last one among them."""
     kept = max(3, min(SIGHTS + BEFORE, MEMORY // (2 * w.element_size() * len(w))))
     event = _event(case, steps)
-    near = [] if event is None else range(max(1, event - BEFORE), event)
+    near = [] if event is None else range(max(1, event - BEFORE), min(event, steps) + 1)
     spaced = np.geomspace(1, max(steps, 1), max(2, kept - len(near))).round().astype(int)
     return sorted({*spaced.tolist(), *near, steps})
 

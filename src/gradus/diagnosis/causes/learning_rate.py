@@ -30,6 +30,10 @@ UP = (4, 16, 64, 256, 1024)
 OF_LIMIT = 0.3
 """The share of what the curvature allows at the beginning, up to which it is raised."""
 
+ENOUGH = 0.12
+"""What a higher rate has to take off the loss: a little less is gained by most runs that are
+trained for a little longer, and no run is trained for ever."""
+
 LITTLE_LEARNED = 0.3
 """In losses of the best constant prediction: a run that ends above may have gone too slowly."""
 
@@ -164,5 +168,12 @@ def _too_low(evidence: Evidence) -> Suspicion | None:
 
 CAUSES = (
     Cause("learning rate too high", 50, "docs/ideas/momentum.md", _too_high),
-    Cause("learning rate too low", 50, "docs/ideas/settings.md", _too_low, whole=True),
+    Cause(
+        "learning rate too low",
+        50,
+        "docs/ideas/settings.md",
+        _too_low,
+        least_gain=ENOUGH,
+        whole=True,
+    ),
 )

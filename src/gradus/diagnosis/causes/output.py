@@ -92,7 +92,9 @@ def _of_log_probabilities(evidence: Evidence, outputs: Tensor) -> Suspicion | No
             otherwise="end the model in torch.nn.LogSoftmax(dim=1)",
         )  # fmt: skip
     # What falls without bound is no loss: the trials are compared by what they predict.
-    return Suspicion(sentence, (figure,), [change], 0.9, measure="error rate", told=True)
+    return Suspicion(
+        sentence, (figure,), [change], 0.9, measure="log loss of what is predicted", told=True
+    )
 
 
 def _of_numbers(evidence: Evidence, outputs: Tensor) -> Suspicion | None:
