@@ -105,9 +105,11 @@ class Steps:
         self.batch_size = batch_size
         self.network = core.Network32(
             kernels.variant(),
-            list(WIDTHS),
-            ["relu"] * (layers - 1) + ["identity"],
-            [True] * layers,
+            WIDTHS[0],
+            [
+                core.Layer("dense", width, at, activation="relu" if at < layers - 1 else "identity")
+                for at, width in enumerate(WIDTHS[1:])
+            ],
             False,
             core.Risk32("cross-entropy", "examples"),
             core.Method(**rule),

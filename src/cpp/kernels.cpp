@@ -2,6 +2,8 @@
 #include "kernels.hpp"
 
 #include "activation.hpp"
+#include "between.hpp"
+#include "ending.hpp"
 #include "functions.hpp"
 #include "move.hpp"
 #include "product.hpp"
@@ -14,8 +16,6 @@ namespace {
 
 // Inputs of forward that stay in the first cache while the examples pass.
 constexpr int64_t RUN = 256;
-
-GRADUS_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // Examples
 
@@ -94,28 +94,6 @@ void gather_targets(const T* y, int64_t outputs, const int64_t* order, int64_t c
 
 // Forward
 
-// The panels first..last, of which the last may be narrower, by example.
-template <class T>
-void turn(const Side<T>& side, int64_t features, int64_t count, int64_t stride, int64_t first,
-          int64_t last) {
-    for (int64_t panel = first; panel < last; ++panel) {
-        const int columns = int(least(PANEL, features - panel * PANEL));
-        for (int64_t example = 0; example < count; example += PANEL) {
-            transpose<T>(side.by_feature + (panel * stride + example) * PANEL, PANEL,
-                         side.by_example + (example * side.rows + panel * PANEL * PANEL), columns);
-        }
-    }
-}
-
-template <class T>
-void activate(const Activation<T>& given, int64_t count, T* at) {
-    if (given.curve == Curve::IDENTITY) return;
-    const Activation<T> activation = given;  // which is not among what is written
-    for (int64_t i = 0; i < count; i += LANES<T>) {
-        store<T>(at + i, activated<T>(activation, load(at + i)));
-    }
-}
-
 template <class T>
 void forward(const Layer<T>& layer, const T* weights, const Side<T>& in, int64_t count,
              int64_t stride, int64_t first, int64_t last, const Side<T>& out, T* pre) {
@@ -141,11 +119,7 @@ void forward(const Layer<T>& layer, const T* weights, const Side<T>& in, int64_t
             });
         }
     });
-    if (pre) turn<T>({out.by_feature, pre, layer.outputs}, layer.outputs, count, stride, first, last);
-    for (int64_t panel = first; panel < last; ++panel) {
-        activate<T>(layer.activation, count * PANEL, out.by_feature + panel * outs);
-    }
-    turn<T>(out, layer.outputs, count, stride, first, last);
+    finish<T>(layer, count, stride, first, last, out, pre);
 }
 
 // Loss
@@ -313,9 +287,9 @@ void input_gradient(const Layer<T>& layer, const Side<T>& delta, int64_t count, 
 }
 
 template <class T>
-void slope(int64_t features, const T* sums, int64_t number, int64_t apart, int64_t count,
-           int64_t stride, const Activation<T>& given, const T* at, int64_t at_rows, int64_t first,
-           int64_t last, const Side<T>& to) {
+void slope(int64_t features, const T* sums, int64_t number, int64_t apart,
+           const Others<T>& others, int64_t count, int64_t stride, const Activation<T>& given,
+           const T* at, int64_t at_rows, int64_t first, int64_t last, const Side<T>& to) {
     const Activation<T> before = given;
     const int64_t begin = first * PANEL, end = least(last * PANEL, features);
     for (int64_t example = 0; example < count; example += PANEL) {
@@ -325,10 +299,13 @@ void slope(int64_t features, const T* sums, int64_t number, int64_t apart, int64
         for (int64_t i = begin * PANEL; i < end * PANEL; i += LANES<T>) {
             Vector<T> whole = load(sum + i);
             for (int64_t more = 1; more < number; ++more) whole += load(sum + more * apart + i);
+            for (int64_t other = 0; other < others.number; ++other) {
+                whole += load(others.gradients[other] + others.at + example * features + i);
+            }
             if (before.curve != Curve::IDENTITY) whole *= bend<T>(before, load(a + i));
             store<T>(g + i, whole);
         }
-        for (int64_t panel = first; panel < last; ++panel) {
+        for (int64_t panel = first; to.by_feature && panel < last; ++panel) {
             transpose<T>(g + panel * PANEL * PANEL, int(least(PANEL, end - panel * PANEL)),
                          to.by_feature + (panel * stride + example) * PANEL, PANEL);
         }
@@ -506,7 +483,9 @@ double limit(int64_t rows, int64_t columns, const Step<T>& step, T most, const T
 
 template <class T>
 constexpr Kernels<T> TABLE = {
-    gather<T>, gather_targets<T>, forward<T>, loss<T>, input_gradient<T>, slope<T>, update_by<T>,
+    gather<T>, gather_targets<T>, forward<T>, loss<T>, input_gradient<T>, slope<T>,
+    sum<T>, drop<T>, drop_gradient<T>, scales<T>, layer_norm<T>, layer_norm_gradient<T>,
+    batch_norm<T>, batch_norm_gradient<T>, standardize<T>, norm_update<T>, update_by<T>,
     limit<T>, move_arrays<T>, activate_each<T>, map<T>,
 };
 

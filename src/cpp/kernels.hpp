@@ -8,6 +8,7 @@
 //     by_example   [example / 16][feature][16]     the same, transposed: what gradients read
 //     weights      [output / 16][input][16]        with the bias as one more input, which is 1
 //
+// What stands between dense layers (sums, dropout, norms) reads and leaves the same panels.
 // Nothing here knows of threads: the caller says which part of the work is whose.
 #pragma once
 
@@ -115,9 +116,14 @@ struct Step {
     T scale;
 };
 
+// What a layer does with what it reads, before its activation.
+enum class Kind { DENSE, SUM, DROP, LAYER_NORM, BATCH_NORM };
+
 template <class T>
 struct Layer {
-    int64_t inputs, outputs;
+    Kind kind;
+    int64_t inputs;  // weights of an output: in a norm one or none
+    int64_t outputs;
     bool has_bias;
     Activation<T> activation;
     T* weights;
@@ -138,6 +144,37 @@ struct Side {
     T* by_feature;  // [panels][stride][16]; the stride is a multiple of 16
     T* by_example;  // [stride / 16][rows][16]
     int64_t rows;   // features, and a last one of 1 where a layer with bias reads it
+};
+
+// Which units a layer drops: a function of these, of the example's place in the batch and of the
+// unit, and of nothing drawn before.
+struct Draw {
+    uint64_t key;
+    uint32_t step, layer;
+    double share;  // of the units, dropped
+};
+
+// What a norm leaves for its gradient: its inputs with mean 0 and variance 1, and by how much they
+// were multiplied, for every example or for every feature.
+template <class T>
+struct Normal {
+    Side<T> values;
+    T* inverse;
+};
+
+// The statistics of a batch norm that are kept: the new counts `fresh`.
+template <class T>
+struct Running {
+    T* mean;
+    T* variance;
+    double fresh;
+};
+
+// More gradients at what a layer leaves, of those who read it too: by example, from `at` on.
+template <class T>
+struct Others {
+    T* const* gradients;
+    int64_t number, at;
 };
 
 struct Targets {
@@ -186,11 +223,56 @@ struct Kernels {
     void (*input_gradient)(const Layer<T>&, const Side<T>& delta, int64_t count, int64_t first,
                            int64_t last, int64_t from, int64_t to, T* sums, int64_t apart);
 
-    // What so many of these sums make of the gradient at the outputs of the layer before, which are
-    // the inputs of this one; `at` is what the slope of their activation is made of, by example.
-    void (*slope)(int64_t features, const T* sums, int64_t number, int64_t apart, int64_t count,
-                  int64_t stride, const Activation<T>& before, const T* at, int64_t at_rows,
-                  int64_t first, int64_t last, const Side<T>& to);
+    // What so many of these sums, and others, make of the gradient at the outputs of the layer
+    // before, which are the inputs of this one; `at` is what the slope of their activation is made
+    // of, by example. Where nobody reads it by feature it is not written so.
+    void (*slope)(int64_t features, const T* sums, int64_t number, int64_t apart,
+                  const Others<T>& others, int64_t count, int64_t stride,
+                  const Activation<T>& before, const T* at, int64_t at_rows, int64_t first,
+                  int64_t last, const Side<T>& to);
+
+    // Layers without a product. Panels first..last of their outputs are what forward makes; what
+    // their gradients make goes to `sums`, as those of input_gradient.
+
+    // The sum of two sides, or one alone.
+    void (*sum)(const Layer<T>&, const Side<T>& in, const Side<T>* also, int64_t count,
+                int64_t stride, int64_t first, int64_t last, const Side<T>& out, T* pre);
+
+    // Dropout of the examples of a batch from `row` on; what units were multiplied by goes to
+    // `scales`, by example.
+    void (*drop)(const Layer<T>&, const Draw&, int64_t row, const Side<T>& in, int64_t count,
+                 int64_t stride, int64_t first, int64_t last, const Side<T>& out, T* scales,
+                 T* pre);
+    void (*drop_gradient)(const Layer<T>&, const Side<T>& delta, const T* scales, int64_t count,
+                          int64_t first, int64_t last, T* sums);
+
+    // What dropout multiplies units by, [units][16], for 16 examples from `row` on.
+    void (*scales)(const Draw&, int64_t row, int64_t first, int64_t last, T* to);
+
+    // Over the features of an example: all of so many examples.
+    void (*layer_norm)(const Layer<T>&, const T* weights, double eps, const Side<T>& in,
+                       int64_t count, int64_t stride, const Side<T>& out, const Normal<T>&,
+                       T* pre);
+    void (*layer_norm_gradient)(const Layer<T>&, const Side<T>& delta, const Normal<T>&,
+                                int64_t count, T* sums);
+
+    // Over the examples of a batch, in blocks of `stride`; it moves the running statistics, if it is
+    // given any.
+    void (*batch_norm)(const Layer<T>&, const T* weights, double eps, const Side<T>& in,
+                       int64_t count, int64_t stride, int64_t first, int64_t last,
+                       const Side<T>& out, const Normal<T>&, const Running<T>*, T* pre);
+    void (*batch_norm_gradient)(const Layer<T>&, const Side<T>& delta, const Normal<T>&,
+                                int64_t count, int64_t stride, int64_t first, int64_t last,
+                                T* sums);
+
+    // The same by the running statistics.
+    void (*standardize)(const Layer<T>&, const T* weights, double eps, const Running<T>&,
+                        const Side<T>& in, int64_t count, int64_t stride, int64_t first,
+                        int64_t last, const Side<T>& out);
+
+    // The gradient of the weights and biases of a norm, panels first..last, added to what has begun.
+    void (*norm_update)(const Layer<T>&, const Normal<T>&, const T* delta, int64_t count,
+                        int64_t stride, int64_t first, int64_t last, bool begun);
 
     // Rows first..last (panel after panel) of the weights: their gradient over `count` examples in
     // blocks of `stride`, beginning at layer.gradient where it has begun, and kept there; or, where

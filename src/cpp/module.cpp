@@ -71,6 +71,10 @@ const std::map<std::string, Curve> CURVES = {
     {"softplus", Curve::SOFTPLUS}, {"exponential", Curve::EXPONENTIAL},
     {"pieces", Curve::PIECES},
 };
+const std::map<std::string, Kind> KINDS = {
+    {"dense", Kind::DENSE}, {"sum", Kind::SUM}, {"drop", Kind::DROP},
+    {"layer-norm", Kind::LAYER_NORM}, {"batch-norm", Kind::BATCH_NORM},
+};
 const std::map<std::string, Loss> LOSSES = {
     {"cross-entropy", Loss::CROSS_ENTROPY}, {"nll", Loss::NLL}, {"mse", Loss::MSE},
     {"l1", Loss::L1}, {"kl", Loss::KL}, {"kl-log", Loss::KL_LOG}, {"huber", Loss::HUBER},
@@ -104,6 +108,26 @@ Activation<double> activation(const std::string& name, const std::vector<double>
     if (has_pieces) {
         made.pieces = {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9] != 0};
     }
+    return made;
+}
+
+Given layer(const std::string& kind, int64_t outputs, int64_t reads, int64_t also,
+            const std::string& curve, const std::vector<double>& numbers, bool has_weight,
+            bool has_bias, bool moves_weight, bool moves_bias, double share, double eps,
+            double fresh) {
+    Given made;
+    made.kind = named(KINDS, kind);
+    made.outputs = outputs;
+    made.reads = reads;
+    made.also = also;
+    made.activation = activation(curve, numbers);
+    made.has_weight = has_weight;
+    made.has_bias = has_bias;
+    made.moves_weight = moves_weight;
+    made.moves_bias = moves_bias;
+    made.share = share;
+    made.eps = eps;
+    made.fresh = fresh;
     return made;
 }
 
@@ -223,6 +247,23 @@ nb::tuple bent(const std::string& name, const std::vector<double>& numbers, Vect
     return nb::make_tuple(first, second);
 }
 
+// What dropout multiplies the units of a batch by, from an example on.
+template <class T>
+void scaled(const std::string& variant, uint64_t key, uint32_t step, uint32_t layer, double share,
+            int64_t row, Matrix<T> to) {
+    const int64_t rows = int64_t(to.shape(0)), units = int64_t(to.shape(1));
+    const Draw draw{key, step, layer, share};
+    std::vector<T> some(size_t(units * PANEL));
+    for (int64_t from = 0; from < rows; from += PANEL) {
+        kernels_of<T>(variant).scales(draw, row + from, 0, units, some.data());
+        for (int64_t i = from; i < std::min<int64_t>(from + PANEL, rows); ++i) {
+            for (int64_t unit = 0; unit < units; ++unit) {
+                to.data()[i * units + unit] = some[size_t(unit * PANEL + i - from)];
+            }
+        }
+    }
+}
+
 template <class T>
 void bind(nb::module_& module, const char* network_name, const char* data_name,
           const char* risk_name) {
@@ -250,31 +291,17 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
              "class_weights"_a = std::vector<T>(), "shape"_a = 0.0);
     nb::class_<Network<T>>(module, network_name)
         .def("__init__",
-             [](Network<T>* self, const std::string& variant, const std::vector<int64_t>& widths,
-                const std::vector<std::string>& activations, const std::vector<bool>& biases,
-                bool log_softmax, const Risk<T>& risk, const Method& method, const Penalty& penalty,
-                int64_t batch_size, int threads, const std::vector<std::vector<double>>& numbers,
-                const std::vector<bool>& moving_weights, const std::vector<bool>& moving_biases,
+             [](Network<T>* self, const std::string& variant, int64_t inputs,
+                const std::vector<Given>& layers, bool log_softmax, const Risk<T>& risk,
+                const Method& method, const Penalty& penalty, int64_t batch_size, int threads,
                 double clip_norm, double clip_value) {
-                 Shape shape;
-                 shape.widths = widths;
-                 for (size_t l = 0; l < activations.size(); ++l) {
-                     const bool given = l < numbers.size();
-                     shape.activations.push_back(
-                         activation(activations[l], given ? numbers[l] : std::vector<double>()));
-                 }
-                 shape.biases = biases;
-                 shape.moving_weights = moving_weights;
-                 shape.moving_biases = moving_biases;
-                 shape.log_softmax = log_softmax;
-                 new (self) Network<T>(kernels_of<T>(variant), shape, risk, method, penalty,
-                                       Clip{clip_norm, clip_value}, batch_size, threads);
+                 new (self) Network<T>(kernels_of<T>(variant), Shape{inputs, layers, log_softmax},
+                                       risk, method, penalty, Clip{clip_norm, clip_value}, batch_size,
+                                       threads);
              },
-             "variant"_a, "widths"_a, "activations"_a, "biases"_a, "log_softmax"_a, "risk"_a,
-             "method"_a, "penalty"_a, "batch_size"_a, "threads"_a,
-             "numbers"_a = std::vector<std::vector<double>>(),
-             "moving_weights"_a = std::vector<bool>(), "moving_biases"_a = std::vector<bool>(),
-             "clip_norm"_a = Clip().norm, "clip_value"_a = Clip().value)
+             "variant"_a, "inputs"_a, "layers"_a, "log_softmax"_a, "risk"_a, "method"_a,
+             "penalty"_a, "batch_size"_a, "threads"_a, "clip_norm"_a = Clip().norm,
+             "clip_value"_a = Clip().value)
         .def("set",
              [](Network<T>& self, int64_t layer, Matrix<const T> weight,
                 std::optional<Vector1<const T>> bias) {
@@ -299,6 +326,18 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
                  self.write(layer, column, weight.data(), bias ? bias->data() : nullptr);
              },
              "layer"_a, "column"_a, "weight"_a, "bias"_a = nb::none())
+        .def("set_running",
+             [](Network<T>& self, int64_t layer, Vector1<const T> mean, Vector1<const T> variance,
+                int64_t batches) {
+                 self.set_running(layer, mean.data(), variance.data(), batches);
+             },
+             "layer"_a, "mean"_a, "variance"_a, "batches"_a)
+        .def("get_running",
+             [](const Network<T>& self, int64_t layer, Vector1<T> mean, Vector1<T> variance) {
+                 return self.get_running(layer, mean.data(), variance.data());
+             },
+             "layer"_a, "mean"_a.noconvert(), "variance"_a.noconvert())
+        .def("draw_by", &Network<T>::draw_by, "key"_a)
         .def("run", &run<T>, "data"_a, "order"_a, "batch_size"_a, "rates"_a, "losses"_a.noconvert(),
              "aheads"_a = nb::none(), "wanted"_a = nb::none(), "losses_at_iterate"_a.noconvert() = nb::none(),
              "threads"_a = 1 << 20)
@@ -319,6 +358,8 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
                 {"input_gradient", t.input_gradient}, {"update", t.update}, {"wait", t.wait},
                 {"longest_wait", t.longest_wait}};
         });
+    module.def("scales", &scaled<T>, "variant"_a, "key"_a, "step"_a, "layer"_a, "share"_a, "row"_a,
+               "to"_a.noconvert());
     module.def("map", &mapped<T>, "name"_a, "x"_a.noconvert(), "variant"_a);
     module.def("activation", &bent<T>, "name"_a, "numbers"_a, "x"_a.noconvert(), "variant"_a);
 }
@@ -333,6 +374,19 @@ NB_MODULE(_core, module) {
         "variant"_a, "bytes"_a, "threads"_a);
     module.def("built", &built);
     module.def("runnable", &runnable);
+    nb::class_<Given>(module, "Layer")
+        .def("__init__",
+             [](Given* self, const std::string& kind, int64_t outputs, int64_t reads, int64_t also,
+                const std::string& activation, const std::vector<double>& numbers, bool has_weight,
+                bool has_bias, bool moves_weight, bool moves_bias, double share, double eps,
+                double fresh) {
+                 new (self) Given(layer(kind, outputs, reads, also, activation, numbers, has_weight,
+                                        has_bias, moves_weight, moves_bias, share, eps, fresh));
+             },
+             "kind"_a, "outputs"_a, "reads"_a, "also"_a = -1, "activation"_a = "identity",
+             "numbers"_a = std::vector<double>(), "has_weight"_a = true, "has_bias"_a = true,
+             "moves_weight"_a = true, "moves_bias"_a = true, "share"_a = 0.0, "eps"_a = 0.0,
+             "fresh"_a = 0.0);
     nb::class_<Method>(module, "Method")
         .def("__init__",
              [](Method* self, const std::string& rule, double momentum, double dampening,

@@ -8,6 +8,9 @@
 
 #include "work.hpp"
 
+#include "backward.hpp"
+#include "forward.hpp"
+
 namespace gradus {
 namespace {
 
@@ -23,8 +26,9 @@ int64_t stride_for(int64_t segment, int threads) {
 
 double multiplications_of(const Shape& shape, int64_t batch_size) {
     double multiplications = 0;
-    for (size_t l = 0; l + 1 < shape.widths.size(); ++l) {
-        multiplications += 3.0 * double(shape.widths[l] * shape.widths[l + 1] * batch_size);
+    for (const Given& layer : shape.layers) {
+        const int64_t inputs = layer.kind == Kind::DENSE ? shape.width(layer.reads) : 1;
+        multiplications += 3.0 * double(inputs * layer.outputs * batch_size);
     }
     return multiplications;
 }
@@ -43,7 +47,34 @@ int remembered(const Method& method, const Penalty& penalty) {
     return REMEMBERED[int(method.rule)];
 }
 
+std::vector<bool> moving(const Shape& shape) {
+    std::vector<bool> found;
+    for (const Given& layer : shape.layers) {
+        const bool weights = layer.has_weight && layer.moves_weight;
+        found.push_back(weights || (layer.has_bias && layer.moves_bias));
+    }
+    return found;
+}
+
+bool has_batch_norm(const Shape& shape) {
+    return std::any_of(shape.layers.begin(), shape.layers.end(),
+                       [](const Given& layer) { return layer.kind == Kind::BATCH_NORM; });
+}
+
 }  // namespace
+
+Graph::Graph(const Shape& shape, const std::vector<bool>& moving)
+    : back_(shape.layers.size()), readers_(shape.layers.size() + 1) {
+    std::vector<bool> needed = {false};  // of every side
+    for (size_t l = 0; l < shape.layers.size(); ++l) {
+        for (const int64_t side : {shape.layers[l].reads, shape.layers[l].also}) {
+            if (side < 0 || !needed[size_t(side)]) continue;
+            back_[l].push_back(side);
+            readers_[size_t(side)].push_back(l);
+        }
+        needed.push_back(moving[l] || !back_[l].empty());
+    }
+}
 
 template <class T>
 void Network<T>::Free::operator()(void* memory) const {
@@ -77,6 +108,8 @@ Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method
                     Penalty penalty, Clip clip, int64_t batch_size, int threads)
     : kernels_(kernels),
       shape_(std::move(shape)),
+      graph_(shape_, moving(shape_)),
+      is_whole_(has_batch_norm(shape_)),
       risk_(std::move(risk)),
       method_(method),
       penalty_(penalty),
@@ -85,39 +118,81 @@ Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method
       is_timed_(multiplications_of(shape_, batch_size) > WORTH_A_THREAD),
       columns_(1 + remembered(method_, penalty_)),
       flushes_(flushes(method_)),
-      segment_(rounded_up(std::min(batch_size, SEGMENT), PANEL)),
+      segment_(rounded_up(is_whole_ ? batch_size : std::min(batch_size, SEGMENT), PANEL)),
+      keeps_gradients_(batch_size > segment_ || clip_.clips()),
       stride_(stride_for(segment_, threads_)),
       learning_(rounded_up(segment_, stride_)),
       capacity_(std::max(learning_,
                          rounded_up(SEGMENT, stride_for(SEGMENT, threads_)))) {
-    const size_t count = shape_.widths.size() - 1;
+    const size_t count = shape_.layers.size();
+    std::vector<bool> with_one(count + 1);
     int64_t all_panels = 0, sums = 0;
     for (size_t l = 0; l < count; ++l) {
-        Layer<T> layer{};
-        layer.inputs = shape_.widths[l];
-        layer.outputs = shape_.widths[l + 1];
-        layer.has_bias = shape_.biases[l];
-        layer.activation = rounded<T>(shape_.activations[l]);
-        const bool weights = shape_.moving_weights.empty() || shape_.moving_weights[l];
-        const bool bias = layer.has_bias && (shape_.moving_biases.empty() || shape_.moving_biases[l]);
-        layer.moves_from = weights ? 0 : layer.inputs;
-        layer.moves_to = bias ? layer.rows() : layer.inputs;
-        layer.weights = room(layer.size());
-        for (int i = 0; i + 1 < columns_; ++i) layer.state[i] = room(layer.size());
-        if (batch_size > segment_ || clip_.clips()) layer.gradient = room(layer.size());
-        layers_.push_back(layer);
-        sides_.push_back(side(layer.inputs, layer.has_bias, capacity_));
-        deltas_.push_back(side(layer.outputs, false, learning_));
-        const bool argument = takes_argument(layer.activation.curve);
-        before_.push_back(argument ? room(layer.outputs * capacity_) : nullptr);
-        all_panels += panels(layer.outputs);
-        if (l > 0) sums = std::max(sums, groups(layer.outputs) * layer.inputs);
+        const Given& given = shape_.layers[l];
+        if (given.kind == Kind::DENSE && given.has_bias) with_one[size_t(given.reads)] = true;
+        add_layer(l);
+        const int64_t inputs = shape_.width(given.reads);
+        const int64_t summed = given.kind == Kind::DENSE ? groups(given.outputs) : 1;
+        all_panels += panels(given.outputs);
+        if (!graph_.back(l).empty()) sums = std::max(sums, summed * inputs);
     }
-    while (lowest_ + 1 < count && !layers_[lowest_].moves()) ++lowest_;
-    sides_.push_back(side(shape_.widths.back(), false, capacity_));
+    for (size_t s = 0; s <= count; ++s) {
+        sides_.push_back(side(shape_.width(int64_t(s)), with_one[s], capacity_));
+    }
+    for (size_t l = 0; l < count; ++l) add_kept(l);
     sums_ = room(sums * learning_);
-    numbers_ = room(shape_.widths.back() * learning_);
+    numbers_ = room(shape_.outputs() * learning_);
     squares_.resize(size_t(all_panels));
+}
+
+template <class T>
+void Network<T>::add_layer(size_t index) {
+    const Given& given = shape_.layers[index];
+    Layer<T> layer{};
+    layer.kind = given.kind;
+    layer.outputs = given.outputs;
+    layer.inputs = given.kind == Kind::DENSE ? shape_.width(given.reads) : given.has_weight;
+    layer.has_bias = given.has_bias;
+    layer.activation = rounded<T>(given.activation);
+    layer.moves_from = given.has_weight && given.moves_weight ? 0 : layer.inputs;
+    layer.moves_to = given.has_bias && given.moves_bias ? layer.rows() : layer.inputs;
+    layer.weights = room(layer.size());
+    for (int i = 0; i + 1 < columns_; ++i) layer.state[i] = room(layer.size());
+    // Of a norm it is there before anything moves.
+    if (keeps_gradients_ || given.kind != Kind::DENSE) layer.gradient = room(layer.size());
+    layers_.push_back(layer);
+}
+
+template <class T>
+void Network<T>::add_kept(size_t index) {
+    const Given& given = shape_.layers[index];
+    const int64_t outputs = given.outputs;
+    Kept kept;
+    if (takes_argument(given.activation.curve)) kept.before = room(outputs * capacity_);
+    kept.delta = side(outputs, false, learning_);
+    switch (given.kind) {
+        case Kind::DROP:
+            kept.scales = room(outputs * capacity_);
+            for (size_t l = 0; l < index; ++l) kept.number += layers_[l].kind == Kind::DROP;
+            break;
+        case Kind::LAYER_NORM:
+            kept.normal = {side(outputs, false, capacity_), room(capacity_)};
+            break;
+        case Kind::BATCH_NORM:
+            kept.normal.values.by_feature = room(panels(outputs) * PANEL * learning_);
+            kept.normal.inverse = room(panels(outputs) * PANEL);
+            kept.running = {room(panels(outputs) * PANEL), room(panels(outputs) * PANEL), 0};
+            break;
+        default: break;
+    }
+    for (const int64_t side : graph_.back(index)) {
+        if (graph_.adds_up(index, side)) continue;
+        if (given.kind != Kind::SUM) kept.gradient = room(shape_.width(side) * learning_);
+        // A sum hands its own gradient on as it is.
+        kept_[size_t(side - 1)].others.push_back(kept.gradient ? kept.gradient
+                                                               : kept.delta.by_example);
+    }
+    kept_.push_back(std::move(kept));
 }
 
 template <class T>
@@ -166,6 +241,22 @@ void Network<T>::set(int64_t index, const T* weight, const T* bias) {
 template <class T>
 void Network<T>::get(int64_t index, T* weight, T* bias) const {
     read(index, method_.rule == Rule::NESTEROV ? 1 : 0, weight, bias);
+}
+
+template <class T>
+void Network<T>::set_running(int64_t index, const T* mean, const T* variance, int64_t batches) {
+    Kept& kept = kept_[size_t(index)];
+    std::copy_n(mean, layers_[size_t(index)].outputs, kept.running.mean);
+    std::copy_n(variance, layers_[size_t(index)].outputs, kept.running.variance);
+    kept.batches = batches;
+}
+
+template <class T>
+int64_t Network<T>::get_running(int64_t index, T* mean, T* variance) const {
+    const Kept& kept = kept_[size_t(index)];
+    std::copy_n(kept.running.mean, layers_[size_t(index)].outputs, mean);
+    std::copy_n(kept.running.variance, layers_[size_t(index)].outputs, variance);
+    return kept.batches;
 }
 
 template <class T>

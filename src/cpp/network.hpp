@@ -1,4 +1,4 @@
-// A dense network in training: its parameters, what its method remembers, and the steps they take.
+// A network in training: its layers and their parameters, what its method remembers, and the steps they take.
 #pragma once
 
 #include <cstdint>
@@ -25,12 +25,47 @@ Activation<T> rounded(const Activation<double>& given) {
              T(p.shift_below), T(p.slope_above), T(p.shift_above), p.is_closed}};
 }
 
+// A layer as it is given. Side 0 is the inputs, and side i + 1 what layer i leaves.
+struct Given {
+    Kind kind = Kind::DENSE;
+    int64_t outputs = 0;
+    int64_t reads = 0, also = -1;  // sides; the second of a sum, or none
+    Activation<double> activation{};
+    bool has_weight = true, has_bias = true, moves_weight = true, moves_bias = true;
+    double share = 0;             // of the units that are dropped
+    double eps = 0;               // of a norm
+    double fresh = 0;             // what a batch counts in running statistics; negative: as all before
+};
+
 struct Shape {
-    std::vector<int64_t> widths;  // of the inputs, and of every layer
-    std::vector<Activation<double>> activations;
-    std::vector<bool> biases;
-    std::vector<bool> moving_weights, moving_biases;  // none: all move
+    int64_t inputs = 0;
+    std::vector<Given> layers;
     bool log_softmax = false;
+
+    int64_t width(int64_t side) const {
+        return side == 0 ? inputs : layers[size_t(side - 1)].outputs;
+    }
+    int64_t outputs() const { return width(int64_t(layers.size())); }
+};
+
+// What the layers of a network read of each other.
+class Graph {
+public:
+    // `moving` layers have parameters that move.
+    Graph(const Shape& shape, const std::vector<bool>& moving);
+
+    // The sides that a layer reads whose gradient is needed.
+    const std::vector<int64_t>& back(size_t layer) const { return back_[layer]; }
+
+    // The first of the layers that read a side is the last on the way back: it adds up.
+    bool adds_up(size_t layer, int64_t side) const { return readers_[size_t(side)][0] == layer; }
+
+    // All that need its gradient.
+    const std::vector<size_t>& readers(int64_t side) const { return readers_[size_t(side)]; }
+
+private:
+    std::vector<std::vector<int64_t>> back_;
+    std::vector<std::vector<size_t>> readers_;
 };
 
 template <class T>
@@ -79,7 +114,8 @@ public:
             Clip clip, int64_t batch_size, int threads);
     Network(const Network&) = delete;
 
-    // Set the parameters of a layer, as torch.nn.Linear holds them, and forget all steps.
+    // Set the parameters of a layer, as torch.nn.Linear holds them, and forget all steps; those of a
+    // norm are a matrix of one column.
     void set(int64_t layer, const T* weight, const T* bias);
 
     // The parameters at the iterate.
@@ -91,6 +127,13 @@ public:
     void read(int64_t layer, int column, T* weight, T* bias) const;
     void write(int64_t layer, int column, const T* weight, const T* bias);
     void count_on(int64_t steps) { step_ = steps; }
+
+    // The running statistics of a batch norm, and of how many batches they are.
+    void set_running(int64_t layer, const T* mean, const T* variance, int64_t batches);
+    int64_t get_running(int64_t layer, T* mean, T* variance) const;
+
+    // What dropout draws follows from this, the step and the layer.
+    void draw_by(uint64_t key) { key_ = key; }
 
     // Take the steps; how many were taken before a loss was not finite. Nothing moves at that loss,
     // which is the last that is given. The number of threads changes nothing but the time.
@@ -110,12 +153,29 @@ private:
     };
     class Work;
 
+    // What a layer keeps of the examples in memory, beside its outputs.
+    struct Kept {
+        T* before = nullptr;           // by example, before the activation, where its slope needs it
+        Side<T> delta{};               // the gradient at its outputs, before the activation
+        T* gradient = nullptr;         // at its inputs, where another layer adds it to its own
+        std::vector<T*> others;        // such gradients at its outputs, of those who read them too
+        T* scales = nullptr;           // by which units were multiplied, by example
+        Normal<T> normal{};
+        Running<T> running{};
+        int64_t batches = 0;           // that the running statistics are of
+        uint32_t number = 0;           // among the layers that drop
+    };
+
     T* room(int64_t numbers);
     Side<T> side(int64_t features, bool with_one, int64_t examples);
+    void add_layer(size_t index);
+    void add_kept(size_t index);
     T* column(int64_t layer, int column) const;
 
     const Kernels<T>& kernels_;
     const Shape shape_;
+    const Graph graph_;
+    const bool is_whole_;  // a batch is in memory at once, and members share every layer
     const Risk<T> risk_;
     const Method method_;
     const Penalty penalty_;
@@ -125,15 +185,15 @@ private:
     const int columns_;
     const bool flushes_;      // numbers too small for a whole mantissa
     const int64_t segment_;   // examples of a batch that are in memory at once
+    const bool keeps_gradients_;  // over the segments of a batch, or until it is known how long it is
     const int64_t stride_;    // examples of a block of them
     const int64_t learning_;  // examples that all blocks of a segment have room for
     const int64_t capacity_;  // examples that forward has room for
     std::vector<std::unique_ptr<void, Free>> memory_;
     std::vector<Layer<T>> layers_;
-    size_t lowest_ = 0;            // layer that moves: below, no gradient is needed
-    std::vector<Side<T>> sides_;   // what enters every layer, and what leaves the last
-    std::vector<T*> before_;       // by example, before the activation, where its slope needs it
-    std::vector<Side<T>> deltas_;  // the gradient at what leaves every layer
+    std::vector<Side<T>> sides_;   // the inputs, and what leaves every layer
+    std::vector<Kept> kept_;
+    uint64_t key_ = 0;
     T* sums_ = nullptr;            // over groups of outputs, of the gradient at a layer's inputs
     T* numbers_ = nullptr;         // targets
     std::vector<double> squares_;  // of the weights, or of their gradient, panel by panel

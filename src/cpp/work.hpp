@@ -47,6 +47,10 @@ public:
 private:
     using Clock = double Timings::*;
 
+    // What forward is for: a step; the loss at the iterate, which changes nothing; or the outputs,
+    // of a network that does not learn.
+    enum class Purpose { LEARN, LOOK, GIVE };
+
     // A batch, and the part of it that is in memory.
     struct Part {
         int64_t begin, count;  // of the batch, in the order
@@ -60,6 +64,7 @@ private:
         Network& n = work.n_;
         double since = 0, waited = 0;
         double mass = 0;  // of the losses of a batch
+        int64_t step = 0;
 
         Share share(int64_t whole, int64_t unit = 1) const {
             return Share(whole, member, work.members_, unit);
@@ -103,7 +108,7 @@ private:
 
         void take_steps() {
             const Batches& batches = work.batches_;
-            for (int64_t step = 0; step < batches.steps(); ++step) {
+            for (step = 0; step < batches.steps(); ++step) {
                 const int64_t begin = step * batches.size;
                 const int64_t count = std::min(batches.size, batches.examples - begin);
                 mass = work.mass(begin, count);
@@ -118,7 +123,7 @@ private:
                     gradus::numbers<T>(n.method_, n.penalty_, batches.rates[step],
                                        batches.aheads ? batches.aheads[step] : 0,
                                        n.step_ + step, length);
-                each_part(begin, count, [&](const Part& part) { learn(part, step, numbers); });
+                each_part(begin, count, [&](const Part& part) { learn(part, numbers); });
                 if (work.stopped_) return;
                 if (n.clip_.clips()) move_clipped(numbers);
                 if (n.penalty_.norm > 0 && n.penalty_.proximal) {
@@ -131,10 +136,10 @@ private:
         void give(T* to) {
             const SubnormalsAreZero subnormals(n.flushes_);
             since = now();
-            const int64_t outputs = n.shape_.widths.back(), count = work.batches_.examples;
+            const int64_t outputs = n.shape_.outputs(), count = work.batches_.examples;
             each_part(0, count, [&](const Part& part) {
                 for (int64_t b = member; b < blocks(part); b += work.members_) {
-                    forward(part, b, n.method_.rule == Rule::NESTEROV);
+                    forward(part, b, Purpose::GIVE);
                     const Side<T> out = at(n.sides_.back(), outputs, b);
                     T* row = to + (part.from + b * work.stride_) * outputs;
                     for (int64_t example = 0; example < rows(part, b); ++example) {
@@ -157,38 +162,28 @@ private:
 
         // Blocks go to members whole where there are enough of them: then nobody waits between the
         // layers. Otherwise members share every layer.
-        bool by_block(const Part& part) const { return blocks(part) >= work.members_; }
+        bool by_block(const Part& part) const {
+            return blocks(part) >= work.members_ && !n.is_whole_;
+        }
 
         void load(const Part& part, int64_t block, Share panels) {
             const int64_t* order =
                 work.batches_.order + part.begin + part.from + block * work.stride_;
-            const int64_t count = rows(part, block), inputs = n.shape_.widths[0];
+            const int64_t count = rows(part, block), inputs = n.shape_.inputs;
             n.kernels_.gather(work.examples_.source, order, count, work.stride_, panels.first,
                               panels.last, at(n.sides_[0], inputs, block));
         }
 
-        void forward(const Part& part, size_t l, int64_t block, Share panels, bool at_iterate) {
-            const Layer<T>& layer = n.layers_[l];
-            T* before = n.before_[l];
-            if (before) before += layer.outputs * block * work.stride_;
-            n.kernels_.forward(layer, at_iterate ? layer.state[0] : layer.weights,
-                               at(n.sides_[l], layer.inputs, block), rows(part, block), work.stride_,
-                               panels.first, panels.last,
-                               at(n.sides_[l + 1], layer.outputs, block), before);
-        }
-
-        // All of a block, through all layers.
-        void forward(const Part& part, int64_t block, bool at_iterate) {
-            load(part, block, {panels(n.shape_.widths[0]), 0, 1});
-            clock(&Timings::load);
-            for (size_t l = 0; l < layers(); ++l) {
-                forward(part, l, block, {panels(n.layers_[l].outputs), 0, 1}, at_iterate);
-            }
-            clock(&Timings::forward);
-        }
+        // forward.hpp
+        const T* weights(const Layer<T>& layer, Purpose purpose) const;
+        int64_t shared(const Part& part, size_t l, int64_t block) const;
+        void forward(const Part& part, size_t l, int64_t block, Share mine, Purpose purpose);
+        void batch_norm(const Part& part, size_t l, Share mine, Purpose purpose);
+        void forward(const Part& part, int64_t block, Purpose purpose);
+        void forward(const Part& part, size_t l, Purpose purpose);
 
         void loss(const Part& part, int64_t block, bool with_gradient) {
-            const int64_t outputs = n.shape_.widths.back(), count = rows(part, block);
+            const int64_t outputs = n.shape_.outputs(), count = rows(part, block);
             const int64_t first = part.from + block * work.stride_;
             const int64_t* order = work.batches_.order + part.begin + first;
             T* numbers = nullptr;
@@ -204,7 +199,7 @@ private:
             for (int64_t i = 0; counted && i < count; ++i) counts[i] = counted[order[i]];
             const Targets targets{n.risk_.loss, n.shape_.log_softmax, outputs, n.risk_.ignored,
                                   n.risk_.smoothing, n.risk_.shape, mass == 0 ? 0 : 1 / mass};
-            const Side<T> delta = at(n.deltas_.back(), outputs, block);
+            const Side<T> delta = at(n.kept_.back().delta, outputs, block);
             const T* weights = n.risk_.class_weights.empty() ? nullptr : n.risk_.class_weights.data();
             const Side<T> out = at(n.sides_.back(), outputs, block);
             const Bend from = bend(layers() - 1, out, block);
@@ -222,125 +217,71 @@ private:
 
         Bend bend(size_t l, const Side<T>& out, int64_t block) const {
             const int64_t outputs = n.layers_[l].outputs;
-            if (!n.before_[l]) return {out.by_example, out.rows};
-            return {n.before_[l] + outputs * block * work.stride_, outputs};
+            if (!n.kept_[l].before) return {out.by_example, out.rows};
+            return {n.kept_[l].before + outputs * block * work.stride_, outputs};
         }
 
-        // The gradient at the inputs of a layer, all of a block.
-        void input_gradient(const Part& part, size_t l, int64_t block) {
-            const Share inputs(panels(n.layers_[l].inputs), 0, 1);
-            T* sums = at(n.deltas_[l - 1], n.layers_[l].inputs, block).by_example;
-            sum(part, l, block, inputs, {groups(n.layers_[l].outputs), 0, 1}, sums, 0);
-            slope(part, l, block, inputs, sums, 1, 0);
-        }
-
-        // The same for all blocks, shared: every member sums over outputs whose weights it moves,
-        // so that they stay in its cache; or, where there are fewer groups of them than members,
-        // over all, for some of the inputs. The sums are the same.
-        void input_gradient(const Part& part, size_t l) {
-            const int64_t inputs = n.layers_[l].inputs, number = groups(n.layers_[l].outputs);
-            const int64_t apart = inputs * n.learning_;
-            const Share mine = share(panels(inputs));
-            const bool by_group = number >= work.members_;
-            const Share all(panels(inputs), 0, 1), every_group(number, 0, 1);
-            for (int64_t b = 0; b < blocks(part); ++b) {
-                sum(part, l, b, by_group ? all : mine, by_group ? share(number) : every_group,
-                    n.sums_ + inputs * b * work.stride_, apart);
-            }
-            clock(&Timings::input_gradient);
-            meet();
-            if (work.stopped_) return;
-            for (int64_t b = 0; b < blocks(part); ++b) {
-                slope(part, l, b, mine, n.sums_ + inputs * b * work.stride_, number, apart);
-            }
-            clock(&Timings::input_gradient);
-            meet();
-        }
-
+        // backward.hpp
+        void input_gradient(const Part& part, size_t l, int64_t block);
+        void input_gradient(const Part& part, size_t l);
         void sum(const Part& part, size_t l, int64_t block, Share inputs, Share summed, T* sums,
-                 int64_t apart) {
-            const Layer<T>& layer = n.layers_[l];
-            n.kernels_.input_gradient(layer, at(n.deltas_[l], layer.outputs, block),
-                                      rows(part, block), inputs.first, inputs.last, summed.first,
-                                      summed.last, sums, apart);
-        }
-
-        void slope(const Part& part, size_t l, int64_t block, Share inputs, const T* sums,
-                   int64_t number, int64_t apart) {
-            const int64_t features = n.layers_[l].inputs;
-            const Bend from = bend(l - 1, at(n.sides_[l], features, block), block);
-            n.kernels_.slope(features, sums, number, apart, rows(part, block), work.stride_,
-                             n.layers_[l - 1].activation, from.at, from.rows, inputs.first,
-                             inputs.last, at(n.deltas_[l - 1], features, block));
-        }
-
-        void update(const Part& part, size_t l, const Step<T>& numbers) {
-            const Layer<T>& layer = n.layers_[l];
-            const int64_t rows = layer.rows();
-            const auto move = [&](int64_t first, int64_t last) {
-                n.kernels_.update(layer, n.sides_[l], n.deltas_[l].by_feature, part.rows,
-                                  work.stride_, first, last, !part.first,
-                                  part.last && !n.clip_.clips(), n.method_.rule, regularization(n.method_, n.penalty_), numbers);
-            };
-            if (layer.moves_all()) {
-                const Share mine = share(panels(layer.outputs) * rows, PANEL);
-                move(mine.first, mine.last);
-            } else if (layer.moves()) {
-                const Share mine = share(panels(layer.outputs));
-                for (int64_t panel = mine.first; panel < mine.last; ++panel) {
-                    move(panel * rows + layer.moves_from, panel * rows + layer.moves_to);
-                }
-            }
-            clock(&Timings::update);
-        }
+                 int64_t apart);
+        void back(const Part& part, size_t l, int64_t block, Share mine, T* sums);
+        void hand_on(const Part& part, size_t l, int64_t side, int64_t block, Share panels,
+                     const T* sums, int64_t number, int64_t apart);
+        void update(const Part& part, size_t l, const Step<T>& numbers);
+        void move(size_t l, const Side<T>& in, const T* delta, int64_t count, Share mine, bool begun,
+                  bool finished, const Step<T>& numbers);
 
         // Forward through all layers and the loss, of all blocks of a part.
-        void evaluate(const Part& part, bool at_iterate, bool with_gradient) {
+        void evaluate(const Part& part, Purpose purpose) {
             if (by_block(part)) {
                 for (int64_t b = member; b < blocks(part); b += work.members_) {
-                    forward(part, b, at_iterate);
-                    loss(part, b, with_gradient);
+                    forward(part, b, purpose);
+                    loss(part, b, purpose == Purpose::LEARN);
                     clock(&Timings::loss);
                 }
                 return;
             }
-            for (int64_t b = 0; b < blocks(part); ++b) load(part, b, share(panels(n.shape_.widths[0])));
+            for (int64_t b = 0; b < blocks(part); ++b) load(part, b, share(panels(n.shape_.inputs)));
             clock(&Timings::load);
             meet();
             for (size_t l = 0; l < layers(); ++l) {
-                const int64_t whole = panels(n.layers_[l].outputs);
-                for (int64_t b = 0; b < blocks(part); ++b) forward(part, l, b, share(whole), at_iterate);
+                forward(part, l, purpose);
                 clock(&Timings::forward);
                 meet();
             }
-            for (int64_t b = member; b < blocks(part); b += work.members_) loss(part, b, with_gradient);
+            for (int64_t b = member; b < blocks(part); b += work.members_) {
+                loss(part, b, purpose == Purpose::LEARN);
+            }
             clock(&Timings::loss);
         }
 
         // The losses of a part at the iterate.
         void look(const Part& part) {
-            evaluate(part, true, false);
+            evaluate(part, Purpose::LOOK);
             meet();
         }
 
         // Look whether the batch has a finite loss, once all of it is known.
-        void judge(const Part& part, int64_t step) {
+        void judge(const Part& part) {
             if (member != 0 || !part.last) return;
             const double mean = work.mean(part.count, mass);
             work.batches_.losses[step] = mean;
             work.stopped_ = !std::isfinite(mean);
+            for (Kept& kept : n.kept_) ++kept.batches;
         }
 
         // Gradients over a part, and the update once the last part of the batch is through.
-        void learn(const Part& part, int64_t step, const Step<T>& numbers) {
-            evaluate(part, false, true);
+        void learn(const Part& part, const Step<T>& numbers) {
+            evaluate(part, Purpose::LEARN);
             if (by_block(part)) {
                 for (int64_t b = member; b < blocks(part); b += work.members_) {
-                    for (size_t l = layers() - 1; l > n.lowest_; --l) input_gradient(part, l, b);
+                    for (size_t l = layers(); l-- > 0;) input_gradient(part, l, b);
                 }
                 clock(&Timings::input_gradient);
                 meet();
-                judge(part, step);
+                judge(part);
                 if (part.last) meet();
                 if (work.stopped_) return;
                 for (size_t l = 0; l < layers(); ++l) update(part, l, numbers);
@@ -348,15 +289,14 @@ private:
                 return;
             }
             meet();
-            judge(part, step);
-            if (layers() == n.lowest_ + 1 && part.last) meet();
-            for (size_t l = layers() - 1; l > n.lowest_; --l) {
+            judge(part);
+            // Every way back begins at the last layer.
+            if (n.graph_.back(layers() - 1).empty() && part.last) meet();
+            for (size_t l = layers(); l-- > 0;) {
                 input_gradient(part, l);
                 if (work.stopped_) return;
                 update(part, l, numbers);
             }
-            if (work.stopped_) return;
-            update(part, n.lowest_, numbers);
             meet();
         }
 
@@ -470,7 +410,7 @@ private:
     // What the losses of a batch are divided by.
     double mass(int64_t begin, int64_t count) const {
         const Mass kind = n_.risk_.mass;
-        const double outputs = double(n_.shape_.widths.back());
+        const double outputs = double(n_.shape_.outputs());
         if (kind == Mass::ONE) return 1;
         if (!examples_.weights && kind == Mass::EXAMPLES) return double(count);
         if (!examples_.weights && kind == Mass::ELEMENTS) return double(count) * outputs;
@@ -486,7 +426,7 @@ private:
     double own_mass(int64_t example) const {
         const auto& weights = n_.risk_.class_weights;
         if (n_.risk_.mass == Mass::EXAMPLES) return 1;
-        if (n_.risk_.mass == Mass::ELEMENTS) return double(n_.shape_.widths.back());
+        if (n_.risk_.mass == Mass::ELEMENTS) return double(n_.shape_.outputs());
         const int64_t c = examples_.classes[example];
         if (c == n_.risk_.ignored) return 0;
         return weights.empty() ? 1 : double(weights[size_t(c)]);

@@ -171,8 +171,19 @@ class Leaky(nn.ReLU):
 
 
 REFUSED_LAYERS = {
-    "dropout": (lambda: (linear(), nn.Dropout()), "layer 1 (Dropout)"),
-    "batch norm": (lambda: (nn.BatchNorm1d(4), linear()), "layer 0 (BatchNorm1d)"),
+    "dropout of another kind": (lambda: (linear(), nn.AlphaDropout()), "layer 1 (AlphaDropout)"),
+    "batch norm by every batch": (
+        lambda: (nn.BatchNorm1d(4, track_running_stats=False), linear()),
+        "layer 0 (BatchNorm1d) without running statistics",
+    ),
+    "layer norm over more": (
+        lambda: (linear(), nn.LayerNorm((1, CLASSES))),
+        "layer 1 (LayerNorm) over more than one dimension",
+    ),
+    "a norm of other width": (
+        lambda: (linear(4, 5), nn.LayerNorm(6), linear(5)),
+        "5 outputs where 6 are taken",
+    ),
     "convolution": (lambda: (nn.Conv2d(1, 2, 3), linear()), "layer 0 (Conv2d)"),
     "deep inside": (
         lambda: (linear(4, 4), nn.Sequential(nn.ReLU(), nn.PReLU()), linear()),
@@ -190,14 +201,6 @@ REFUSED_LAYERS = {
     "log-softmax after activation": (
         lambda: (linear(), nn.ReLU(), nn.LogSoftmax(1)),
         "layer 2 (LogSoftmax) right after another activation",
-    ),
-    "two activations": (
-        lambda: (linear(), nn.ReLU(), nn.Tanh()),
-        "layer 2 (Tanh) where no Linear stands before it",
-    ),
-    "activation first": (
-        lambda: (nn.ReLU(), linear()),
-        "layer 0 (ReLU) where no Linear stands before it",
     ),
     "flatten later": (
         lambda: (linear(), nn.Flatten()),
@@ -237,18 +240,18 @@ REFUSED_LAYERS = {
     ),
     "more parameters": (
         lambda: (with_more(linear()),),
-        "the parameter 0.scale: it is no weight or bias of a Linear layer",
+        "the parameter 0.scale: it is of no layer that is called",
     ),
     "parameters elsewhere": (
         lambda: (with_more(nn.Identity()), linear()),
-        "the parameter 0.scale: it is no weight or bias of a Linear layer",
+        "the parameter 0.scale: it is of no layer that is called",
     ),
     "sizes that do not follow": (
         lambda: (linear(4, 5), linear(6, 3)),
         "5 outputs where 6 are taken",
     ),
     "inputs that do not fit": (lambda: (linear(5, 3),), "4 inputs where 5 are taken"),
-    "no layer": (lambda: (nn.Flatten(),), "Sequential: it has no Linear layer"),
+    "no layer": (lambda: (nn.Flatten(),), "a model without a Linear layer"),
     "forward hook": (lambda: (hooked("register_forward_hook"),), "hooks (on 0)"),
     "forward pre-hook": (lambda: (hooked("register_forward_pre_hook"),), "hooks (on 0)"),
     "backward hook": (lambda: (hooked("register_full_backward_hook"),), "hooks (on 0)"),

@@ -69,6 +69,8 @@ READ = {
     "its sizes": lambda self, x: self.b(self.a(x.reshape((x.size()[0], -1)))),
     "probabilities": lambda self, x: F.log_softmax(self.b(F.silu(self.a(x.flatten(1)))), dim=1),
     "attributes": by_attributes,
+    "residual": lambda self, x: self.b((h := self.a(x.flatten(1))) + torch.sigmoid(h)),
+    "dropout": lambda self, x: self.b(F.dropout(self.a(x.flatten(1)), 0.2, self.training)),
 }
 
 
@@ -187,18 +189,32 @@ def within(manager):
     return forward
 
 
-def residual(self, x):
-    x = self.a(x.flatten(1))
-    return self.b(x + F.relu(x))
-
-
 REFUSED = {
     "branches on values": (
         lambda self, x: READ["functional"](self, x if x.sum() > 0 else -x),
         "Own, whose forward cannot be read (symbolically traced variables cannot be used as inputs "
         "to control flow)",
     ),
-    "residual": (residual, "Own, whose forward is no chain of layers (add)"),
+    "a product of layers": (
+        lambda self, x: self.b(self.a(x.flatten(1)) * F.relu(self.a(x.flatten(1)))),
+        "Own, whose forward is no chain of layers (mul)",
+    ),
+    "a sum with itself": (
+        lambda self, x: self.b((h := self.a(x.flatten(1))) + h),
+        "Own, whose forward calls add",
+    ),
+    "a sum of other widths": (
+        lambda self, x: self.b(h := self.a(x.flatten(1))) + h,
+        "layer add (Sum) of 3 numbers and 7",
+    ),
+    "not used": (
+        lambda self, x: (h := self.a(x.flatten(1)), self.b(h), self.b(F.relu(h)))[2],
+        "layer b (Linear), which stands in the model twice",
+    ),
+    "changed in place": (
+        lambda self, x: self.b((h := self.a(x.flatten(1))) + F.relu(h, inplace=True)),
+        "Own, which has gradients of its own",
+    ),
     "another function": (
         lambda self, x: self.b(torch.sin(self.a(x.flatten(1)))),
         "Own, whose forward calls sin",
@@ -233,7 +249,7 @@ REFUSED = {
     ),
     "unused": (
         lambda self, x: self.a(x.flatten(1)),
-        "the parameter b.weight: it is no weight or bias of a Linear layer",
+        "the parameter b.weight: it is of no layer that is called",
     ),
     "a tensor that is no parameter": (
         lambda self, x: F.linear(x.flatten(1), self.a.weight.detach()),
@@ -257,9 +273,13 @@ REFUSED = {
     "random of NumPy": (drawing(np.random.rand), "Own, whose forward draws random numbers"),
     "random of torch": (drawing(lambda: torch.rand(1)), "Own, whose forward draws random numbers"),
     "an error": (drawing(lambda: 1 / 0), "Own, whose forward cannot be read (division by zero)"),
-    "dropout": (
-        lambda self, x: self.b(F.dropout(self.a(x.flatten(1)), training=self.training)),
-        "Own, whose forward calls dropout",
+    "dropout in eval mode too": (
+        lambda self, x: self.b(F.dropout(self.a(x.flatten(1)))),
+        "Own, whose forward does something else in eval mode",
+    ),
+    "dropout of a batch": (
+        lambda self, x: self.b(F.dropout(self.a(x.flatten(1)), x.size(0), self.training)),
+        "Own, whose forward calls dropout with other options",
     ),
 }
 CLASSES_REFUSED = {

@@ -106,13 +106,14 @@ def test_what_any_method_remembers_is_kept(every_step, name):
     )
 
 
+@pytest.mark.parametrize("execute", ENGINES)
 @pytest.mark.parametrize("method", [methods.SGD(0.1, 0.5), methods.RMSprop(0.01)])
-def test_what_is_random_in_a_model_and_what_it_measures_is_kept(every_step, method):
+def test_what_is_random_in_a_model_and_what_it_measures_is_kept(every_step, execute, method):
     def made():
         layers = lambda: nn.Linear(FEATURES, 6), lambda: nn.BatchNorm1d(6), nn.Dropout, nn.ReLU
         return job(model=fresh(*layers, lambda: nn.Linear(6, CLASSES)), method=method)
 
-    kept = goes_on_from_everywhere(eager.execute, made)
+    kept = goes_on_from_everywhere(execute, made)
     assert len({each.tensors["buffer.1.running_mean"].sum().item() for each in kept}) == len(kept)
 
 

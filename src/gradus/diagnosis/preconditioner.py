@@ -67,14 +67,5 @@ def _of_native(execution: Any, method: Any, name: str) -> Tensor | None:
         column = 1 + STATE_NAMES[method_of(method)["rule"]].index(name)
     except (Obstacle, ValueError):
         return None
-    found: dict[int, Tensor] = {}
-    for index, linear in enumerate(execution.dense.linears):
-        parameters = [linear.weight, linear.bias]
-        arrays = [
-            None if p is None else torch.empty(p.shape, dtype=p.dtype).numpy() for p in parameters
-        ]
-        execution.network.read(index, column, *arrays)
-        for parameter, array in zip(parameters, arrays, strict=True):
-            if array is not None:
-                found[id(parameter)] = torch.from_numpy(array).flatten()
-    return torch.cat([found[id(p)] for p in execution.model.parameters() if p.requires_grad])
+    vector: Tensor = execution.column(column)
+    return vector

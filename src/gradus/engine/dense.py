@@ -1,4 +1,4 @@
-"""Which jobs the C++ kernels run: dense networks, their losses, methods and penalties.
+"""Which jobs the C++ kernels run: networks of known layers, losses, methods and penalties.
 
 Each part of a job is put into the words of the kernels, or refused with what stands in the way.
 """
@@ -8,19 +8,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.module import _has_any_global_hook
+from torch import Tensor
 
 from gradus import methods
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
-from gradus.engine.activations import IDENTITY, Activation, activation_of
-from gradus.engine.graph import computes, is_own, layers_of
 from gradus.engine.job import Job
+from gradus.engine.layers import Network as Network
+from gradus.engine.layers import is_changed
+from gradus.engine.layers import network_of as network_of
 from gradus.methods.method import Method
 from gradus.optim.rules import KNOWN
 from gradus.optim.rules import Obstacle as Obstacle
@@ -57,133 +56,6 @@ class Loss(NamedTuple):
     """Delta of Huber's, the quantile of the pinball loss."""
 
 
-@dataclass(frozen=True, eq=False)
-class Network:
-    """A stack of linear layers, each with what follows it."""
-
-    linears: tuple[nn.Linear, ...]
-    """They hold the parameters of the model, whether or not they are layers of it."""
-    activations: tuple[Activation, ...]
-    log_softmax: bool
-    flattens: bool = False
-
-    @property
-    def widths(self) -> list[int]:
-        """Of the inputs, and of every layer."""
-        return [self.linears[0].weight.shape[1], *(len(linear.weight) for linear in self.linears)]
-
-    def is_all_of(self, model: nn.Module) -> bool:
-        """Whether its parameters are those of the model, in their order, and all of them move."""
-        own = [p for linear in self.linears for p in (linear.weight, linear.bias) if p is not None]
-        given = list(model.parameters())
-        return list(map(id, own)) == list(map(id, given)) and all(p.requires_grad for p in given)
-
-
-def network_of(model: nn.Module) -> Network:
-    """The dense network that a model is.
-
-    Raises:
-        Obstacle: it is none; the first layer that says so is named.
-    """
-    linears: list[nn.Linear] = []
-    activations: list[Activation] = []
-    log_softmax = flattens = False
-    layers: list[nn.Module] = []
-    for name, layer in _layers(model):
-        layers.append(layer)
-        told = _told(name, layer)
-        if log_softmax and type(layer) is not nn.Identity:
-            raise Obstacle(f"{told} after a LogSoftmax")
-        if type(layer) is nn.Flatten:
-            if linears or (layer.start_dim, layer.end_dim) != (1, -1):
-                raise Obstacle(f"{told}: Flatten is taken first, from dimension 1 on")
-            flattens = True
-        elif type(layer) is nn.Linear:
-            if any(layer is other for other in linears):
-                raise Obstacle(f"{told}, which stands in the model twice")
-            _require_plain(layer, told)
-            if 0 in layer.weight.shape:
-                raise Obstacle(f"{told} of width 0")
-            linears.append(layer)
-            activations.append(IDENTITY)
-        elif type(layer) is nn.LogSoftmax and layer.dim in (1, -1) and linears:
-            if activations[-1] != IDENTITY:
-                raise Obstacle(f"{told} right after another activation")
-            log_softmax = True
-        else:
-            activation = activation_of(layer)
-            if activation is None:
-                raise Obstacle(told)
-            if activation == IDENTITY:
-                continue
-            if not linears or activations[-1] != IDENTITY:
-                raise Obstacle(f"{told} where no Linear stands before it")
-            activations[-1] = activation
-    if not linears:
-        raise Obstacle(f"{type(model).__name__}: it has no Linear layer")
-    both = [p for linear in linears for p in (linear.weight, linear.bias)]
-    parameters = [parameter for parameter in both if parameter is not None]
-    if len({id(parameter) for parameter in parameters}) < len(parameters):
-        raise Obstacle("layers that share their parameters")
-    if not any(parameter.requires_grad for parameter in parameters):
-        raise Obstacle("layers that are all frozen")
-    known = {id(parameter) for parameter in parameters}
-    for name, parameter in model.named_parameters():
-        if id(parameter) not in known:
-            raise Obstacle(f"the parameter {name}: it is no weight or bias of a Linear layer")
-    network = Network(tuple(linears), tuple(activations), log_softmax, flattens)
-    for (before, after), linear in zip(itertools.pairwise(network.widths), linears, strict=True):
-        if linear.weight.shape != (after, before):
-            raise Obstacle(f"{before} outputs where {linear.weight.shape[1]} are taken")
-    is_read = any(map(is_own, model.modules()))
-    if is_read and not computes(model, layers, network.widths[0]):
-        raise Obstacle(f"{type(model).__name__}, which has gradients of its own")
-    return network
-
-
-def _layers(model: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The layers in the order in which nested Sequentials and modules of one's own call them."""
-    if is_own(model):
-        for inner, each in model.named_modules():
-            if _is_changed(each):
-                place = ".".join(filter(None, (name, inner)))
-                raise Obstacle(f"hooks (on {place or type(model).__name__})")
-        yield from layers_of(model, _told(name, model), name)
-        return
-    if _is_changed(model):
-        raise Obstacle(f"hooks (on {name or type(model).__name__})")
-    if type(model) is not nn.Sequential:
-        yield name, model
-        return
-    for inner, layer in model._modules.items():  # named_children tells a layer only once
-        assert layer is not None
-        yield from _layers(layer, f"{name}.{inner}" if name else inner)
-
-
-def _told(name: str, layer: nn.Module) -> str:
-    return f"layer {name} ({type(layer).__name__})" if name else type(layer).__name__
-
-
-def _is_changed(module: nn.Module) -> bool:
-    """Whether calling it does something that its type does not say."""
-    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
-    changed = any(hooks) or bool(module._backward_pre_hooks) or "forward" in vars(module)
-    return changed or _has_any_global_hook()
-
-
-def _require_plain(linear: nn.Linear, told: str) -> None:
-    """Refuse a layer with parameters that are not those of a Linear as it is made."""
-    for kind in ("weight", "bias"):
-        parameter = getattr(linear, kind)
-        if parameter is None and kind == "bias":
-            continue
-        if type(parameter) is not nn.Parameter:
-            raise Obstacle(f"{told} with a {kind} that is a {type(parameter).__name__}")
-    outputs = len(linear.weight) if linear.weight.ndim == 2 else None
-    if outputs is None or (linear.bias is not None and linear.bias.shape != (outputs,)):
-        raise Obstacle(f"{told} with parameters of unusual shapes")
-
-
 def loss_of(loss: losses.Loss, data: Dataset, outputs: int) -> Loss:
     """The loss in the words of the kernels, for these targets.
 
@@ -193,7 +65,7 @@ def loss_of(loss: losses.Loss, data: Dataset, outputs: int) -> Loss:
     name = type(loss).__name__
     if type(loss) not in LOSSES:
         raise Obstacle(f"the loss {name}")
-    if _is_changed(loss):
+    if is_changed(loss):
         raise Obstacle(f"hooks (on {name})")
     if loss.reduction == "none":
         raise Obstacle(f"{name} with reduction none")
@@ -302,7 +174,8 @@ def check_risk(job: Job) -> Network:
     """The network of a job whose data and loss go with it.
 
     Raises:
-        Obstacle: it is no dense network, or something is not of this package; it says what.
+        Obstacle: it is no network of known layers, or something is not of this package; it says
+            what.
     """
     if job.dtype not in (torch.float32, torch.float64):
         raise Obstacle(f"numbers of {job.dtype}")
@@ -313,7 +186,12 @@ def check_risk(job: Job) -> Network:
     for shape in (job.train.input_shape, job.test.input_shape):
         if len(shape) != 1 and not network.flattens:
             raise Obstacle(f"inputs of shape {list(shape)} without a Flatten")
-        if math.prod(shape) != network.widths[0]:
-            raise Obstacle(f"{math.prod(shape)} inputs where {network.widths[0]} are taken")
+        if math.prod(shape) != network.inputs:
+            raise Obstacle(f"{math.prod(shape)} inputs where {network.inputs} are taken")
     loss_of(job.loss, job.train, network.widths[-1])
+    for layer in network.layers:
+        if layer.kind == "batch-norm" and not min(job.sampling.sizes) > 1:
+            raise Obstacle(f"{layer.told} on a batch of one example")
+        if layer.kind == "batch-norm" and max(job.sampling.sizes) > job.chunk_size:
+            raise Obstacle(f"{layer.told} on more than {job.chunk_size} examples at once")
     return network

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gradus.data.dataset import Dataset
 from gradus.engine import evaluate
 from gradus.engine.bfloat16 import InBfloat16
+from gradus.engine.dropping import dropping
 from gradus.engine.execution import Execution, InOnePiece
 from gradus.engine.iteration import KEPT_AS, Iteration, iteration_of
 from gradus.engine.job import Job, Judged, Outcome, Part, Report, Tested
@@ -78,7 +79,11 @@ class _Execution(Execution):
         )
         self.risk, self.resting = risk(update_buffers=True), risk()
         self.oracle = RecordedRisk(
-            self.risk, self.resting, repeats=isinstance(job.method, SecondOrder), clip=job.clip
+            self.risk,
+            self.resting,
+            repeats=isinstance(job.method, SecondOrder),
+            clip=job.clip,
+            dropping=dropping(self.model, job.seed),
         )
         self.looks_at_every_step = job.device.type == "cpu"
         self.iteration: Iteration
@@ -109,7 +114,8 @@ class _Execution(Execution):
                 for index, batch in enumerate(batches, start=begun):
                     size = size_of(batch, len(self.risk.data))
                     sizes.append(size)
-                    self.oracle.first.point, self.oracle.work.examples = None, 0
+                    self.oracle.first.point, self.oracle.first.step = None, outcome.step
+                    self.oracle.work.examples = 0
                     try:
                         self.iteration.evaluate(batch)
                     except NotPositiveDefiniteError as error:
@@ -201,7 +207,8 @@ class _Execution(Execution):
         """The mean loss of the batch at w_t, where the method may not have looked."""
         loss = self.oracle.first.loss
         if self.oracle.first.point is not self.iteration.w:
-            with torch.random.fork_rng():  # logging draws nothing that training would draw
+            # Logging draws nothing that training would draw.
+            with torch.random.fork_rng(), self.oracle.drawing(batch):
                 loss = self.resting.mean_loss(self.iteration.w, batch)
         return loss.item()
 

@@ -1,4 +1,4 @@
-"""What a module of the user's own computes, as a chain of layers of torch.nn.
+"""What a module of the user's own computes, as calls of layers of torch.nn.
 
 Its ``forward`` is run once in each mode with a symbol in place of the examples (``torch.fx``),
 which writes down what is called. That says what every call does only where ``forward`` does the
@@ -11,20 +11,43 @@ from __future__ import annotations
 
 import operator
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from threading import RLock, get_ident
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  (as everybody calls it)
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from gradus.optim.rules import Obstacle
 
-Layers = list[tuple[str, nn.Module]]
-"""Each with the name that it has in its model."""
+
+class Call(NamedTuple):
+    """A layer that is called."""
+
+    name: str
+    """In its model."""
+    layer: nn.Module
+    reads: tuple[int, ...]
+    """What it is called with: 0 is the input of all, i + 1 what call i gives."""
+
+
+class Calls(NamedTuple):
+    """What a module calls, and which of it it gives."""
+
+    calls: list[Call]
+    gives: int
+
+
+class Sum(nn.Module):
+    """The sum of two tensors, as a layer."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Of one shape."""
+        return a + b
+
 
 ACTIVATIONS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
     "relu": (nn.ReLU, ("inplace",)),
@@ -73,6 +96,8 @@ DEFAULTS: dict[type[nn.Module], dict[str, Any]] = {nn.Flatten: {"start_dim": 0, 
 """Where a function begins with other numbers than the layer."""
 RESHAPES = {*_called("view"), *_called("reshape")}
 LINEAR = {F.linear}
+SUMS = {operator.add, operator.iadd, *_called("add")}
+DROPOUT = {F.dropout}
 
 
 _ALONE = RLock()
@@ -84,8 +109,8 @@ def is_own(module: nn.Module) -> bool:
     return type(module).__module__.partition(".")[0] != "torch"
 
 
-def layers_of(module: nn.Module, told: str, name: str = "") -> Layers:
-    """The layers that a module of the user's own calls one after another.
+def calls_of(module: nn.Module, told: str, name: str = "") -> Calls:
+    """The layers that a module of the user's own calls.
 
     Args:
         module: what is read.
@@ -93,7 +118,7 @@ def layers_of(module: nn.Module, told: str, name: str = "") -> Layers:
         name: where it stands in its model.
 
     Raises:
-        Obstacle: it is no such chain, or cannot be read; it says why.
+        Obstacle: it does something else too, or cannot be read; it says why.
     """
     if type(module).__call__ is not nn.Module.__call__:
         raise Obstacle(f"{told}, which has a __call__ of its own")
@@ -110,28 +135,35 @@ def layers_of(module: nn.Module, told: str, name: str = "") -> Layers:
                 raise Obstacle(f"{told}, whose forward cannot be read ({first})") from None
         if tracer.turns is not None:
             raise Obstacle(f"{told}, whose forward turns {tracer.turns}")
-    layers = list(_Chain(module, told, name).read(graphs[0]))
-    if _form(graphs[0]) != _form(graphs[1]):
+    found = _Reading(module, told, name).read(graphs[0])
+    if _form(graphs[0], True) != _form(graphs[1], False):
         raise Obstacle(f"{told}, whose forward does something else in eval mode")
-    return layers
+    return found
 
 
-def computes(module: nn.Module, layers: Sequence[nn.Module], width: int) -> bool:
-    """Whether a module has the outputs and gradients of layers that are called one after another.
+def computes(module: nn.Module, calls: Calls, width: int) -> bool:
+    """Whether a module has the outputs and gradients of the layers that it calls, in eval mode.
 
     A graph does not say so: a function of the user's may have a gradient of its own
-    (``torch.autograd.Function``).
+    (``torch.autograd.Function``), and what is changed in place may be read elsewhere.
 
     Args:
         module: that calls the layers.
-        layers: of the same parameters, without state and chance.
+        calls: of the same parameters.
         width: of its inputs.
     """
     moving = [p for p in module.parameters() if p.requires_grad]
     x = torch.randn(4, width, generator=torch.Generator().manual_seed(0)).to(moving[0])
+
+    def replayed(x: Tensor) -> Tensor:
+        values = [x]
+        for call in calls.calls:
+            values.append(call.layer(*(values[number].clone() for number in call.reads)))
+        return values[calls.gives]
+
     found = []
-    with torch.enable_grad():
-        for each in (module, nn.Sequential(*layers)):
+    with torch.enable_grad(), in_eval_mode(module, *(call.layer for call in calls.calls)):
+        for each in (module, replayed):
             output = each(x)
             if not output.requires_grad:
                 return False
@@ -141,6 +173,19 @@ def computes(module: nn.Module, layers: Sequence[nn.Module], width: int) -> bool
         a.shape == b.shape and torch.allclose(a, b, rtol=1e-3, atol=1e-6, equal_nan=True)
         for a, b in zip(*found, strict=True)
     )
+
+
+@contextmanager
+def in_eval_mode(*modules: nn.Module) -> Iterator[None]:
+    """Within, modules are in eval mode; every part of them is put back into its own."""
+    modes = [(each, each.training) for module in modules for each in module.modules()]
+    for each, _ in modes:
+        each.training = False
+    try:
+        yield
+    finally:
+        for each, training in modes:
+            each.training = training
 
 
 class _Tracer(fx.Tracer):
@@ -184,8 +229,15 @@ def _around() -> dict[str, bool]:
     }
 
 
-def _form(graph: fx.Graph) -> list[str]:
-    return [f"{n.op} {n.target} {n.args} {n.kwargs}" for n in graph.nodes]
+def _form(graph: fx.Graph, training: bool) -> list[str]:
+    """What is called; dropout as it is by the mode of its module."""
+    form = []
+    for n in graph.nodes:
+        kwargs = dict(n.kwargs)
+        if n.target in DROPOUT and kwargs.get("training") is training:
+            del kwargs["training"]
+        form.append(f"{n.op} {n.target} {n.args} {kwargs}")
+    return form
 
 
 @contextmanager
@@ -246,8 +298,8 @@ def _contents(container: Collection[Any]) -> list[Any]:
     return list(map(id, container))
 
 
-class _Chain:
-    """Reads one graph."""
+class _Reading:
+    """Reads one graph, of a module in training mode."""
 
     def __init__(self, module: nn.Module, told: str, name: str) -> None:
         self.module, self.told, self.name = module, told, name
@@ -257,31 +309,34 @@ class _Chain:
         self.width: int | None = None
         """What the next linear layer has to take, after a reshape."""
 
-    def read(self, graph: fx.Graph) -> Iterator[tuple[str, nn.Module]]:
+    def read(self, graph: fx.Graph) -> Calls:
         """The layers in the order of the calls."""
         nodes = list(graph.nodes)
-        at = nodes[0]
         if [node.op for node in nodes].count("placeholder") != 1:
             raise Obstacle(f"{self.told}, whose forward takes more than one argument")
+        numbers, calls = {nodes[0]: 0}, list[Call]()
         for node in nodes[1:]:
             if node.op == "get_attr" or self._tells_a_shape(node):
                 continue
             if node.op == "output":
-                if self.width is not None:
-                    raise self._of_other_width()
-                if node.args[0] is not at:
-                    raise Obstacle(
-                        f"{self.told}, whose forward gives something else than one tensor"
-                    )
-                return
+                break
             tensors = [each for each in node.all_input_nodes if each not in self.counts]
             parameters = [each for each in tensors if each.op == "get_attr"]
-            if [each for each in tensors if each not in parameters] != [at]:
+            read = [each for each in tensors if each not in parameters]
+            is_sum = node.target in SUMS and len(read) == 2 and tuple(read) == node.args
+            if any(each not in numbers for each in read) or len(read) != 1 + is_sum:
                 raise Obstacle(f"{self.told}, whose forward is no chain of layers ({node.name})")
-            layer = self._layer(node, parameters)
+            layer = Sum() if is_sum and not node.kwargs else self._layer(node, parameters)
             own = f"{self.name}.{node.target}" if self.name else str(node.target)
-            yield own if node.op == "call_module" else f"{self.name or node.name}", layer
-            at = node
+            name = own if node.op == "call_module" else f"{self.name or node.name}"
+            calls.append(Call(name, layer, tuple(numbers[each] for each in read)))
+            numbers[node] = len(calls)
+        if self.width is not None:
+            raise self._of_other_width()
+        given = nodes[-1].args[0]
+        if not isinstance(given, fx.Node) or given not in numbers:
+            raise Obstacle(f"{self.told}, whose forward gives something else than one tensor")
+        return Calls(calls, numbers[given])
 
     def _tells_a_shape(self, node: fx.Node) -> bool:
         """Note what only asks how many examples there are, or of what shape they are."""
@@ -307,6 +362,8 @@ class _Chain:
             return self._linear(node, parameters)
         if node.target in RESHAPES:
             return self._flatten(node)
+        if node.target in DROPOUT:
+            return self._dropout(node)
         made = CALLS.get(node.target)
         name = getattr(node.target, "__name__", str(node.target))
         if made is None or parameters:
@@ -333,6 +390,14 @@ class _Chain:
             raise Obstacle(f"{self.told}, whose forward calls {node.target} into another shape")
         self.width = None if rest[0] == -1 else rest[0]
         return nn.Flatten()
+
+    def _dropout(self, node: fx.Node) -> nn.Dropout:
+        given: dict[str, Any] = dict(zip(("p", "training"), node.args[1:], strict=False))
+        given = {"p": 0.5, "training": True} | given | node.kwargs
+        is_plain = given.keys() == {"p", "training"} or not given.pop("inplace", True)
+        if not is_plain or given["training"] is not True or not isinstance(given["p"], int | float):
+            raise Obstacle(f"{self.told}, whose forward calls dropout with other options")
+        return nn.Dropout(given["p"])
 
     def _linear(self, node: fx.Node, parameters: list[fx.Node]) -> nn.Linear:
         """The layer whose weight and bias these attributes are."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +20,11 @@ from torch import Tensor, nn
 
 from gradus import kernels
 from gradus.data.dataset import Dataset
-from gradus.engine import dense, evaluate
+from gradus.engine import dense, dropping, evaluate
 from gradus.engine.clipping import Clip
 from gradus.engine.execution import Execution
 from gradus.engine.job import Job, Judged, Outcome, Part, Report, Row, Tested
+from gradus.engine.layers import Layer
 from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
 
 CALL_SECONDS = 0.1
@@ -83,34 +84,27 @@ class _Execution(Execution):
         super().__init__(job, report, course)
         place: Any = {"device": job.device, "dtype": job.dtype}
         self.model = job.model.to(**place)
-        self.dense = dense.network_of(job.model)
+        self.net = dense.network_of(job.model)
         core: Any = kernels.core()
         bits = 32 if job.dtype == torch.float32 else 64
         train = job.train.to(**place)
-        loss = dense.loss_of(job.loss, train, self.dense.widths[-1])
+        loss = dense.loss_of(job.loss, train, self.net.widths[-1])
         rule = dense.method_of(job.method)
         self.size = job.sampling.n if job.sampling.name == "full" else job.sampling.batch_size
         self.network = getattr(core, f"Network{bits}")(
             kernels.variant(),
-            self.dense.widths,
-            [activation.curve for activation in self.dense.activations],
-            [linear.bias is not None for linear in self.dense.linears],
-            self.dense.log_softmax,
+            self.net.inputs,
+            [_layer_of(core, layer) for layer in self.net.layers],
+            self.net.log_softmax,
             getattr(core, f"Risk{bits}")(*loss),
             core.Method(**rule),
             core.Penalty(**dense.penalty_of(job.penalty, job.method)),
             self.size,
             torch.get_num_threads(),
-            [activation.numbers for activation in self.dense.activations],
-            [linear.weight.requires_grad for linear in self.dense.linears],
-            [
-                linear.bias is not None and linear.bias.requires_grad
-                for linear in self.dense.linears
-            ],
             **_limits(job.clip),
         )
-        for index, linear in enumerate(self.dense.linears):
-            self.network.set(index, *_arrays_of_layer(linear))
+        self.network.draw_by(dropping.key_of(job.seed))
+        self.take_over()
         if begun := dense.accumulated(job.method):
             for index, column, arrays in self._columns():
                 if column == 1:
@@ -220,8 +214,12 @@ class _Execution(Execution):
 
     def take_over(self) -> None:
         """Bring the network to where the model stands."""
-        for index, linear in enumerate(self.dense.linears):
-            self.network.set(index, *_arrays_of_layer(linear))
+        for index, layer in enumerate(self.net.layers):
+            if any(each is not None for each in layer.parameters):
+                self.network.set(index, *_arrays_of_layer(layer))
+            if isinstance(layer.module, nn.BatchNorm1d):
+                *arrays, batches = _statistics_of(layer.module)
+                self.network.set_running(index, *arrays, batches)
 
     def judge(self, part: Part) -> Judged:
         """The loss and the accuracy on a part of the data, by outputs of the kernels."""
@@ -234,37 +232,61 @@ class _Execution(Execution):
 
     def _outputs(self, data: Dataset, at: slice) -> Tensor:
         """What the model gives for these examples."""
-        outputs = torch.empty(at.stop - at.start, self.dense.widths[-1], dtype=self.job.dtype)
+        outputs = torch.empty(at.stop - at.start, self.net.widths[-1], dtype=self.job.dtype)
         examples = np.arange(at.start, at.stop)
         self.network.outputs(self.arrays[id(data)], examples, outputs.numpy())
-        return outputs.log_softmax(dim=1) if self.dense.log_softmax else outputs
+        return outputs.log_softmax(dim=1) if self.net.log_softmax else outputs
 
     def settle(self) -> None:
         """Bring the model to where the network stands."""
         self._note()
-        for index, linear in enumerate(self.dense.linears):
-            arrays = _arrays_of_layer(linear)
-            self.network.get(index, *arrays)
-            with torch.no_grad():
-                for parameter, array in zip((linear.weight, linear.bias), arrays, strict=True):
-                    if array is not None:
-                        parameter.copy_(torch.from_numpy(array))
+        for index, layer in enumerate(self.net.layers):
+            arrays: Sequence[NDArray[Any] | None]
+            if any(each is not None for each in layer.parameters):
+                arrays = _arrays_of_layer(layer)
+                self.network.get(index, *arrays)
+                _write(layer.parameters, arrays)
+            if isinstance(layer.module, nn.BatchNorm1d):
+                *arrays, _ = _statistics_of(layer.module)
+                batches = np.array(self.network.get_running(index, *arrays))
+                _write(_kept_by(layer.module), (*arrays, batches))
 
     def point(self) -> Tensor:
         """W where the network stands."""
         self.settle()
         return torch.cat([p.detach().flatten() for p in self.model.parameters() if p.requires_grad])
 
+    def column(self, number: int) -> Tensor:
+        """What the kernels hold of every parameter in a column, ``[d]``; 0 is where it stands."""
+        found: dict[int, Tensor] = {}
+        for index, column, arrays in self._columns():
+            if column == number:
+                self.network.read(index, column, *arrays)
+                for parameter, array in zip(self.net.layers[index].parameters, arrays, strict=True):
+                    if parameter is not None and array is not None:
+                        found[id(parameter)] = torch.from_numpy(array).flatten()
+        return torch.cat([found[id(p)] for p in self.model.parameters() if p.requires_grad])
+
     def put_aside(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
-        """Where the network stands and what its method remembers, column by column."""
+        """Where the network stands and what its method remembers, column by column.
+
+        And running statistics, which stand in the model where it is settled.
+        """
         for index, column, arrays in self._columns():
             self.network.read(index, column, *arrays)
             for name, array in zip(("weight", "bias"), arrays, strict=True):
                 if array is not None:
                     tensors[f"{index}.{column}.{name}"] = torch.from_numpy(array)
+        self.settle()
+        for name, buffer in self.model.named_buffers():
+            tensors[f"buffer.{name}"] = buffer.detach().clone()
         return {}
 
     def _go_on(self, since: Snapshot) -> None:
+        with torch.no_grad():
+            for name, buffer in self.model.named_buffers():
+                buffer.copy_(since.tensors[f"buffer.{name}"])
+        self.take_over()
         for index, column, arrays in self._columns():
             for name, array in zip(("weight", "bias"), arrays, strict=True):
                 if array is not None:
@@ -275,9 +297,10 @@ class _Execution(Execution):
 
     def _columns(self) -> Iterator[tuple[int, int, list[NDArray[Any] | None]]]:
         """Every layer and what it holds of every parameter, with arrays of their own for it."""
-        for index, linear in enumerate(self.dense.linears):
+        for index, layer in enumerate(self.net.layers):
             for column in range(self.network.columns):
-                yield index, column, _arrays_of_layer(linear)
+                if any(each is not None for each in layer.parameters):
+                    yield index, column, _arrays_of_layer(layer)
 
 
 @dataclass
@@ -331,13 +354,49 @@ def _limits(clip: Clip | None) -> dict[str, float]:
     return {name: limit for name, limit in given.items() if limit is not None}
 
 
-def _arrays_of_layer(linear: nn.Linear) -> list[NDArray[Any] | None]:
-    """Copies of its weights and of its bias, in one piece each."""
-    parameters: list[Tensor | None] = [linear.weight, linear.bias]
-    return [
-        None if parameter is None else np.array(parameter.detach().numpy(), order="C")
-        for parameter in parameters
-    ]
+def _layer_of(core: Any, layer: Layer) -> Any:
+    """A layer as the kernels take it."""
+    weight, bias = layer.parameters
+    return core.Layer(
+        layer.kind,
+        layer.outputs,
+        layer.reads,
+        layer.also,
+        *layer.activation,
+        has_weight=weight is not None,
+        has_bias=bias is not None,
+        moves_weight=weight is not None and weight.requires_grad,
+        moves_bias=bias is not None and bias.requires_grad,
+        **layer.options,
+    )
+
+
+def _arrays_of_layer(layer: Layer) -> list[NDArray[Any] | None]:
+    """Copies of its weights, as a matrix, and of its bias, in one piece each."""
+    weight, bias = layer.parameters
+    if weight is None:
+        matrix = np.empty((layer.outputs, 0), "f4" if bias is None else bias.detach().numpy().dtype)
+    else:
+        matrix = np.array(weight.detach().numpy().reshape(layer.outputs, -1), order="C")
+    return [matrix, None if bias is None else np.array(bias.detach().numpy(), order="C")]
+
+
+def _kept_by(norm: nn.BatchNorm1d) -> tuple[Tensor, ...]:
+    """Its running statistics, and of how many batches they are."""
+    kept = norm.running_mean, norm.running_var, norm.num_batches_tracked
+    return tuple(each for each in kept if each is not None)
+
+
+def _statistics_of(norm: nn.BatchNorm1d) -> tuple[NDArray[Any], NDArray[Any], int]:
+    mean, variance, batches = _kept_by(norm)
+    return np.array(mean.numpy()), np.array(variance.numpy()), int(batches)
+
+
+def _write(tensors: Sequence[Tensor | None], arrays: Sequence[NDArray[Any] | None]) -> None:
+    with torch.no_grad():
+        for tensor, array in zip(tensors, arrays, strict=True):
+            if tensor is not None:
+                tensor.copy_(torch.from_numpy(array).view_as(tensor))
 
 
 def _arrays_of(data: Dataset) -> dict[str, Any]:

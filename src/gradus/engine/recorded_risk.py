@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gradus.engine.clipping import Clip
+from gradus.engine.dropping import Dropping
 from gradus.risk.curvature import Curvature
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.risk.examples import Batch, size_of
@@ -24,6 +25,7 @@ class FirstEvaluation:
 
     point: Tensors | None = None
     loss: Tensor = field(default_factory=lambda: torch.tensor(math.nan))
+    step: int = 0
     seed: int = 0
     """Of what is random in the model, the same for all evaluations of the step."""
 
@@ -38,12 +40,14 @@ class Work:
 class _CountedCurvature:
     """A curvature whose products are counted."""
 
-    def __init__(self, curvature: Curvature[Tensors], count: Callable[[], None]) -> None:
-        self.curvature, self.count = curvature, count
+    def __init__(
+        self, curvature: Curvature[Tensors], evaluated: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self.curvature, self.evaluated = curvature, evaluated
 
     def __matmul__(self, v: Tensors) -> Tensors:
-        self.count()
-        return self.curvature @ v
+        with self.evaluated():
+            return self.curvature @ v
 
 
 class RecordedRisk:
@@ -56,8 +60,9 @@ class RecordedRisk:
     Args:
         moving: the risk whose evaluations move running statistics.
         resting: the same risk, whose evaluations change nothing.
-        repeats: whether the method evaluates f more than once a step. Dropout then draws the same
-            units in all evaluations of a step, so that they are evaluations of one function.
+        repeats: whether the method evaluates f more than once a step. What is random in the model
+            is then the same in all evaluations of a step, so that they are of one function.
+        dropping: draws for dropout, the same units within a step; None where the model has none.
         first: shared with the risk that this one is a part of.
         work: likewise. A Hessian or Gauss-Newton matrix counts as its d products; values alone
             count nothing.
@@ -73,8 +78,10 @@ class RecordedRisk:
         first: FirstEvaluation | None = None,
         work: Work | None = None,
         clip: Clip | None = None,
+        dropping: Dropping | None = None,
     ) -> None:
         self.moving, self.resting, self.repeats = moving, resting, repeats
+        self.dropping = dropping
         self.first = FirstEvaluation() if first is None else first
         self.work = Work() if work is None else work
         self.penalty, self.clip = moving.penalty, clip
@@ -86,7 +93,12 @@ class RecordedRisk:
             return self
         parts = self.moving.smooth, self.resting.smooth
         return RecordedRisk(
-            *parts, repeats=self.repeats, first=self.first, work=self.work, clip=self.clip
+            *parts,
+            repeats=self.repeats,
+            first=self.first,
+            work=self.work,
+            clip=self.clip,
+            dropping=self.dropping,
         )
 
     def gradient(self, w: Tensors, batch: Batch | None = None) -> Tensors:
@@ -100,31 +112,38 @@ class RecordedRisk:
 
     def value(self, w: Tensors, batch: Batch | None = None) -> Tensor:
         """F at w."""
-        with self._random():
+        with self.drawing(batch):
             return self.resting.value(w, batch)
 
     def hvp(self, w: Tensors, v: Tensors, batch: Batch | None = None) -> Tensors:
         """The Hessian of f at w, times v."""
         self._count(batch)
-        with self._random():
+        with self.drawing(batch):
             return self.resting.hvp(w, v, batch)
 
     def curvature_at(self, w: Tensors, batch: Batch | None = None) -> _CountedCurvature:
         """The Hessian of f at w, for many products."""
-        with self._random():
+        with self.drawing(batch):
             curvature = self.resting.curvature_at(w, batch)
-        return _CountedCurvature(curvature, lambda: self._count(batch))
+
+        @contextmanager
+        def evaluated() -> Iterator[None]:
+            self._count(batch)
+            with self.drawing(batch):
+                yield
+
+        return _CountedCurvature(curvature, evaluated)
 
     def hessian(self, w: Tensors, batch: Batch | None = None) -> Tensor:
         """The Hessian of f at w."""
         self._count(batch, products=self.moving.dimension)
-        with self._random():
+        with self.drawing(batch):
             return self.resting.hessian(w, batch)
 
     def gauss_newton(self, w: Tensors, batch: Batch | None = None) -> Tensor:
         """The Gauss-Newton matrix of f at w."""
         self._count(batch, products=self.moving.dimension)
-        with self._random():
+        with self.drawing(batch):
             return self.resting.gauss_newton(w, batch)
 
     def _loss_and_gradient(self, w: Tensors, batch: Batch | None = None) -> tuple[Tensor, Tensors]:
@@ -135,11 +154,11 @@ class RecordedRisk:
         """The loss and all of the gradient."""
         self._count(batch)
         if self.first.point is not None:
-            with self._random():
+            with self.drawing(batch):
                 return self.resting.loss_and_gradient(w, batch)
         if self.repeats:
             self.first.seed = int(torch.randint(2**62, ()))
-        with self._random():
+        with self.drawing(batch):
             loss, g = self.moving.loss_and_gradient(w, batch)
         self.first.point, self.first.loss = w, loss
         return loss, g
@@ -148,11 +167,13 @@ class RecordedRisk:
         self.work.examples += products * size_of(batch, len(self.moving.data))
 
     @contextmanager
-    def _random(self) -> Iterator[None]:
+    def drawing(self, batch: Batch | None) -> Iterator[None]:
         """What the model draws within is what it drew before in this step."""
-        if not self.repeats:
-            yield
-            return
-        with torch.random.fork_rng():
-            torch.manual_seed(self.first.seed)
+        with ExitStack() as stack:
+            if self.dropping is not None:
+                size, limit = size_of(batch, len(self.moving.data)), self.moving.chunk_size
+                stack.enter_context(self.dropping.of(self.first.step, in_chunks=size > limit))
+            if self.repeats:
+                stack.enter_context(torch.random.fork_rng())
+                torch.manual_seed(self.first.seed)
             yield

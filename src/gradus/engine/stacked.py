@@ -138,6 +138,9 @@ def execute(
 def _kind(job: Job) -> Hashable:
     """What jobs of one block have in common."""
     network = dense.check_risk(job)
+    if not network.is_plain:
+        others = [layer.told for layer in network.layers if layer.kind != "dense"]
+        raise dense.Obstacle(others[0])
     if not network.is_all_of(job.model):
         raise dense.Obstacle("parameters that are frozen, or in another order than their layers")
     if any(each.weights is not None for each in (job.train, job.test)):

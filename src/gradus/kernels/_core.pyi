@@ -19,8 +19,33 @@ def activation(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """The values of an activation, and its slopes, at every number of a vector."""
 
+def scales(
+    variant: str, key: int, step: int, layer: int, share: float, row: int, to: NDArray[Any]
+) -> None:
+    """What dropout multiplies the units of a batch by, from an example on, into ``to``."""
+
 def stream(variant: str, bytes: int, threads: int) -> float:  # noqa: A002
     """Bytes a second that a step moves which does nothing else."""
+
+class Layer:
+    """A layer: what it reads (side 0 is the inputs, i + 1 what layer i gives) and does."""
+
+    def __init__(
+        self,
+        kind: Literal["dense", "sum", "drop", "layer-norm", "batch-norm"],
+        outputs: int,
+        reads: int,
+        also: int = -1,
+        activation: str = "identity",
+        numbers: Sequence[float] = (),
+        has_weight: bool = True,
+        has_bias: bool = True,
+        moves_weight: bool = True,
+        moves_bias: bool = True,
+        share: float = 0.0,
+        eps: float = 0.0,
+        fresh: float = 0.0,
+    ) -> None: ...
 
 class Method:
     """By which rule w moves, and its hyper-parameters."""
@@ -114,23 +139,19 @@ class Data32:
     ) -> None: ...
 
 class Network32:
-    """A dense network in training."""
+    """A network in training."""
 
     def __init__(
         self,
         variant: str,
-        widths: Sequence[int],
-        activations: Sequence[str],
-        biases: Sequence[bool],
+        inputs: int,
+        layers: Sequence[Layer],
         log_softmax: bool,
         risk: Risk32,
         method: Method,
         penalty: Penalty,
         batch_size: int,
         threads: int,
-        numbers: Sequence[Sequence[float]] = (),
-        moving_weights: Sequence[bool] = (),
-        moving_biases: Sequence[bool] = (),
         clip_norm: float = ...,
         clip_value: float = ...,
     ) -> None: ...
@@ -145,7 +166,7 @@ class Network32:
     def set(
         self, layer: int, weight: NDArray[np.float32], bias: NDArray[np.float32] | None = None
     ) -> None:
-        """Set the parameters of a layer, and forget all steps."""
+        """Set the parameters of a layer, and forget all steps; a norm's weights are a column."""
     def get(
         self, layer: int, weight: NDArray[np.float32], bias: NDArray[np.float32] | None = None
     ) -> None:
@@ -169,6 +190,20 @@ class Network32:
         bias: NDArray[np.float32] | None = None,
     ) -> None:
         """Set a column, as another network held it."""
+    def set_running(
+        self,
+        layer: int,
+        mean: NDArray[np.float32],
+        variance: NDArray[np.float32],
+        batches: int,
+    ) -> None:
+        """Set the running statistics of a batch norm, and of how many batches they are."""
+    def get_running(
+        self, layer: int, mean: NDArray[np.float32], variance: NDArray[np.float32]
+    ) -> int:
+        """Write them into these arrays, and tell of how many batches they are."""
+    def draw_by(self, key: int) -> None:
+        """What dropout draws follows from this key, the step and the layer."""
     def run(
         self,
         data: Data32,
@@ -215,23 +250,19 @@ class Data64:
     ) -> None: ...
 
 class Network64:
-    """A dense network in training."""
+    """A network in training."""
 
     def __init__(
         self,
         variant: str,
-        widths: Sequence[int],
-        activations: Sequence[str],
-        biases: Sequence[bool],
+        inputs: int,
+        layers: Sequence[Layer],
         log_softmax: bool,
         risk: Risk64,
         method: Method,
         penalty: Penalty,
         batch_size: int,
         threads: int,
-        numbers: Sequence[Sequence[float]] = (),
-        moving_weights: Sequence[bool] = (),
-        moving_biases: Sequence[bool] = (),
         clip_norm: float = ...,
         clip_value: float = ...,
     ) -> None: ...
@@ -246,7 +277,7 @@ class Network64:
     def set(
         self, layer: int, weight: NDArray[np.float64], bias: NDArray[np.float64] | None = None
     ) -> None:
-        """Set the parameters of a layer, and forget all steps."""
+        """Set the parameters of a layer, and forget all steps; a norm's weights are a column."""
     def get(
         self, layer: int, weight: NDArray[np.float64], bias: NDArray[np.float64] | None = None
     ) -> None:
@@ -270,6 +301,20 @@ class Network64:
         bias: NDArray[np.float64] | None = None,
     ) -> None:
         """Set a column, as another network held it."""
+    def set_running(
+        self,
+        layer: int,
+        mean: NDArray[np.float64],
+        variance: NDArray[np.float64],
+        batches: int,
+    ) -> None:
+        """Set the running statistics of a batch norm, and of how many batches they are."""
+    def get_running(
+        self, layer: int, mean: NDArray[np.float64], variance: NDArray[np.float64]
+    ) -> int:
+        """Write them into these arrays, and tell of how many batches they are."""
+    def draw_by(self, key: int) -> None:
+        """What dropout draws follows from this key, the step and the layer."""
     def run(
         self,
         data: Data64,

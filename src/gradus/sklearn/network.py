@@ -70,11 +70,14 @@ class Network:
         core: Any = kernels.core()
         bits = 8 * self.dtype.itemsize
         layers = len(self.weights)
+        curves = [self.activation] * (layers - 1) + ["identity"]
         network = getattr(core, f"Network{bits}")(
             kernels.variant(),
-            self.widths,
-            [self.activation] * (layers - 1) + ["identity"],
-            [True] * layers,
+            self.widths[0],
+            [
+                core.Layer("dense", outputs, index, activation=curve)
+                for index, (outputs, curve) in enumerate(zip(self.widths[1:], curves, strict=True))
+            ],
             False,
             getattr(core, f"Risk{bits}")("mse", "elements"),
             core.Method("descent"),

@@ -58,7 +58,9 @@ def risks(
     try:
         network = network_of(job.model)
         curves = [activation.curve for activation in network.activations]
-        is_known = network.is_all_of(job.model) and ACTIVATIONS.keys() >= set(curves)
+        is_known = (
+            network.is_plain and network.is_all_of(job.model) and ACTIVATIONS.keys() >= set(curves)
+        )
     except Obstacle:
         is_known = False
     with torch.no_grad():
