@@ -137,10 +137,11 @@ def test_options_mean_the_same_on_the_command_line_in_toml_and_in_run_json(call)
 def test_divergence_is_exit_code_3_and_says_what_to_try(call):
     code, _, err = call("train", "--lr", "1e30", "--weight-decay", "1e10", "--out", "d")
     assert code == 3
-    last = err.strip().splitlines()[-1]
-    assert last.startswith("gradus: diverged at step")
-    assert "learning rate 1e+30" in last
-    assert "try --lr" in last
+    said, asked = err.strip().splitlines()[-2:]
+    assert said.startswith("gradus: diverged at step")
+    assert "learning rate 1e+30" in said
+    assert "try --lr" in said
+    assert asked == "gradus: gradus doctor d says why"
     assert Path("d/history.parquet").exists()
 
 
