@@ -26,9 +26,9 @@ Array = NDArray[Any]
 DENSE, CONV = "dense", "conv"
 SCALE, TARGET = "inputs not brought to scale", "target not brought to scale"
 HIGH, LOW = "learning rate too high", "learning rate too low"
-END, NUMBERS = "wrong activation at the end", "classes taken for numbers"
-FEW, NARROW, NONE = "too few epochs", "underfitting", "no activation between layers"
-VANISHING, DEAD = "vanishing gradients", "dead units"
+END, NUMBERS = "output and loss do not fit", "output and loss do not fit"
+FEW, NARROW, NONE = "too few epochs", "underfitting", "missing non-linearity"
+VANISHING, DEAD = "vanishing gradients", "silent units"
 START = "bad initial parameters"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from gradus.diagnosis.evidence import Evidence
 from gradus.diagnosis.findings import Figure
@@ -26,6 +27,9 @@ class Suspicion:
         measure: what undoing it has to lower, where that is not the measure of the cause.
         told: whether it is told as possible even where undoing it gains nothing: it is there, and
             does no harm that is seen.
+        certain: whether it is a fact of the data, which no training has to show; or, as
+            ``"possible"``, one of which no training can tell whether it is meant to be so. The
+            first change says what to do then, and is not tried.
     """
 
     sentence: str
@@ -34,6 +38,7 @@ class Suspicion:
     strength: float
     measure: Measure | None = None
     told: bool = False
+    certain: bool | Literal["possible"] = False
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,8 @@ class Tried:
     def confirmed(self) -> bool:
         """Whether undoing the cause helps, by more than its noise and by enough."""
         found = self.found
+        if self.suspicion.certain:
+            return self.suspicion.certain is True
         enough = found is not None and found.difference >= self.cause.least_gain
         return enough and found is not None and found.exceeds_noise
 
@@ -83,6 +85,8 @@ class Tried:
     def open(self) -> bool:
         """Whether more pairs may show it."""
         found = self.found
+        if self.suspicion.certain:
+            return self.suspicion.certain == "possible"
         if found is None or self.confirmed:
             return found is None
         return self.suspicion.told or found.difference >= self.cause.least_gain
@@ -182,7 +186,7 @@ class _Examination:
         while helpful := [each for each in left if each.confirmed]:
             first = _first_of(helpful)
             confirmed.append(first)
-            on = [each.change for each in confirmed]
+            on = [each.change for each in confirmed if not each.suspicion.certain]
             left = [
                 self.tried(each.cause, each.suspicion, on) for each in left if each is not first
             ]
@@ -192,7 +196,9 @@ class _Examination:
         by_itself = {each.cause: each for each in alone if each.confirmed}
         states = _in_order([by_itself.get(each.cause, each) for each in confirmed])
         open_ones = [each for each in alone if each.open and not confirmed]
-        self.untried = [each.cause.name for each in alone if each.found is None]
+        self.untried = [
+            each.cause.name for each in alone if each.found is None and not each.suspicion.certain
+        ]
         return [
             *(self._finding(each, confirmed=True) for each in states),
             *(self._finding(each, confirmed=False) for each in open_ones),
@@ -204,6 +210,7 @@ class _Examination:
 
     def _together(self, alone: Sequence[Tried]) -> list[Tried]:
         """Two causes, each enough to spoil the run: undoing one helps where the other is undone."""
+        alone = [each for each in alone if not each.suspicion.certain]
         for first in alone:
             for other in alone:
                 if other is first or other.cause.rank < first.cause.rank:
@@ -220,6 +227,8 @@ class _Examination:
         """Put a suspicion to the test: choose among its changes by one pair, judge by others."""
         self.tell(f"trying: {cause.name}")
         tried = Tried(cause, suspicion, suspicion.changes[0], None, tuple(on))
+        if suspicion.certain:
+            return tried
         try:
             if len(suspicion.changes) == 1:
                 return self._judged(tried, 0)
@@ -315,8 +324,10 @@ def _first_of(helpful: Sequence[Tried]) -> Tried:
 
 
 def _in_order(confirmed: Sequence[Tried]) -> list[Tried]:
-    """The most helpful first."""
-    left, found = list(confirmed), []
+    """Facts of the data first, which what rests on them is told by; then the most helpful first."""
+    facts = [each for each in confirmed if each.suspicion.certain]
+    left = [each for each in confirmed if not each.suspicion.certain]
+    found = sorted(facts, key=lambda each: each.cause.rank)
     while left:
         found.append(_first_of(left))
         left.remove(found[-1])

@@ -1,0 +1,138 @@
+"""A training that is too long for its examples, and a model that is too small for them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from torch import nn
+
+from gradus.diagnosis.cause import LEAST_GAIN, Cause, Suspicion
+from gradus.diagnosis.evidence import Evidence
+from gradus.diagnosis.findings import Figure
+from gradus.diagnosis.fork import Change
+from gradus.engine.job import Job
+from gradus.models.networks import ACTIVATIONS
+
+ABOVE = 1.1
+"""So many times its least the loss of held examples may end at (Prechelt, 1998: 1.05)."""
+
+STILL = 0.005
+"""An accuracy that rose by more since that least is still rising."""
+
+NARROW = 16
+"""Units of a layer, more than which are not called few."""
+
+WIDER = (4, 16)
+"""By which factors layers are made wider."""
+
+
+def _overfitting(evidence: Evidence) -> Suspicion | None:
+    run = evidence.case.run
+    if run is None or run.spec.keep == "best":
+        return None
+    rows = [row for row in run.evaluation.to_pylist() if row["validation_loss"] is not None]
+    losses = np.array([row["validation_loss"] for row in rows], dtype=float)
+    if len(losses) < 4 or not np.isfinite(losses).all():
+        return None
+    at = int(losses.argmin())
+    end, least = losses[-1], losses[at]
+    if end < ABOVE * least or at == len(losses) - 1:
+        return None
+    if rows[-1]["train_loss"] is not None and rows[-1]["train_loss"] > rows[at]["train_loss"]:
+        return None
+    accuracies = [row["validation_accuracy"] for row in rows]
+    if accuracies[-1] is not None and accuracies[-1] > accuracies[at] + STILL:
+        return None
+    epochs = int(rows[at]["epoch"])
+    limit = f"at most {ABOVE:g} is usual; it was least after epoch {epochs}"
+    figure = Figure("validation loss at the end over its least", float(end / least), limit)
+    sentence = (
+        f"The run learns its examples by heart: since epoch {epochs} the training loss falls and "
+        "that of examples it does not see rises."
+    )
+    change = Change(f"{epochs} epochs", {"epochs": epochs})
+    return Suspicion(sentence, (figure,), [change], 0.5)
+
+
+def _underfitting(evidence: Evidence) -> Suspicion | None:
+    spec = evidence.case.spec
+    if evidence.end < 1.5 * LEAST_GAIN or evidence.status == "diverged":
+        return None
+    chain = _between(evidence.job.model)
+    widths = spec.hidden or tuple(layer.out_features for layer, _ in chain)
+    if not widths or min(widths) > NARROW:
+        return None
+    changes = []
+    for factor in WIDER:
+        wider = tuple(max(width, min(64, factor * width)) for width in widths)
+        said = f"hidden layers of {', '.join(map(str, wider))} units"
+        if spec.hidden and spec.model == "mlp":
+            changes.append(Change(said, {"hidden": wider}))
+        else:
+
+            def apply(job: Job, wider: Sequence[int] = wider) -> Job:
+                return replace(job, model=widened(job.model, wider))
+
+            changes.append(Change(said, apply=apply, otherwise=f"give the model {said}"))
+    figure = Figure("units of the narrowest layer", float(min(widths)))
+    sentence = (
+        "The model is too small: what the examples say does not pass through its narrowest layer."
+    )
+    return Suspicion(sentence, (figure,), changes, 0.3)
+
+
+def _between(model: nn.Module) -> list[tuple[nn.Linear, nn.Linear]]:
+    """Linear layers of a chain with nothing between them but activations."""
+    if not isinstance(model, nn.Sequential):
+        return []
+    found: list[tuple[nn.Linear, nn.Linear]] = []
+    last: nn.Linear | None = None
+    for layer in model:
+        if isinstance(layer, nn.Linear):
+            if last is not None:
+                found.append((last, layer))
+            last = layer
+        elif not isinstance(layer, tuple(ACTIVATIONS.values())):
+            last = None
+    return found
+
+
+def widened(model: nn.Module, widths: Sequence[int]) -> nn.Module:
+    """A copy whose linear layers between activations have other widths, drawn anew.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(2, 1), nn.ReLU(), nn.Linear(1, 3))
+        >>> widened(net, (8,))
+        Sequential(
+          (0): Linear(in_features=2, out_features=8, bias=True)
+          (1): ReLU()
+          (2): Linear(in_features=8, out_features=3, bias=True)
+        )
+    """
+    made = copy.deepcopy(model)
+    assert isinstance(made, nn.Sequential)
+    incoming: dict[nn.Linear, int] = {}
+    outgoing: dict[nn.Linear, int] = {}
+    for (before, after), width in zip(_between(made), widths, strict=True):
+        outgoing[before], incoming[after] = width, width
+    for at, layer in enumerate(made):
+        if isinstance(layer, nn.Linear) and (layer in incoming or layer in outgoing):
+            inputs = incoming.get(layer, layer.in_features)
+            outputs = outgoing.get(layer, layer.out_features)
+            new = nn.Linear(inputs, outputs, layer.bias is not None)
+            made[at] = new.to(layer.weight)
+    return made
+
+
+CAUSES: Sequence[Cause] = (
+    Cause(
+        "overfitting", 45, "docs/ideas/training.md", _overfitting, "validation loss", 0.04,
+        whole=True,
+    ),
+    Cause(
+        "underfitting", 35, "docs/ideas/settings.md", _underfitting, "validation loss", whole=True
+    ),
+)  # fmt: skip
