@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
 from typing import Any
 
 from benchmarks.doctor.networks import Network
 from benchmarks.doctor.trials import Trial
 
 HANDS: dict[str, dict[str, Any]] = {
-    "softmax before cross-entropy": {"end": "logits"},
-    "wrong activation at the end": {"end": "logits"},
-    "probabilities in place of logarithms": {"end": "logsoftmax"},
-    "logits in place of logarithms": {"end": "logsoftmax"},
     "not finite": {"end": "logsoftmax"},
     "missing non-linearity": {"activation": "relu"},
     "vanishing gradients": {"activation": "relu", "begin": "usual"},
     "bad initial parameters": {"begin": "usual"},
-    "silent units": {"begin": "usual"},
     "silent units": {"begin": "usual"},
     "parameters frozen": {"frozen": "none"},
     "dropout too strong": {"dropout": 0.1},
     "dropout in evaluation": {"dropping": "training"},
 }
 """What a person changes in the network who is told so, where options of the run do not say it."""
-
-Widened = Callable[[Network], Network]
 
 
 def _wider(network: Network) -> Network:
@@ -73,6 +65,9 @@ def followed(trial: Trial, cause: str, call: str) -> Trial | None:
             network = trial.network.with_(widths=tuple(hidden), bottleneck=0)
             return trial.with_(network=network, options=options)
         return trial.with_(options=options)
+    if cause == "output and loss do not fit":
+        end = "logsoftmax" if "LogSoftmax" in call else "logits"
+        return trial.with_(network=trial.network.with_(end=end))
     if cause == "underfitting":
         return trial.with_(network=_wider(trial.network))
     if cause in HANDS:

@@ -28,7 +28,8 @@ What others may rely on: ``gradus.diagnose(run_or_folder, budget=..)`` and
 :func:`gradus.train`; of the :class:`~gradus.diagnosis.findings.Diagnosis` that it gives back
 ``findings``, ``confirmed``, ``possible``, ``verdict``, ``healthy``, ``as_dict()``; and of a
 :class:`~gradus.diagnosis.findings.Finding` ``cause``, ``state``, ``sentence``, ``figures``,
-``experiment``, ``remedy``, ``gain`` and ``page``. A cause is confirmed by an experiment alone.
+``experiment``, ``remedy``, ``gain`` and ``page``. A cause is confirmed by an experiment, or by
+what the data are.
 """
 
 import lazy_loader

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gradus.diagnosis.evidence import Evidence
-from gradus.diagnosis.findings import Figure
+from gradus.diagnosis.findings import Experiment, Figure
 from gradus.diagnosis.fork import Change, Measure
 
 LEAST_GAIN = 0.03
@@ -30,6 +30,8 @@ class Suspicion:
         certain: whether it is a fact of the data, which no training has to show; or, as
             ``"possible"``, one of which no training can tell whether it is meant to be so. The
             first change says what to do then, and is not tried.
+        shown: what the run itself has shown, where it has been with and without the cause: no
+            trial is needed then.
     """
 
     sentence: str
@@ -39,6 +41,7 @@ class Suspicion:
     measure: Measure | None = None
     told: bool = False
     certain: bool | Literal["possible"] = False
+    shown: Experiment | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gradus.data.dataset import Dataset
 from gradus.diagnosis.case import Case
 from gradus.diagnosis.findings import Figure
-from gradus.diagnosis.fork import WORST, Trial
+from gradus.diagnosis.fork import WORST, WORST_EXAMPLE, Trial
 from gradus.diagnosis.layers import Activation, Layer, activations_of, layers_of
 from gradus.diagnosis.noise import noise_scale
 from gradus.diagnosis.replay import Replay, Sight
@@ -130,7 +130,24 @@ class Evidence:
             each = (found.losses / found.masses.mean() / self.line).numpy()
         else:
             each = np.full(len(self.sample), self.end)
-        return Trial(self.status, self.replay.steps, each, None, None)
+        held = None if self.held is None else self.held_at(sight)
+        return Trial(self.status, self.replay.steps, each, held, None)
+
+    @cached_property
+    def held(self) -> Dataset | None:
+        """Examples that the run held, on which points are compared."""
+        held = self.case.split.validation
+        return None if held is None else self.case.sample(held).to(device="cpu")
+
+    def held_at(self, sight: Sight) -> NDArray[np.float64]:
+        """What each held example adds to their mean loss where the run stood, ``[n]``.
+
+        In losses of the best constant prediction, at most ``WORST_EXAMPLE`` each.
+        """
+        assert self.held is not None
+        found = test(outputs_of(sight.model(self.job)), self.job.loss.cpu(), self.held)
+        shares: NDArray[np.float64] = (found.losses / found.masses.mean() / self.line).numpy()
+        return np.clip(np.nan_to_num(shares, nan=WORST_EXAMPLE), -WORST_EXAMPLE, WORST_EXAMPLE)
 
     @cached_property
     def limit(self) -> Limit | None:

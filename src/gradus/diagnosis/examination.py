@@ -229,6 +229,9 @@ class _Examination:
         tried = Tried(cause, suspicion, suspicion.changes[0], None, tuple(on))
         if suspicion.certain:
             return tried
+        if suspicion.shown is not None:
+            # Of the run as it is: what it would show on top of other changes is not known.
+            return tried if on else replace(tried, found=suspicion.shown)
         try:
             if len(suspicion.changes) == 1:
                 return self._judged(tried, 0)

@@ -13,7 +13,7 @@ from gradus.engine.evaluate import outputs_on
 RARE = 0.2
 """Of the share that all classes would have alike, below which one is rare."""
 
-MISSED = 0.25
+MISSED = 0.05
 """By so much the mean recall of the classes may be below the accuracy."""
 
 
@@ -24,7 +24,7 @@ def _unbalanced(evidence: Evidence) -> Suspicion | None:
         return None
     shares = torch.bincount(data.y, minlength=len(data.classes)).double() / len(data)
     rare = shares < RARE / len(data.classes)
-    if not bool(rare.any()) or evidence.case.spec.class_weight is not None:
+    if not bool(rare.any()) or evidence.case.spec.class_weight:
         return None
     sight = evidence.sights[-1]
     split = evidence.case.split

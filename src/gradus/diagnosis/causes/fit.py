@@ -11,8 +11,10 @@ from torch import nn
 
 from gradus.diagnosis.cause import LEAST_GAIN, Cause, Suspicion
 from gradus.diagnosis.evidence import Evidence
-from gradus.diagnosis.findings import Figure
-from gradus.diagnosis.fork import Change
+from gradus.diagnosis.findings import Experiment, Figure
+from gradus.diagnosis.fork import WORST, Change
+from gradus.diagnosis.replay import Sight
+from gradus.engine.evaluate import evaluate
 from gradus.engine.job import Job
 from gradus.models.networks import ACTIVATIONS
 
@@ -30,31 +32,43 @@ WIDER = (4, 16)
 
 
 def _overfitting(evidence: Evidence) -> Suspicion | None:
-    run = evidence.case.run
-    if run is None or run.spec.keep == "best":
+    """The run where it stood best is the same run, stopped in time: what it has shown is enough."""
+    run, job = evidence.case.run, evidence.job
+    if run is None or run.spec.keep == "best" or evidence.held is None:
         return None
-    rows = [row for row in run.evaluation.to_pylist() if row["validation_loss"] is not None]
-    losses = np.array([row["validation_loss"] for row in rows], dtype=float)
-    if len(losses) < 4 or not np.isfinite(losses).all():
+    if len(evidence.sights) < 4 or evidence.replay.status == "diverged":
         return None
-    at = int(losses.argmin())
-    end, least = losses[-1], losses[at]
-    if end < ABOVE * least or at == len(losses) - 1:
+    held = [evidence.held_at(sight) for sight in evidence.sights]
+    at = int(np.argmin([each.mean() for each in held]))
+    sight, last = evidence.sights[at], evidence.sights[-1]
+    end, least = float(held[-1].mean()), float(held[at].mean())
+    if sight is last or sight.step == 0 or end < ABOVE * least:
         return None
-    if rows[-1]["train_loss"] is not None and rows[-1]["train_loss"] > rows[at]["train_loss"]:
+    if evidence.loss_at(last) >= evidence.loss_at(sight):
         return None
-    accuracies = [row["validation_accuracy"] for row in rows]
-    if accuracies[-1] is not None and accuracies[-1] > accuracies[at] + STILL:
+    before, after = _accuracy(evidence, sight), _accuracy(evidence, last)
+    if before is not None and after is not None and after > before + STILL:
         return None
-    epochs = int(rows[at]["epoch"])
-    limit = f"at most {ABOVE:g} is usual; it was least after epoch {epochs}"
-    figure = Figure("validation loss at the end over its least", float(end / least), limit)
-    sentence = (
-        f"The run learns its examples by heart: since epoch {epochs} the training loss falls and "
-        "that of examples it does not see rises."
+    epochs = max(1, round(sight.step / job.sampling.steps))
+    limit = f"at most {ABOVE:g} is usual; it was least after step {sight.step:,}"
+    figure = Figure("validation loss at the end over its least", end / least, limit)
+    difference = held[-1] - held[at]
+    error = float(difference.std(ddof=1) / len(difference) ** 0.5)
+    change = Change(f"{epochs} epochs in place of {job.epochs}", {"epochs": epochs})
+    shown = Experiment(
+        *(change.said, "validation loss", sight.step, 1, min(end, WORST), least),
+        *(min(end, WORST) - least, error, "the end of the run"),
     )
-    change = Change(f"{epochs} epochs", {"epochs": epochs})
-    return Suspicion(sentence, (figure,), [change], 0.5)
+    sentence = (
+        f"The run learns its examples by heart: after about epoch {epochs} the training loss goes "
+        "on falling, and that of examples it does not see rises."
+    )
+    return Suspicion(sentence, (figure,), [change], 0.5, shown=shown)
+
+
+def _accuracy(evidence: Evidence, sight: Sight) -> float | None:
+    assert evidence.held is not None
+    return evaluate(sight.model(evidence.job), evidence.job.loss.cpu(), evidence.held).accuracy
 
 
 def _underfitting(evidence: Evidence) -> Suspicion | None:
@@ -129,8 +143,7 @@ def widened(model: nn.Module, widths: Sequence[int]) -> nn.Module:
 
 CAUSES: Sequence[Cause] = (
     Cause(
-        "overfitting", 45, "docs/ideas/training.md", _overfitting, "validation loss", 0.04,
-        whole=True,
+        "overfitting", 45, "docs/ideas/training.md", _overfitting, "validation loss", 0.04
     ),
     Cause(
         "underfitting", 35, "docs/ideas/settings.md", _underfitting, "validation loss", whole=True

@@ -126,6 +126,9 @@ def _centred(job: Job) -> Job:
 
 
 CAUSES = (
-    Cause("inputs not brought to scale", 10, "docs/ideas/training.md", _inputs, least_gain=ENOUGH),
+    Cause(
+        *("inputs not brought to scale", 10, "docs/ideas/training.md", _inputs, "validation loss"),
+        least_gain=0.05,
+    ),
     Cause("target not brought to scale", 10, "docs/ideas/training.md", _target, least_gain=ENOUGH),
 )

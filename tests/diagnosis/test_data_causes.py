@@ -1,0 +1,159 @@
+"""What is wrong with data is found, and is told as what it is; data that only look odd are not."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import gradus
+from gradus.data.dataset import Dataset, Split
+from gradus.diagnosis.causes.fit import widened
+from gradus.diagnosis.causes.targets import suspected_labels
+from gradus.methods import SGD
+from tests.diagnosis.planted import CLASSES, blobs, net, numbers, split, trained
+
+
+def of(x, y, held=60):
+    data = Dataset(x, y, classes=CLASSES)
+    return Split(data.subset(slice(0, len(x) - held)), data.subset(slice(len(x) - held, len(x))),
+                 "blobs", "classification")  # fmt: skip
+
+
+def wide(n=240, columns=4):
+    x, y = blobs(n)
+    random = torch.Generator().manual_seed(1)
+    return torch.cat([x, torch.randn(n, columns, generator=random)], dim=1), y
+
+
+def shuffled():
+    x, y = blobs()
+    return of(x, y[torch.randperm(len(y), generator=torch.Generator().manual_seed(2))])
+
+
+def leaking():
+    x, y = wide()
+    x[:, :2] += 2 * torch.randn(len(x), 2, generator=torch.Generator().manual_seed(3))
+    x[:, 3] = y + 0.01 * x[:, 4]
+    return of(x, y)
+
+
+def doubled():
+    given = split()
+    return replace(given, test=given.train.subset(slice(0, 60)))
+
+
+def apart():
+    given = split()
+    return replace(given, test=replace(given.test, x=2 * given.test.x + 3))
+
+
+def extreme():
+    x, y = wide()
+    x[:6, 2] = 9999.0
+    given = of(x, y, held=120)
+    halves = [given.test.subset(slice(at, at + 60)) for at in (0, 60)]
+    return replace(given, test=halves[0], validation=halves[1])
+
+
+def flat():
+    x, y = wide(columns=6)
+    x[:, :2] = 0.0
+    x[:, 3:6] = 1.0
+    return of(x, y)
+
+
+def noisy():
+    x, y = blobs(360)
+    random = torch.Generator().manual_seed(4)
+    wrong = torch.rand(len(y), generator=random) < 0.3
+    return of(x, torch.where(wrong, torch.randint(3, y.shape, generator=random), y))
+
+
+FACTS = {
+    "constant target": {"data": numbers(scale=0.0), "model": "linear", "method": SGD(0.01)},
+    "shuffled targets": {"data": shuffled()},
+    "leak": {"data": leaking(), "model": "linear"},
+    "duplicates between parts": {"data": doubled()},
+    "parts drawn apart": {"data": apart()},
+    "columns that never vary": {"data": flat(), "model": "linear"},
+    "label noise": {"data": noisy(), "model": "linear"},
+}
+
+
+@pytest.mark.parametrize("cause", FACTS)
+def test_a_fact_of_the_data_is_told_without_an_experiment(cause):
+    finding = gradus.diagnose(trained(epochs=3, **FACTS[cause]), budget=3).confirmed[0]
+    assert finding.cause == cause
+    assert finding.experiment is None
+    assert finding.figures
+    assert finding.remedy.call
+
+
+def in_order():
+    x, y = blobs(900)
+    x = x + torch.randn(x.shape, generator=torch.Generator().manual_seed(7))
+    order = torch.cat([y[:600].argsort(stable=True), torch.arange(600, 900)])
+    return of(x[order], y[order], held=300)
+
+
+def by_heart():
+    random = torch.Generator().manual_seed(5)
+    x = torch.randn(450, 20, generator=random)
+    y = (2 * x[:, 0] + torch.randn(450, generator=random) > 0).long()
+    data = Dataset(x, y, classes=("a", "b"))
+    parts = [data.subset(slice(*ends)) for ends in ((0, 50), (50, 250), (250, 450))]
+    return Split(parts[0], parts[1], "noise", "classification", validation=parts[2])
+
+
+TRIED = {
+    "extreme values": {"data": extreme(), "model": "linear", "method": SGD(0.1)},
+    "examples sorted by class": {
+        "data": in_order(), "sampling": "sequential", "method": SGD(1.0), "epochs": 3,
+    },
+    "overfitting": {
+        "data": by_heart(), "model": net(20, 64, 2), "method": SGD(0.5), "epochs": 40,
+        "keep": "last",
+    },
+    "underfitting": {"model": net(2, 1, 3), "method": SGD(0.3)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cause", TRIED)
+def test_what_can_be_undone_is_undone(cause):
+    finding = gradus.diagnose(trained(**TRIED[cause]), budget=5).confirmed[0]
+    assert finding.cause == cause
+    assert finding.experiment.exceeds_noise
+
+
+def test_rare_classes_that_are_missed_are_possible_only():
+    x, y = blobs(1200)
+    kept = torch.cat([torch.where(y < 2)[0], torch.where(y == 2)[0][::16]])
+    kept = kept[torch.randperm(len(kept), generator=torch.Generator().manual_seed(6))]
+    noise = torch.randn(len(kept), 2, generator=torch.Generator().manual_seed(7))
+    run = trained(of(x[kept] + 2 * noise, y[kept], held=200), model="linear", method=SGD(0.1))
+    found = gradus.diagnose(run, budget=3)
+    assert [(each.cause, each.state) for each in found.findings] == [
+        ("unbalanced classes", "possible")
+    ]
+
+
+def test_labels_are_suspected_where_they_are_wrong():
+    x, y = blobs(600)
+    wrong = torch.arange(len(y)) % 10 == 0
+    given = torch.where(wrong, (y + 1 + torch.arange(len(y)) // 10 % 2) % 3, y)
+    suspected, spread = suspected_labels(x.numpy(), given.numpy())
+    suspected = torch.from_numpy(suspected)
+    assert suspected[wrong].double().mean() > 0.8
+    assert suspected[~wrong].double().mean() < 0.02
+    assert spread == 1.0
+    assert not suspected_labels(x.numpy(), y.numpy())[0].any()
+
+
+def test_a_wider_model_is_one_of_the_same_layers():
+    model = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(4, 2), torch.nn.Tanh(), torch.nn.Linear(2, 2),
+        torch.nn.Tanh(), torch.nn.Linear(2, 3, bias=False),
+    )  # fmt: skip
+    made = widened(model, (8, 16))
+    assert [tuple(p.shape) for p in made.parameters()] == [(8, 4), (8,), (16, 8), (16,), (3, 16)]
+    assert made(torch.ones(5, 4)).shape == (5, 3)
