@@ -9,6 +9,7 @@ import gradus
 from gradus.data.dataset import Dataset, Split
 from gradus.diagnosis.causes.fit import widened
 from gradus.diagnosis.causes.targets import suspected_labels
+from gradus.diagnosis.forest import unseen
 from gradus.methods import SGD
 from tests.diagnosis.planted import CLASSES, blobs, net, numbers, split, trained
 
@@ -141,12 +142,12 @@ def test_labels_are_suspected_where_they_are_wrong():
     x, y = blobs(600)
     wrong = torch.arange(len(y)) % 10 == 0
     given = torch.where(wrong, (y + 1 + torch.arange(len(y)) // 10 % 2) % 3, y)
-    suspected, spread = suspected_labels(x.numpy(), given.numpy())
+    suspected, spread = suspected_labels(unseen(Dataset(x, given, classes=CLASSES)))
     suspected = torch.from_numpy(suspected)
     assert suspected[wrong].double().mean() > 0.8
     assert suspected[~wrong].double().mean() < 0.02
     assert spread == 1.0
-    assert not suspected_labels(x.numpy(), y.numpy())[0].any()
+    assert not suspected_labels(unseen(Dataset(x, y, classes=CLASSES)))[0].any()
 
 
 def test_a_wider_model_is_one_of_the_same_layers():

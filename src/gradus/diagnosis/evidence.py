@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gradus.data.dataset import Dataset
 from gradus.diagnosis.case import Case
 from gradus.diagnosis.findings import Figure
+from gradus.diagnosis.forest import Unseen, unseen
 from gradus.diagnosis.fork import WORST, WORST_EXAMPLE, Trial
 from gradus.diagnosis.layers import Activation, Layer, activations_of, layers_of
 from gradus.diagnosis.noise import noise_scale
@@ -134,10 +135,15 @@ class Evidence:
         return Trial(self.status, self.replay.steps, each, held, None)
 
     @cached_property
+    def unseen(self) -> Unseen | None:
+        """What a forest says of training examples that it has not seen."""
+        return unseen(self.case.parts.train)
+
+    @cached_property
     def held(self) -> Dataset | None:
         """Examples that the run held, on which points are compared."""
         held = self.case.split.validation
-        return None if held is None else self.case.sample(held).to(device="cpu")
+        return None if held is None else self.case.sample(held, self.job.dtype).to(device="cpu")
 
     def held_at(self, sight: Sight) -> NDArray[np.float64]:
         """What each held example adds to their mean loss where the run stood, ``[n]``.

@@ -28,7 +28,8 @@ def _unbalanced(evidence: Evidence) -> Suspicion | None:
         return None
     sight = evidence.sights[-1]
     split = evidence.case.split
-    held = evidence.case.sample(split.test if split.validation is None else split.validation)
+    part = split.test if split.validation is None else split.validation
+    held = evidence.case.sample(part, evidence.job.dtype)
     said = outputs_on(sight.model(evidence.job), held.to(device="cpu"))
     if said.ndim != 2 or said.shape[1] != len(data.classes):
         return None
