@@ -39,7 +39,10 @@ def on_page_markdown(markdown, page, **_):
             where = posixpath.normpath(posixpath.join("docs", here, target))
             if where.startswith("docs/"):
                 return match[0]
+            name, kind = posixpath.splitext(posixpath.basename(where))
             inside = "index.md" if where == "README.md" else f"beside/{where}"
+            if kind == ".ipynb":
+                inside = f"notebooks/{name}.md"
         return match[1] + posixpath.relpath(inside, here or ".")
 
     return LINK.sub(led, markdown)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
 
 def in_notebook(result: object) -> str:
     """A result as HTML: a picture and a table, for any ground.
@@ -16,3 +19,25 @@ def in_notebook(result: object) -> str:
     from gradus.figures.notebook import cell
 
     return cell(result)
+
+
+def cell_line() -> Callable[[str], None] | None:
+    """What shows a line below the cell that runs, each in the place of the one before.
+
+    None outside of notebooks, where results are not shown by themselves.
+    """
+    if "IPython" not in sys.modules:
+        return None
+    from IPython import display, get_ipython
+
+    if not hasattr(get_ipython(), "kernel"):
+        return None
+    handle = display.DisplayHandle()
+    shown = False
+
+    def show(line: str) -> None:
+        nonlocal shown
+        handle.display({"text/plain": line}, raw=True, update=shown)
+        shown = True
+
+    return show

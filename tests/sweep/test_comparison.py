@@ -94,6 +94,12 @@ def test_loops_beside_runs_of_gradus(tmp_path, monkeypatch, capsys):
     assert "comparison/curves.png" in said
 
 
+def test_runs_in_memory_that_share_a_title_are_counted():
+    runs = [gradus.train("digits", model="linear", epochs=1, seed=seed) for seed in (0, 0, 1)]
+    names = gradus.compare(*runs).runs["run"].to_pylist()
+    assert names == [f"{runs[0].title} ({n})" for n in (1, 2, 3)]
+
+
 def test_what_cannot_be_compared_is_one_line(tmp_path, capsys):
     loop(tmp_path / "a", 0.5)
     loop(tmp_path / "other/a", 0.5)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradus.cli.exit_codes import DONE, warn
-from gradus.cli.formatting import number
 from gradus.errors import InputError
+from gradus.formatting import number
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gradus.cli.formatting import duration, number
 from gradus.cli.table_report import chosen_line, treatment_lines
 from gradus.data.dataset import Split
-from gradus.engine.job import Job, Progress
+from gradus.engine.job import Job, Progress, Report
+from gradus.formatting import duration, number
 from gradus.models.own import is_own
 from gradus.runs.curve import in_terminal
+from gradus.runs.progress_line import progress_line
 from gradus.runs.record import Run
 from gradus.runs.record_files import OVERVIEW
 
@@ -49,7 +51,7 @@ class Live:
     ) -> None:
         self.shown.close()
 
-    def progress(self, job: Job, split: Split) -> Callable[[Progress], None]:
+    def progress(self, job: Job, split: Split) -> Report:
         """Say what is about to run, and return what is told of every step."""
         self.shown.close()
         parameters = sum(p.numel() for p in job.model.parameters())
@@ -60,7 +62,9 @@ class Live:
             f"{_several(job)}{parameters:,} parameters, {_counted(job.steps, 'step')} in "
             f"{_counted(job.epochs, 'epoch')} on {job.device.type}"
         )
-        return self._bar(job) if self.console.is_terminal else self._lines(job)
+        if self.console.is_terminal:
+            return self._bar(job)
+        return progress_line(job, partial(self.console.print, soft_wrap=True), LINE_EVERY)
 
     def finding(self, what: str, done: int, of: int) -> None:
         """Say how far the search for the learning rate is, before the run."""
@@ -68,7 +72,7 @@ class Live:
             self.stages = self.shown.enter_context(Stages())
         self.stages.tell(f"finding lr: {what}", done, of)
 
-    def _bar(self, job: Job) -> Callable[[Progress], None]:
+    def _bar(self, job: Job) -> Report:
         import rich.progress as bars
 
         bar = self.shown.enter_context(
@@ -99,32 +103,6 @@ class Live:
                     loss=number(progress.loss),
                     speed=f"{progress.samples_since / (now - started):,.0f} samples/s",
                 )
-
-        return report
-
-    def _lines(self, job: Job) -> Callable[[Progress], None]:
-        steps = job.steps * job.nets
-        started = told = time.perf_counter()
-
-        def report(progress: Progress) -> None:
-            nonlocal told
-            now = time.perf_counter()
-            last = progress.step == steps and progress.evaluation is not None
-            if now - told < LINE_EVERY and not last:
-                return
-            told = now
-            left = (now - started) * (steps - progress.step) / (progress.step - progress.since)
-            parts = [
-                f"epoch {progress.epoch}/{job.epochs}",
-                f"loss {number(progress.loss)}",
-                f"{progress.samples_since / (now - started):,.0f} samples/s",
-                f"{duration(left)} left",
-            ]
-            if progress.evaluation is not None:
-                found = progress.evaluation
-                part = "test" if found.validation_loss is None else "validation"
-                parts.insert(2, f"{part} loss {number(getattr(found, f'{part}_loss'))}")
-            self.console.print("  ".join(parts), soft_wrap=True)
 
         return report
 

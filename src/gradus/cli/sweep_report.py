@@ -13,10 +13,10 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from gradus.cli.formatting import duration, number
 from gradus.engine.selection import rises
 from gradus.figures.choice_notes import notes
 from gradus.figures.style import figure_of
+from gradus.formatting import duration, number
 from gradus.runs.choices import flag
 from gradus.sweep.configurations import SEEDS
 from gradus.sweep.groups import cell, varied

@@ -6,15 +6,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, Literal, ParamSpec
 
 from gradus.data.arrays import KEYS
 from gradus.errors import InputError, quoted
 from gradus.models.own import is_object, shown
+from gradus.notebook import cell_line
 from gradus.runs.callbacks import Callbacks
 from gradus.runs.objects.asked import objects_of, with_groups
 from gradus.runs.objects.given import Objects
 from gradus.runs.objects.groups import Groups
+from gradus.runs.progress_line import progress_line
 from gradus.runs.record import Run
 from gradus.runs.spec import RunSpec
 from gradus.runs.start import OF_THE_MODEL
@@ -26,6 +28,9 @@ from gradus.runs.words import as_call
 from gradus.tracking import Track, tracking
 
 P = ParamSpec("P")
+
+LINE_EVERY = 0.25
+"""Seconds between two lines of progress in a notebook."""
 
 
 def _of_one_pair(train: Callable[P, Run]) -> Callable[P, Run]:
@@ -61,7 +66,7 @@ def train(
     freeze: Sequence[str] = (),
     data_dir: str | os.PathLike[str] | None = None,
     observe: Observer | None = None,
-    progress: Shown | None = None,
+    progress: Shown | Literal[False] | None = None,
     callbacks: Sequence[Any] = (),
     track: Track = (),
     tell: Tell = LOG,
@@ -118,7 +123,7 @@ def train(
             ``"stop"`` the run ends there in good order: what it has is evaluated and recorded. What
             it raises is raised.
         progress: likewise, but called from time to time only, and whatever it returns: for a
-            display.
+            display. Without one a notebook shows a line below the cell; False: it does not.
         callbacks: functions, which are called with the run under way
             (:class:`~gradus.runs.callbacks.Underway`) after every recorded row and every epoch; or
             objects with any of ``on_start``, ``on_row``, ``on_epoch`` (called so) and ``on_end``
@@ -163,7 +168,7 @@ def train(
     parts = _given(validation=validation, test=test)
     kept: dict[str, Any] = {
         "out": out, "overwrite": overwrite, "keep_state": keep_state, "start": start,
-        "freeze": freeze, "data_dir": data_dir, "observe": observe, "progress": progress,
+        "freeze": freeze, "data_dir": data_dir, "observe": observe, "progress": _shown(progress),
         "tell": tell,
     }  # fmt: skip
     called = _called(callbacks)
@@ -205,7 +210,7 @@ def resume(
     trust: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
     observe: Observer | None = None,
-    progress: Shown | None = None,
+    progress: Shown | Literal[False] | None = None,
     callbacks: Sequence[Any] = (),
     track: Track = (),
     tell: Tell = LOG,
@@ -283,7 +288,7 @@ def resume(
                 trust=trust,
                 data_dir=data_dir,
                 observe=observe,
-                progress=progress,
+                progress=_shown(progress),
                 tell=tell,
                 objects=found,
                 callbacks=_called(callbacks).and_of(tracks),
@@ -348,6 +353,16 @@ def _files(parts: Mapping[str, Any]) -> dict[str, str]:
                 f"{name}: a {type(part).__name__}, where the data are a file; give a file too"
             )
     return {name: os.fspath(part) for name, part in parts.items()}
+
+
+def _shown(progress: Shown | Literal[False] | None) -> Shown | None:
+    """What is given; of a notebook, if nothing is, the line below the cell."""
+    if progress is not None:
+        return progress or None
+    line = cell_line()
+    if line is None:
+        return None
+    return lambda job, split: progress_line(job, line, LINE_EVERY)
 
 
 def _called(callbacks: Sequence[Any]) -> Callbacks:

@@ -91,7 +91,7 @@ def compare(*runs: Run | str | os.PathLike[str]) -> Comparison:
     opened = [run if isinstance(run, Run) else open_run(run) for run in runs]
     if len(opened) < 2:
         raise InputError(f"compare: two runs or more are compared, not {len(opened)}")
-    names = [run.title if run.folder is None else run.folder.resolve().name for run in opened]
+    names = _names(opened)
     for name, times in Counter(names).items():
         if times > 1:
             paths = [str(r.folder) for r, n in zip(opened, names, strict=True) if n == name]
@@ -106,12 +106,25 @@ def compare(*runs: Run | str | os.PathLike[str]) -> Comparison:
     told = Grouped(table, (*varied(table), *seeds.options))
     if len(told.first) < len(rows):
         table = table.append_column(RUN_NAME, pa.array(names))
+    are_two = len(names) == 2 and all(run.folder is not None for run in opened)
     return Comparison(
-        " and ".join(names) if len(names) == 2 else f"{len(names)} runs",
+        " and ".join(names) if are_two else f"{len(names)} runs",
         table,
         _stacked(names, [run.history for run in opened], HISTORY),
         _stacked(names, [run.evaluation for run in opened], EVALUATION),
     )
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """Those of folders; of runs in memory their titles, counted where several have one."""
+    titles = [run.title if run.folder is None else run.folder.resolve().name for run in runs]
+    met: Counter[str] = Counter()
+    names = []
+    for run, title in zip(runs, titles, strict=True):
+        met[title] += run.folder is None
+        counted = run.folder is None and titles.count(title) > 1
+        names.append(f"{title} ({met[title]})" if counted else title)
+    return names
 
 
 def _row(name: str, run: Run) -> dict[str, Any]:

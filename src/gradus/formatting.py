@@ -1,4 +1,4 @@
-"""Numbers and durations as they are printed on the terminal."""
+"""Numbers and durations as they are printed."""
 
 from __future__ import annotations
 
