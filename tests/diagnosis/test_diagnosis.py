@@ -158,10 +158,12 @@ def test_the_command_prints_exits_and_mends(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*command[1:], "--out", str(tmp_path / "mended"), "--quiet"])
     assert ended.value.code == 0
+    page = tmp_path / "why.html"
     with pytest.raises(SystemExit) as ended:
-        main(["doctor", str(tmp_path / "mended"), "--budget", "60s"])
+        main(["doctor", str(tmp_path / "mended"), "--budget", "60s", "--out", str(page)])
     assert ended.value.code == 0
     assert "nothing found" in capsys.readouterr().out
+    assert page.read_text(encoding="utf-8").count("<figure>") >= 3
 
 
 @pytest.mark.parametrize("given", ["soon", "0s", "3 weeks"])

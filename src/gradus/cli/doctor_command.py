@@ -15,6 +15,7 @@ DOCTOR_EXAMPLES = """\b
 Examples:
   gradus doctor runs/digits-sgd-1                 what is wrong, and the command that mends it
   gradus doctor runs/digits-sgd-1 --budget 2m     with more time for experiments
+  gradus doctor runs/digits-sgd-1 --out why.html  a page with pictures of what was seen
   gradus doctor runs/digits-sgd-1 --json          for programs
   gradus doctor runs/mine-adam-1 --model mynet:make    a run of a model of your own
 
@@ -34,6 +35,9 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
     help="how long it may take, as 30s or 2m  [twice as long as the run took, and 10 s at least]",
 )
 @click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="write a page with pictures too"
+)
+@click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
     help="where data sets lie that are not embedded; then $GRADUS_DATA, then the user's cache",
@@ -44,6 +48,7 @@ def doctor(
     run: Path,
     as_json: bool,
     budget: str | None,
+    out: Path | None,
     data_dir: Path | None,
     model: str | None,
     trust: bool,
@@ -56,22 +61,29 @@ def doctor(
     possible, or ruled out.
     """
     seconds = None if budget is None else seconds_of(budget)
-    from gradus.cli.run_report import Stages
+    from rich.console import Console
+
     from gradus.diagnosis.call import diagnose
 
     if not (run / "run.json").exists():
         there = "holds no record of a run" if run.is_dir() else "is not there"
         raise InputError(f"{run}: {there}; give the folder of a run, as runs/digits-sgd-1")
-    with Stages() as stages:
+    with Console(stderr=True).status("repeating the run") as shown:
         found = diagnose(
             run,
             budget=seconds,
             model=model,
             trust=trust,
             data_dir=data_dir,
-            tell=lambda what: stages.tell(what, 0, 0),
+            tell=shown.update,
         )
     click.echo(json.dumps(found.as_dict(), indent=1, ensure_ascii=False) if as_json else found)
+    if out is not None:
+        from gradus.figures.diagnosis.page import page
+        from gradus.runs.files import write_whole
+
+        write_whole(out, page(found).encode())
+        click.echo(out, err=as_json)
     return CONFIRMED if found.confirmed else DONE
 
 

@@ -131,7 +131,8 @@ class Evidence:
             each = (found.losses / found.masses.mean() / self.line).numpy()
         else:
             each = np.full(len(self.sample), self.end)
-        held = None if self.held is None else self.held_at(sight)
+        whole = self.held is not None and self.replay.is_whole
+        held = self.held_at(sight) if whole else None
         return Trial(self.status, self.replay.steps, each, held, None)
 
     @cached_property

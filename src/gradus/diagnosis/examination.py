@@ -8,6 +8,7 @@ first may come to light.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -126,10 +127,12 @@ def examine(
     suspected.sort(key=lambda pair: -pair[1].strength)
     examination = _Examination(evidence, _laboratory(case, began + budget), tell)
     findings = examination.findings(suspected)
+    evidence.until = math.inf  # a page may ask for more
     return Diagnosis(
         *(case.name, evidence.status, tuple(findings), tuple(cause.name for cause in causes)),
         tuple(_notes(evidence, examination)),
         time.monotonic() - began,
+        evidence,
     )
 
 

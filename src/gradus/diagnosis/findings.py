@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from gradus.diagnosis.evidence import Evidence
 
 State = Literal["confirmed", "possible"]
 
@@ -151,6 +154,7 @@ class Diagnosis:
         looked_for: the names of all causes that were looked for.
         notes: what limits the examination, a line each.
         seconds: how long it took.
+        evidence: what was measured, for the page.
 
     Example:
         >>> import gradus
@@ -166,6 +170,7 @@ class Diagnosis:
     looked_for: tuple[str, ...]
     notes: tuple[str, ...]
     seconds: float
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
     @property
     def confirmed(self) -> tuple[Finding, ...]:

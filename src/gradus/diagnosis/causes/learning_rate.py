@@ -173,6 +173,7 @@ CAUSES = (
         50,
         "docs/ideas/settings.md",
         _too_low,
+        measure="validation loss",
         least_gain=ENOUGH,
         whole=True,
     ),

@@ -1,0 +1,1 @@
+"""What an examination found, and what it saw of the run, as one page."""
