@@ -101,13 +101,14 @@ FAULTS = (
     Fault("logits into NLL", "output", ("output and loss do not fit",),
           lambda trial, severity, random: trial.with_(
               network=trial.network.with_(dropout=1e-3), options={"loss": "nll"}), classifies),
-    Fault("mean square of class numbers", "output", ("output and loss do not fit",),
+    Fault("mean square of class numbers", "output",
+          ("classes taken for numbers", "output and loss do not fit"),
           _number_of_class, both(classifies, is_hidden)),
     Fault("ReLU at the end", "output", ("output and loss do not fit",), _ends("relu")),
     Fault("sigmoid at the end", "output", ("output and loss do not fit",), _ends("sigmoid")),
     Fault("no activation between", "output", ("missing non-linearity", "underfitting"),
           _network(activation="identity"), both(_is_dense, _curved)),
-    Fault("naive logarithm", "nan", ("not finite",),
+    Fault("naive logarithm", "nan", ("not finite", "bad initial parameters"),
           lambda trial, severity, random: trial.with_(
               network=trial.network.with_(
                   end="naivelog", begin=f"times{round(between(severity, 30, 300))}"),

@@ -128,7 +128,8 @@ def build(network: Network, input_shape: Sequence[int], outputs: int) -> nn.Modu
         layers += [nn.Linear(width, network.bottleneck), ACTIVATIONS[network.activation]()]
         width = network.bottleneck
     if network.dropout:
-        layers.append(Dropping(network.dropout, always=network.dropping == "always"))
+        always = network.dropping == "always"
+        layers.append(Always(network.dropout) if always else nn.Dropout(network.dropout))
     last = nn.Linear(width, outputs)
     body = nn.Sequential(*layers)
     _begin(network.begin, body, last)
@@ -190,16 +191,16 @@ class Mean(nn.Module):
         return x.mean(dim=1)
 
 
-class Dropping(nn.Module):
-    """Dropout, which may forget that it is for training only."""
+class Always(nn.Module):
+    """Dropout that forgets that it is for training only."""
 
-    def __init__(self, share: float, *, always: bool) -> None:
+    def __init__(self, share: float) -> None:
         super().__init__()
-        self.share, self.always = share, always
+        self.share = share
 
     def forward(self, x: Tensor) -> Tensor:
         """The same with some outputs at 0, the others larger."""
-        return functional.dropout(x, self.share, training=self.training or self.always)
+        return functional.dropout(x, self.share)
 
 
 class NaiveLog(nn.Module):

@@ -14,8 +14,8 @@ from gradus.methods import SGD
 from tests.diagnosis.planted import CLASSES, blobs, net, numbers, split, trained
 
 
-def of(x, y, held=60):
-    data = Dataset(x, y, classes=CLASSES)
+def of(x, y, held=60, classes=CLASSES):
+    data = Dataset(x, y, classes=classes)
     return Split(data.subset(slice(0, len(x) - held)), data.subset(slice(len(x) - held, len(x))),
                  "blobs", "classification")  # fmt: skip
 
@@ -64,10 +64,12 @@ def flat():
 
 
 def noisy():
-    x, y = blobs(360)
     random = torch.Generator().manual_seed(4)
-    wrong = torch.rand(len(y), generator=random) < 0.3
-    return of(x, torch.where(wrong, torch.randint(3, y.shape, generator=random), y))
+    y = torch.arange(600) % 5
+    x = 4 * torch.eye(5)[y] + torch.randn(600, 5, generator=random)
+    wrong = torch.rand(len(y), generator=random) < 0.4
+    y = torch.where(wrong, torch.randint(5, y.shape, generator=random), y)
+    return of(x, y, classes=tuple("abcde"))
 
 
 FACTS = {
@@ -144,7 +146,7 @@ def test_labels_are_suspected_where_they_are_wrong():
     given = torch.where(wrong, (y + 1 + torch.arange(len(y)) // 10 % 2) % 3, y)
     suspected, spread = suspected_labels(unseen(Dataset(x, given, classes=CLASSES)))
     suspected = torch.from_numpy(suspected)
-    assert suspected[wrong].double().mean() > 0.8
+    assert suspected[wrong].double().mean() > 0.7
     assert suspected[~wrong].double().mean() < 0.02
     assert spread == 1.0
     assert not suspected_labels(unseen(Dataset(x, y, classes=CLASSES)))[0].any()

@@ -24,6 +24,15 @@ ABOVE = 1.1
 STILL = 0.005
 """An accuracy that rose by more since that least is still rising."""
 
+FALLING = 0.04
+"""A share of the loss that is still taken off it in the last quarter of a run that is too short."""
+
+FEW = 8
+"""Steps of a quarter, fewer than which tell no slope."""
+
+LONGER = (3, 9)
+"""Times as many epochs as are tried."""
+
 NARROW = 16
 """Units of a layer, more than which are not called few."""
 
@@ -36,7 +45,7 @@ def _overfitting(evidence: Evidence) -> Suspicion | None:
     run, job = evidence.case.run, evidence.job
     if run is None or run.spec.keep == "best" or evidence.held is None:
         return None
-    if len(evidence.sights) < 4 or evidence.replay.status == "diverged":
+    if len(evidence.sights) < 4 or "diverged" in (evidence.status, evidence.replay.status):
         return None
     held = [evidence.held_at(sight) for sight in evidence.sights]
     at = int(np.argmin([each.mean() for each in held]))
@@ -64,6 +73,28 @@ def _overfitting(evidence: Evidence) -> Suspicion | None:
         "on falling, and that of examples it does not see rises."
     )
     return Suspicion(sentence, (figure,), [change], 0.5, shown=shown)
+
+
+def _too_short(evidence: Evidence) -> Suspicion | None:
+    """The loss was still falling when the run ended."""
+    losses, job = evidence.losses, evidence.job
+    if evidence.status == "diverged" or evidence.end < LEAST_GAIN or len(losses) < 2 * FEW:
+        return None
+    if not isinstance(job.method.lr if hasattr(job.method, "lr") else None, float):
+        return None  # a schedule ends where it is meant to
+    quarter = len(losses) // 4
+    before, after = losses[-2 * quarter : -quarter], losses[-quarter:]
+    fell = float(before.mean() - after.mean())
+    error = float((before.var() / quarter + after.var() / quarter) ** 0.5)
+    if fell < FALLING * abs(float(after.mean())) or fell < 3 * error:
+        return None
+    limit = f"{100 * FALLING:g} % tell that it has arrived"
+    share = fell / max(abs(float(before.mean())), 1e-12)
+    figure = Figure("what the last quarter took off the training loss", share, limit)
+    times = [factor * job.epochs for factor in LONGER]
+    changes = [Change(f"{n} epochs in place of {job.epochs}", {"epochs": n}) for n in times]
+    sentence = "The run ended before it had arrived: the loss was still falling."
+    return Suspicion(sentence, (figure,), changes, 0.35)
 
 
 def _accuracy(evidence: Evidence, sight: Sight) -> float | None:
@@ -142,6 +173,10 @@ def widened(model: nn.Module, widths: Sequence[int]) -> nn.Module:
 
 
 CAUSES: Sequence[Cause] = (
+    Cause(
+        *("too few epochs", 55, "docs/ideas/training.md", _too_short, "validation loss"),
+        least_gain=0.05,
+    ),
     Cause(
         "overfitting", 45, "docs/ideas/training.md", _overfitting, "validation loss", 0.04
     ),

@@ -31,8 +31,9 @@ LEARNED = 0.9
 NOISE = 0.08
 """A share of the labels that are suspected, from which on it is worth trying without them."""
 
-SPREAD = 0.6
-"""Of the pairs of classes the share that is mistaken, from which on no likeness explains it."""
+SPREAD, SEVERAL = 0.6, 5
+"""Of the pairs of classes the share that is mistaken, from which on no likeness explains it; and
+how many classes there have to be, since a few may all be alike."""
 
 ERRORS = 2.5
 """Standard errors above chance, below which nothing is told of the target."""
@@ -129,7 +130,7 @@ def _noise(evidence: Evidence) -> Suspicion | None:
         "Many labels look wrong: examples that are like those of another class. What is learned of "
         "them is learned by heart, and misleads for others."
     )
-    everywhere = len(found.labels) > 2 and spread > SPREAD
+    everywhere = len(found.labels) >= SEVERAL and spread > SPREAD
     return Suspicion(sentence, (figure,), [change], 0.6, certain=everywhere)
 
 
