@@ -35,16 +35,20 @@ class Task:
     source: Callable[[], Arrays] | None
     options: Mapping[str, Any]
 
-    def spec(self, name: str, folder: Path) -> RunSpec:
-        """The spec of a run, whose data are written into the folder."""
+    def given(self, name: str, folder: Path) -> dict[str, Any]:
+        """Data and options, as they are given; the data are written into the folder."""
         if self.source is None:
-            return RunSpec(data="digits", **{"validation_fraction": 0.2, **self.options})
+            return {"data": "digits", "validation_fraction": 0.2, **self.options}
         path = folder / f"{name}.npz"
         if not path.exists():
             x, y = self.source()
             np.savez(path, x=np.asarray(x, np.float32), y=y)
         usual = {"validation_fraction": 0.2, "test_fraction": 0.2, "models": 1, "keep": "best"}
-        return RunSpec(data=str(path), **{**usual, **self.options})
+        return {"data": str(path), **usual, **self.options}
+
+    def spec(self, name: str, folder: Path) -> RunSpec:
+        """The spec of a run, one net that trains to its last epoch."""
+        return RunSpec.read(self.given(name, folder)).fixed
 
 
 def convolution(input_shape: tuple[int, ...], outputs: int) -> nn.Module:

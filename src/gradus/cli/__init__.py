@@ -19,6 +19,7 @@ from gradus.cli.predict_command import predict
 from gradus.cli.streams import write_ascii_forms
 from gradus.cli.sweep_command import sweep
 from gradus.cli.train_command import train
+from gradus.cli.tune_command import tune
 from gradus.cli.unknown_options import unknown_option
 from gradus.errors import InputError
 from gradus.importing import own_process
@@ -38,6 +39,7 @@ def cli(ctx: click.Context) -> None:
       gradus train houses.csv --target price      your own table
       gradus predict runs/houses-adamw-1 new.csv  what that says of new rows
       gradus evaluate runs/houses-adamw-1 new.csv how good that is, where the target is known
+      gradus tune                        the learning rate, for whoever has none in mind
       gradus sweep --lr 1,0.1,0.01       many runs, side by side
       gradus compare digits-sgd-1        which was best, and which option mattered
       gradus figures momentum            the pictures of the subject
@@ -52,6 +54,7 @@ cli.add_command(train)
 cli.add_command(predict)
 cli.add_command(evaluate)
 cli.add_command(export)
+cli.add_command(tune)
 cli.add_command(sweep)
 cli.add_command(compare)
 cli.add_command(report)

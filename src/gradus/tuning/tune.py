@@ -1,0 +1,351 @@
+"""`gradus.tune`: the learning rate of a run, and what else is free, found within a budget."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gradus.errors import InputError, quoted
+from gradus.runs.choices import flag
+from gradus.runs.files import finite, write_whole
+from gradus.runs.job import load_for, prepare, resolved
+from gradus.runs.learning_rate.automatic import UNKNOWN, start_anchor
+from gradus.runs.learning_rate.limit import Limit
+from gradus.runs.learning_rate.range_test import RangeTest, range_test
+from gradus.runs.lock import locked
+from gradus.runs.objects.asked import objects_of
+from gradus.runs.objects.given import Objects
+from gradus.runs.parts.data import KNOWN_BY_NAME, VALIDATION_FRACTION
+from gradus.runs.parts.method import AUTO
+from gradus.runs.record import Run
+from gradus.runs.spec import RunSpec
+from gradus.tuning.alternatives import alternatives_of
+from gradus.tuning.bracket import Search, search
+from gradus.tuning.budget import TRAININGS, Budget
+from gradus.tuning.plateau import Plateau, losses_of, plateau_of
+from gradus.tuning.trainers import InProcess, InSweeps, Tell, Trainer, Trial, measure_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from gradus.engine.job import Job
+
+QUICK = 60.0
+"""Seconds of work from which on a search starts other processes; it takes them seconds to start."""
+
+RECORD, PICTURE = "tune.json", "tune.png"
+"""In the folder of a search: what came of it, and its picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """What a search found.
+
+    Attributes:
+        run: the run with the settings that were found, trained.
+        found: those settings: ``lr``, and what else was free.
+        measure: the column by which they were chosen.
+        plateau: which learning rates cannot be told from the best; None where no examples are held.
+        limit: what theory allows at the start; None where it says nothing.
+        test: what growing learning rates do.
+        trials: all that was trained, in that order.
+        epochs: of a whole training.
+        spent: trainings of that length that it took.
+        seconds: that it took.
+        command: what trains the same run again.
+        folder: of its record; None where it has none.
+    """
+
+    run: Run
+    found: Mapping[str, Any]
+    measure: str
+    plateau: Plateau | None
+    limit: Limit | None
+    test: RangeTest
+    trials: tuple[Trial, ...]
+    epochs: int
+    spent: float
+    seconds: float
+    command: str
+    folder: Path | None = None
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{name}={value!r}" for name, value in self.found.items())
+        return f"<Tuning {said}: {len(self.trials)} trainings>"
+
+    @property
+    def lr(self) -> float:
+        """The learning rate that was found."""
+        return float(self.found["lr"])
+
+    @property
+    def best(self) -> Trial:
+        """The whole training with the best measure."""
+        return _best(self.trials, self.epochs)
+
+    def plot(self) -> Figure:
+        """The loss against the learning rate, the edge of divergence and the limit of theory."""
+        from gradus.figures.tuning import draw_rates, rates_of
+
+        return draw_rates(rates_of(self))
+
+    def record(self) -> dict[str, Any]:
+        """What tune.json says of it."""
+        limit, plateau = self.limit, self.plateau
+        return {
+            "found": dict(self.found),
+            "command": self.command,
+            "measure": self.measure,
+            "plateau": plateau and {"low": plateau.low, "high": plateau.high,
+                                    "examples": plateau.examples},
+            "lost_from": self.test.edge,
+            "limit": limit and {"lr": limit.lr, "curvature": limit.curvature,
+                                "bound": limit.bound, "method": limit.method},
+            "range_test": {"lr": self.test.lrs.tolist(), "loss": self.test.losses.tolist(),
+                           "beginning": self.test.beginning},
+            "trials": [
+                {**trial.candidate.options, "lr": trial.candidate.lr,
+                 "epochs": trial.candidate.epochs, "status": trial.status,
+                 self.measure: trial.value, "train_seconds": trial.seconds}
+                for trial in self.trials
+            ],
+            "epochs": self.epochs,
+            "spent_trainings": self.spent,
+            "seconds": self.seconds,
+        }  # fmt: skip
+
+
+def tune(
+    data: Any = "digits",
+    *,
+    model: Any = None,
+    loss: Any = None,
+    validation: Any = None,
+    test: Any = None,
+    budget: float | str = TRAININGS,
+    free: Sequence[str] = ("lr",),
+    out: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    tell: Tell = lambda what, done, of: None,
+    **options: Any,
+) -> Tuning:
+    """Find the learning rate of a run, and what else is free, within a budget.
+
+    A range test around what theory allows says from which learning rate on the loss is lost.
+    Rates below it are trained side by side for a ninth of the epochs, the best for a third, and
+    around the best of those a bracket is narrowed by whole trainings. Everything is chosen on the
+    validation part; the test part is looked at by no choice.
+
+    Args:
+        data: as for ``gradus.train``.
+        model: likewise.
+        loss: likewise.
+        validation: examples to choose on, as ``data``; else a share of the data is held.
+        test: examples to test on, likewise.
+        budget: how many whole trainings it may cost; or a time, as ``"60s"``, ``"5min"``.
+        free: what is found: ``lr``, and beside it ``batch_size``, ``momentum``, ``weight_decay``,
+            ``hidden``.
+        out: the folder of the record: ``tune.json``, a picture, and the run. Where a search takes
+            longer than a minute sweeps in it keep what was trained, and the same call goes on where
+            it was broken off. None: in memory only.
+        workers: processes that train there; None: one on each processor, or this one alone where
+            the search is short.
+        data_dir: where data sets that are not embedded are looked for first.
+        tell: told what is done, how far it is, and how far that goes.
+        **options: the fields of :class:`~gradus.RunSpec` that are fixed.
+
+    Returns:
+        What was found: ``.lr``, ``.run``, ``.plateau``, ``.command``, ``.plot()``.
+
+    Raises:
+        InputError: an option is wrong, or is both given and free; nothing is held to choose on; the
+            budget does not reach for two trainings; or every learning rate diverges.
+
+    Example:
+        >>> import gradus
+        >>> found = gradus.tune("digits", model="linear", epochs=9, batch_size=64, budget=4)
+        >>> found.run.spec.lr == found.lr, found.spent <= 4.5
+        (True, True)
+    """
+    began = time.perf_counter()
+    given = {"data": os.fspath(data) if isinstance(data, os.PathLike) else data}
+    given |= {name: part for name, part in (("model", model), ("loss", loss)) if part is not None}
+    named, objects = objects_of(given, validation, test, has_target="target" in options)
+    asked = {**named, **options}
+    if asked["data"] in KNOWN_BY_NAME:
+        asked.setdefault("validation_fraction", VALIDATION_FRACTION)
+    names = tuple(dict.fromkeys(("lr", *(name.replace("-", "_") for name in free))))
+    spec, allowed = _open_spec(asked, names), Budget.read(budget)
+    kept = None if out is None else Path(out)
+    if kept is not None and objects.identities:
+        raise InputError("tune: objects are trained in memory: leave out= away, and save .run")
+    place = None if data_dir is None else Path(data_dir)
+    split = load_for(spec, place, None, objects)
+    spec = resolved(spec, split)
+    measure = measure_of(spec, held=split.validation is not None)
+    with torch.random.fork_rng():
+        job = prepare(spec, split, objects=objects)
+    limit, anchor = start_anchor(spec, job)
+    clocks = time.perf_counter(), time.process_time()
+    tested = range_test(spec, job, anchor, lambda step, of: tell("range test", step, of))
+    spent = tested.steps / job.steps
+    # Looking at every step makes these slower than those of a run: so many are sure to fit.
+    waited, worked = time.perf_counter() - clocks[0], time.process_time() - clocks[1]
+    trainings = allowed.in_trainings(waited / spent)
+    trainings = max(trainings - spent, trainings / 2)  # of tiny runs the range test costs several
+    is_quick = trainings * worked / spent < QUICK and workers is None
+    course = search(tested.edge, spec.epochs, trainings, alternatives_of(spec, names[1:]))
+    with nullcontext() if kept is None else _held(kept):
+        trainer: Trainer = (
+            InProcess(spec, objects, measure, place)
+            if kept is None or is_quick
+            else InSweeps(kept, asked, spec, measure, place, workers)
+        )
+        trials = _trained(trainer, course, tell)
+        if not any(math.isfinite(trial.worth) for trial in trials):
+            raise InputError(_nothing_found(trials))
+        done = Tuning(
+            run=trainer.run_of(_best(trials, spec.epochs).candidate),
+            found={},
+            measure=measure,
+            plateau=None,
+            limit=limit,
+            test=tested,
+            trials=tuple(trials),
+            epochs=spec.epochs,
+            spent=spent + sum(trial.candidate.epochs for trial in trials) / spec.epochs,
+            seconds=0.0,
+            command="",
+            folder=kept,
+        )
+        done = replace(
+            done,
+            found={"lr": done.best.candidate.lr, **done.best.candidate.options},
+            plateau=_plateau(done, trainer, job),
+        )
+        done = replace(done, command=_command(asked, done.found, is_named=not objects.identities))
+        if _open_spec(asked, names, fixed=False) != _open_spec(asked, names):
+            tell("the run", 0, 0)
+            done = replace(done, run=_as_asked(asked, done, objects, place))
+        if kept is not None and done.run.folder is None:
+            done = replace(done, run=replace(done.run, folder=done.run.save(kept / "run")))
+        done = replace(done, seconds=time.perf_counter() - began)
+        if kept is not None:
+            from gradus.figures.style import save
+
+            written = json.dumps(finite(done.record()), indent=1)
+            write_whole(kept / RECORD, written.encode())
+            save(done.plot(), kept / PICTURE)
+    return done
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """The folder of a search, in which one process works at a time."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None
+    with locked(folder):
+        yield
+
+
+def _open_spec(asked: Mapping[str, Any], free: Sequence[str], *, fixed: bool = True) -> RunSpec:
+    """The run whose free options are to be found, of one net that trains to its last epoch.
+
+    Raises:
+        InputError: an option is wrong, or is both given and free.
+    """
+    for name in free:
+        if name in asked:
+            raise InputError(
+                f"{flag(name)} {quoted(asked[name])}: is what the search finds; leave it out"
+            )
+    spec = RunSpec.read({**asked, "lr": AUTO}).model_copy(update={"lr": UNKNOWN})
+    return spec.fixed if fixed else spec
+
+
+def _trained(trainer: Trainer, course: Search, tell: Tell) -> list[Trial]:
+    """All that the search asks for, trained."""
+    trials: list[Trial] = []
+    batch = next(course, None)
+    while batch is not None:
+        found = trainer.train(batch, tell)
+        trials += found
+        try:
+            batch = course.send([trial.worth for trial in found])
+        except StopIteration:
+            batch = None
+    return trials
+
+
+def _best(trials: Sequence[Trial], epochs: int) -> Trial:
+    whole = [trial for trial in trials if trial.candidate.epochs == epochs]
+    return min(whole, key=lambda trial: (trial.worth, trial.candidate.lr))
+
+
+def _nothing_found(trials: Sequence[Trial]) -> str:
+    rates = [trial.candidate.lr for trial in trials]
+    return (
+        f"tune: diverges at every learning rate from {max(rates):g} down to {min(rates):g}: look "
+        "for extreme values in the data, or give --clip-norm 1"
+    )
+
+
+def _plateau(done: Tuning, trainer: Trainer, job: Job) -> Plateau | None:
+    """The rates that cannot be told from the best, of those with its other options."""
+    if job.validation is None:
+        return None
+    best = done.best.candidate
+    alike = [
+        trial.candidate
+        for trial in done.trials
+        if trial.candidate.epochs == done.epochs
+        and trial.candidate.options == best.options
+        and math.isfinite(trial.worth)
+    ]
+    part = job.validation.to(dtype=job.dtype)
+    return plateau_of(
+        best.lr, {each.lr: losses_of(trainer.run_of(each), job.loss, part) for each in alike}
+    )
+
+
+def _as_asked(
+    asked: Mapping[str, Any], done: Tuning, objects: Objects, data_dir: Path | None
+) -> Run:
+    """The run that `gradus train` makes of what was found: of several nets, with its patience."""
+    from gradus.runs.train import train
+
+    folder = None if done.folder is None else done.folder / "run"
+    spec = RunSpec.read({**asked, **done.found})
+    return train(spec, out=folder, overwrite=True, data_dir=data_dir, objects=objects)
+
+
+def _command(asked: Mapping[str, Any], found: Mapping[str, Any], *, is_named: bool) -> str:
+    """What trains the run again."""
+    options = {name: value for name, value in {**asked, **found}.items() if name != "data"}
+    if not is_named:
+        said = ", ".join(f"{name}={value!r}" for name, value in found.items())
+        return f"gradus.train(.., {said})"
+    words = ["gradus", "train", str(asked["data"])]
+    for name, value in options.items():
+        if value is True:
+            words.append(flag(name))
+        elif value is False:
+            words.append(f"--no-{flag(name)[2:]}")
+        else:
+            several = isinstance(value, tuple | list)
+            written = ",".join(map(str, value)) if several else str(value)
+            words += [flag(name), written]
+    return shlex.join(words)

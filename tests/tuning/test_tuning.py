@@ -1,0 +1,183 @@
+"""A search finds a learning rate that is known within its budget, and says how sure it is."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import gradus
+from gradus.cli import main
+from gradus.figures.tuning import draw_rates, rates_of
+from gradus.runs.spec import RunSpec
+from gradus.tuning.alternatives import alternatives_of
+from gradus.tuning.bracket import Alternative, search
+from gradus.tuning.budget import Budget
+from gradus.tuning.plateau import plateau_of
+
+
+def searched(worth, *, edge=1.0, epochs=90, budget=10.0, alternatives=()):
+    """All that a search trains, with its worth."""
+    course, tried = search(edge, epochs, budget, alternatives), []
+    batch = next(course)
+    while batch:
+        found = [worth(each) for each in batch]
+        tried += zip(batch, found, strict=True)
+        try:
+            batch = course.send(found)
+        except StopIteration:
+            break
+    return tried
+
+
+def cost(tried, epochs):
+    return sum(each.epochs for each, _ in tried) / epochs
+
+
+def best_of(tried, epochs):
+    return min((found, each.lr) for each, found in tried if each.epochs == epochs)[1]
+
+
+@pytest.mark.parametrize("best", [2e-4, 3e-3, 0.05, 0.4, 1.3])
+@pytest.mark.parametrize("epochs", [1, 2, 7, 90])
+def test_a_bowl_is_found_to_a_fifth_within_the_budget(best, epochs):
+    tried = searched(lambda each: math.log(each.lr / best) ** 2, epochs=epochs)
+    assert cost(tried, epochs) <= 10
+    assert abs(math.log(best_of(tried, epochs) / best)) < (0.2 if epochs > 2 else 0.5)
+
+
+def test_short_trainings_that_prefer_a_larger_rate_do_not_decide():
+    tried = searched(lambda each: math.log(each.lr / (0.02 * (90 / each.epochs) ** 0.7)) ** 2)
+    assert abs(math.log(best_of(tried, 90) / 0.02)) < 0.25
+
+
+def test_rates_that_diverge_are_left_below():
+    """All of the first ones do."""
+    tried = searched(
+        lambda each: math.inf if each.lr > 2e-5 else math.log(each.lr / 1e-5) ** 2, budget=12
+    )
+    assert best_of(tried, 90) == pytest.approx(1e-5, rel=0.2)
+
+
+@pytest.mark.parametrize("budget", [2.0, 3.0, 5.0, 30.0])
+def test_no_budget_is_exceeded(budget):
+    tried = searched(lambda each: math.log(each.lr / 0.05) ** 2, budget=budget)
+    assert cost(tried, 90) <= budget
+    assert any(each.epochs == 90 for each, _ in tried)
+
+
+def test_an_alternative_is_taken_where_it_is_better_and_its_rate_is_searched():
+    def worth(each):
+        target, gain = (0.01, 0.0) if each.options else (0.1, 1.0)
+        return gain + math.log(each.lr / target) ** 2
+
+    choices = [[Alternative({"momentum": 0.9}, 0.1), Alternative({"momentum": 0.99}, 1.0)]]
+    tried = searched(worth, alternatives=choices)
+    found, each = min(((found, each) for each, found in tried), key=lambda pair: pair[0])
+    assert each.options
+    assert each.lr == pytest.approx(0.01, rel=0.2)
+    assert found < 1
+
+
+@pytest.mark.parametrize(
+    ("options", "free", "values"),
+    [
+        ({"momentum": 0.5}, "momentum", [0.0, 0.9, 0.97]),
+        ({"method": "nesterov"}, "momentum", [0.0, 0.5, 0.97]),
+        ({"batch_size": 32}, "batch_size", [8, 128, 512]),
+        ({"method": "adamw"}, "weight_decay", [0.0, 0.1, 0.3]),
+        ({"hidden": "64,8"}, "hidden", [(16, 2), (32, 4), (128, 16), (256, 32)]),
+    ],
+)
+def test_alternatives_are_other_values(options, free, values):
+    (found,) = alternatives_of(RunSpec(**options), [free])
+    assert [value for each in found for value in each.options.values()] == values
+
+
+def test_rates_whose_differences_are_noise_make_the_plateau():
+    generator = np.random.default_rng(0)
+    hard = torch.tensor(generator.exponential(size=400))
+    noise = [torch.tensor(0.1 * generator.standard_normal(400)) for _ in range(4)]
+    losses = {lr: hard + shift + each for lr, shift, each in zip(
+        (0.01, 0.03, 0.1, 0.3), (0.5, 0.001, 0.0, 0.3), noise, strict=True)}  # fmt: skip
+    found = plateau_of(0.1, losses)
+    assert (found.low, found.high, found.examples) == (0.03, 0.1, 400)
+
+
+def table():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(80, 3, generator=generator)
+    return x, x @ torch.tensor([1.0, -2.0, 0.5]) + 0.1 * torch.randn(80, generator=generator)
+
+
+def test_a_network_of_ones_own_is_tuned_and_trained():
+    data, net = table(), torch.nn.Linear(3, 1)
+    found = gradus.tune(data, model=net, loss=torch.nn.MSELoss(), epochs=30, budget=4)
+    again = gradus.train(data, model=net, loss=torch.nn.MSELoss(), epochs=30, lr=found.lr)
+    assert found.run.evaluation.equals(again.evaluation)
+    assert found.best.value == min(
+        trial.value for trial in found.trials if trial.candidate.epochs == 30 and trial.value
+    )
+    assert found.plateau.low <= found.lr <= found.plateau.high
+    facts = rates_of(found)
+    assert facts.best == (found.lr, found.best.value)
+    assert [course.epochs for course in facts.courses] == sorted(
+        {trial.candidate.epochs for trial in found.trials}, reverse=True
+    )
+    assert len(draw_rates(facts).axes) == 2
+
+
+def test_the_command_leaves_a_run_a_picture_and_what_trains_it_again(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("data.npz", x=table()[0].numpy(), y=table()[1].numpy())
+    options = ["--model", "linear", "--epochs", "30", "--method", "adam"]
+    with pytest.raises(SystemExit, match="0"):
+        main(["tune", "data.npz", *options, "--budget", "4", "--quiet", "--out", "found"])
+    command = capsys.readouterr().out.split()
+    said = json.loads((tmp_path / "found" / "tune.json").read_text())
+    assert said["command"].split() == command
+    assert (tmp_path / "found" / "tune.png").stat().st_size > 10_000
+    with pytest.raises(SystemExit, match="0"):
+        main([*command[1:], "--out", "again", "--quiet"])
+    run, again = (gradus.open_run(tmp_path / name) for name in ("found/run", "again"))
+    assert run.evaluation.equals(again.evaluation)
+
+
+def test_sweeps_train_the_same_and_nothing_twice(tmp_path):
+    options = {"model": "linear", "epochs": 2, "batch_size": 32, "budget": 2}
+    alone = gradus.tune("digits", **options)
+    kept = gradus.tune("digits", out=tmp_path / "kept", workers=1, **options)
+    assert kept.lr == alone.lr
+    assert [trial.value for trial in kept.trials] == [trial.value for trial in alone.trials]
+    assert kept.run.evaluation.equals(alone.run.evaluation)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+    again = gradus.tune("digits", out=tmp_path / "kept", workers=1, **options)
+    assert again.lr == kept.lr
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--lr", "0.1"], "--lr 0.1: is what the search finds; leave it out"),
+        (["--budget", "1"], "--budget 1: give 2 trainings at least"),
+        (["--budget", "soon"], "--budget soon: give a number of trainings, as 10, or a time"),
+        (["--free", "penalty"], "--free penalty: choose lr, batch-size, momentum"),
+        (["--free", "momentum", "--method", "adam"], "--free momentum: --method adam has none"),
+        (["--method", "lbfgs"], "is found for first-order methods"),
+        (["--validation-fraction", "0"], "no examples are held for validation, to choose on"),
+    ],
+)
+def test_what_cannot_be_is_one_line(arguments, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main(["tune", "--model", "linear", "--epochs", "1", "--batch-size", "256", *arguments])
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_time_is_as_many_trainings_as_fit():
+    assert Budget.read("60s").in_trainings(5.0) == 12
+    with pytest.raises(gradus.InputError, match="one training takes about 40 s here"):
+        Budget.read("1min").in_trainings(40.0)
