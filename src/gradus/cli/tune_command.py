@@ -105,7 +105,7 @@ def _close(found: Tuning) -> None:
     """The closing words: what was found, how sure, at what cost, and how to have it again."""
     from rich.console import Console
 
-    from gradus.cli.formatting import duration, number
+    from gradus.formatting import duration, number
     from gradus.figures.scores import measure_name
     from gradus.runs.choices import flag
 
