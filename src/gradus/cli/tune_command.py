@@ -105,8 +105,8 @@ def _close(found: Tuning) -> None:
     """The closing words: what was found, how sure, at what cost, and how to have it again."""
     from rich.console import Console
 
-    from gradus.formatting import duration, number
     from gradus.figures.scores import measure_name
+    from gradus.formatting import duration, number
     from gradus.runs.choices import flag
 
     console = Console(highlight=False, markup=False, emoji=False)
