@@ -36,13 +36,13 @@ class Evidence:
     Attributes:
         case: of the run.
         replay: of it.
-        until: when nothing that takes long is measured any more, by ``time.monotonic``.
+        allowed: seconds that measuring the curvature may take in all.
     """
 
     case: Case
     replay: Replay
 
-    until: float = math.inf
+    allowed: float = math.inf
 
     def __post_init__(self) -> None:
         self._sharpness: dict[int, float | None] = {}
@@ -171,13 +171,15 @@ class Evidence:
         if limit is None or (limit.preconditioned and sight.preconditioner is None):
             return None
         if sight.step not in self._sharpness:
-            if time.monotonic() > self.until:
+            if self.allowed < 0:
                 return None
+            started = time.monotonic()
             found = sharpness(self.job, sight)
             decay = getattr(self.job.method, "weight_decay", 0.0)
             if found is not None and not limit.preconditioned:
                 found += float(decay)  # the decay bends what is descended, and is no part of f
             self._sharpness[sight.step] = found
+            self.allowed -= time.monotonic() - started
         return self._sharpness[sight.step]
 
     def stability_at(self, sight: Sight) -> Figure | None:

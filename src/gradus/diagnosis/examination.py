@@ -119,7 +119,7 @@ def examine(
     tell("repeating the run")
     seen = replay(case, began + budget / 3)
     # What is measured is of less use than what is tried.
-    evidence = Evidence(case, seen, time.monotonic() + (began + budget - time.monotonic()) / 8)
+    evidence = Evidence(case, seen, budget / 8)
     causes = all_causes()
     suspected = [
         (cause, suspicion) for cause in causes if (suspicion := cause.suspect(evidence)) is not None
@@ -127,7 +127,7 @@ def examine(
     suspected.sort(key=lambda pair: -pair[1].strength)
     examination = _Examination(evidence, _laboratory(case, began + budget), tell)
     findings = examination.findings(suspected)
-    evidence.until = math.inf  # a page may ask for more
+    evidence.allowed = math.inf  # a page may ask for more
     return Diagnosis(
         *(case.name, evidence.status, tuple(findings), tuple(cause.name for cause in causes)),
         tuple(_notes(evidence, examination)),

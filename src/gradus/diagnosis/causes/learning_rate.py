@@ -24,8 +24,11 @@ from gradus.methods.schedules import Schedule
 DOWN = (4, 16, 64, 256, 1024, 4096)
 """By which factors the learning rate is lowered."""
 
-UP = (4, 16, 64, 256, 1024)
+UP = tuple(4**power for power in range(1, 11))
 """By which it is raised, where nothing says how far."""
+
+FEW, FAR = UP[:5], UP[6]
+"""Where the curvature says how far, it is gone there in steps, or at once if it is farther."""
 
 OF_LIMIT = 0.3
 """The share of what the curvature allows at the beginning, up to which it is raised."""
@@ -153,9 +156,9 @@ def _too_low(evidence: Evidence) -> Suspicion | None:
         most = OF_LIMIT * evidence.limit.value / figure.value
         if most < UP[0] / 2:
             return None
-        factors = [each for each in UP if each < most / 2]
-        factors = [*(factors if most < 16 * UP[-1] else []), most / 16, most / 4, most]
-        factors = sorted({each for each in factors if each >= UP[0] / 2})
+        first = [each for each in FEW if each < most / 2] if most < FAR else []
+        factors = sorted({*first, most / 16, most / 4, most})
+        factors = [each for each in factors if each >= UP[0] / 2]
     changes = _changes(evidence, factors)
     fell = evidence.share_at(evidence.sights[0]) - evidence.end
     sentence = (
