@@ -124,6 +124,9 @@ void forward(const Layer<T>& layer, const T* weights, const Side<T>& in, int64_t
 
 // Loss
 
+// Whether a loss is one of how far each output is on the side of its class, or of the others.
+inline bool of_margin(Loss loss) { return loss == Loss::HINGE || loss == Loss::MODIFIED_HUBER; }
+
 // One loss of T vectors: examples lie in the lanes, outputs one after another.
 template <class T>
 struct Terms {
@@ -131,7 +134,7 @@ struct Terms {
     const T* class_weights;
     const T* numbers;        // targets that are numbers, [output][16]
     Vector<T> classes;       // the class of each lane
-    Vector<T> counted;       // 0 where it is to be ignored
+    Vector<T> counted;       // 0 where it is to be ignored; of a margin, what its class counts
 
     // The share of an output in the target; without weight, and 0 where it is ignored.
     GRADUS_INLINE Vector<T> share_of(int64_t output) const {
@@ -154,6 +157,19 @@ struct Terms {
             const Vector<T> weight = class_weights ? class_weights[output] * share : share;
             value = share == zero ? zero : -weight * u;
             slope = -weight;
+            return;
+        }
+        if (of_margin(targets.loss)) {
+            const Vector<T> one = every<T>(1), side = classes == T(output) ? one : -one, zero = {};
+            const Vector<T> lacking = at_least<T>(one - side * u, 0);
+            if (targets.loss == Loss::HINGE) {
+                value = counted * lacking;
+                slope = lacking > zero ? -side * counted : zero;
+            } else {
+                const Vector<T> cut = at_most<T>(lacking, 2);
+                value = counted * cut * (T(2) * lacking - cut);
+                slope = T(-2) * side * counted * cut;
+            }
             return;
         }
         const Vector<T> y = load(numbers + output * PANEL), zero = {};
@@ -213,7 +229,9 @@ void loss(const Targets& targets, const Side<T>& out, const int64_t* classes, co
         } else {
             for (int64_t i = 0; i < here; ++i) {
                 terms.classes[i] = T(classes[example + i]);
-                terms.counted[i] = classes[example + i] == targets.ignored ? T(0) : T(1);
+                const int64_t c = classes[example + i];
+                const T weight = of_margin(targets.loss) && class_weights ? class_weights[c] : T(1);
+                terms.counted[i] = c == targets.ignored ? T(0) : weight;
             }
         }
         Vector<T> shift = {};

@@ -63,7 +63,7 @@ struct Activation {
     Piecewise<T> pieces;
 };
 
-enum class Loss { CROSS_ENTROPY, NLL, MSE, L1, KL, KL_LOG, HUBER, PINBALL };
+enum class Loss { CROSS_ENTROPY, NLL, MSE, L1, KL, KL_LOG, HUBER, PINBALL, HINGE, MODIFIED_HUBER };
 
 // How w moves, given the gradient g; s, s2, s3 are what the method remembers.
 enum class Rule {

@@ -78,7 +78,7 @@ const std::map<std::string, Kind> KINDS = {
 const std::map<std::string, Loss> LOSSES = {
     {"cross-entropy", Loss::CROSS_ENTROPY}, {"nll", Loss::NLL}, {"mse", Loss::MSE},
     {"l1", Loss::L1}, {"kl", Loss::KL}, {"kl-log", Loss::KL_LOG}, {"huber", Loss::HUBER},
-    {"pinball", Loss::PINBALL},
+    {"pinball", Loss::PINBALL}, {"hinge", Loss::HINGE}, {"modified-huber", Loss::MODIFIED_HUBER},
 };
 const std::map<std::string, Mass> MASSES = {
     {"one", Mass::ONE}, {"examples", Mass::EXAMPLES}, {"elements", Mass::ELEMENTS},

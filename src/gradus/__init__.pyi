@@ -19,9 +19,11 @@ from .risk.function import LeastSquares as LeastSquares
 from .risk.gradient_check import GradientCheck as GradientCheck
 from .risk.gradient_check import check_gradient as check_gradient
 from .risk.losses import CrossEntropyLoss as CrossEntropyLoss
+from .risk.losses import HingeLoss as HingeLoss
 from .risk.losses import HuberLoss as HuberLoss
 from .risk.losses import KLDivLoss as KLDivLoss
 from .risk.losses import L1Loss as L1Loss
+from .risk.losses import ModifiedHuberLoss as ModifiedHuberLoss
 from .risk.losses import MSELoss as MSELoss
 from .risk.losses import NLLLoss as NLLLoss
 from .risk.losses import PinballLoss as PinballLoss

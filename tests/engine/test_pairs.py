@@ -96,6 +96,8 @@ CLASSES = {  # losses whose targets are classes
     ),
     "nll": lambda w, r: gradus.NLLLoss(reduction=r),
     "nll-all": lambda w, r: gradus.NLLLoss(w, ignore_index=0, reduction=r),
+    "hinge": lambda w, r: gradus.HingeLoss(reduction=r),
+    "modified-huber": lambda w, r: gradus.ModifiedHuberLoss(w, ignore_index=1, reduction=r),
 }
 PROBABILITIES = {
     "cross-entropy-shares": lambda w, r: gradus.CrossEntropyLoss(reduction=r),

@@ -86,6 +86,14 @@ def _variant(request, monkeypatch):
     monkeypatch.setenv("GRADUS_KERNELS", request.param)
 
 
+OF_CLASSES = (
+    gradus.CrossEntropyLoss,
+    gradus.NLLLoss,
+    gradus.HingeLoss,
+    gradus.ModifiedHuberLoss,
+)
+
+
 def job(size, method, penalty=None, loss=None, hidden=nn.ReLU, last=None, dtype=torch.float64):
     widths, batch_size, n, _ = SIZES[size]
     random = torch.Generator().manual_seed(0)
@@ -98,7 +106,7 @@ def job(size, method, penalty=None, loss=None, hidden=nn.ReLU, last=None, dtype=
     x = torch.randint(256, (n, widths[0]), generator=random).byte()
     y = torch.randint(widths[-1], (n,), generator=random)
     loss = gradus.CrossEntropyLoss() if loss is None else loss
-    if not isinstance(loss, gradus.CrossEntropyLoss | gradus.NLLLoss):
+    if not isinstance(loss, OF_CLASSES):
         y = torch.randn(n, widths[-1], generator=random, dtype=torch.float64).softmax(1)
     data = Dataset(x, y, scale=255.0, mean=torch.tensor(0.5), dtype=torch.float64)
     return Job(
@@ -236,6 +244,8 @@ LOSSES = {
     "kl-log": (gradus.KLDivLoss(log_target=True), lambda: nn.LogSoftmax(dim=1)),
     "huber": (gradus.HuberLoss(delta=0.3), None),
     "pinball": (gradus.PinballLoss(0.8), None),
+    "hinge": (gradus.HingeLoss(ignore_index=1), None),
+    "modified huber": (gradus.ModifiedHuberLoss(), None),
 }
 
 
@@ -253,6 +263,10 @@ WEIGHTED = {
     "ignored": gradus.CrossEntropyLoss(ignore_index=1, label_smoothing=0.1),
     "sum": gradus.CrossEntropyLoss(reduction="sum"),
     "elements": gradus.MSELoss(),
+    "margin": gradus.HingeLoss(torch.tensor([0.5, 2.0, 1.0, 3.0, 1.0]).double()),
+    "squared margin": gradus.ModifiedHuberLoss(
+        torch.tensor([0.5, 2.0, 1.0, 3.0, 1.0]).double(), ignore_index=2
+    ),
 }
 
 

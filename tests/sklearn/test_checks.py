@@ -38,6 +38,7 @@ def test_what_an_estimator_has_to_be(estimator, check):
     "estimator",
     [
         *(GradusClassifier(), GradusRegressor(), GradusLinearClassifier(), GradusLinearRegressor()),
+        *(GradusLinearClassifier(loss=loss) for loss in ("hinge", "modified-huber")),
         search(GradusLinearRegressor(epochs=30, random_state=0)),
     ],
     ids=repr,

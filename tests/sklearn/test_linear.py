@@ -3,7 +3,8 @@ import pytest
 from scipy.special import softmax
 from sklearn.datasets import load_diabetes, load_iris, make_classification
 from sklearn.feature_selection import SelectFromModel
-from sklearn.linear_model import ElasticNet
+from sklearn.linear_model import ElasticNet, SGDClassifier
+from sklearn.svm import LinearSVC
 
 from gradus import InputError
 from gradus.sklearn import GradusLinearClassifier, GradusLinearRegressor
@@ -35,6 +36,39 @@ def test_elastic_net_is_that_of_scikit_learn(l1_ratio):
     theirs = ElasticNet(alpha=0.1, l1_ratio=l1_ratio, tol=1e-12).fit(V, STANDARD)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-6)
     np.testing.assert_array_equal(ours.coef_ == 0, theirs.coef_ == 0)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_hinge_is_the_support_vector_machine_of_scikit_learn(classes):
+    """Which penalises the intercept too, tells each class from the rest, and solves the dual."""
+    z, y = Z[classes > LABELS], LABELS[classes > LABELS]
+    theirs = LinearSVC(loss="hinge", C=1 / (0.05 * len(z)), tol=1e-8, max_iter=200_000).fit(z, y)
+    ours = GradusLinearClassifier(
+        "squared-l2", strength=0.05, loss="hinge", scaling=None, random_state=0, epochs=1_000
+    ).fit(z, y)
+    assert ours.engine_ == "native"
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-2)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, atol=1e-2)
+    np.testing.assert_allclose(
+        ours.decision_function(z), z @ ours.coef_.T.squeeze() + ours.intercept_, rtol=1e-9
+    )
+    np.testing.assert_array_equal(ours.predict(z), theirs.predict(z))
+    assert not hasattr(ours, "predict_proba")
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_modified_huber_has_the_probabilities_of_scikit_learn(classes):
+    x, y = Z[classes > LABELS], LABELS[classes > LABELS]
+    ours = GradusLinearClassifier(
+        "squared-l2", strength=0.01, loss="modified-huber", scaling=None, random_state=0
+    ).fit(x, y)
+    theirs = SGDClassifier(loss="modified_huber").fit(x, y)
+    theirs.coef_, theirs.intercept_ = ours.coef_, ours.intercept_  # two of which, opposite
+    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), atol=1e-3)
+    far = ours.predict_proba(1e6 * x)
+    np.testing.assert_allclose(far.sum(axis=1), 1)
+    with np.errstate(divide="ignore"):
+        np.testing.assert_array_equal(ours.predict_log_proba(x), np.log(ours.predict_proba(x)))
 
 
 def test_with_huber_the_residuals_that_are_cut_are_at_right_angles_to_the_columns():
@@ -108,6 +142,9 @@ def test_bit_by_bit_is_learned_too():
         ({"scaling": "robust"}, "scaling robust: give standard or None"),
         ({"penalty": "l1"}, "penalty l1 needs strength"),
         ({"strength": 1.0}, "strength needs penalty: l1 | l2 | squared-l2 | elastic-net"),
+        ({"loss": "log_loss"}, "loss log_loss: is called cross-entropy here"),
+        ({"loss": "modified_huber"}, "loss modified_huber: is called modified-huber here"),
+        ({"loss": "hing"}, "loss hing: choose cross-entropy | hinge | modified-huber"),
         ({"batch_size": 0}, "batch_size 0: must be greater than or equal to 1"),
     ],
 )

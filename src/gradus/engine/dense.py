@@ -39,8 +39,21 @@ LOSSES = (
     losses.KLDivLoss,
     losses.HuberLoss,
     losses.PinballLoss,
+    losses.HingeLoss,
+    losses.ModifiedHuberLoss,
 )
 """The losses that the kernels know; a subclass of one may compute something else."""
+
+OfClasses = losses.CrossEntropyLoss | losses.NLLLoss | losses.HingeLoss | losses.ModifiedHuberLoss
+"""Those of them that take class indices."""
+
+NAMES: dict[type[OfClasses], str] = {
+    losses.CrossEntropyLoss: "cross-entropy",
+    losses.NLLLoss: "nll",
+    losses.HingeLoss: "hinge",
+    losses.ModifiedHuberLoss: "modified-huber",
+}
+"""What the kernels call them."""
 
 
 class Loss(NamedTuple):
@@ -71,14 +84,14 @@ def loss_of(loss: losses.Loss, data: Dataset, outputs: int) -> Loss:
         raise Obstacle(f"{name} with reduction none")
     y = data.y
     mass = {"sum": "one", "batchmean": "examples", "mean": "elements"}[loss.reduction]
-    if isinstance(loss, losses.NLLLoss | losses.CrossEntropyLoss):
+    if isinstance(loss, OfClasses):
         weight = () if loss.weight is None else tuple(loss.weight.tolist())
         smoothing = getattr(loss, "label_smoothing", 0.0)
-        kind = "nll" if isinstance(loss, losses.NLLLoss) else "cross-entropy"
+        kind = NAMES[type(loss)]
         if weight and len(weight) != outputs:
             raise Obstacle(f"{name} with {len(weight)} class weights for {outputs} outputs")
         if y.is_floating_point():
-            if kind == "nll" or y.shape[1:] != (outputs,):
+            if kind != "cross-entropy" or y.shape[1:] != (outputs,):
                 raise Obstacle(f"{name} on targets of shape {list(y.shape)}")
             if loss.ignore_index >= 0:
                 raise Obstacle(f"{name} with ignore_index {loss.ignore_index} on probabilities")

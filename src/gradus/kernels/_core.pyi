@@ -116,7 +116,18 @@ class Risk32:
 
     def __init__(
         self,
-        loss: Literal["cross-entropy", "nll", "mse", "l1", "kl", "kl-log", "huber", "pinball"],
+        loss: Literal[
+            "cross-entropy",
+            "nll",
+            "mse",
+            "l1",
+            "kl",
+            "kl-log",
+            "huber",
+            "pinball",
+            "hinge",
+            "modified-huber",
+        ],
         mass: Literal["one", "examples", "elements", "class-weights"],
         smoothing: float = 0.0,
         ignored: int = -1,
@@ -227,7 +238,18 @@ class Risk64:
 
     def __init__(
         self,
-        loss: Literal["cross-entropy", "nll", "mse", "l1", "kl", "kl-log", "huber", "pinball"],
+        loss: Literal[
+            "cross-entropy",
+            "nll",
+            "mse",
+            "l1",
+            "kl",
+            "kl-log",
+            "huber",
+            "pinball",
+            "hinge",
+            "modified-huber",
+        ],
         mass: Literal["one", "examples", "elements", "class-weights"],
         smoothing: float = 0.0,
         ignored: int = -1,

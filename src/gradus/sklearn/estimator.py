@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -26,6 +26,9 @@ from gradus.sklearn.examples import Examples
 from gradus.sklearn.network import Network
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradus.risk.losses import Loss
     from gradus.runs.spec import RunSpec
     from gradus.sklearn.training import Trained
 
@@ -119,6 +122,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
                 spec,
                 examples,
                 self.activation,
+                self._build_loss(spec),
                 validation_fraction=held,
                 since=self._nets_so_far(spec, examples) if goes_on else (),
                 states=self._states if goes_on and partial else (),
@@ -186,6 +190,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         }
         values |= {"patience": self.patience, "seed": self._seed()}
         return RunSpec.read(values | self._loss() | given)
+
+    def _build_loss(self, spec: RunSpec) -> Callable[[Tensor | None], Loss]:
+        """What gives the loss, for what each class counts."""
+        return spec.build_loss
 
     def _options(self) -> dict[str, Any]:
         """Those of a run that are no parameters.

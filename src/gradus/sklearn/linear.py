@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from gradus.errors import InputError, quoted
@@ -15,6 +17,10 @@ from gradus.sklearn.examples import Examples
 from gradus.sklearn.regression import Regressor
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradus.risk.losses import Loss
+    from gradus.runs.spec import RunSpec
     from gradus.sklearn.inputs import Inputs
     from gradus.sklearn.network import Network
 
@@ -28,8 +34,16 @@ batches moves coefficients that a penalty has made zero."""
 STEPS, FEWEST = 1_000, 5
 """So many steps are taken where the number of epochs is free, in no fewer epochs than that."""
 
-BENDS = {"cross-entropy": 0.5, "mse": 2.0}
+BENDS = {"cross-entropy": 0.5, "modified-huber": 2.0, "mse": 2.0}
 """The second derivative of a loss in its outputs, at most; 1 of huber, and where there is none."""
+
+MARGINS = {"hinge": "HingeLoss", "modified-huber": "ModifiedHuberLoss"}
+"""Losses that tell each class from the rest by a score of its own, and their classes."""
+
+LOSSES = ("cross-entropy", *MARGINS)
+
+OTHER_NAMES = {"log_loss": "cross-entropy", "modified_huber": "modified-huber"}
+"""What other libraries call them."""
 
 PLAIN = ("gradient-descent", "nesterov", "polyak", "proximal-gradient", "sgd")
 """Methods that step along the gradient itself: their learning rate follows from how the risk bends,
@@ -53,7 +67,7 @@ class Linear:
         networks_: list[Network]
         inputs_: Inputs
 
-        def _loss(self) -> dict[str, Any]: ...
+        loss: str
 
     def _given(self, examples: Examples, call: Call) -> dict[str, Any]:
         if self.scaling not in (None, "standard"):
@@ -62,7 +76,7 @@ class Linear:
         if self.schedule is None and not call.partial:
             given["schedule"] = "cosine"
         if self.method in PLAIN:
-            bend = BENDS.get(self._loss()["loss"], 1.0)
+            bend = BENDS.get(self._loss_name(), 1.0)
             given["lr"] = self._rate(examples, bend) if given["lr"] is None else given["lr"]
             given["proximal"] = True if self.penalty is not None else None
         return given
@@ -74,6 +88,14 @@ class Linear:
     def _sized(self, rows: int, columns: int) -> dict[str, Any]:
         size = _batch_size(rows)
         return {"batch_size": size, "epochs": max(STEPS * size // rows, FEWEST)}
+
+    @abstractmethod
+    def _loss_name(self) -> str:
+        """What is minimised.
+
+        Raises:
+            InputError: there is no such loss.
+        """
 
     def _coefficients(self) -> tuple[Array, Array]:
         """``[m, d]`` and ``[m]``, on X as it was given."""
@@ -113,22 +135,33 @@ def _rate(examples: Examples, bend: float, size: int) -> float:
     return 1 / (bend * ((1 - share) * together + share * largest))
 
 
+def _gives_probabilities(classifier: Any) -> bool:
+    if classifier.loss == "hinge":
+        raise AttributeError(
+            "loss hinge gives no probabilities; choose modified-huber or cross-entropy, or "
+            "calibrate it by sklearn.calibration.CalibratedClassifierCV"
+        )
+    return True
+
+
 class GradusLinearClassifier(Linear, Classifier):
-    r"""Classes by softmax regression, with L1, L2 or elastic net.
+    r"""Classes by softmax regression, or by a margin, with L1, L2 or elastic net.
 
     It minimises
 
     $$R(A, b) = \frac{\sum_i v_i c_{y_i} \, L(A x_i + b, y_i)}{\sum_i v_i c_{y_i}}
       + \lambda \Omega(A, b)$$
 
-    with the cross entropy L, the sample weights $v_i$ and the class weights $c_k$, by steps
-    along the gradient and proximal steps of the penalty, which make coefficients exactly zero. The
-    penalty is of A and b, on the scaled columns.
+    with the loss L, the sample weights $v_i$ and the class weights $c_k$, by steps along the
+    gradient and proximal steps of the penalty, which make coefficients exactly zero. The penalty is
+    of A and b, on the scaled columns.
 
     Args:
         penalty: $\Omega$: l1, l2, squared-l2 or elastic-net; None for none.
         strength: $\lambda$.
         l1_ratio: share of L1 in elastic-net.
+        loss: cross-entropy; hinge (a linear support vector machine, whose scores are no
+            probabilities) or modified-huber, which tell each class from the rest on its own.
         method: how w moves, by the name it has in ``gradus methods``. After other methods than
             gradient-descent, nesterov, polyak, proximal-gradient and sgd the penalty is taken by
             its gradient.
@@ -179,6 +212,7 @@ class GradusLinearClassifier(Linear, Classifier):
         *,
         strength: float | None = None,
         l1_ratio: float | None = None,
+        loss: str = "cross-entropy",
         method: str = "nesterov",
         lr: float | None = None,
         schedule: str | None = None,
@@ -199,6 +233,7 @@ class GradusLinearClassifier(Linear, Classifier):
         self.penalty = penalty
         self.strength = strength
         self.l1_ratio = l1_ratio
+        self.loss = loss
         self.method = method
         self.lr = lr
         self.schedule = schedule
@@ -218,13 +253,63 @@ class GradusLinearClassifier(Linear, Classifier):
 
     @property
     def coef_(self) -> Array:
-        """A on X as it was given, ``[C, d]``; of two classes ``[1, d]``, for the second."""
-        return _of_two(self._coefficients()[0])
+        """A on X as it was given, ``[C, d]``; of two classes ``[1, d]``, for the second.
+
+        It is the difference of the two, and with the losses of a margin half of that.
+        """
+        return self._of_two(self._coefficients()[0])
 
     @property
     def intercept_(self) -> Array:
         """B likewise, ``[C]`` or ``[1]``."""
-        return _of_two(self._coefficients()[1])
+        return self._of_two(self._coefficients()[1])
+
+    def decision_function(self, X: Any) -> Array:
+        """Scores: of two classes of the second over the first, ``[N]``; else ``[N, C]``."""
+        scores: Array = self._outputs(X)[0]
+        return scores if len(self.classes_) > 2 else self._of_two(scores.T)[0]
+
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> Array:
+        """The probability of each class, ``[N, C]``."""
+        if self.loss not in MARGINS:
+            return super().predict_proba(X)
+        shares = (np.clip(self._outputs(X)[0], -1, 1) + 1) / 2
+        shares[shares.sum(axis=1) == 0] = 1  # where none is likely, each is as likely
+        found: Array = shares / shares.sum(axis=1, keepdims=True)
+        return found
+
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
+    def predict_log_proba(self, X: Any) -> Array:
+        """The logarithm of ``predict_proba``."""
+        if self.loss not in MARGINS:
+            return super().predict_log_proba(X)
+        with np.errstate(divide="ignore"):
+            found: Array = np.log(self.predict_proba(X))
+        return found
+
+    def _of_two(self, values: Array) -> Array:
+        """Of two classes the score of the second; of more all."""
+        if len(values) > 2:
+            return values
+        apart: Array = values[1:] - values[:1]
+        return apart / 2 if self.loss in MARGINS else apart
+
+    def _loss_name(self) -> str:
+        if self.loss in OTHER_NAMES:
+            raise InputError(f"loss {self.loss}: is called {OTHER_NAMES[self.loss]} here")
+        if self.loss not in LOSSES:
+            raise InputError(f"loss {quoted(self.loss)}: choose {' | '.join(LOSSES)}")
+        return self.loss
+
+    def _loss(self) -> dict[str, Any]:
+        return {} if self._loss_name() in MARGINS else super()._loss()
+
+    def _build_loss(self, spec: RunSpec) -> Callable[[Tensor | None], Loss]:
+        from gradus.risk import losses
+
+        margin = MARGINS.get(self.loss)
+        return spec.build_loss if margin is None else getattr(losses, margin)
 
 
 class GradusLinearRegressor(Linear, Regressor):
@@ -325,6 +410,9 @@ class GradusLinearRegressor(Linear, Regressor):
         self.engine = engine
         self.verbose = verbose
 
+    def _loss_name(self) -> str:
+        return str(self._loss()["loss"])
+
     @property
     def coef_(self) -> Array:
         """A on X as it was given, in units of y: ``[d]``, or ``[m, d]`` for y ``[N, m]``."""
@@ -336,7 +424,3 @@ class GradusLinearRegressor(Linear, Regressor):
         """B likewise: a number or ``[m]``."""
         found: Array = self._coefficients()[1] * self._scale + self._centre
         return float(found[0]) if self._one_dimensional else found
-
-
-def _of_two(values: Array) -> Array:
-    return values[1:] - values[:1] if len(values) == 2 else values

@@ -22,6 +22,7 @@ from gradus.engine.snapshot import Course, Snapshot
 from gradus.errors import InputError
 from gradus.methods.schedules import learning_rate
 from gradus.models.networks import mlp
+from gradus.risk.losses import Loss
 from gradus.runs.seeds import seed_of
 from gradus.runs.spec import RunSpec
 from gradus.sklearn.examples import Examples
@@ -48,6 +49,7 @@ def train(
     spec: RunSpec,
     examples: Examples,
     activation: str,
+    build_loss: Callable[[torch.Tensor | None], Loss],
     *,
     validation_fraction: float = 0.0,
     since: Sequence[Network] = (),
@@ -62,6 +64,7 @@ def train(
         spec: their widths, method, epochs and number.
         examples: that are fitted to.
         activation: between the layers.
+        build_loss: gives what is minimised, for what each class counts.
         validation_fraction: share of the examples held, on which the epoch to keep is chosen.
         since: nets to begin with.
         states: of each, what its method remembers from before, where it does.
@@ -90,7 +93,7 @@ def train(
     epochs = spec.epochs + max((state.epoch - 1 for state in states if state), default=0)
     first = Job(
         model=nn.Identity(),
-        loss=spec.build_loss(weight).to(dtype=train.dtype),
+        loss=build_loss(weight).to(dtype=train.dtype),
         penalty=spec.build_penalty(),
         method=spec.build_method(steps=epochs * sampling.steps),
         train=train,

@@ -64,8 +64,8 @@ class NLLLoss(Loss):
 
     def terms(self, input: Tensor, target: Tensor) -> Terms:  # noqa: A002
         """Return -weight[y] * input[y] and the sum of the weights in use."""
-        _require_classes(input, self.weight)
-        index, ignored = _class_index(input, target, self.ignore_index)
+        require_classes(input, self.weight)
+        index, ignored = class_index(input, target, self.ignore_index)
         return _negative_log_likelihood(input, index, ignored, self.weight)
 
 
@@ -161,8 +161,8 @@ class CrossEntropyLoss(Loss):
     def terms(self, input: Tensor, target: Tensor) -> Terms:  # noqa: A002
         """Return the cross entropy at each position, and the sum of the weights in use."""
         weight, smoothing = self.weight, self.label_smoothing
-        _require_classes(input, weight)
-        axis = _class_axis(input)
+        require_classes(input, weight)
+        axis = class_axis(input)
         if target.is_floating_point():
             require_equal_shapes(input, target)
             if self.ignore_index >= 0:
@@ -176,7 +176,7 @@ class CrossEntropyLoss(Loss):
             values = -(_weighted(log_probabilities, weight) * target).sum(axis)
             return Terms(values, values.numel())
 
-        index, ignored = _class_index(input, target, self.ignore_index)
+        index, ignored = class_index(input, target, self.ignore_index)
         log_probabilities = wide(input).log_softmax(axis)
         values, mass = _negative_log_likelihood(log_probabilities, index, ignored, weight)
         if smoothing:
@@ -187,24 +187,31 @@ class CrossEntropyLoss(Loss):
         return Terms(values, mass)
 
 
-def _class_axis(output: Tensor) -> int:
+def class_axis(output: Tensor) -> int:
+    """Along which the numbers of the classes lie."""
     return 0 if output.dim() == 1 else 1
 
 
-def _require_classes(output: Tensor, weight: Tensor | None) -> None:
+def require_classes(output: Tensor, weight: Tensor | None) -> None:
+    """Refuse outputs that are no numbers of classes, and weights of others.
+
+    Raises:
+        TypeError: they are not floating point.
+        ValueError: they are a scalar; weight is not of length C.
+    """
     if not output.is_floating_point():
         raise TypeError(f"input must be floating point, not {output.dtype}")
     if output.dim() == 0:
         raise ValueError("input is a scalar; it must have shape (C), (N, C) or (N, C, d1, .., dK)")
-    if weight is not None and weight.shape != (C := output.shape[_class_axis(output)],):
+    if weight is not None and weight.shape != (C := output.shape[class_axis(output)],):
         raise ValueError(f"weight has shape {tuple(weight.shape)}, but there are {C} classes")
 
 
-def _class_index(output: Tensor, target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor | None]:
+def class_index(output: Tensor, target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor | None]:
     """Return indices that are all in [0, C), and where the target is ignored (None: nowhere)."""
     if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
         raise TypeError(f"class indices must be integers, not {target.dtype}")
-    axis, shape = _class_axis(output), output.shape
+    axis, shape = class_axis(output), output.shape
     if target.shape != (expected := shape[:axis] + shape[axis + 1 :]):
         raise ValueError(
             f"target of shape {tuple(target.shape)} does not go with input of shape "
@@ -249,12 +256,17 @@ def _is_wrapped(*tensors: Tensor) -> bool:
 def _negative_log_likelihood(
     log_probabilities: Tensor, index: Tensor, ignored: Tensor | None, weight: Tensor | None
 ) -> Terms:
-    axis = _class_axis(log_probabilities)
+    axis = class_axis(log_probabilities)
     if log_probabilities.dim() == 2 and len(index) and not _is_wrapped(log_probabilities, index):
         # The same numbers by one node of the graph, where below there are three.
         values = torch.nn.functional.nll_loss(log_probabilities, index, reduction="none")
     else:
         values = -log_probabilities.gather(axis, index.unsqueeze(axis)).squeeze(axis)
+    return counted(values, index, ignored, weight)
+
+
+def counted(values: Tensor, index: Tensor, ignored: Tensor | None, weight: Tensor | None) -> Terms:
+    """Values as their classes count, and the sum of the weights in use."""
     if ignored is not None:
         values = values.masked_fill(ignored, 0)
     if weight is None:
