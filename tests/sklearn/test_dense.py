@@ -190,6 +190,17 @@ def test_rows_are_held_where_nothing_is_said(rows, holds):
     assert (fitted.validation_curve_ is not None) == holds
 
 
+@pytest.mark.parametrize(("rows", "pieces"), [(65, 8), (320, 10), (2_000, 32)])
+def test_small_tables_are_cut_into_few_pieces_and_seen_for_many_steps(rows, pieces):
+    x = np.random.default_rng(0).normal(size=(rows, 1))
+    fitted = classifier(pieces="auto", epochs="auto").fit(x, x[:, 0] > 0)
+    (column,) = fitted.inputs_.encoders
+    assert len(column.means) == pieces
+    steps = fitted.n_iter_ * -(-rows // min(32, rows // 4))
+    assert steps >= 512
+    assert fitted.n_iter_ == 32 or steps < 650
+
+
 def test_two_rows_are_too_few_to_hold_in_turn():
     with pytest.raises(InputError, match=r"too few rows: 2 are left .* need 3; .* or models 1"):
         regressor(models=2, early_stopping=True).fit(X[:2], X[:2, 0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,13 @@ OPTIONS = (
 STEPS = 128
 """How many steps are taken that see all rows, where the number of epochs is free."""
 
+FEWEST_STEPS = 512
+"""How many are taken in mini-batches, at least, unless no epoch gets better any more."""
+
+FEWEST_PIECES, ROWS_OF_A_PIECE = 8, 32
+"""A column of a small table is cut into so few pieces that each has that many rows, but no fewer:
+with more of them nets fit the noise, with none they learn too slowly."""
+
 
 class Dense:
     """What is an option of a run in the dense estimators, and what is taken where it is free."""
@@ -50,6 +58,9 @@ class Dense:
         from gradus.runs.table_defaults import by_size
 
         sized = by_size(rows, columns)
+        sized["pieces"] = min(sized["pieces"], max(FEWEST_PIECES, rows // ROWS_OF_A_PIECE))
+        needed = math.ceil(FEWEST_STEPS * sized["batch_size"] / rows)
+        sized["epochs"] = max(sized["epochs"], needed)
         if rows <= SMALL:
             sized |= {"batch_size": rows, "epochs": STEPS}
         return sized
@@ -81,7 +92,7 @@ class GradusClassifier(Dense, Classifier):
         l1_ratio: share of L1 in elastic-net.
         proximal: take the penalty by its proximal step.
         batch_size: examples in a mini-batch, at most all; auto by the number of rows.
-        epochs: passes over the data; auto likewise.
+        epochs: passes over the data; auto likewise, and so many that 512 steps are taken.
         models: nets that differ in their seed; auto likewise.
         early_stopping: whether rows are held on which the epoch is chosen whose parameters remain;
             auto from 65 rows on.

@@ -319,6 +319,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32, np.uint8])
         x = self.inputs_.encode(X, self.networks_[0].dtype)
         threads = _openmp_effective_n_threads()
+        if len(self.networks_) == 1:
+            return self.networks_[0].outputs(x, threads)[None]
         return np.stack([network.outputs(x, threads) for network in self.networks_])
 
 
