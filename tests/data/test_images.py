@@ -262,8 +262,8 @@ def test_what_is_wrong_is_named(tmp_path, files, options, message):
 @pytest.mark.parametrize(
     ("files", "out", "message"),
     [
-        (classes(), "", "--out {out}: is the folder of the data, which a record would spoil"),
-        (classes(), "ant/run", "--out {out}: lies in the folder of the data"),
+        (classes(), "", "out={out}: is the folder of the data, which a record would spoil"),
+        (classes(), "ant/run", "out={out}: lies in the folder of the data"),
         ({f"train/{name}": image for name, image in classes().items()}, "run", "lies in the fol"),
     ],
 )

@@ -14,6 +14,7 @@ from gradus import InputError, RunSpec
 from gradus.cli import main
 from gradus.runs.export import export
 from gradus.runs.judging import probabilities
+from gradus.runs.train import train
 
 RANDOM = np.random.default_rng(0)
 N, TRAIN = 60, 40
@@ -49,7 +50,7 @@ def run_of(folder):
             np.savez(folder / f"{name}.npz", x_train=x[:TRAIN], y_train=y[:TRAIN],
                      x_test=x[TRAIN:], y_test=y[TRAIN:])  # fmt: skip
             spec = {"standardize": True, "data": str(folder / f"{name}.npz"), **CHEAP, **options}
-            gradus.train(RunSpec(**spec), out=out)
+            train(RunSpec(**spec), out=out)
         return gradus.open_run(out)
 
     return found
@@ -147,7 +148,7 @@ def test_it_is_gone_on_from_with_arrays_of_other_files(run_of, tmp_path):
     np.save(tmp_path / "x.npy", x[:30] + 1)
     np.save(tmp_path / "y.npy", y[:30])
     files = {"data": str(tmp_path / "x.npy"), "target": str(tmp_path / "y.npy")}
-    run = gradus.train(before.spec.model_copy(update=files), start=before)
+    run = train(before.spec.model_copy(update=files), start=before)
     assert run.preparation == before.preparation
     assert run.evaluate(x, y)["rmse"].value != before.evaluate(x, y)["rmse"].value
 
@@ -160,14 +161,14 @@ def test_other_targets_of_the_same_rows_do_not_let_those_test_that_trained(tmp_p
         files.append(tmp_path / f"y{at}.npy")
         np.save(files[at], np.where(x[:, at] > 0, "a", "b"))
     spec = RunSpec(data=str(tmp_path / "x.npy"), target=str(files[0]), **CHEAP)
-    before = gradus.train(spec)
+    before = train(spec)
     other = RunSpec(data=spec.data, target=str(files[1]), **CHEAP)
     with pytest.raises(InputError, match="--target is what it is there, and cannot be another"):
-        gradus.train(other, start=before)
+        train(other, start=before)
 
 
 def test_a_data_set_known_by_name_predicts_too(tmp_path):
-    run = gradus.train(RunSpec(model="linear", epochs=1, log_every=99), out=tmp_path / "run")
+    run = train(RunSpec(model="linear", epochs=1, log_every=99), out=tmp_path / "run")
     images = RANDOM.integers(0, 17, (3, 8, 8), dtype=np.uint8)
     found = gradus.open_run(tmp_path / "run").predict(images)
     assert found.column_names == ["prediction", *(f"p({digit})" for digit in range(10))]

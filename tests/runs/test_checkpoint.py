@@ -331,7 +331,9 @@ def test_a_run_that_was_begun_before_there_was_a_checksum_goes_on(broken_off):
 def test_a_run_that_was_broken_off_is_not_begun_again_by_mistake(broken_off):
     """Also where it was ended while its record was being written."""
     (broken_off / "run.json").unlink()
-    with pytest.raises(InputError, match=r"holds a run that was broken off; go on with --resume"):
+    with pytest.raises(
+        InputError, match=r"holds a run that was broken off; go on with gradus\.resume"
+    ):
         gradus.train(SPEC, out=broken_off)
     run = gradus.train(SPEC, out=broken_off, overwrite=True)
     assert run.status == "finished"

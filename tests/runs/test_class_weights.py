@@ -106,7 +106,7 @@ def test_the_record_says_what_a_loss_that_followed_from_the_data_was_given(trees
 
 
 def test_numbers_have_no_classes_to_weigh(trees):
-    with pytest.raises(gradus.InputError, match=r"^--class-weight: is for classes, .* numbers"):
+    with pytest.raises(gradus.InputError, match=r"^class_weight: is for classes, .* numbers"):
         gradus.train(RunSpec(data=str(trees), target="height", class_weight="balanced"))
     spec = gradus.train(RunSpec(data=str(trees), target="height", model="linear", epochs=1)).spec
     assert (spec.loss, spec.label_smoothing, spec.class_weight) == ("mse", None, None)

@@ -8,6 +8,7 @@ import torch
 import gradus
 from gradus import InputError, RunSpec, kernels
 from gradus.cli import main
+from gradus.runs.train import resume, train
 
 SPEC = RunSpec(model="linear", epochs=2, method="adam", log_every=40, batch_size=64)
 HELD = SPEC.model_copy(update={"validation_fraction": 0.2})
@@ -53,14 +54,14 @@ def same(one, other):
 )
 def test_it_is_the_run_that_had_as_many_epochs_from_the_start(tmp_path, spec, engine):
     spec = spec.model_copy(update={"engine": engine})
-    gradus.train(spec, out=tmp_path / "run")
+    train(spec, out=tmp_path / "run")
     said = []
-    gradus.resume(tmp_path / "run", epochs=3, tell=said.append)
-    gradus.resume(tmp_path / "run", epochs=5, tell=said.append)
+    resume(tmp_path / "run", epochs=3, tell=said.append)
+    resume(tmp_path / "run", epochs=5, tell=said.append)
     assert said == []
     found, true = (
         gradus.open_run(tmp_path / "run"),
-        gradus.train(longer(spec, 5), out=tmp_path / "5"),
+        train(longer(spec, 5), out=tmp_path / "5"),
     )
     same(found, gradus.open_run(tmp_path / "5"))
     assert true.summary["origin"] == []
@@ -72,19 +73,19 @@ def test_it_is_the_run_that_had_as_many_epochs_from_the_start(tmp_path, spec, en
 
 
 def test_the_origin_says_of_which_parameters(tmp_path):
-    gradus.train(SPEC, out=tmp_path / "run")
+    train(SPEC, out=tmp_path / "run")
     before = hashlib.sha256((tmp_path / "run/model.safetensors").read_bytes()).hexdigest()
-    (origin,) = gradus.resume(tmp_path / "run", epochs=3).summary["origin"]
+    (origin,) = resume(tmp_path / "run", epochs=3).summary["origin"]
     assert origin["parameters"] == before
     assert origin["steps"] == 2 * -(-len(gradus.data.load("digits").train) // 64)
 
 
 def test_a_schedule_that_depends_on_the_epochs_is_stretched_and_that_is_said(tmp_path):
     spec = RunSpec(**{**SPEC.model_dump(exclude_none=True), "schedule": "cosine", "lr": 0.01})
-    run = gradus.train(spec, out=tmp_path / "run")
+    run = train(spec, out=tmp_path / "run")
     steps = run.summary["steps"]
     said = []
-    run = gradus.resume(tmp_path / "run", epochs=4, tell=said.append)
+    run = resume(tmp_path / "run", epochs=4, tell=said.append)
     assert said == [
         "the schedule cosine now spans 4 epochs: the learning rate is 0.005 from here on, "
         "where it had come to 0"
@@ -99,30 +100,30 @@ def test_a_run_that_ended_by_its_patience_is_given_more_of_it(tmp_path):
         model="linear", epochs=30, method="adam", lr=1.0, batch_size=64, patience=1,
         validation_fraction=0.2, log_every=99,
     )  # fmt: skip
-    run = gradus.train(spec, out=tmp_path / "run")
+    run = train(spec, out=tmp_path / "run")
     last = run.evaluation["epoch"][-1].as_py()
     assert last < 29
     said = f"patience is spent: epoch {last}, its last, is 1 after .* --epochs 40 --patience 2$"
     with pytest.raises(InputError, match=said):
-        gradus.resume(tmp_path / "run", epochs=40)
+        resume(tmp_path / "run", epochs=40)
     with pytest.raises(InputError, match="patience is spent"):
-        gradus.resume(tmp_path / "run", patience=1)
-    found = gradus.resume(tmp_path / "run", patience=3)
-    same(found, gradus.train(spec.model_copy(update={"patience": 3})))
+        resume(tmp_path / "run", patience=1)
+    found = resume(tmp_path / "run", patience=3)
+    same(found, train(spec.model_copy(update={"patience": 3})))
 
 
 def test_without_a_state_the_message_says_what_leads_to_the_same(tmp_path):
-    gradus.train(SPEC, out=tmp_path / "run", keep_state=False)
+    train(SPEC, out=tmp_path / "run", keep_state=False)
     assert "state" not in names(tmp_path / "run")
     with pytest.raises(InputError, match=r"keeps no state .* --spec .*run\.json --epochs 3"):
-        gradus.resume(tmp_path / "run", epochs=3)
+        resume(tmp_path / "run", epochs=3)
 
 
 def test_the_state_of_a_record_that_is_replaced_is_not_left_behind(tmp_path):
-    gradus.train(SPEC, out=tmp_path / "run")
-    gradus.train(longer(SPEC, 1), out=tmp_path / "run", overwrite=True, keep_state=False)
+    train(SPEC, out=tmp_path / "run")
+    train(longer(SPEC, 1), out=tmp_path / "run", overwrite=True, keep_state=False)
     with pytest.raises(InputError, match="keeps no state"):
-        gradus.resume(tmp_path / "run", epochs=3)
+        resume(tmp_path / "run", epochs=3)
 
 
 def damaged(folder):
@@ -131,7 +132,7 @@ def damaged(folder):
 
 
 def of_another(folder):
-    gradus.train(HELD, out=folder.parent / "other")
+    train(HELD, out=folder.parent / "other")
     for path in (folder.parent / "other" / "state").iterdir():
         path.replace(folder / "state" / path.name)
 
@@ -150,12 +151,12 @@ def of_another(folder):
     ],
 )  # fmt: skip
 def test_what_does_not_go_on_is_one_line(tmp_path, spec, change, epochs, message):
-    gradus.train(spec, out=tmp_path / "run")
+    train(spec, out=tmp_path / "run")
     if change is not None:
         change(tmp_path / "run")
     before = (tmp_path / "run" / "run.json").read_bytes()
     with pytest.raises(InputError, match=message):
-        gradus.resume(tmp_path / "run", epochs=epochs)
+        resume(tmp_path / "run", epochs=epochs)
     assert (tmp_path / "run" / "run.json").read_bytes() == before
     assert "checkpoint" not in names(tmp_path / "run")
 
@@ -170,16 +171,16 @@ def broken_off(folder, epochs):
 
         return report
 
-    return gradus.resume(folder, epochs=epochs, progress=progress)
+    return resume(folder, epochs=epochs, progress=progress)
 
 
 @pytest.mark.parametrize("snapshot", ["kept", "lost"])
 def test_going_on_may_be_broken_off_too(tmp_path, snapshot):
     folder = tmp_path / "run"
-    gradus.train(SPEC, out=folder)
+    train(SPEC, out=folder)
     assert broken_off(folder, 4).status == "interrupted"
     with pytest.raises(InputError, match=r"broken off; go on with it .* without --epochs"):
-        gradus.resume(folder, epochs=9)
+        resume(folder, epochs=9)
     if snapshot == "lost":
         for path in (folder / "checkpoint").glob("[0-9]*"):
             path.unlink()
@@ -188,22 +189,22 @@ def test_going_on_may_be_broken_off_too(tmp_path, snapshot):
     def progress(job, split):
         return lambda progress: begins.append(progress.since)
 
-    found = gradus.resume(folder, epochs=4, progress=progress)
+    found = resume(folder, epochs=4, progress=progress)
     assert set(begins) == {2 * -(-len(gradus.data.load("digits").train) // 64)}
-    same(found, gradus.train(longer(SPEC, 4)))
+    same(found, train(longer(SPEC, 4)))
     assert [each["epochs"] for each in found.summary["origin"]] == [2]
 
 
 def test_each_net_of_several_goes_on_where_it_stood(tmp_path):
-    gradus.train(SEVERAL, out=tmp_path / "run")
+    train(SEVERAL, out=tmp_path / "run")
     began = []
 
     def progress(job, split):
         return lambda progress: began.append((progress.epoch, progress.step))
 
-    run = gradus.resume(tmp_path / "run", epochs=3, progress=progress)
+    run = resume(tmp_path / "run", epochs=3, progress=progress)
     assert {epoch for epoch, _ in began} <= {2, 3}
-    true = gradus.train(longer(SEVERAL, 3))
+    true = train(longer(SEVERAL, 3))
     assert run.summary["steps"] == true.summary["steps"]
     assert run.summary["kept_epochs"] == true.summary["kept_epochs"]
 

@@ -13,7 +13,7 @@ from gradus import InputError, RunSpec
 from gradus.data.loading import NAMES, load
 from gradus.data.partition import VALIDATION_FRACTION
 from gradus.runs.parts import data as options
-from gradus.runs.train import load_for
+from gradus.runs.train import load_for, resume, train
 
 QUICK = {"model": "linear", "lr": 0.5, "epochs": 3, "engine": "eager"}
 PARTS = ("train", "validation", "test")
@@ -82,7 +82,7 @@ def test_a_group_stands_in_one_part_and_is_no_feature(table):
 
 def test_the_record_says_what_was_kept_and_measures_it_once(tmp_path):
     spec = RunSpec(**QUICK | {"epochs": 12, "lr": 2.0}, validation_fraction=0.3, patience=3)
-    run = gradus.train(spec, out=tmp_path)
+    run = train(spec, out=tmp_path)
     content = json.loads((tmp_path / "run.json").read_text())
     rows = run.evaluation.to_pylist()
     losses = [row["validation_loss"] for row in rows]
@@ -109,16 +109,16 @@ def test_the_record_says_what_was_kept_and_measures_it_once(tmp_path):
 
 @pytest.mark.parametrize("measure", ["test-loss", "test-accuracy"])
 def test_a_choice_on_the_test_part_is_said(measure):
-    run = gradus.train(RunSpec(**QUICK, keep="best", measure=measure))
+    run = train(RunSpec(**QUICK, keep="best", measure=measure))
     assert "chosen on the test part" in run.summary["kept"]["note"]
     column = run.evaluation[measure.replace("-", "_")].to_pylist()
     assert run.summary["kept"]["best"] == (min if measure == "test-loss" else max)(column)
     # Where nothing is chosen, nothing is said.
-    assert gradus.train(RunSpec(**QUICK, measure=measure)).summary["kept"]["note"] is None
+    assert train(RunSpec(**QUICK, measure=measure)).summary["kept"]["note"] is None
 
 
 def test_a_regression_has_a_standard_error_and_no_interval(table):
-    run = gradus.train(RunSpec(**QUICK | {"lr": 0.001}, data=str(table), target="b", loss="mse"))
+    run = train(RunSpec(**QUICK | {"lr": 0.001}, data=str(table), target="b", loss="mse"))
     test = run.summary["test"]
     assert (test["accuracy"], test["interval"]) == (None, None)
     assert math.isfinite(test["standard_error"])
@@ -143,7 +143,7 @@ def test_a_regression_has_a_standard_error_and_no_interval(table):
 )  # fmt: skip
 def test_what_cannot_be_chosen_is_said_in_one_line(given, said):
     with pytest.raises(InputError, match=said):
-        gradus.train(RunSpec.read(QUICK | given))
+        train(RunSpec.read(QUICK | given))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_numbers_have_no_figures_of_classes_to_choose_by(table, measure, other):
     spec = RunSpec(**QUICK, data=str(table), target="b", loss="mse", measure=measure)
     said = f"validation-{measure}: the targets are numbers, .*--measure validation-{other}"
     with pytest.raises(InputError, match=said):
-        gradus.train(spec)
+        train(spec)
 
 
 def parts(path, y):
@@ -182,7 +182,7 @@ def parts(path, y):
 def test_a_part_may_lack_what_a_measure_needs(tmp_path, y, loss, measure, said):
     data = parts(tmp_path / "own.npz", y)
     with pytest.raises(InputError, match=said):
-        gradus.train(RunSpec(**QUICK, data=data, loss=loss, measure=measure))
+        train(RunSpec(**QUICK, data=data, loss=loss, measure=measure))
 
 
 OWN = {"f1": 1, "balanced-accuracy": 1, "auc": 1, "log-loss": -1, "r2": 1, "rmse": -1, "mae": -1}
@@ -196,7 +196,7 @@ def test_a_figure_chooses_and_is_a_column(table, tmp_path, measure, part):
         target = {"target": "y", "lr": 0.02}
     named = measure if part == "validation" else f"test-{measure}"
     spec = RunSpec(**QUICK | {"epochs": 4} | target, data=str(table), measure=named, keep="best")
-    run = gradus.train(spec, out=tmp_path)
+    run = train(spec, out=tmp_path)
     column = f"{part}_{measure.replace('-', '_')}"
     opened = gradus.open_run(tmp_path)
     assert opened.evaluation.column_names[-1] == column
@@ -214,7 +214,7 @@ def test_a_figure_chooses_and_is_a_column(table, tmp_path, measure, part):
 
 def test_a_run_that_is_broken_off_goes_on_to_choose_by_its_figure(table, tmp_path):
     spec = RunSpec(**QUICK | {"epochs": 6, "lr": 0.02}, data=str(table), target="y", measure="f1")
-    whole = gradus.train(spec)
+    whole = train(spec)
 
     def interrupt(job, split):
         def observe(progress):
@@ -223,9 +223,9 @@ def test_a_run_that_is_broken_off_goes_on_to_choose_by_its_figure(table, tmp_pat
 
         return observe
 
-    broken = gradus.train(spec, out=tmp_path, observe=interrupt)
+    broken = train(spec, out=tmp_path, observe=interrupt)
     assert broken.status == "interrupted"
-    found = gradus.resume(tmp_path)
+    found = resume(tmp_path)
     assert found.evaluation.equals(whole.evaluation)
     assert found.summary["kept"] == whole.summary["kept"]
 

@@ -17,16 +17,15 @@ from gradus.models.average import Average
 from gradus.runs.job import load_for, prepare, resolved
 from gradus.runs.seeds import seed_of
 from gradus.runs.several import split_of, takes_turns, train_others
+from gradus.runs.train import resume, train
 
 CHEAP = {"data": "digits", "hidden": (16,), "lr": 0.1, "epochs": 3, "validation_fraction": 0.2}
 
 
 @pytest.mark.parametrize("engine", ["native", "eager"])
 def test_each_net_is_the_run_of_its_seed(tmp_path, engine):
-    run = gradus.train(RunSpec(**CHEAP, engine=engine, models=3), out=tmp_path / "run")
-    alone = [
-        gradus.train(RunSpec(**CHEAP, engine=engine, seed=seed_of(0, net))) for net in range(3)
-    ]
+    run = train(RunSpec(**CHEAP, engine=engine, models=3), out=tmp_path / "run")
+    alone = [train(RunSpec(**CHEAP, engine=engine, seed=seed_of(0, net))) for net in range(3)]
     kept = load_file(tmp_path / "run" / "model.safetensors")
     for net, other in enumerate(alone):
         for name, parameter in other.model.state_dict().items():
@@ -65,11 +64,11 @@ def test_nets_that_hold_rows_in_turn_need_three(tmp_path, rows, options, message
     path.write_text("a,b\n" + "".join(f"{i},{i * i}.5\n" for i in range(rows)))
     spec = RunSpec(**{"data": str(path), "target": "b", "models": 4, "epochs": 1} | options)
     if message is None:
-        gradus.train(spec)
+        train(spec)
         return
     shown = []
     with pytest.raises(InputError) as refusal:
-        gradus.train(spec, progress=lambda job, split: shown.append(split))
+        train(spec, progress=lambda job, split: shown.append(split))
     assert message in str(refusal.value)
     assert not shown
 
@@ -92,7 +91,7 @@ def test_probabilities_are_averaged(nets):
 
 def test_what_is_interrupted_goes_on_to_the_same_record(tmp_path):
     spec = RunSpec(**CHEAP, models=3)
-    whole = gradus.train(spec, out=tmp_path / "whole")
+    whole = train(spec, out=tmp_path / "whole")
 
     def interrupt_in_the_second(job, split):
         def shown(progress):
@@ -101,12 +100,12 @@ def test_what_is_interrupted_goes_on_to_the_same_record(tmp_path):
 
         return shown
 
-    broken = gradus.train(spec, out=tmp_path / "run", progress=interrupt_in_the_second)
+    broken = train(spec, out=tmp_path / "run", progress=interrupt_in_the_second)
     assert broken.status == "interrupted"
     assert gradus.open_run(tmp_path / "run").model.state_dict().keys() == {
         "1.weight", "1.bias", "3.weight", "3.bias",
     }  # fmt: skip
-    run = gradus.resume(tmp_path / "run")
+    run = resume(tmp_path / "run")
     assert run.status == "finished"
     assert run.summary["final"] == whole.summary["final"]
     for name, parameter in run.model.state_dict().items():
@@ -118,7 +117,7 @@ def test_what_is_of_one_net_says_so(tmp_path):
         gradus.train_sweep(
             gradus.SweepSpec(base={"models": 3}, vary={"lr": "0.1,0.2"}), out=tmp_path
         )
-    run = gradus.train(RunSpec(**CHEAP, models=2), out=tmp_path / "run")
+    run = train(RunSpec(**CHEAP, models=2), out=tmp_path / "run")
     with pytest.raises(InputError, match="is the average of 2 nets, which has no one path"):
         landscape.facts([run])
 
@@ -133,13 +132,13 @@ def test_an_observer_ends_the_run_and_not_one_net():
 
         return observed
 
-    run = gradus.train(RunSpec(**CHEAP, models=3, log_every=1), observe=observe)
+    run = train(RunSpec(**CHEAP, models=3, log_every=1), observe=observe)
     assert run.summary["ended_by_observer"]
     assert (run.summary["nets"], run.summary["steps"]) == (1, 3)
 
 
 def test_a_net_that_diverges_is_said():
-    run = gradus.train(RunSpec(data="digits", hidden=(8,), lr=1e30, epochs=1, models=2))
+    run = train(RunSpec(data="digits", hidden=(8,), lr=1e30, epochs=1, models=2))
     assert run.status == "diverged"
     assert (run.summary["nets"], run.summary["history_of_net"]) == (1, 1)
 
@@ -184,7 +183,7 @@ def test_each_net_of_a_table_is_chosen_on_rows_of_its_own(table):
     validating = [row for net in nets for row in rows_of(net.validation)]
     assert len(set(validating)) == len(validating)
 
-    run = gradus.train(spec)
+    run = train(spec)
     kept = []
     for net in range(spec.models):
         seeded = resolved(spec, split).model_copy(update={"seed": seed_of(0, net)})

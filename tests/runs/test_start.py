@@ -11,6 +11,7 @@ import gradus
 from gradus import InputError, RunSpec
 from gradus.cli import main
 from gradus.engine import snapshot
+from gradus.runs.train import resume, train
 
 RANDOM = np.random.default_rng(0)
 N = 160
@@ -45,8 +46,8 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("houses")
     write(folder / "new.csv", NEW)
     table = write(folder / "houses.csv", HOUSES)
-    gradus.train(RunSpec(data=str(table), target="price", **CHEAP), out=folder / "houses")
-    gradus.train(DIGITS, out=folder / "digits")
+    train(RunSpec(data=str(table), target="price", **CHEAP), out=folder / "houses")
+    train(DIGITS, out=folder / "digits")
     return folder
 
 
@@ -69,7 +70,7 @@ def test_it_begins_where_the_other_ended(folder, name):
     before = gradus.open_run(folder / name)
     slow = still(before.spec, method="sgd", betas=None, eps=None, amsgrad=None, momentum=0.0)
     spec = RunSpec.read(slow.model_dump(exclude_none=True))
-    run = gradus.train(spec, start=before)
+    run = train(spec, start=before)
     assert set(equal(parameters(run), parameters(before)).values()) == {True}
     (origin,) = run.summary["origin"]
     content = (folder / name / "model.safetensors").read_bytes()
@@ -84,7 +85,7 @@ def test_it_begins_where_the_other_ended(folder, name):
 def test_new_rows_go_through_the_same_preparation(folder, tmp_path):
     before = gradus.open_run(folder / "houses")
     spec = RunSpec(data=str(folder / "new.csv"), target="price", epochs=2, lr=0.01)
-    run = gradus.train(spec, start=before, out=tmp_path / "run")
+    run = train(spec, start=before, out=tmp_path / "run")
     assert run.preparation == before.preparation
     assert gradus.open_run(tmp_path / "run").preparation == before.preparation
     assert (run.spec.hidden, run.spec.models, run.spec.pieces) == ((6,), 2, 0)
@@ -101,24 +102,24 @@ def test_new_rows_go_through_the_same_preparation(folder, tmp_path):
 def test_the_same_rows_are_split_as_before(folder):
     """What tested the first run trains none that goes on from it."""
     before = gradus.open_run(folder / "houses")
-    run = gradus.train(before.spec.model_copy(update={"epochs": 1}), start=before)
+    run = train(before.spec.model_copy(update={"epochs": 1}), start=before)
     assert run.on_test.targets.tolist() == before.test_predictions.targets.tolist()
 
 
 @pytest.mark.parametrize("freeze", [("1",), ("1.weight", "3.bias")])
 def test_frozen_layers_stay_as_they_are(folder, freeze):
     before = gradus.open_run(folder / "digits")
-    run = gradus.train(before.spec, start=before, freeze=freeze)
+    run = train(before.spec, start=before, freeze=freeze)
     for name, same in equal(parameters(run), parameters(before)).items():
         assert same == any(f"{name}.".startswith(f"{layer}.") for layer in freeze)
     assert run.summary["origin"][-1]["freeze"] == list(freeze)
 
 
 def test_a_run_in_memory_is_gone_on_from_too():
-    before = gradus.train(DIGITS)
-    run = gradus.train(DIGITS, start=before)
+    before = train(DIGITS)
+    run = train(DIGITS, start=before)
     assert run.summary["origin"][0]["run"] == DIGITS.title
-    twice = gradus.train(DIGITS, start=run)
+    twice = train(DIGITS, start=run)
     assert [each["parameters"] == run.summary["origin"][0]["parameters"] for each in
             twice.summary["origin"]] == [True, False]  # fmt: skip
     assert run.summary["final"]["train_loss"] < before.summary["final"]["train_loss"]
@@ -148,7 +149,7 @@ def test_broken_off_it_goes_on_and_ends_the_same(folder, tmp_path, monkeypatch, 
     before = gradus.open_run(folder / "houses")
     spec = RunSpec(data=str(folder / "new.csv"), target="price", epochs=4, lr=0.01)
     options = {"start": before, "freeze": ("1.bias",)}
-    true = gradus.train(spec, **options)
+    true = train(spec, **options)
 
     def progress(job, split):
         def report(progress):
@@ -158,15 +159,15 @@ def test_broken_off_it_goes_on_and_ends_the_same(folder, tmp_path, monkeypatch, 
         return report
 
     out = tmp_path / "run"
-    assert gradus.train(spec, out=out, progress=progress, **options).status == "interrupted"
+    assert train(spec, out=out, progress=progress, **options).status == "interrupted"
     if kept == "the beginning alone":
         for path in (out / "checkpoint").glob("[0-9]*"):
             path.unlink()
-    run = gradus.resume(out)
+    run = resume(out)
     assert set(equal(parameters(run), parameters(true)).values()) == {True}
     assert run.evaluation == true.evaluation
     assert run.summary["origin"] == true.summary["origin"]
-    longer = gradus.resume(out, epochs=6)
+    longer = resume(out, epochs=6)
     assert [each["how"] for each in longer.summary["origin"]] == ["from", "resume"]
     assert longer.preparation == before.preparation
     named = {name for name in parameters(before) if name.endswith("1.bias")}
@@ -175,17 +176,17 @@ def test_broken_off_it_goes_on_and_ends_the_same(folder, tmp_path, monkeypatch, 
 
 def test_what_it_began_with_is_read_back_whole_or_not_at_all(folder, tmp_path):
     before = gradus.open_run(folder / "digits")
-    gradus.train(DIGITS, start=before, out=tmp_path / "run")
+    train(DIGITS, start=before, out=tmp_path / "run")
     path = tmp_path / "run" / "state" / "start.safetensors"
     facts = path.with_suffix(".json")
     whole = path.read_bytes(), facts.read_text()
     path.write_bytes(whole[0][:-4])
     with pytest.raises(InputError, match=r"start\.json: is damaged \(start\.safetensors is not"):
-        gradus.resume(tmp_path / "run", epochs=2)
+        resume(tmp_path / "run", epochs=2)
     path.write_bytes(whole[0])
     facts.write_text(whole[1].replace('"nets": 1', f'"nets": {10**15}'))
     with pytest.raises(InputError, match=r"start\.json: is damaged \(4 tensors of 10{15} nets"):
-        gradus.resume(tmp_path / "run", epochs=2)
+        resume(tmp_path / "run", epochs=2)
 
 
 @pytest.mark.parametrize(
@@ -228,14 +229,14 @@ def test_what_cannot_be_gone_on_from(folder, monkeypatch, name, changes, freeze,
     write(folder / "short.csv", {"price": [1.0] * 9, "city": ["Bern"] * 9})
     before = gradus.open_run(folder / name)
     with pytest.raises(InputError, match=message):
-        gradus.train(before.spec.model_copy(update=changes), start=before, freeze=freeze)
+        train(before.spec.model_copy(update=changes), start=before, freeze=freeze)
 
 
 def test_parameters_that_are_not_finite_begin_nothing(folder):
     before = gradus.open_run(folder / "digits")
     next(before.model.parameters()).data.fill_(torch.inf)
     with pytest.raises(InputError, match="its parameters are not finite"):
-        gradus.train(before.spec, start=before)
+        train(before.spec, start=before)
 
 
 def test_an_own_model_is_imported_only_where_it_is_named(tmp_path, monkeypatch, call):

@@ -10,6 +10,7 @@ import sklearn.metrics as sk
 import gradus
 from gradus import InputError, RunSpec
 from gradus.cli import main
+from gradus.runs.train import train
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(400, 2)).round(3)
@@ -28,7 +29,7 @@ def table(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(table):
     spec = RunSpec(data=str(table), threshold="f1", **CHEAP)
-    gradus.train(spec, out=table.parent / "run")
+    train(spec, out=table.parent / "run")
     return gradus.open_run(table.parent / "run")
 
 
@@ -106,7 +107,7 @@ def test_the_commands_take_one(run, table, tmp_path, call):
 )
 def test_what_cannot_be_is_refused_before_training(table, options, message):
     with pytest.raises(InputError, match=message):
-        gradus.train(RunSpec.read({"data": str(table), **CHEAP, **options}))
+        train(RunSpec.read({"data": str(table), **CHEAP, **options}))
 
 
 @pytest.mark.parametrize(

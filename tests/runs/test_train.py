@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file
 
 import gradus
-from gradus import InputError, RunSpec, kernels, open_run, train
+from gradus import InputError, RunSpec, kernels, open_run
 from gradus.data import load
 from gradus.engine import native
 from gradus.runs import interrupt, saving
 from gradus.runs.files import write_whole
-from gradus.runs.train import train as train_spec
+from gradus.runs.train import train
 
 QUICK = {"model": "linear", "epochs": 2, "log_every": 10, "lr": 0.1}
 
@@ -541,7 +541,7 @@ def test_opening_a_record_leaves_the_random_state(run):
 
 def test_a_spec_is_a_run_spec():
     with pytest.raises(TypeError, match="spec must be a RunSpec"):
-        train_spec({"data": "digits"})
+        train({"data": "digits"})
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gradus.data.dataset import Dataset
 from gradus.engine import evaluate
 from gradus.engine.bfloat16 import InBfloat16
+from gradus.engine.compiled import Compiled
 from gradus.engine.dropping import dropping
 from gradus.engine.execution import Execution, InOnePiece
 from gradus.engine.iteration import KEPT_AS, Iteration, iteration_of
@@ -74,6 +75,8 @@ class _Execution(Execution):
         trained: nn.Module = self.model
         if job.precision == "bf16":
             trained = InBfloat16(trained, job.device.type)
+        if job.compiled:
+            trained = Compiled(trained)
         risk = partial(
             EmpiricalRisk, trained, self.loss, train, job.penalty, chunk_size=job.chunk_size
         )

@@ -40,6 +40,7 @@ class Job:
         clip: shortens the gradients of mini-batches, None where they stay as they are.
         chunk_size: examples whose gradients are taken at once, at most.
         metrics: figures by name, taken of the validation and the test part beside the measure.
+        compiled: whether the calls of the model that train are compiled by ``torch.compile``.
         ema: the decay of a moving average of the parameters, which is evaluated and left in their
             place; None: there is none.
         precision: of the products of training, ``"float32"``: that of ``dtype``, or ``"bf16"``.
@@ -66,6 +67,7 @@ class Job:
     precision: Literal["float32", "bf16"] = "float32"
     metrics: Scores = field(default_factory=dict)
     ema: float | None = None
+    compiled: bool = False
 
     @property
     def tests_every_epoch(self) -> bool:

@@ -43,6 +43,8 @@ def obstacle(job: Job) -> str | None:
     if reason := kernels.absence():
         return reason
     kernels.variant()
+    if job.compiled:
+        return "the native engine does not call a model that PyTorch compiles"
     if job.ema is not None:
         return "the native engine does not average parameters over the steps"
     if job.precision == "bf16":

@@ -281,7 +281,11 @@ class Recorder:
         self._lr_of_step = optimizer.param_groups[0]["lr"]
 
     def log(
-        self, loss: float | Tensor, *, batch: int | Sized | None = None, epoch: int | None = None
+        self,
+        loss: float | Tensor,
+        *unnamed: object,
+        batch: int | Sized | None = None,
+        epoch: int | None = None,
     ) -> None:
         """A row of the history: the mean loss of a mini-batch, at the parameters before its step.
 
@@ -290,6 +294,7 @@ class Recorder:
 
         Args:
             loss: a number, or a tensor of one.
+            unnamed: nothing: what else is given has a name.
             batch: how many examples it is the mean of, or a tensor or list of as many; it has to
                 be given.
             epoch: to which it belongs, counted from 1; None: that after the last evaluation.
@@ -299,6 +304,10 @@ class Recorder:
         """
         self._open  # noqa: B018  (refuses what is logged outside the block)
         now = time.perf_counter()
+        if unnamed:
+            raise InputError(
+                f"log: takes the loss alone without a name; give batch={quoted(unnamed[0], 60)}"
+            )
         examples = batch if type(batch) is int and batch > 0 else _examples(batch)
         if epoch is not None:
             self.epoch = _checked_epoch(epoch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, Literal, ParamSpec
 
@@ -164,6 +164,8 @@ def train(
     """
     if not isinstance(start, Run | None):
         raise InputError(f"start {quoted(start)}: give a run, as gradus.open_run(..) opens one")
+    _check_functions(observe=observe, progress=progress, tell=tell)
+    _check_path("out", out)
     objects = _given(model=model, loss=loss, method=method, metrics=metrics)
     parts = _given(validation=validation, test=test)
     kept: dict[str, Any] = {
@@ -179,7 +181,7 @@ def train(
             )
         if said := [*objects, *parts, *Groups(parameters, decay).options, *options]:
             raise InputError(f"{said[0]}: stands in the RunSpec; give it there")
-        with tracking(track, out, tell) as tracks:
+        with in_words_of_the_call(), tracking(track, out, tell) as tracks:
             return train_spec(data, **kept, callbacks=called.and_of(tracks))
     with in_words_of_the_call():
         if called.schedulers:
@@ -268,11 +270,13 @@ def resume(
         [1, 2, 3]
         >>> folder.cleanup()
     """
+    _check_functions(observe=observe, progress=progress, tell=tell)
+    _check_path("resume", folder)
     code = {"model": model, "method": method}
     code = {name: value for name, value in code.items() if isinstance(value, str)}
     objects = _given(data=data, model=model, loss=loss, method=method, metrics=metrics)
     objects = {name: value for name, value in objects.items() if name not in code}
-    with in_words_of_the_call() if objects else nullcontext():
+    with in_words_of_the_call():
         is_of_arrays = isinstance(data, Mapping) and data.keys() <= set(KEYS)
         said, found = objects_of(objects, validation, test, has_target=not is_of_arrays)
         groups = Groups(tuple(parameters), decay)
@@ -363,6 +367,19 @@ def _shown(progress: Shown | Literal[False] | None) -> Shown | None:
     if line is None:
         return None
     return lambda job, split: progress_line(job, line, LINE_EVERY)
+
+
+def _check_functions(**given: Any) -> None:
+    for name, each in given.items():
+        is_off = each is None or (name == "progress" and each is False)
+        if not is_off and not callable(each):
+            taken = "(message)" if name == "tell" else "(job, split)"
+            raise InputError(f"{name}={quoted(each, 60)}: give a function {taken}")
+
+
+def _check_path(name: str, given: Any) -> None:
+    if given is not None and not isinstance(given, str | os.PathLike):
+        raise InputError(f"{name} {quoted(given, 60)}: give the path of a folder")
 
 
 def _called(callbacks: Sequence[Any]) -> Callbacks:

@@ -16,7 +16,7 @@ from gradus.data.dataset import Split
 from gradus.data.loading import load
 from gradus.data.reading import Notation
 from gradus.data.sampling import Sampling
-from gradus.engine import bfloat16
+from gradus.engine import bfloat16, compiled
 from gradus.engine.clipping import Clip
 from gradus.engine.job import Job
 from gradus.errors import InputError, reason
@@ -168,6 +168,7 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
             "it; give one of gradus or torch.nn"
         )
     _check_precision(spec, torch.device(device))
+    _check_compiled(spec, torch.device(device))
     _check_outputs(spec, model, split, loss)
     check_threshold(spec, split)
     return Job(
@@ -189,6 +190,7 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
         nets=spec.models,
         precision=spec.precision,
         ema=spec.ema,
+        compiled=spec.compile,
         **_gradients(spec),
     )
 
@@ -239,6 +241,19 @@ def _check_precision(spec: RunSpec, device: torch.device) -> None:
         )
     if missing := bfloat16.absence(device):
         raise InputError(f"{asked}: {missing}; leave it out")
+
+
+def _check_compiled(spec: RunSpec, device: torch.device) -> None:
+    """Compiling needs a compiler, and what it makes is differentiated once."""
+    if not spec.compile:
+        return
+    if spec.method in ON_ALL_DATA:
+        raise InputError(
+            f"--compile: is for first-order methods, which {spec.method} is not: what is compiled "
+            "is differentiated once"
+        )
+    if missing := compiled.absence(device):
+        raise InputError(f"--compile: {missing}; leave it out")
 
 
 def _check_outputs(spec: RunSpec, model: nn.Module, split: Split, loss: Loss) -> None:

@@ -330,7 +330,11 @@ def _train(
         origin = () if start is None else start.origin
         origin = origin if standing is None else tuple(standing.origin)
         rate = rate if standing is None else standing.rate
-        observe = None if seen.observe is None else _told_apart(seen.observe(job, split))
+        observe = (
+            None
+            if seen.observe is None
+            else _told_apart(_function("observe", seen.observe(job, split)))
+        )
 
         def course(net: int, job: Job) -> Course:
             whole = WHOLE_RUN if standing is None else standing.course(net)
@@ -340,7 +344,9 @@ def _train(
             return callbacks.course(whole, spec, job, _told_apart)
 
         shown = seen.progress
-        report = shown(job, split) if shown is not None else lambda progress: None
+        report: Report = lambda progress: None  # noqa: E731
+        if shown is not None:
+            report = _function("progress", shown(job, split))
         line = line_to_beat(job, continued=start is not None)
         loaded = time.perf_counter()
         with OneInterrupt() as interrupts:
@@ -393,6 +399,16 @@ def _train(
     if callbacks is not None:
         callbacks.call("on_end", run)
     return run
+
+
+def _function(name: str, given: Callable[Given, Result]) -> Callable[Given, Result]:
+    """What an observer gave, which is called as the run goes on."""
+    if not callable(given):
+        raise InputError(
+            f"{name}: gave a {type(given).__name__} for the job and the data, where a function of "
+            "where the run stands is taken"
+        )
+    return given
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from functools import cache
 
 from gradus.models.own import OBJECT
 
-NAMES = {"from": "start"}
+NAMES = {"from": "start", "state": "keep-state"}
 """Flags that are called otherwise in a call."""
 
 NUMBER = r"-?\d[\d.e+-]*(?<![.])"
@@ -23,10 +23,15 @@ def as_call(message: str) -> str:
         'use missing=mean | median, or leave the column out by drop'
         >>> as_call("--label-smoothing is not an option of --loss mse, which takes no options")
         'label_smoothing is not an option of loss=mse, which takes no options'
+        >>> as_call("go on with --resume runs/mine, or add --overwrite")
+        "go on with gradus.resume('runs/mine'), or add overwrite=True"
+        >>> as_call("it was trained with --no-state")
+        'it was trained with keep_state=False'
         >>> as_call("--model object:mynet.Net#0123456789ab: gives (2, 3), try --standardize")
         'model=mynet.Net: gives (2, 3), try standardize=True'
     """
     message = re.sub(rf"{OBJECT}([^\s#]+)#[0-9a-f]+", r"\1", message)
+    message = re.sub(r"--resume (\S+?)(?=[,:;]?(\s|$))", r"gradus.resume('\1')", message)
     return re.sub(r"--(no-)?([a-z][a-z0-9-]*)(?: (?=(\S+)))?", _keyword, message)
 
 
@@ -63,4 +68,5 @@ def _kinds() -> dict[str, tuple[str, ...] | None]:
         "freeze": (),
         "start": (),
         "overwrite": None,
+        "keep_state": None,
     }

@@ -28,3 +28,8 @@ class ExecutionPart(Part):
         description="of the products of a float32 run: bf16 takes them in bfloat16, where the "
         "processor has instructions for that",
     )
+    compile: bool = Field(
+        default=False,
+        description="compile the calls of the model that train, by torch.compile: takes seconds to "
+        "minutes at the beginning, and pays on GPUs rather than on processors",
+    )

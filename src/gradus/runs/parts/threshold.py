@@ -47,7 +47,7 @@ def _checked(written: str) -> str:
 
 
 def _text(value: Any) -> Any:
-    return str(value) if isinstance(value, float) else value
+    return str(value) if isinstance(value, int | float) else value
 
 
 Written = Annotated[str, BeforeValidator(_text), AfterValidator(_checked)]
