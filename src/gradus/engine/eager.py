@@ -86,7 +86,8 @@ class _Execution(Execution):
             self.resting,
             repeats=isinstance(job.method, SecondOrder),
             clip=job.clip,
-            dropping=dropping(self.model, job.seed),
+            # What is compiled draws by itself.
+            dropping=None if job.compiled else dropping(self.model, job.seed),
         )
         self.looks_at_every_step = job.device.type == "cpu"
         self.iteration: Iteration
