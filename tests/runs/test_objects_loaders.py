@@ -33,7 +33,7 @@ class Spy(nn.Module):
         self.linear = nn.Linear(4, 2)
 
     def forward(self, x):
-        if self.training:
+        if self.training and isinstance(x, torch.Tensor):  # and no symbol, by which it is read
             self.seen.append(x.clone())
         return self.linear(x)
 
