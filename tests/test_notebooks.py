@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import gradus
+from gradus.notebook import cell_line
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
@@ -83,3 +86,15 @@ def test_one_runs_in_a_kernel_and_progress_is_one_line():
     shown = [out for cell in book.cells for out in cell.get("outputs", ())]
     assert sum("<svg" in out.get("data", {}).get("text/html", "") for out in shown) == 3
     assert not [out for out in shown if out.output_type == "stream" and out.name == "stderr"]
+
+
+def test_a_sweep_tells_its_cell_how_far_it_is(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr("gradus.sweep.progress.cell_line", lambda: lines.append)
+    spec = gradus.SweepSpec(base={"model": "linear", "epochs": 1}, vary={"lr": [0.1, 0.01]})
+    gradus.train_sweep(spec, out=tmp_path, workers=1)
+    assert lines[-1].startswith("2 of 2 runs  ")
+
+
+def test_there_is_no_line_outside_of_notebooks():
+    assert cell_line() is None

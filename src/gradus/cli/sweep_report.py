@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from rich import live
@@ -16,15 +15,13 @@ from rich.text import Text
 from gradus.engine.selection import rises
 from gradus.figures.choice_notes import notes
 from gradus.figures.style import figure_of
-from gradus.formatting import duration, number
+from gradus.formatting import number
 from gradus.runs.choices import flag
 from gradus.sweep.configurations import SEEDS
 from gradus.sweep.groups import cell, varied
 from gradus.sweep.measures import FINISHED, accuracy_of, complete, measure_of, statuses
+from gradus.sweep.progress import ENDED, SweepProgress, words_of
 from gradus.sweep.sweep import Sweep
-
-if TYPE_CHECKING:
-    from gradus.sweep.progress import SweepProgress
 
 LINE_EVERY = 2.0
 """Seconds between two plain lines off a terminal."""
@@ -34,8 +31,6 @@ WIDE = 160
 
 SHOWN = 10
 """How many of the best runs the closing table shows."""
-
-ENDED = ("finished", "failed", "diverged", "stopped", "pruned")
 
 
 class Live:
@@ -76,7 +71,7 @@ class Live:
                 self.live.update(table_of(progress), refresh=True)
         elif now - self.told >= LINE_EVERY:
             self.told = now
-            self.console.print("  ".join(figures_of(progress)), soft_wrap=True)
+            self.console.print("  ".join(words_of(progress)), soft_wrap=True)
 
 
 def table_of(progress: SweepProgress) -> Group:
@@ -89,27 +84,7 @@ def table_of(progress: SweepProgress) -> Group:
         table.add_row(
             f"{spec.title} seed-{spec.seed}", epoch, number(under.loss if under else None)
         )
-    return Group(table, Text("  ".join(figures_of(progress))))
-
-
-def figures_of(progress: SweepProgress) -> list[str]:
-    """How many runs have ended, and how; how fast it goes; and the best of them."""
-    ended = sum(progress.counts[status] for status in ENDED)
-    parts = [f"{ended:,} of {progress.total:,} runs"]
-    parts += [
-        f"{progress.counts[status]:,} {status}"
-        for status in ENDED[1:]
-        if progress.counts[status]
-    ]  # fmt: skip
-    if progress.samples_per_second > 0:
-        parts.append(f"{progress.samples_per_second:,.0f} samples/s")
-    if progress.seconds_left == progress.seconds_left:
-        parts.append(f"{duration(progress.seconds_left)} left")
-    if progress.best is not None:
-        spec, loss, accuracy = progress.best
-        share = "" if accuracy is None else f", {100 * accuracy:.2f} %"
-        parts.append(f"best {number(loss)}{share} ({spec.title})")
-    return parts
+    return Group(table, Text("  ".join(words_of(progress))))
 
 
 def close(sweep: Sweep) -> None:

@@ -157,7 +157,7 @@ def overlay(
     else:
         named, codes = levels(runs, facet)
         parts = [(style.told(facet, value), codes == at) for at, value in enumerate(named)]
-    title = f"{sweep.name}: {style.counted(_counts(statuses(runs)))}"
+    title = style.named_count(sweep.name, _counts(statuses(runs)))
     return _overlay(title, runs, sweep.history, [(name, by, kept) for name, kept in parts], against)
 
 
@@ -168,7 +168,7 @@ def panels(sweep: Compared, against: Against = "samples") -> Overlay:
         (p.title, p.option, np.isin(ids, [run for seeds in p.runs for run in seeds]))
         for p in sweep.panels
     ]
-    title = f"{sweep.name}: {style.counted(_counts(statuses(runs)))}"
+    title = style.named_count(sweep.name, _counts(statuses(runs)))
     return _overlay(title, runs, sweep.history, parts, against)
 
 

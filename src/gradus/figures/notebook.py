@@ -27,6 +27,7 @@ from gradus.models.own import shown
 from gradus.runs.curve import CONSTANT, MINI_BATCH, SMOOTH, VALIDATION
 from gradus.runs.record import Run
 from gradus.runs.recorded import RecordedRun
+from gradus.runs.words import as_call
 from gradus.sweep.comparison import Comparison
 from gradus.sweep.groups import RUN_NAME, Compared, Grouped
 from gradus.sweep.measures import measure_of, measured
@@ -57,10 +58,11 @@ STYLE = """<style>
 .gradus-cell p { margin: .2rem 0; }
 .gradus-cell .lost { color: #d5473f; }
 .gradus-cell svg { width: 100%; height: auto; display: block; }
-.gradus-cell table { border-collapse: collapse; margin: .4rem 0; background: transparent; }
-.gradus-cell th, .gradus-cell td { padding: .15rem .7rem; text-align: right; color: inherit;
+.gradus-cell table { border-collapse: collapse; margin: .4rem 0; background: transparent;
+  font-size: .92em; }
+.gradus-cell th, .gradus-cell td { padding: .15rem .6rem; text-align: right; color: inherit;
   background: transparent; white-space: nowrap; border: 0; }
-.gradus-cell th:first-child, .gradus-cell td:first-child { text-align: left; }
+.gradus-cell th:first-child, .gradus-cell td:first-child { text-align: left; padding-left: 0; }
 .gradus-cell thead tr { border-bottom: 1px solid var(--pale); }
 .gradus-cell div { overflow-x: auto; }
 </style>"""
@@ -81,16 +83,16 @@ def cell(result: object) -> str:
 
 @cell.register
 def _(run: Run) -> str:
-    rows = rows_of(run.summary)[:ROWS]
-    figures = table(["", "on the test part", "95 % interval", "constant", ""], rows)
-    if not rows:
+    tables, rows = [], rows_of(run.summary)[:ROWS]
+    if rows:
+        tables = [table(["", "on the test part", "95 % interval", "constant", ""], rows)]
+    else:
         final = run.summary["final"] or {}
         known = [n for n in ("train_loss", "validation_loss", "test_loss") if final.get(n)]
-        figures = table(
-            ["", "last"], [(style.word(n), style.figure_of(n, final[n])) for n in known]
-        )
+        if last := [(style.word(n), style.figure_of(n, final[n])) for n in known]:
+            tables = [table(["", "last"], last)]
     title = f"{run.title} on {shown(run.spec.data)}: {run.status}"
-    return _cell(title, [figures], _curve(run))
+    return _cell(title, tables, _curve(run), _lost(run))
 
 
 @cell.register
@@ -134,8 +136,19 @@ def _compared(sweep: Compared, curves: Overlay | None = None) -> str:
     figure = None
     if sweep.history.num_rows:
         figure = draw_overlay(curves or overlay(sweep, *told_apart(sweep, measure)))
-    title = f"{sweep.name}: {style.counted(counts)}"
+    title = style.named_count(sweep.name, counts)
     return _cell(title, [ranking_table(sweep, measure, ROWS)], figure)
+
+
+def _lost(run: Run) -> str | None:
+    """What came of a run that did not end well, and what would help."""
+    summary = run.summary
+    if (found := summary["divergence"]) is not None:
+        at = f"diverged at step {found['step']:,} with loss {found['loss']}"
+        return f"{at}: {as_call(found['hint'])}"
+    if (found := summary["failure"]) is not None:
+        return f"ended with training loss {found['train_loss']:.4g}: {as_call(found['hint'])}"
+    return None if summary["stopped"] is None else f"stopped at {summary['stopped']}"
 
 
 def _cell(title: str, tables: Sequence[str], figure: Figure | None, lost: str | None = None) -> str:

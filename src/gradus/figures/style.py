@@ -126,6 +126,17 @@ def counted(counts: Mapping[str, int]) -> str:
     return f"{noun}: {', '.join(f'{n:,} {name}' for name, n in kinds.items())}" if kinds else noun
 
 
+def named_count(name: str, counts: Mapping[str, int]) -> str:
+    """A name and what it holds, unless the name says no more: ``rates: 2 runs, all finished``.
+
+    Example:
+        >>> named_count("2 runs", {"runs": 2, "finished": 2})
+        '2 runs, all finished'
+    """
+    said = counted(counts)
+    return said if said.startswith(name) else f"{name}: {said}"
+
+
 def lost(counts: Mapping[str, int]) -> str:
     """The runs that did not finish, in words; nothing where all did.
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
+from gradus.formatting import duration, number
+from gradus.notebook import cell_line
 from gradus.runs.selection import column_of
 from gradus.runs.spec import RunSpec
 from gradus.sweep.measures import FINISHED
@@ -41,6 +43,49 @@ class SweepProgress:
 
 
 Observer = Callable[[SweepProgress], None]
+
+ENDED = ("finished", "failed", "diverged", "stopped", "pruned")
+"""How runs end, in the order in which they are counted."""
+
+LINE_EVERY = 0.25
+"""Seconds between two lines in a notebook."""
+
+
+def observer(given: Observer | None) -> Observer:
+    """Who is told of a sweep: who is given; else, in a notebook, the line below the cell."""
+    line = cell_line() if given is None else None
+    if line is None:
+        return given or (lambda progress: None)
+    told = 0.0
+
+    def observe(progress: SweepProgress) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= LINE_EVERY or sum(progress.counts.values()) == progress.total:
+            told = now
+            line("  ".join(words_of(progress)))
+
+    return observe
+
+
+def words_of(progress: SweepProgress) -> list[str]:
+    """How many runs have ended, and how; how fast it goes; and the best of them."""
+    ended = sum(progress.counts[status] for status in ENDED)
+    parts = [f"{ended:,} of {progress.total:,} runs"]
+    parts += [
+        f"{progress.counts[status]:,} {status}"
+        for status in ENDED[1:]
+        if progress.counts[status]
+    ]  # fmt: skip
+    if progress.samples_per_second > 0:
+        parts.append(f"{progress.samples_per_second:,.0f} samples/s")
+    if progress.seconds_left == progress.seconds_left:
+        parts.append(f"{duration(progress.seconds_left)} left")
+    if progress.best is not None:
+        spec, loss, accuracy = progress.best
+        share = "" if accuracy is None else f", {100 * accuracy:.2f} %"
+        parts.append(f"best {number(loss)}{share} ({spec.title})")
+    return parts
 
 
 @final

@@ -162,7 +162,7 @@ def train_sweep(
     out: str | os.PathLike[str] = "sweeps",
     workers: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
-    observe: Observer = lambda standing: None,
+    observe: Observer | None = None,
     tell: Callable[[str], None] = lambda message: None,
 ) -> Sweep:
     """Train the runs of a sweep that its folder does not hold yet.
@@ -177,7 +177,8 @@ def train_sweep(
         out: where sweeps are kept.
         workers: how many processes train; None: one on each processor.
         data_dir: where data sets that are not embedded are looked for first.
-        observe: called several times a second with the progress of the sweep.
+        observe: called several times a second with the progress of the sweep; without one a
+            notebook shows a line below the cell.
         tell: called with a one-line message when something damaged was repaired or a worker died.
 
     Returns:
@@ -224,7 +225,7 @@ def resume_sweep(
     trust: bool = False,
     workers: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
-    observe: Observer = lambda standing: None,
+    observe: Observer | None = None,
     tell: Callable[[str], None] = lambda message: None,
 ) -> Sweep:
     """Train what a sweep still lacks, by the specification in its folder.
@@ -266,7 +267,7 @@ def _train(
     listed: Sequence[RunSpec] | None,
     workers: int | None,
     data_dir: str | os.PathLike[str] | None,
-    observe: Observer,
+    observe: Observer | None,
     tell: Callable[[str], None],
 ) -> Sweep:
     check_links(folder)
@@ -285,6 +286,7 @@ def _train(
     status: Literal["finished", "interrupted"] = "finished"
     if missing or models.lacking(store.runs):
         # Only now: what is complete is opened without torch.
+        from gradus.sweep.progress import observer
         from gradus.sweep.schedule import train_all
         from gradus.sweep.split_cache import SplitCache
 
@@ -297,7 +299,7 @@ def _train(
                 models,
                 workers=min(workers or len(os.sched_getaffinity(0)), max(missing, 1)),
                 total=total,
-                observe=observe,
+                observe=observer(observe),
                 tell=tell,
             )
         finally:
