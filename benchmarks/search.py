@@ -29,10 +29,7 @@ from benchmarks.reference import positive
 from gradus.sklearn import GradusClassifier, SweepCV
 
 GOAL = 3.0
-GRID = {
-    "lr": np.logspace(-3.5, -1.5, 20).tolist(),
-    "activation": ["relu", "tanh", "sigmoid", "silu", "gelu"],
-}
+ACTIVATIONS = ["relu", "tanh", "sigmoid", "silu", "gelu"]
 BARE: dict[str, Any] = {
     "scaling": None,
     "early_stopping": False,
@@ -64,10 +61,11 @@ def processor_seconds() -> float:
     return found
 
 
-def seconds(make: Callable[..., Any], estimator: Any) -> tuple[float, float, Any]:
+def seconds(make: Callable[..., Any], estimator: Any, rates: int) -> tuple[float, float, Any]:
     """Processor seconds, seconds and scores of a search."""
     X, y = load_digits(return_X_y=True)
-    search = make(estimator, GRID, cv=5, n_jobs=2, refit=False, error_score="raise")
+    grid = {"lr": np.logspace(-3.5, -1.5, rates).tolist(), "activation": ACTIVATIONS}
+    search = make(estimator, grid, cv=5, n_jobs=2, refit=False, error_score="raise")
     processor, wall = processor_seconds(), time.perf_counter()
     search.fit(X, y)
     wall = time.perf_counter() - wall
@@ -82,6 +80,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--repeats", type=positive, default=3, metavar="R", help="turns")
+    parser.add_argument("--rates", type=positive, default=20, metavar="N", help="learning rates")
     given = parser.parse_args()
     torch.set_num_threads(1)
     names = ("SweepCV", "GridSearchCV", "GridSearchCV, started")
@@ -90,8 +89,8 @@ def main() -> None:
         estimator().fit(*load_digits(return_X_y=True))  # what the first fit imports counts for none
         turns = []
         for _ in range(given.repeats):
-            turn = [seconds(SweepCV, estimator())]
-            turn += [seconds(GridSearchCV, estimator()) for _ in range(2)]
+            turn = [seconds(SweepCV, estimator(), given.rates)]
+            turn += [seconds(GridSearchCV, estimator(), given.rates) for _ in range(2)]
             get_reusable_executor().shutdown(wait=True)
             for each in turn[1:]:
                 np.testing.assert_array_equal(each[2], turn[0][2])

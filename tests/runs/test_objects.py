@@ -127,6 +127,13 @@ def test_what_a_name_says_too_is_that_run(objects, named):
     )
 
 
+@pytest.mark.parametrize("loss", [gradus.HingeLoss, gradus.ModifiedHuberLoss])
+def test_a_loss_that_no_name_says_runs_natively_too(loss, tmp_path):
+    given = train((X, Y), model=net(), loss=loss(torch.tensor([1.0, 3.0])), out=tmp_path, epochs=1)
+    assert given.summary["engine"] == "native"
+    assert f"{loss.__name__}" in gradus.open_run(tmp_path, model=net()).spec.loss
+
+
 def test_what_no_name_says_is_what_was_given():
     weight = torch.tensor([1.0, 3.0])
     objects = train((X, Y), model=net(), loss=nn.CrossEntropyLoss(weight=weight), **QUICK)

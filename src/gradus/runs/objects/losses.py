@@ -20,6 +20,8 @@ ARGUMENTS = {
     "HuberLoss": ("delta",),
     "PinballLoss": ("quantile",),
     "KLDivLoss": ("log_target",),
+    "HingeLoss": ("weight", "ignore_index"),
+    "ModifiedHuberLoss": ("weight", "ignore_index"),
 }
 """What the losses take beside their reduction, here as in ``torch.nn``."""
 
@@ -58,9 +60,13 @@ def loss_of(given: Any) -> tuple[dict[str, Any], losses.Loss | None]:
         )
     arguments = {each: getattr(given, each) for each in ARGUMENTS[name]}
     usual = "batchmean" if name == "KLDivLoss" else "mean"
-    if given.reduction == usual and all(
-        arguments.get(each, value) is value or arguments[each] == value
-        for each, value in UNSAID.items()
+    if (
+        name in _NAMES
+        and given.reduction == usual
+        and all(
+            arguments.get(each, value) is value or arguments[each] == value
+            for each, value in UNSAID.items()
+        )
     ):
         said = {each: value for each, value in arguments.items() if each not in UNSAID}
         return {"loss": _NAMES[name], **said}, None
