@@ -18,6 +18,7 @@ from torch import nn
 from gradus.data.dataset import Dataset, Split
 from gradus.engine.job import Job
 from gradus.methods.catalogue import entries
+from gradus.methods.stability import stability_limit as limit_of
 from gradus.risk.curvature import eigenvalues
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.runs.spec import RunSpec
@@ -140,19 +141,10 @@ def advice(spec: RunSpec, split: Split, start: Job, *, beginning: float, end: fl
 def stability_limit(spec: RunSpec) -> tuple[float, str] | None:
     r"""What :math:`\alpha \lambda_{\max}` has to stay below, and for which method, in words.
 
-    None for methods whose step is not in proportion to the gradient. Dampening is below 1.
+    None for methods whose step is not in proportion to the gradient.
     """
-    if spec.method in ("gradient-descent", "proximal-gradient"):
-        return 2.0, "gradient descent"
-    if spec.method not in ("sgd", "polyak", "nesterov"):
-        return None
-    beta = spec.momentum if spec.method == "sgd" else spec.beta
-    if beta == 0:
-        return 2.0, "gradient descent"
-    if spec.method == "nesterov" or spec.nesterov:
-        return 2 * (1 + beta) / (1 + 2 * beta), f"Nesterov's momentum of {beta:g}"
-    # Dampening shrinks what a gradient adds: the heavy ball with a learning rate (1 - dampening).
-    return 2 * (1 + beta) / (1 - (spec.dampening or 0.0)), f"momentum of {beta:g}"
+    found = limit_of(spec.build_equation(None))
+    return None if found is None or found.preconditioned else (found.value, found.method)
 
 
 def largest_curvature(start: Job) -> float | None:

@@ -176,6 +176,7 @@ CAUSES: Sequence[Cause] = (
     Cause(
         *("too few epochs", 55, "docs/ideas/training.md", _too_short, "validation loss"),
         least_gain=0.05,
+        whole=True,  # a shortened run has had too few epochs by itself
     ),
     Cause(
         "overfitting", 45, "docs/ideas/training.md", _overfitting, "validation loss", 0.04
