@@ -113,3 +113,15 @@ def test_a_command_says_what_is_not_usual():
     assert gradus.RunSpec(**options) == spec
     assert set(options) == {"data", "method", "hidden", "betas", "standardize"}
     assert as_written(("out", "a b")) == "--out 'a b'"
+
+
+def test_a_replay_ends_where_its_time_does():
+    case = case_of(trained(epochs=20))
+    found = replay(case, time.monotonic() - 1)
+    assert found.status == "paused"
+    assert not found.is_whole
+    assert 0 < found.steps < 20
+    assert found.sights[-1].step == found.steps
+    assert Evidence(case, found).end == pytest.approx(
+        case.run.summary["final"]["train_loss"] / case.run.summary["constant"]["train_loss"]
+    )

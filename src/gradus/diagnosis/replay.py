@@ -27,6 +27,9 @@ SIGHTS = 12
 BEFORE = 3
 """Steps before the event that are looked at too."""
 
+CLOCK = 40
+"""Times that the clock is looked at on the way."""
+
 MEMORY = 2**28
 """Bytes of what is kept of all sights; of large models fewer are kept."""
 
@@ -115,15 +118,18 @@ def replay(case: Case, until: float) -> Replay:
     steps = job.steps if recorded is None else min(job.steps, int(recorded["steps"]))
     first = Sight(0, where(job.model), _buffers(job.model), None)
     stops, seen = _stops(case, steps, first.w), [first]
+    looks = {*np.linspace(0, steps, CLOCK + 1).round().astype(int).tolist()[1:], *stops}
+    kept = set(stops)
     begun: list[Execution] = []
     ended: list[str] = []
 
     def see(step: int, w: Tensor) -> None:
         execution = begun[0]
-        if bool(w.isfinite().all()):
+        late = time.monotonic() > until
+        if (step in kept or late) and bool(w.isfinite().all()):
             found = preconditioner(execution)
             seen.append(Sight(step, w, _buffers(execution.model), found))
-        if step == steps or time.monotonic() > until:
+        if step == steps or late:
             ended.append("finished" if step == steps else "paused")
             raise _Enough
 
@@ -131,7 +137,7 @@ def replay(case: Case, until: float) -> Replay:
     started, outcome = time.monotonic(), Outcome()
     with torch.random.fork_rng(), suppress(_Enough):
         torch.manual_seed(job.seed)
-        course = Course(watch=Watch(stops, see), attach=begun.append)
+        course = Course(watch=Watch(sorted(looks), see), attach=begun.append)
         outcome = choose.execute(case.engine(running), running, lambda progress: None, course)
         ended.append(outcome.status)
     journal: Any = begun[0].journal if begun else None
