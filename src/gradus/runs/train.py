@@ -71,52 +71,16 @@ def train(
     tell: Tell = LOG,
     finding: Finding = lambda what, done, of: None,
 ) -> Run:
-    """Train what the spec says and keep its record.
+    """Train what the spec says and keep its record: :func:`gradus.train`, in the words of flags.
 
-    The global random state is left as it was. A run that diverges, that ends no better than it
-    began or than the best constant prediction (``failed``; one that goes on from another has the
-    constant alone to beat), whose method cannot take its next step, or that is interrupted from
-    the keyboard, is returned with what was recorded until then; ``status`` says so. While it lasts,
-    checkpoints stand in ``out``, from which ``resume`` goes on.
-
-    Args:
-        spec: what determines the run.
-        out: the folder of the record; None keeps it in memory only.
-        overwrite: replace the record that the folder holds.
-        keep_state: keep in ``out`` what the method remembers at its end too, so that ``resume``
-            can go on with more epochs. It is as large as the parameters, once more for each thing
-            that the method remembers of them, and once for those of the best epoch.
-        start: a run to begin with the parameters of; rows go through its preparation, which is not
-            fitted again. Options that say how columns are prepared and what the model is have to be
-            its, where they are given.
-        freeze: with ``start``, layers or parameters by name (``"1"``, ``"1.bias"``) that stay as
-            they are.
-        data_dir: where data sets that are not embedded are looked for first.
-        observe: called once with the job and the data, before the first step; what it returns is
-            called with a :class:`~gradus.engine.job.Progress` after every recorded row, once its
-            step is taken, and after every evaluation, in all engines alike. Where that returns
-            ``"stop"`` the run ends there in good order: what it has is evaluated and recorded. What
-            it raises is raised.
-        progress: likewise, but called from time to time only, and whatever it returns: for a
-            display.
-        objects: those of which the spec says only what identifies them.
-        callbacks: called at times, and may end the run.
-        tell: told, in one line, what keeps the run from the native engine and what that costs.
-        finding: told how far the search is, where the learning rate is ``auto``.
-
-    Returns:
-        The run: ``.history``, ``.evaluation``, ``.summary``, ``.model``, ``.plot()``.
+    Its arguments are those of that, but for ``objects``, those of which the spec says only what
+    identifies them; ``callbacks``, which are one; and ``finding``, which is told how far the search
+    is where the learning rate is ``auto``.
 
     Raises:
         InputError: the data, the model or the folder cannot be had as the spec says, or the method
             cannot take its first step.
         TypeError: the spec is not a RunSpec.
-
-    Example:
-        >>> import gradus
-        >>> run = gradus.train(gradus.RunSpec(data="digits", method="adam", epochs=2))
-        >>> run.summary["final"]["test_accuracy"] > 0.8
-        True
     """
     if not isinstance(spec, RunSpec):
         raise TypeError(f"spec must be a RunSpec, as RunSpec(data='digits'), not {spec!r}")
@@ -166,46 +130,16 @@ def resume(
     objects: Objects = NO_OBJECTS,
     callbacks: Callbacks | None = None,
 ) -> Run:
-    """Go on with a run that was broken off, as if it had not been: its record is the same.
+    """Go on with the run of a folder: :func:`gradus.resume`, in the words of flags.
 
-    It goes on from its last checkpoint. A run that has ended is opened; with more epochs it goes
-    on where it stood, and its record is that of all its epochs. Parameters are those of a run that
-    had as many from the start, to the bit, unless the schedule of its learning rate depends on
-    their number (cosine): it is stretched, and ``tell`` told so.
-
-    Args:
-        folder: the one that it was given as ``out``.
-        epochs: in all, for a run that has ended.
-        patience: likewise, of one that ended by its patience.
-        keep_state: as for ``train``.
-        model: that of the run, where it is ``package.module:factory``: it is imported only if it
-            is named here, or trusted.
-        method: likewise, where it is ``package.module:Class``.
-        trust: whether the model may be imported whatever it is.
-        data_dir: where data sets that are not embedded are looked for first.
-        observe: as for ``train``.
-        progress: as for ``train``.
-        tell: told, in one line each, of checkpoints that are damaged, and of a stretched schedule.
-        objects: those with which the run was begun, of which its record says what identifies them.
-        callbacks: as for ``train``.
-
-    Returns:
-        The run.
+    Its arguments are those of that, but for ``model`` and ``method``, which are names alone;
+    ``objects``, with which the run was begun, and of which its record says what identifies them;
+    and ``callbacks``, which are one.
 
     Raises:
         InputError: there is no such run, another process is training it, its data have changed, or
             it was written by a newer version of Gradus; or its model is code that was not named.
             With more epochs: it was broken off, did not end well, or kept no state.
-
-    Example:
-        >>> import gradus, tempfile
-        >>> folder = tempfile.TemporaryDirectory()
-        >>> run = gradus.train(gradus.RunSpec(model="linear", epochs=1), out=folder.name)
-        >>> gradus.resume(folder.name).status
-        'finished'
-        >>> gradus.resume(folder.name, epochs=3).evaluation["epoch"].to_pylist()
-        [1, 2, 3]
-        >>> folder.cleanup()
     """
     folder, seen = Path(folder), _Seen(data_dir, observe, progress, tell, callbacks)
     given = {"epochs": epochs, "patience": patience}
