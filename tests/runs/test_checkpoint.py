@@ -281,13 +281,13 @@ def test_a_checkpoint_of_another_run_is_told_and_not_taken(broken_off, tmp_path,
         ),
         (
             lambda folder: of_the_first_format(folder, lr=None),
-            r"is damaged \(its --lr is not what was written\)",
+            r"is damaged \(its lr is not what was written\)",
         ),
         (
             lambda folder: of_the_first_format(folder, without="betas"),
-            r"is damaged \(its --betas is not what was written\)",
+            r"is damaged \(its betas is not what was written\)",
         ),
-        (lambda folder: of_the_first_format(folder, lr="fast"), r"is damaged \(--lr fast: "),
+        (lambda folder: of_the_first_format(folder, lr="fast"), r"is damaged \(lr=fast: "),
         (
             lambda folder: (folder / "checkpoint/run.json").write_text("[" * 200_000),
             r"is damaged \(nested too deep\)",

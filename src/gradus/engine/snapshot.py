@@ -187,7 +187,7 @@ def _of_earlier_version(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     running = tensors["evaluation.train_loss"]
     unknown = torch.full_like(running, math.nan)
     return {
-        **{f"evaluation.{name}": unknown for name in Evaluation._fields},
+        **{f"evaluation.{name}": unknown for name in Evaluation._fields if name != METRICS},
         **tensors,
         "history.work": tensors["history.samples"],
         "evaluation.work": tensors["evaluation.samples"],
