@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 import gradus
@@ -142,6 +143,17 @@ def test_before_training_the_same_words_are_taken():
     assert [each.cause for each in found.confirmed] == ["learning rate too low"]
     with pytest.raises(gradus.InputError, match="data: say on what"):
         gradus.diagnose(model="linear")
+
+
+def test_a_run_that_cannot_be_repeated_is_one_line():
+    moved = gradus.Scheduler(lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1))
+    run = trained(epochs=1, callbacks=[moved])
+    with pytest.raises(gradus.InputError, match="its learning rate was moved by"):
+        gradus.diagnose(run)
+    start = gradus.train(gradus.RunSpec(model="linear", epochs=1))
+    run = gradus.train(gradus.RunSpec(model="linear", epochs=1), start=start)
+    with pytest.raises(gradus.InputError, match="began with the parameters of another run"):
+        gradus.diagnose(run)
 
 
 def test_the_command_prints_exits_and_mends(tmp_path, capsys):

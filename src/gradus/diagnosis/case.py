@@ -242,6 +242,11 @@ def case_of(
             f"{where}: began with the parameters of another run, which its record does not hold; "
             "examine a run that began by itself"
         )
+    if is_object(run.spec.schedule):
+        raise InputError(
+            f"{where}: its learning rate was moved by {shown(run.spec.schedule)}, whose state no "
+            "record holds: it cannot be repeated; give --schedule, or a schedule of gradus.methods"
+        )
     try:
         objects = objects.named_by(run.spec)
         objects.check(run.spec)

@@ -198,7 +198,14 @@ class _Examination:
         # What helps by itself is told by that; what the first had hidden, by what it adds.
         by_itself = {each.cause: each for each in alone if each.confirmed}
         states = _in_order([by_itself.get(each.cause, each) for each in confirmed])
-        open_ones = [each for each in alone if each.open and not confirmed]
+        # Of a run that did well, what there was no time to try is not worth a finding.
+        open_ones = [
+            each
+            for each in alone
+            if each.open
+            and not confirmed
+            and (each.found is not None or each.suspicion.certain or self._is_bad)
+        ]
         self.untried = [
             each.cause.name for each in alone if each.found is None and not each.suspicion.certain
         ]
