@@ -116,6 +116,8 @@ def test_a_cosine_ends_with_the_run():
         ({"batch_size": 0}, "--batch-size 0: must be greater than or equal to 1"),
         ({"sampling": "full", "batch_size": 3}, "--batch-size is not an option of --sampling full"),
         ({"model": "linear", "hidden": "5"}, "--hidden is not an option of --model linear"),
+        ({"model": "linear", "dropout": 0.5}, "--dropout is not an option of --model linear"),
+        ({"dropout": 1.0}, "--dropout 1.0: must be less than 1"),
         ({"hidden": "5,x"}, "--hidden x: must be a valid integer"),
         ({"penalty": "l1"}, "--penalty l1 needs --strength"),
         ({"strength": 0.1}, "--strength needs --penalty: l1 | l2 | squared-l2 | elastic-net"),

@@ -38,7 +38,11 @@ def linear(input_shape: Sequence[int], outputs: int) -> nn.Sequential:
 
 
 def mlp(
-    input_shape: Sequence[int], outputs: int, hidden: Sequence[int], activation: str = "relu"
+    input_shape: Sequence[int],
+    outputs: int,
+    hidden: Sequence[int],
+    activation: str = "relu",
+    dropout: float = 0.0,
 ) -> nn.Sequential:
     r"""$h_w(x) = A_k\,\sigma(\dots \sigma(A_1 x + b_1) \dots) + b_k$.
 
@@ -50,6 +54,7 @@ def mlp(
         outputs: numbers given per example.
         hidden: widths of the hidden layers.
         activation: the name of σ in ``ACTIVATIONS``.
+        dropout: the share of the units of every hidden layer that is dropped in training.
 
     Example:
         >>> sum(p.numel() for p in mlp((1, 28, 28), 10, hidden=(512, 512)).parameters())
@@ -59,6 +64,7 @@ def mlp(
     layers: list[nn.Module] = [nn.Flatten()]
     for before, after in itertools.pairwise(widths):
         layers += [nn.Linear(before, after), ACTIVATIONS[activation]()]
+        layers += [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
 
 
@@ -68,6 +74,7 @@ def build(
     outputs: int,
     *,
     hidden: Sequence[int] = (),
+    dropout: float = 0.0,
     log_probabilities: bool = False,
 ) -> nn.Module:
     """The model of this name.
@@ -77,6 +84,7 @@ def build(
         input_shape: shape of one input.
         outputs: numbers to be given per example.
         hidden: widths of the hidden layers of ``mlp``.
+        dropout: the share of their units that is dropped in training.
         log_probabilities: end the shipped models in a log-softmax, for the losses that take
             log-probabilities (NLL, KL); the user's own module ends as its author made it.
 
@@ -92,7 +100,8 @@ def build(
             f"--model {quoted(name)}: unknown{hint}; choose {' | '.join(SHIPPED)}, "
             "or your own as package.module:factory"
         )
-    model = linear(input_shape, outputs) if name == "linear" else mlp(input_shape, outputs, hidden)
+    widths = () if name == "linear" else hidden
+    model = mlp(input_shape, outputs, widths, dropout=dropout)
     return nn.Sequential(*model, nn.LogSoftmax(dim=1)) if log_probabilities else model
 
 

@@ -153,6 +153,7 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
                 spec.model,
                 *taken,
                 hidden=spec.hidden or (),
+                dropout=spec.dropout or 0.0,
                 log_probabilities=spec.takes_log_probabilities,
             )
         model = model.to(dtype=dtype)

@@ -47,6 +47,7 @@ OTHER_NAMES = {
     "model": "architecture arch net network module estimator",
     "hidden": "hidden-layer-sizes hidden-layers hidden-sizes hidden-size hidden-dim hidden-units "
     "layers units widths",
+    "dropout": "dropout-rate dropout-p drop-rate p-dropout",
     "schedule": "scheduler lr-scheduler lr-schedule lr-policy learning-rate-schedule "
     "lr-scheduler-type",
     "warmup": "warmup-steps num-warmup-steps warmup-iters",

@@ -160,6 +160,7 @@ class Run:
                 data["input_shape"],
                 data["outputs"],
                 hidden=self.spec.hidden or (),
+                dropout=self.spec.dropout or 0.0,
                 log_probabilities=self.spec.takes_log_probabilities,
             )
 

@@ -40,7 +40,7 @@ OF_THE_PREPARATION = (
 OF_THE_PARTS = ("validation_fraction", "test_fraction", "split", "split_seed", "group")
 """Options that say which rows train: on the same data they stay."""
 
-OF_THE_MODEL = ("model", "models", "hidden")
+OF_THE_MODEL = ("model", "models", "hidden", "dropout")
 """Options that are those of the run that is gone on from."""
 
 

@@ -76,5 +76,5 @@ def kind_of(spec: RunSpec) -> Hashable:
     return (
         spec.data, spec.target, spec.loss, spec.model, spec.hidden, spec.sampling,
         spec.batch_size, spec.engine, spec.device, spec.dtype, spec.method, spec.penalty,
-        spec.proximal,
+        spec.proximal, bool(spec.dropout),
     )  # fmt: skip

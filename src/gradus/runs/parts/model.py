@@ -15,7 +15,7 @@ class ModelPart(Part):
 
     heading: ClassVar[str] = "Model"
     tables: ClassVar[Mapping[str, Table]] = {
-        "model": {"mlp": {"hidden": (512, 512)}, "linear": {}, "*": {}}
+        "model": {"mlp": {"hidden": (512, 512), "dropout": 0.0}, "linear": {}, "*": {}}
     }
     default_choices: ClassVar[Mapping[str, str]] = {"model": "mlp"}
 
@@ -28,3 +28,6 @@ class ModelPart(Part):
         "[default: of a table, 4]",
     )
     hidden: Widths | None = Field(default=None, description="widths of the hidden layers of mlp")
+    dropout: float | None = Field(
+        default=None, ge=0, lt=1, description="share of their units dropped in training"
+    )
