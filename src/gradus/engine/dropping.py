@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from gradus import kernels
+from gradus.engine.graph import is_own
 from gradus.engine.layers import network_of
 from gradus.optim.rules import Obstacle
 
@@ -82,17 +84,20 @@ def scales(
     np.multiply(kept, 1 / (1 - share) if share < 1 else 0.0, out=to)
 
 
-class Dropping(TorchFunctionMode):
-    """Within, ``torch.nn.functional.dropout`` on the CPU draws by counting.
+class Dropping:
+    """Draws for a model by counting, within its evaluations.
 
     Args:
         model: whose dropouts are counted, from its first on at every call of it.
         seed: of the run.
+        functions: whether ``torch.nn.functional.dropout`` is called by others than ``nn.Dropout``:
+            then every function of torch is looked at, which takes its time.
     """
 
-    def __init__(self, model: nn.Module, seed: int) -> None:
-        super().__init__()
+    def __init__(self, model: nn.Module, seed: int, *, functions: bool = False) -> None:
         self.model, self.key = model, key_of(seed)
+        self.functions = _Functions(self) if functions else None
+        self.layers = () if functions else tuple(_layers(model))
         self._step = self._row = self._rows = self._layer = 0
 
     @contextmanager
@@ -102,24 +107,15 @@ class Dropping(TorchFunctionMode):
         with ExitStack() as stack:
             if in_chunks:
                 stack.callback(self.model.register_forward_pre_hook(self._called).remove)
-            stack.enter_context(self)
+            if self.functions is not None:
+                stack.enter_context(self.functions)
+            stack.callback(self._leave)
+            for layer in self.layers:
+                vars(layer)["forward"] = partial(self._forward, layer)
             yield
 
-    def _called(self, model: nn.Module, given: tuple[Any, ...]) -> None:
-        """The next examples of the batch come."""
-        self._row, self._layer = self._rows, 0
-        self._rows += len(given[0])
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        """Draw in place of torch, or let it go on."""
-        kwargs = kwargs or {}
-        if func is F.dropout and kwargs["training"] and 0 <= kwargs["p"] <= 1:
-            return self._dropped(args[0], kwargs["p"])
-        return func(*args, **kwargs)
-
-    def _dropped(self, x: Tensor, p: float) -> Tensor:
+    def dropped(self, x: Tensor, p: float) -> Tensor:
+        """What the next dropout makes of x."""
         layer, self._layer = self._layer, self._layer + 1
         if x.device.type != "cpu" or x.dim() == 0:
             return F.dropout(x, p)
@@ -128,15 +124,53 @@ class Dropping(TorchFunctionMode):
         scales(self.key, self._step, layer, p, self._row, drawn.numpy())
         return x * drawn.view(x.shape).to(x.dtype)
 
+    def _forward(self, layer: nn.Dropout, x: Tensor) -> Tensor:
+        return self.dropped(x, layer.p) if layer.training else x
+
+    def _called(self, model: nn.Module, given: tuple[Any, ...]) -> None:
+        """The next examples of the batch come."""
+        self._row, self._layer = self._rows, 0
+        self._rows += len(given[0])
+
+    def _leave(self) -> None:
+        for layer in self.layers:
+            vars(layer).pop("forward", None)
+
+
+class _Functions(TorchFunctionMode):
+    """Within, the function draws by counting."""
+
+    def __init__(self, dropping: Dropping) -> None:
+        super().__init__()
+        self.dropping = dropping
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Draw in place of torch, or let it go on."""
+        kwargs = kwargs or {}
+        if func is F.dropout and kwargs["training"] and 0 <= kwargs["p"] <= 1:
+            return self.dropping.dropped(args[0], kwargs["p"])
+        return func(*args, **kwargs)
+
+
+def _layers(model: nn.Module) -> Iterator[nn.Dropout]:
+    for each in model.modules():
+        if type(each) is nn.Dropout and "forward" not in vars(each):
+            yield each
+
 
 def dropping(model: nn.Module, seed: int) -> Dropping | None:
     """What draws for a model; None where it drops nothing that is known.
 
-    It is known of every ``nn.Dropout``, and of functions in modules that can be read.
+    Known is every ``nn.Dropout``, and the function in modules that can be read.
     """
-    if any(isinstance(each, nn.Dropout) for each in model.modules()):
-        return Dropping(model, seed)
-    try:
-        return Dropping(model, seed) if network_of(model).drops else None
-    except Obstacle:
-        return None
+    own = set(map(id, _layers(model)))
+    if any(map(is_own, model.modules())):
+        try:
+            network = network_of(model)
+            if any(id(each.module) not in own for each in network.layers if each.kind == "drop"):
+                return Dropping(model, seed, functions=True)
+        except Obstacle:
+            pass
+    return Dropping(model, seed) if own else None

@@ -94,11 +94,6 @@ class Network:
         """The layers of a plain stack."""
         return tuple(layer.module for layer in self.layers if isinstance(layer.module, nn.Linear))
 
-    @property
-    def drops(self) -> bool:
-        """Whether units are dropped."""
-        return any(layer.kind == "drop" for layer in self.layers)
-
     def is_all_of(self, model: nn.Module) -> bool:
         """Whether its parameters are those of the model, in their order, and all of them move."""
         own = [p for layer in self.layers for p in layer.parameters if p is not None]

@@ -169,6 +169,9 @@ class RecordedRisk:
     @contextmanager
     def drawing(self, batch: Batch | None) -> Iterator[None]:
         """What the model draws within is what it drew before in this step."""
+        if self.dropping is None and not self.repeats:
+            yield
+            return
         with ExitStack() as stack:
             if self.dropping is not None:
                 size, limit = size_of(batch, len(self.moving.data)), self.moving.chunk_size
