@@ -13,22 +13,36 @@ namespace gradus::GRADUS_VARIANT {
 namespace {
 
 constexpr int WORDS = 4;
-constexpr uint32_t MULTIPLIERS[2] = {0xD2511F53, 0xCD9E8D57}, WEYL[2] = {0x9E3779B9, 0xBB67AE85};
+constexpr uint64_t MULTIPLIERS[2] = {0xD2511F53, 0xCD9E8D57};
+constexpr uint32_t WEYL[2] = {0x9E3779B9, 0xBB67AE85};
 
-// Four numbers of each of sixteen counters, which they replace.
-GRADUS_INLINE void philox(uint64_t key, uint32_t counter[WORDS][PANEL]) {
+// Numbers of 32 bits, each in the lower half of a lane; what is in the upper half does not count.
+typedef uint64_t Words __attribute__((vector_size(WIDTH)));
+constexpr int AT_ONCE = WIDTH / int(sizeof(uint64_t));
+
+// The product of the lower halves.
+GRADUS_INLINE Words product(Words a, uint64_t b) {
+#if defined(__AVX512F__)
+    // Without a mask GCC 12 warns.
+    return (Words)_mm512_maskz_mul_epu32(0xff, (__m512i)a, _mm512_set1_epi64(int64_t(b)));
+#elif defined(__AVX2__)
+    return (Words)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(int64_t(b)));
+#elif defined(__SSE2__)
+    return (Words)_mm_mul_epu32((__m128i)a, _mm_set1_epi64x(int64_t(b)));
+#else
+    return (a & 0xFFFFFFFF) * b;
+#endif
+}
+
+// Four numbers of each counter, which they replace.
+GRADUS_INLINE void philox(uint64_t key, Words counter[WORDS]) {
     uint32_t k0 = uint32_t(key), k1 = uint32_t(key >> 32);
     for (int round = 0; round < 10; ++round, k0 += WEYL[0], k1 += WEYL[1]) {
-        for (int lane = 0; lane < PANEL; ++lane) {
-            const uint64_t a = uint64_t(MULTIPLIERS[0]) * counter[0][lane];
-            const uint64_t b = uint64_t(MULTIPLIERS[1]) * counter[2][lane];
-            const uint32_t first = uint32_t(b >> 32) ^ counter[1][lane] ^ k0;
-            const uint32_t third = uint32_t(a >> 32) ^ counter[3][lane] ^ k1;
-            counter[0][lane] = first;
-            counter[1][lane] = uint32_t(b);
-            counter[2][lane] = third;
-            counter[3][lane] = uint32_t(a);
-        }
+        const Words a = product(counter[0], MULTIPLIERS[0]), b = product(counter[2], MULTIPLIERS[1]);
+        counter[0] = (b >> 32) ^ counter[1] ^ uint64_t(k0);
+        counter[1] = b;
+        counter[2] = (a >> 32) ^ counter[3] ^ uint64_t(k1);
+        counter[3] = a;
     }
 }
 
@@ -40,18 +54,18 @@ void scales(const Draw& draw, int64_t row, int64_t first, int64_t last, T* to) {
     const uint32_t least_kept = edge < 4294967295.0 ? uint32_t(edge) : 4294967295u;
     const T kept = draw.share < 1 ? T(1 / (1 - draw.share)) : T(0);
     for (int64_t four = first / WORDS; four * WORDS < last; ++four) {
-        uint32_t words[WORDS][PANEL];
-        for (int lane = 0; lane < PANEL; ++lane) {
-            words[0][lane] = uint32_t(four);
-            words[1][lane] = uint32_t(row + lane);
-            words[2][lane] = draw.step;
-            words[3][lane] = draw.layer;
-        }
-        philox(draw.key, words);
-        for (int word = 0; word < WORDS && four * WORDS + word < last; ++word) {
-            T* const unit = to + (four * WORDS + word) * PANEL;
-            for (int lane = 0; lane < PANEL; ++lane) {
-                unit[lane] = words[word][lane] < least_kept ? T(0) : kept;
+        const int units = int(least(WORDS, last - four * WORDS));
+        T* const to_four = to + four * WORDS * PANEL;
+        for (int lane = 0; lane < PANEL; lane += AT_ONCE) {
+            const Words zero = {};
+            Words words[WORDS] = {zero + uint64_t(four), zero, zero + draw.step, zero + draw.layer};
+            for (int i = 0; i < AT_ONCE; ++i) words[1][i] = uint32_t(row + lane + i);
+            philox(draw.key, words);
+            for (int unit = 0; unit < units; ++unit) {
+                for (int i = 0; i < AT_ONCE; ++i) {
+                    const bool stays = uint32_t(words[unit][i]) >= least_kept;
+                    to_four[unit * PANEL + lane + i] = stays ? kept : T(0);
+                }
             }
         }
     }
