@@ -78,8 +78,6 @@ def test_the_loss_is_lost_near_the_limit_where_the_risk_is_quadratic():
     limit = limit_at_start(spec, job).lr
     found = range_test(spec, job, limit)
     assert limit / 2 < found.edge < 10 * limit
-    assert found.is_lost
-    assert found.onset < limit
     assert torch.equal(risk_of(job).point, before)
 
 
@@ -98,8 +96,16 @@ LRS = np.logspace(-6, 1, 8)
 )
 def test_the_edge_is_where_the_loss_stays_lost(middle, edge):
     others = np.array([np.full(8, math.inf), np.zeros(8)])  # one seed lucky, one unlucky
-    found = RangeTest(LRS, np.vstack([others, middle]), 1.0, 24)
+    found = RangeTest(LRS, np.vstack([others, middle]), 1.0, None, 24)
     assert found.edge == pytest.approx(edge)
+
+
+def test_a_loss_that_begins_high_is_lost_where_a_constant_does_better():
+    middle = np.array([50, 50, 40, 9.0, 0.4, 2.0, 3.0, 5.0])
+    losses = np.vstack([middle, middle, middle])
+    assert RangeTest(LRS, losses, 50.0, 1.0, 24).edge == pytest.approx(0.1)
+    assert RangeTest(LRS, losses, 50.0, None, 24).edge == pytest.approx(10.0)
+    assert RangeTest(LRS, losses, 50.0, 0.1, 24).edge == pytest.approx(10.0)  # none comes below
 
 
 def test_a_run_takes_the_best_of_the_learning_rates_that_it_tries(tmp_path):

@@ -115,8 +115,9 @@ def _close(found: Tuning) -> None:
     words = {"learning rate": ", ".join([f"{found.lr:g}", *others])}
     words[measure_name(found.measure)] = f"{number(best.value)}"
     if plateau is not None:
-        alike = f"{plateau.low:g} to {plateau.high:g}" if plateau.high > plateau.low else "no other"
-        words["as good"] = f"{alike}: cannot be told on {plateau.examples:,} validation examples"
+        alone = plateau.low == plateau.high
+        alike = "no other that was tried" if alone else f"{plateau.low:g} to {plateau.high:g}"
+        words["as good"] = f"{alike}, by {plateau.examples:,} validation examples"
     theory = "" if limit is None else f"; theory, {limit.method}: {limit.lr:.2g}"
     words["lost from"] = f"{found.test.edge:.2g} on{theory}"
     lost = sum(trial.value is None for trial in found.trials)

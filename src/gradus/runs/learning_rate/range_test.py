@@ -26,6 +26,7 @@ from gradus.engine.job import Job, Progress
 from gradus.engine.selection import NOTHING_SELECTED
 from gradus.engine.snapshot import Course, Watch
 from gradus.methods.schedules import Schedule
+from gradus.metrics import best_constant
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.runs.spec import RunSpec
 
@@ -69,12 +70,14 @@ class RangeTest:
         lrs: ``[n]``, the learning rate of the last step before each look, growing.
         losses: ``[SEEDS, n]``, infinite from where it was no number any more.
         beginning: the loss at the start.
+        constant: that of the best constant prediction; None where it is not known.
         steps: how many were taken in all.
     """
 
     lrs: Numbers
     losses: Numbers
     beginning: float
+    constant: float | None
     steps: int
 
     @property
@@ -87,26 +90,17 @@ class RangeTest:
         """The learning rate from which on the loss is lost for good.
 
         From there on it lies, at every look, above the half way back from the least before it to
-        where it began. The largest one tried where it never does.
+        the line: where it began or, if that is less and some rate came below, what the best
+        constant prediction has. The largest rate tried where it never does.
         """
-        middle = self.middle
-        least = np.minimum.accumulate(np.minimum(middle, self.beginning))
-        back = middle > least + 0.5 * (self.beginning - least)
-        back |= middle > self.beginning * (1 + 1e-6)
+        middle, line = self.middle, self.beginning
+        if self.constant is not None and middle.min() < self.constant:
+            line = min(line, self.constant)
+        least = np.minimum.accumulate(np.minimum(middle, line))
+        back = middle > least + 0.5 * (line - least)
+        back |= middle > line * (1 + 1e-6)
         lost = np.flip(np.logical_and.accumulate(np.flip(back)))
         return float(self.lrs[int(lost.argmax())] if lost.any() else self.lrs[-1])
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the largest rate lost the loss, so that the edge was seen."""
-        return self.edge < self.lrs[-1] or not math.isfinite(self.middle[-1])
-
-    @property
-    def onset(self) -> float:
-        """The learning rate from which on the loss has fallen by a tenth of all that it falls."""
-        middle = self.middle
-        fallen = middle < self.beginning - 0.1 * (self.beginning - middle.min())
-        return float(self.lrs[int(fallen.argmax())] if fallen.any() else self.edge / 100)
 
 
 def range_test(
@@ -154,7 +148,9 @@ def range_test(
 
         taken += _grow(job, looking, told)
     lrs = np.array([growing(look - 1) for look in looks])
-    return RangeTest(lrs, losses, beginning, taken)
+    constant = best_constant(start.train.to(dtype=start.dtype), start.loss)
+    of_constant = None if constant is None else constant.judge(sample).loss
+    return RangeTest(lrs, losses, beginning, of_constant, taken)
 
 
 class _Looking:
