@@ -157,6 +157,25 @@ def test_sweeps_train_the_same_and_nothing_twice(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == before
 
 
+def test_a_folder_holds_one_search(tmp_path):
+    (tmp_path / "tune.json").write_text('{"asked": {"data": "digits", "epochs": "3"}}')
+    with pytest.raises(gradus.InputError, match="holds a search with other options"):
+        gradus.tune("digits", model="linear", epochs=1, batch_size=256, out=tmp_path)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(gradus.InputError, match=r"holds run\.json already"):
+        gradus.tune("digits", model="linear", epochs=1, batch_size=256, out=tmp_path)
+
+
+@pytest.mark.parametrize("what", ["range test", "trainings of 3 of 9 epochs"])
+def test_an_interruption_ends_the_search(what):
+    def tell(stage, done, of):
+        if stage == what:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        gradus.tune(table(), model="linear", epochs=9, budget=20, tell=tell)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -17,6 +17,9 @@ from gradus.runs.selection import column_of
 from gradus.runs.spec import RunSpec, run_id
 from gradus.tuning.bracket import Candidate
 
+SWEEPS = "short", "whole"
+"""The sweeps that a search keeps: of trainings for some of the epochs, and for all."""
+
 Tell = Callable[[str, int, int], None]
 """Told what is done, how far it is, and how far that goes."""
 
@@ -98,6 +101,8 @@ class InProcess(Trainer):
             options = {**candidate.options, "lr": candidate.lr, "epochs": candidate.epochs}
             spec = self.spec.model_copy(update=options)
             run = train(spec, objects=self.objects, data_dir=self.data_dir)
+            if run.status == "interrupted":
+                raise KeyboardInterrupt
             value = (run.summary["final"] or {}).get(self.measure)
             seconds = run.summary["timings"]["train_seconds"]
             trials.append(trial_of(candidate, run.status, value, self.measure, seconds))
@@ -133,7 +138,7 @@ class InSweeps(Trainer):
     ) -> None:
         self.folder, self.options, self.spec, self.measure = folder, options, spec, measure
         self.data_dir, self.workers = data_dir, workers
-        self.asked: dict[str, list[Candidate]] = {"short": [], "whole": []}
+        self.asked: dict[str, list[Candidate]] = {name: [] for name in SWEEPS}
 
     def train(self, candidates: Sequence[Candidate], tell: Tell) -> list[Trial]:  # noqa: D102
         from gradus.sweep.measures import numbers, statuses
@@ -168,11 +173,12 @@ class InSweeps(Trainer):
         ]
 
     def run_of(self, candidate: Candidate) -> Run:  # noqa: D102
-        record = self.folder / "whole" / "models" / self._run("whole", candidate)
+        whole = SWEEPS[1]
+        record = self.folder / whole / "models" / self._run(whole, candidate)
         return open_run(record, trust=True)  # what it names was named in the call
 
     def _sweep_of(self, candidate: Candidate) -> str:
-        return "whole" if candidate.epochs == self.spec.epochs else "short"
+        return SWEEPS[candidate.epochs == self.spec.epochs]
 
     def _sweep(self, name: str, candidates: Sequence[Candidate] | None = None) -> Any:
         from gradus.sweep.specification import SweepSpec
@@ -182,7 +188,7 @@ class InSweeps(Trainer):
             {"base": {**each.options, "lr": each.lr, "epochs": each.epochs}} for each in listed
         ]
         given = {name: value for name, value in self.options.items() if name != "epochs"}
-        keep = "all" if name == "whole" else "none"
+        keep = "all" if name == SWEEPS[1] else "none"
         return SweepSpec.read({"base": given, "around": around, "keep_models": keep})
 
     def _run(self, name: str, candidate: Candidate) -> str:

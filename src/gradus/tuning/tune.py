@@ -17,7 +17,7 @@ import torch
 
 from gradus.errors import InputError, quoted
 from gradus.runs.choices import flag
-from gradus.runs.files import finite, write_whole
+from gradus.runs.files import finite, read_json, write_whole
 from gradus.runs.job import load_for, prepare, resolved
 from gradus.runs.learning_rate.automatic import UNKNOWN, start_anchor
 from gradus.runs.learning_rate.limit import Limit
@@ -30,10 +30,18 @@ from gradus.runs.parts.method import AUTO
 from gradus.runs.record import Run
 from gradus.runs.spec import RunSpec
 from gradus.tuning.alternatives import alternatives_of
-from gradus.tuning.bracket import Search, search
+from gradus.tuning.bracket import Candidate, Search, search
 from gradus.tuning.budget import TRAININGS, Budget
 from gradus.tuning.plateau import Plateau, losses_of, plateau_of
-from gradus.tuning.trainers import InProcess, InSweeps, Tell, Trainer, Trial, measure_of
+from gradus.tuning.trainers import (
+    SWEEPS,
+    InProcess,
+    InSweeps,
+    Tell,
+    Trainer,
+    Trial,
+    measure_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,8 +51,11 @@ if TYPE_CHECKING:
 QUICK = 60.0
 """Seconds of work from which on a search starts other processes; it takes them seconds to start."""
 
-RECORD, PICTURE = "tune.json", "tune.png"
-"""In the folder of a search: what came of it, and its picture."""
+RECORD, PICTURE, RUN = "tune.json", "tune.png", "run"
+"""In the folder of a search: what came of it, its picture, and the run, where no sweep has it."""
+
+OWN = (RECORD, PICTURE, RUN, *SWEEPS, "lock")
+"""All that stands in such a folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,59 +217,71 @@ def tune(
     trainings = max(trainings - spent, trainings / 2)  # of tiny runs the range test costs several
     is_quick = trainings * worked / spent < QUICK and workers is None
     course = search(tested.edge, spec.epochs, trainings, alternatives_of(spec, names[1:]))
-    with nullcontext() if kept is None else _held(kept):
+    with nullcontext() if kept is None else _held(kept, asked):
         trainer: Trainer = (
             InProcess(spec, objects, measure, place)
             if kept is None or is_quick
             else InSweeps(kept, asked, spec, measure, place, workers)
         )
         trials = _trained(trainer, course, tell)
-        if not any(math.isfinite(trial.worth) for trial in trials):
-            raise InputError(_nothing_found(trials))
+        best = _best(trials, spec.epochs).candidate
+        found = {"lr": best.lr, **best.options}
+        run = trainer.run_of(best)
+        if _open_spec(asked, names, fixed=False) != _open_spec(asked, names):
+            tell("the run", 0, 0)
+            run = _as_asked({**asked, **found}, kept, objects, place)
+        elif kept is not None and run.folder is None:
+            run = replace(run, folder=run.save(kept / RUN))
         done = Tuning(
-            run=trainer.run_of(_best(trials, spec.epochs).candidate),
-            found={},
+            run=run,
+            found=found,
             measure=measure,
-            plateau=None,
+            plateau=_plateau(trials, best, trainer, job),
             limit=limit,
             test=tested,
             trials=tuple(trials),
             epochs=spec.epochs,
             spent=spent + sum(trial.candidate.epochs for trial in trials) / spec.epochs,
-            seconds=0.0,
-            command="",
+            seconds=time.perf_counter() - began,
+            command=_command(asked, found, is_named=not objects.identities),
             folder=kept,
         )
-        done = replace(
-            done,
-            found={"lr": done.best.candidate.lr, **done.best.candidate.options},
-            plateau=_plateau(done, trainer, job),
-        )
-        done = replace(done, command=_command(asked, done.found, is_named=not objects.identities))
-        if _open_spec(asked, names, fixed=False) != _open_spec(asked, names):
-            tell("the run", 0, 0)
-            done = replace(done, run=_as_asked(asked, done, objects, place))
-        if kept is not None and done.run.folder is None:
-            done = replace(done, run=replace(done.run, folder=done.run.save(kept / "run")))
-        done = replace(done, seconds=time.perf_counter() - began)
         if kept is not None:
-            from gradus.figures.style import save
-
-            written = json.dumps(finite(done.record()), indent=1)
-            write_whole(kept / RECORD, written.encode())
-            save(done.plot(), kept / PICTURE)
+            _write(done, kept, asked)
     return done
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """The folder of a search, in which one process works at a time."""
+def _held(folder: Path, asked: Mapping[str, Any]) -> Iterator[None]:
+    """The folder of a search, in which one process works at a time.
+
+    Raises:
+        InputError: it cannot be written, or holds another search, or something else.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None
+    if foreign := sorted({path.name for path in folder.iterdir()} - {*OWN}):
+        raise InputError(f"--out {folder}: holds {foreign[0]} already; give another")
     with locked(folder):
+        record = folder / RECORD
+        if record.exists() and dict(read_json(record)).get("asked") != _written(asked):
+            raise InputError(f"--out {folder}: holds a search with other options; give another")
         yield
+
+
+def _written(asked: Mapping[str, Any]) -> dict[str, str]:
+    """Options as they are kept, to be held against those of another call."""
+    return {name: str(value) for name, value in sorted(asked.items())}
+
+
+def _write(done: Tuning, folder: Path, asked: Mapping[str, Any]) -> None:
+    from gradus.figures.style import save
+
+    record = {"asked": _written(asked), **done.record()}
+    write_whole(folder / RECORD, json.dumps(finite(record), indent=1).encode())
+    save(done.plot(), folder / PICTURE)
 
 
 def _open_spec(asked: Mapping[str, Any], free: Sequence[str], *, fixed: bool = True) -> RunSpec:
@@ -277,7 +300,11 @@ def _open_spec(asked: Mapping[str, Any], free: Sequence[str], *, fixed: bool = T
 
 
 def _trained(trainer: Trainer, course: Search, tell: Tell) -> list[Trial]:
-    """All that the search asks for, trained."""
+    """All that the search asks for, trained.
+
+    Raises:
+        InputError: all of it diverged.
+    """
     trials: list[Trial] = []
     batch = next(course, None)
     while batch is not None:
@@ -287,31 +314,31 @@ def _trained(trainer: Trainer, course: Search, tell: Tell) -> list[Trial]:
             batch = course.send([trial.worth for trial in found])
         except StopIteration:
             batch = None
+    if all(math.isinf(trial.worth) for trial in trials):
+        rates = [trial.candidate.lr for trial in trials]
+        raise InputError(
+            f"tune: diverges at every learning rate from {max(rates):g} down to {min(rates):g}: "
+            "look for extreme values in the data, or give --clip-norm 1"
+        )
     return trials
 
 
 def _best(trials: Sequence[Trial], epochs: int) -> Trial:
+    """The whole training with the best measure."""
     whole = [trial for trial in trials if trial.candidate.epochs == epochs]
     return min(whole, key=lambda trial: (trial.worth, trial.candidate.lr))
 
 
-def _nothing_found(trials: Sequence[Trial]) -> str:
-    rates = [trial.candidate.lr for trial in trials]
-    return (
-        f"tune: diverges at every learning rate from {max(rates):g} down to {min(rates):g}: look "
-        "for extreme values in the data, or give --clip-norm 1"
-    )
-
-
-def _plateau(done: Tuning, trainer: Trainer, job: Job) -> Plateau | None:
-    """The rates that cannot be told from the best, of those with its other options."""
+def _plateau(
+    trials: Sequence[Trial], best: Candidate, trainer: Trainer, job: Job
+) -> Plateau | None:
+    """The rates that cannot be told from the best, of whole trainings with its other options."""
     if job.validation is None:
         return None
-    best = done.best.candidate
     alike = [
         trial.candidate
-        for trial in done.trials
-        if trial.candidate.epochs == done.epochs
+        for trial in trials
+        if trial.candidate.epochs == best.epochs
         and trial.candidate.options == best.options
         and math.isfinite(trial.worth)
     ]
@@ -322,13 +349,13 @@ def _plateau(done: Tuning, trainer: Trainer, job: Job) -> Plateau | None:
 
 
 def _as_asked(
-    asked: Mapping[str, Any], done: Tuning, objects: Objects, data_dir: Path | None
+    options: Mapping[str, Any], kept: Path | None, objects: Objects, data_dir: Path | None
 ) -> Run:
     """The run that `gradus train` makes of what was found: of several nets, with its patience."""
     from gradus.runs.train import train
 
-    folder = None if done.folder is None else done.folder / "run"
-    spec = RunSpec.read({**asked, **done.found})
+    folder = None if kept is None else kept / RUN
+    spec = RunSpec.read(options)
     return train(spec, out=folder, overwrite=True, data_dir=data_dir, objects=objects)
 
 

@@ -171,6 +171,8 @@ def _short(spec: RunSpec, start: Job, tell: Callable[[float], None]) -> tuple[fl
     with torch.random.fork_rng():
         torch.manual_seed(start.seed)
         outcome = choose.execute(engine, job, lambda progress: None, Course(observe=observe))
+    if outcome.status == "interrupted":
+        raise KeyboardInterrupt
     if outcome.status != "finished":
         return None, outcome.step
     rows = outcome.evaluation

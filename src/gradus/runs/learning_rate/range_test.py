@@ -180,4 +180,7 @@ def _grow(job: Job, looking: _Looking, tell: Callable[[int], None]) -> int:
     course = Course(observe=observe, watch=Watch(looking.looks, looking.see))
     with torch.random.fork_rng():
         torch.manual_seed(job.seed)
-        return choose.execute(engine, job, lambda progress: None, course).step
+        outcome = choose.execute(engine, job, lambda progress: None, course)
+    if outcome.status == "interrupted":
+        raise KeyboardInterrupt
+    return outcome.step
