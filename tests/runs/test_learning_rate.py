@@ -117,8 +117,10 @@ def test_a_run_takes_the_best_of_the_learning_rates_that_it_tries(tmp_path):
     found = run.summary["learning_rate"]
     tried = {each["lr"]: each["validation_loss"] for each in found["tried"]}
     assert run.spec.lr == min(tried, key=tried.get) == found["lr"]
-    assert list(tried) == [two_digits(share * found["lost_from"]) for share in SHARES]
-    assert rate_line(found).startswith(f"{run.spec.lr:g}, of 4 tried for 25 % of the run")
+    assert list(tried)[:4] == [two_digits(share * found["lost_from"]) for share in SHARES]
+    assert rate_line(found).startswith(
+        f"{run.spec.lr:g}, of {len(tried)} tried for 25 % of the run"
+    )
     given = gradus.train(data, lr=run.spec.lr, **options)
     assert given.evaluation.equals(run.evaluation)
     assert given.summary["learning_rate"] is None

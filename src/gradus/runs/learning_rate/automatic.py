@@ -1,8 +1,8 @@
 """`--lr auto`: the learning rate of one run, found by short trainings before it.
 
-A range test says from which learning rate on the loss is lost, and four shares of that are trained
-for a quarter of the run; the one that does best is taken. ``python -m benchmarks.tune`` measures
-what that is worth.
+A range test says from which learning rate on the loss is lost, and four shares of that, or more
+while the smallest does best, are trained for a quarter of the run; the best is taken.
+``python -m benchmarks.tune`` measures what that is worth.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ from gradus.runs.start import Start
 SHARES = (1 / 3, 1 / 10, 1 / 30, 1 / 100)
 """Of the learning rate from which on the loss is lost: those that are trained."""
 
-SMALLER = (1e-3, 1e-4, 1e-5, 1e-6)
-"""Those that are, one after another, where all of these diverge."""
+LOWER, FLOOR = 1 / 3, 1e-7
+"""While the best of these is the smallest, one of this share of it is trained too, down to this
+share of the edge; a hundredth, where it diverged."""
 
 PART = 1 / 4
 """Of the steps of the run, taken with each."""
@@ -111,27 +112,32 @@ def found_for(
         job = prepare(spec.model_copy(update={"lr": UNKNOWN}), split, start, objects=objects)
     limit, anchor = start_anchor(spec, job)
     test = range_test(spec, job, anchor, lambda step, of: tell("range test", step, of))
+    measure = _measure(job)
+    sign = -1.0 if rises(measure) else 1.0
     tried: dict[float, float | None] = {}
     steps = test.steps
-    for share in (*SHARES, *SMALLER):
-        if share in SMALLER and any(value is not None for value in tried.values()):
-            break
-        lr = two_digits(share * test.edge)
-        done = len(tried)
 
-        def told(part: float, done: int = done) -> None:
-            tell("short trainings", round(100 * (done + part)), 100 * len(SHARES))
+    def worth(lr: float) -> float:
+        value = tried[lr]
+        return math.inf if value is None else sign * value
 
-        value, taken = _short(spec.model_copy(update={"lr": lr}), job, told)
-        tried[lr], steps = value, steps + taken
-    if all(value is None for value in tried.values()):
+    left = [two_digits(share * test.edge) for share in SHARES]
+    while left:
+        lr = left.pop(0)
+
+        def told(part: float, done: int = len(tried), of: int = len(tried) + len(left) + 1) -> None:
+            tell("short trainings", round(100 * (done + part)), 100 * of)
+
+        tried[lr], taken = _short(spec.model_copy(update={"lr": lr}), job, told)
+        steps += taken
+        smallest, best = min(tried), min(sorted(tried), key=worth)
+        if not left and best == smallest > FLOOR * test.edge:
+            left = [two_digits(best * (LOWER if math.isfinite(worth(best)) else 0.01))]
+    if math.isinf(worth(best)):
         raise InputError(
             f"--lr auto: diverges at every learning rate from {max(tried):g} down to "
             f"{min(tried):g}; look for extreme values in the data, or give --clip-norm 1"
         )
-    measure = _measure(job)
-    sign = -1.0 if rises(measure) else 1.0
-    best = min(tried, key=lambda lr: math.inf if tried[lr] is None else sign * float(tried[lr]))  # type: ignore[arg-type]
     return Found(best, measure, PART, test.edge, limit, tried, steps, time.perf_counter() - began)
 
 
