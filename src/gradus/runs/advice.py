@@ -143,7 +143,8 @@ def stability_limit(spec: RunSpec) -> tuple[float, str] | None:
 
     None for methods whose step is not in proportion to the gradient.
     """
-    found = limit_of(spec.build_equation(None))
+    # The limit is the same for every rate, also where that is still to be found.
+    found = limit_of(spec.model_copy(update={"lr": 1.0}).build_equation(None))
     return None if found is None or found.preconditioned else (found.value, found.method)
 
 
