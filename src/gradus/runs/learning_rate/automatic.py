@@ -107,9 +107,9 @@ def found_for(
     Raises:
         InputError: every learning rate that was tried diverged.
     """
-    began = time.perf_counter()
+    began, spec = time.perf_counter(), spec.model_copy(update={"lr": UNKNOWN})
     with torch.random.fork_rng():
-        job = prepare(spec.model_copy(update={"lr": UNKNOWN}), split, start, objects=objects)
+        job = prepare(spec, split, start, objects=objects)
     limit, anchor = start_anchor(spec, job)
     test = range_test(spec, job, anchor, lambda step, of: tell("range test", step, of))
     measure = _measure(job)
