@@ -30,6 +30,7 @@ from gradus.sweep import SweepSpec, open_sweep, read_toml, to_toml, train_sweep
 from gradus.sweep.compare import ranking
 from gradus.sweep.importance import importance
 from gradus.sweep.store import Store
+from gradus.tuning.tune import asked_in
 
 RANDOM = np.random.default_rng(0)
 ROWS = 30
@@ -107,6 +108,15 @@ def _npz(folder):
 def _npy(folder):
     np.save(folder / "own.npy", RANDOM.normal(size=(ROWS, 3)).astype(np.float32))
     np.save(folder / "y.npy", np.array(["no", "yes"] * (ROWS // 2)))
+
+
+def _tune(folder):
+    written = {"asked": {"data": "digits", "epochs": "3"}, "found": {"lr": 0.1}}
+    (folder / "tune.json").write_text(json.dumps(written))
+
+
+def _read_tune(folder, draw):
+    asked_in(Path())
 
 
 def _npz_images(folder):
@@ -382,6 +392,7 @@ READERS = {
     "checkpoint": Reader(_broken_off, _resume, 8),
     "sweep": Reader(_sweep, _read_sweep, 5),
     "store": Reader(_sweep, _open_store, 3),
+    "tune": Reader(_tune, _read_tune, 2),
     "earlier-run": Reader(_earlier("run"), _read_run, 6),
     "earlier-sweep": Reader(_earlier("sweep"), _read_earlier_sweep, 3),
 }  # fmt: skip

@@ -265,10 +265,22 @@ def _held(folder: Path, asked: Mapping[str, Any]) -> Iterator[None]:
     if foreign := sorted({path.name for path in folder.iterdir()} - {*OWN}):
         raise InputError(f"--out {folder}: holds {foreign[0]} already; give another")
     with locked(folder):
-        record = folder / RECORD
-        if record.exists() and dict(read_json(record)).get("asked") != _written(asked):
+        if (folder / RECORD).exists() and asked_in(folder) != _written(asked):
             raise InputError(f"--out {folder}: holds a search with other options; give another")
         yield
+
+
+def asked_in(folder: Path) -> dict[str, str]:
+    """The options of the search that a folder holds, as they are kept.
+
+    Raises:
+        InputError: they cannot be read.
+    """
+    path = folder / RECORD
+    try:
+        return dict(dict(read_json(path))["asked"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read: {quoted(error)}; give another --out") from None
 
 
 def _written(asked: Mapping[str, Any]) -> dict[str, str]:

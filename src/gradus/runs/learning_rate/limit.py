@@ -1,15 +1,9 @@
 r"""The learning rate that theory allows at the start, from the curvature of that very model.
 
-Near a minimum a method that moves w by its gradient, scaled by a diagonal matrix P, shrinks the
-error along the steepest direction only while
+$$\alpha \, \lambda_{\max}\big(P^{-1/2} \, \nabla^2 f(w) \, P^{-1/2}\big) < c$$
 
-$$\alpha \, \lambda_{\max}\big(P^{-1/2} \, \nabla^2 f(w) \, P^{-1/2}\big) < c.$$
-
-For gradient descent with momentum $P = I$ and $c = 2 (1 + \beta)$; for Adam P is the root of its
-mean squared gradients and $c = 2 (1 + \beta_1) / (1 - \beta_1)$.
-
-Source: Polyak (1964); Goh (2017), "Why Momentum Really Works"; Cohen et al. (2022), "Adaptive
-Gradient Methods at the Edge of Stability".
+with c that of the method (:mod:`gradus.methods.stability`), and P the identity or, for methods that
+scale their gradient, the root of its mean square.
 """
 
 from __future__ import annotations
@@ -21,10 +15,10 @@ import torch
 from torch import Tensor
 
 from gradus.engine.job import Job
-from gradus.methods.catalogue import entries
+from gradus.methods.stability import stability_limit
 from gradus.risk.curvature import eigenvalues
 from gradus.risk.empirical import EmpiricalRisk
-from gradus.runs.advice import LARGEST, curvature_sample, stability_limit
+from gradus.runs.advice import LARGEST, curvature_sample
 from gradus.runs.spec import RunSpec
 
 BATCHES = 64
@@ -55,33 +49,19 @@ def limit_at_start(spec: RunSpec, start: Job) -> Limit | None:
     That is so of methods without such a theory, and of models that are too large, cannot be
     differentiated twice, or bend downwards in every direction there.
     """
-    if sum(parameter.numel() for parameter in start.model.parameters()) > LARGEST:
+    found = stability_limit(spec.build_equation(None))
+    if found is None or sum(p.numel() for p in start.model.parameters()) > LARGEST:
         return None
-    found = stability_limit(spec) or _adaptive(spec)
-    if found is None:
-        return None
-    bound, method = found
-    train = curvature_sample(start)
-    risk = EmpiricalRisk(start.model.cpu(), start.loss, train, start.penalty)
+    risk = EmpiricalRisk(start.model.cpu(), start.loss, curvature_sample(start), start.penalty)
     w = risk.point
     try:
-        at: Any = risk if stability_limit(spec) else _Scaled(risk, _scale(spec, risk, w, start))
+        at: Any = _Scaled(risk, _scale(spec, risk, w, start)) if found.preconditioned else risk
         curvature = float(eigenvalues(at, w, tolerance=0.05, iterations=5).values[-1])
     except (RuntimeError, ValueError):  # no second derivative, not found, or not finite
         return None
-    return Limit(bound / curvature, curvature, bound, method) if curvature > 0 else None
-
-
-def _adaptive(spec: RunSpec) -> tuple[float, str] | None:
-    """The bound for a method that scales its gradient, and its name."""
-    entry = entries().get(spec.method)
-    name = None if entry is None else entry.class_name
-    if spec.method in ("adam", "adamw"):
-        beta = spec.betas[0]
-        return 2 * (1 + beta) / (1 - beta), f"{name} with β1 = {beta:g}"
-    if spec.method == "rmsprop":
-        return 2 * (1 + (spec.momentum or 0.0)), str(name)
-    return (2.0, str(name)) if spec.method == "adagrad" else None
+    if curvature <= 0:
+        return None
+    return Limit(found.value / curvature, curvature, found.value, found.method)
 
 
 def _scale(spec: RunSpec, risk: EmpiricalRisk, w: Tensor, start: Job) -> Tensor:
