@@ -77,7 +77,7 @@ def _own_or(value: Any, check: ValidatorFunctionWrapHandler, info: ValidationInf
     """A measure by one of the user's own metrics is taken as it is."""
     own = {name_of_metric(each) for each in info.data.get("metrics") or () if is_object(each)}
     part, _, name = str(value).partition("-")
-    if value in own:
+    if str(value) in own:
         return f"validation-{value}"
     return value if part in ("validation", "test") and name in own else check(value)
 
