@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 
 def in_notebook(result: object) -> str:
@@ -32,7 +33,8 @@ def cell_line() -> Callable[[str], None] | None:
 
     if not hasattr(get_ipython(), "kernel"):
         return None
-    handle = display.DisplayHandle()
+    untyped: Any = display
+    handle = untyped.DisplayHandle()
     shown = False
 
     def show(line: str) -> None:
