@@ -69,8 +69,9 @@ template <class T>
 void Network<T>::Work::Member::sum(const Part& part, size_t l, int64_t block, Share inputs,
                                    Share summed, T* sums, int64_t apart) {
     const Layer<T>& layer = n.layers_[l];
-    n.kernels_.input_gradient(layer, at(n.kept_[l].delta, layer.outputs, block), rows(part, block),
-                              inputs.first, inputs.last, summed.first, summed.last, sums, apart);
+    work.products_.input_gradient(layer, at(n.kept_[l].delta, layer.outputs, block),
+                                  rows(part, block), inputs.first, inputs.last, summed.first,
+                                  summed.last, sums, apart);
 }
 
 // Of a layer that drops or norms.
@@ -151,8 +152,8 @@ void Network<T>::Work::Member::move(size_t l, const Side<T>& in, const T* delta,
     const Layer<T>& layer = n.layers_[l];
     const int64_t rows = layer.rows();
     const auto move = [&](int64_t first, int64_t last) {
-        n.kernels_.update(layer, in, delta, count, work.stride_, first, last, begun, finished,
-                          n.method_.rule, regularization(n.method_, n.penalty_), numbers);
+        work.products_.update(layer, in, delta, count, work.stride_, first, last, begun, finished,
+                              n.method_.rule, regularization(n.method_, n.penalty_), numbers);
     };
     if (layer.kind == Kind::DENSE && layer.moves_all()) {
         const Share all = share(panels(layer.outputs) * rows, PANEL);

@@ -35,7 +35,8 @@ void Network<T>::Work::Member::forward(const Part& part, size_t l, int64_t block
     const bool drops = layer.kind == Kind::DROP && purpose != Purpose::GIVE;
     switch (layer.kind) {
         case Kind::DENSE:
-            n.kernels_.forward(layer, w, in, count, stride, mine.first, mine.last, out, before);
+            (purpose == Purpose::LOOK ? n.kernels_ : work.products_)
+                .forward(layer, w, in, count, stride, mine.first, mine.last, out, before);
             return;
         case Kind::SUM:
         case Kind::DROP:

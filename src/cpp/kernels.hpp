@@ -310,4 +310,9 @@ GRADUS_DECLARE(avx2)
 GRADUS_DECLARE(avx512)
 #undef GRADUS_DECLARE
 
+// Those of avx512, but for the products, which are taken in bfloat16.
+namespace avx512_bf16 {
+const Kernels<float>* single();
+}
+
 }  // namespace gradus

@@ -54,6 +54,15 @@ const Kernels<double>& kernels_of<double>(const std::string& name) {
     return *variant_of(name).twice;
 }
 
+// Those that take products in bfloat16.
+template <class T>
+const Kernels<T>& products_of(const std::string& name) {
+    if constexpr (sizeof(T) == 4) {
+        if (const Kernels<T>* found = in_bfloat16(name)) return *found;
+    }
+    throw std::invalid_argument("no kernels take products in bfloat16 beside these: " + name);
+}
+
 // The value that belongs to a name.
 template <class Value>
 Value named(const std::map<std::string, Value>& values, const std::string& name) {
@@ -294,14 +303,15 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
              [](Network<T>* self, const std::string& variant, int64_t inputs,
                 const std::vector<Given>& layers, bool log_softmax, const Risk<T>& risk,
                 const Method& method, const Penalty& penalty, int64_t batch_size, int threads,
-                double clip_norm, double clip_value) {
-                 new (self) Network<T>(kernels_of<T>(variant), Shape{inputs, layers, log_softmax},
-                                       risk, method, penalty, Clip{clip_norm, clip_value}, batch_size,
-                                       threads);
+                double clip_norm, double clip_value, bool bfloat16) {
+                 const Kernels<T>& kernels = kernels_of<T>(variant);
+                 new (self) Network<T>(kernels, bfloat16 ? products_of<T>(variant) : kernels,
+                                       Shape{inputs, layers, log_softmax}, risk, method, penalty,
+                                       Clip{clip_norm, clip_value}, batch_size, threads);
              },
              "variant"_a, "inputs"_a, "layers"_a, "log_softmax"_a, "risk"_a, "method"_a,
              "penalty"_a, "batch_size"_a, "threads"_a, "clip_norm"_a = Clip().norm,
-             "clip_value"_a = Clip().value)
+             "clip_value"_a = Clip().value, "bfloat16"_a = false)
         .def("set",
              [](Network<T>& self, int64_t layer, Matrix<const T> weight,
                 std::optional<Vector1<const T>> bias) {
@@ -374,6 +384,9 @@ NB_MODULE(_core, module) {
         "variant"_a, "bytes"_a, "threads"_a);
     module.def("built", &built);
     module.def("runnable", &runnable);
+    module.def(
+        "multiplies_bfloat16", [](const std::string& variant) { return bool(in_bfloat16(variant)); },
+        "variant"_a);
     nb::class_<Given>(module, "Layer")
         .def("__init__",
              [](Given* self, const std::string& kind, int64_t outputs, int64_t reads, int64_t also,

@@ -104,9 +104,10 @@ Side<T> Network<T>::side(int64_t features, bool with_one, int64_t examples) {
 }
 
 template <class T>
-Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method method,
+Network<T>::Network(const Kernels<T>& kernels, const Kernels<T>& products, Shape shape, Risk<T> risk, Method method,
                     Penalty penalty, Clip clip, int64_t batch_size, int threads)
     : kernels_(kernels),
+      products_(products),
       shape_(std::move(shape)),
       graph_(shape_, moving(shape_)),
       is_whole_(has_batch_norm(shape_)),
@@ -119,7 +120,7 @@ Network<T>::Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method
       columns_(1 + remembered(method_, penalty_)),
       flushes_(flushes(method_)),
       segment_(rounded_up(is_whole_ ? batch_size : std::min(batch_size, SEGMENT), PANEL)),
-      keeps_gradients_(batch_size > segment_ || clip_.clips()),
+      keeps_gradients_(batch_size > SEGMENT || clip_.clips()),
       stride_(stride_for(segment_, threads_)),
       learning_(rounded_up(segment_, stride_)),
       capacity_(std::max(learning_,
@@ -262,7 +263,8 @@ int64_t Network<T>::get_running(int64_t index, T* mean, T* variance) const {
 template <class T>
 int64_t Network<T>::run(const Examples<T>& examples, const Batches& batches, int threads) {
     const int members = std::clamp(threads, 1, threads_);
-    const int64_t taken = Work(*this, examples, batches, members, segment_, stride_).take_steps();
+    const int64_t taken =
+        Work(*this, products_, examples, batches, members, segment_, stride_).take_steps();
     step_ += taken;
     return taken;
 }
@@ -272,7 +274,8 @@ void Network<T>::outputs(const Examples<T>& examples, const int64_t* order, int6
     Batches all{};
     all.order = order;
     all.examples = all.size = count;
-    Work(*this, examples, all, threads_, SEGMENT, stride_for(SEGMENT, threads_)).outputs(to);
+    Work(*this, kernels_, examples, all, threads_, SEGMENT, stride_for(SEGMENT, threads_))
+        .outputs(to);
 }
 
 template class Network<float>;

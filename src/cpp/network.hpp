@@ -110,7 +110,8 @@ struct Timings {
 template <class T>
 class Network {
 public:
-    Network(const Kernels<T>& kernels, Shape shape, Risk<T> risk, Method method, Penalty penalty,
+    // `products` take the steps; what is evaluated is by `kernels`.
+    Network(const Kernels<T>& kernels, const Kernels<T>& products, Shape shape, Risk<T> risk, Method method, Penalty penalty,
             Clip clip, int64_t batch_size, int threads);
     Network(const Network&) = delete;
 
@@ -173,6 +174,7 @@ private:
     T* column(int64_t layer, int column) const;
 
     const Kernels<T>& kernels_;
+    const Kernels<T>& products_;
     const Shape shape_;
     const Graph graph_;
     const bool is_whole_;  // a batch is in memory at once, and members share every layer

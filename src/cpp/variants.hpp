@@ -41,4 +41,14 @@ inline Variant variant_of(const std::string& name) {
     throw std::invalid_argument("no such variant of the kernels runs here: " + name);
 }
 
+// The kernels that take products in bfloat16, beside those of a variant; null where there are none.
+inline const Kernels<float>* in_bfloat16(const std::string& variant) {
+#ifdef GRADUS_HAS_AVX512_BF16
+    if (variant == "avx512" && __builtin_cpu_supports("avx512bf16")) return avx512_bf16::single();
+#else
+    (void)variant;
+#endif
+    return nullptr;
+}
+
 }  // namespace gradus

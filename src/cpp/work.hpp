@@ -27,9 +27,9 @@ template <class T>
 class Network<T>::Work {
 public:
     // Examples come in segments of what is in memory at once, and in blocks of `stride`.
-    Work(Network& network, const Examples<T>& examples, const Batches& batches, int members,
-         int64_t segment, int64_t stride)
-        : n_(network), examples_(examples), batches_(batches), members_(members),
+    Work(Network& network, const Kernels<T>& products, const Examples<T>& examples,
+         const Batches& batches, int members, int64_t segment, int64_t stride)
+        : n_(network), products_(products), examples_(examples), batches_(batches), members_(members),
           segment_(segment), stride_(stride), barrier_(members),
           terms_(size_t(std::min(batches.size, batches.examples))), waited_(size_t(members)) {}
 
@@ -439,6 +439,7 @@ private:
     }
 
     Network& n_;
+    const Kernels<T>& products_;
     const Examples<T>& examples_;
     const Batches& batches_;
     const int members_;

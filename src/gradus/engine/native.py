@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from gradus import kernels
 from gradus.data.dataset import Dataset
 from gradus.engine import dense, dropping, evaluate
-from gradus.engine.clipping import Clip
 from gradus.engine.execution import Execution
 from gradus.engine.job import Job, Judged, Outcome, Part, Report, Row, Tested
 from gradus.engine.layers import Layer
@@ -47,8 +46,8 @@ def obstacle(job: Job) -> str | None:
         return "the native engine does not call a model that PyTorch compiles"
     if job.ema is not None:
         return "the native engine does not average parameters over the steps"
-    if job.precision == "bf16":
-        return "the native engine takes no products in bfloat16"
+    if job.precision == "bf16" and not kernels.multiplies_bfloat16():
+        return f"the native kernels for {kernels.variant()} take no products in bfloat16"
     if job.train.x.dtype == torch.int64:
         return "the native engine does not run inputs that are whole numbers"
     try:
@@ -103,7 +102,7 @@ class _Execution(Execution):
             core.Penalty(**dense.penalty_of(job.penalty, job.method)),
             self.size,
             torch.get_num_threads(),
-            **_limits(job.clip),
+            **_options(job),
         )
         self.network.draw_by(dropping.key_of(job.seed))
         self.take_over()
@@ -350,10 +349,13 @@ class _Calls:
                 self.threads = self._all
 
 
-def _limits(clip: Clip | None) -> dict[str, float]:
-    """Of the gradient, as keywords of the kernels' network."""
-    given = {} if clip is None else {"clip_norm": clip.norm, "clip_value": clip.value}
-    return {name: limit for name, limit in given.items() if limit is not None}
+def _options(job: Job) -> dict[str, Any]:
+    """What is not as in every other run, as keywords of the kernels' network."""
+    options: dict[str, Any] = {"bfloat16": True} if job.precision == "bf16" else {}
+    if job.clip is not None:
+        limits = {"clip_norm": job.clip.norm, "clip_value": job.clip.value}
+        options |= {name: limit for name, limit in limits.items() if limit is not None}
+    return options
 
 
 def _layer_of(core: Any, layer: Layer) -> Any:

@@ -66,6 +66,16 @@ def variant() -> str:
     raise InputError(f"{VARIABLE}={forced}: {why}; possible here: {', '.join(possible)}")
 
 
+def multiplies_bfloat16() -> bool:
+    """Return whether products in bfloat16 stand beside the variant to use, and run here.
+
+    Raises:
+        InputError: As `variant`.
+    """
+    chosen, found = variant(), core()
+    return found is not None and bool(found.multiplies_bfloat16(chosen))
+
+
 def takes_roots_of_torch() -> bool:
     """Return whether an update in place takes torch's square roots, and so its bits.
 

@@ -11,6 +11,9 @@ def built() -> list[str]:
 def runnable() -> list[str]:
     """Which of them this processor runs, the fastest first."""
 
+def multiplies_bfloat16(variant: str) -> bool:
+    """Whether kernels that take products in bfloat16 stand beside these, and run here."""
+
 def map(name: str, x: NDArray[Any], variant: str) -> NDArray[Any]:  # noqa: A001
     """An elementary function of every number of a vector of float32 or float64."""
 
@@ -165,6 +168,7 @@ class Network32:
         threads: int,
         clip_norm: float = ...,
         clip_value: float = ...,
+        bfloat16: bool = False,
     ) -> None: ...
     @property
     def steps(self) -> int:
@@ -287,6 +291,7 @@ class Network64:
         threads: int,
         clip_norm: float = ...,
         clip_value: float = ...,
+        bfloat16: bool = False,
     ) -> None: ...
     @property
     def steps(self) -> int:
