@@ -84,6 +84,22 @@ def test_any_number_of_threads_gives_the_same_to_the_bit(size, clip, monkeypatch
     assert all(end == ends[0] for end in ends)
 
 
+def test_a_batch_that_is_in_memory_at_once_is_added_up_in_pieces(monkeypatch):
+    """Of a batch norm, whose gradient is that of float32 but for the rounding of factors."""
+    start = job("segments", methods.SGD(0.1), dtype=torch.float32)
+    layers = [nn.Linear(19, 33), nn.BatchNorm1d(33), nn.Tanh(), nn.Linear(33, 5)]
+    ends = {}
+    for precision, threads in (("float32", 1), ("bf16", 1), ("bf16", 2)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        model = copy.deepcopy(nn.Sequential(*layers))
+        native.execute(dataclasses.replace(start, model=model, precision=precision, epochs=1))
+        ends[precision, threads] = where(model)
+    assert torch.equal(ends["bf16", 1], ends["bf16", 2])
+    begun = where(nn.Sequential(*layers))
+    exact, near = ends["float32", 1] - begun, ends["bf16", 1] - begun
+    assert 0 < (exact - near).norm() < 0.02 * exact.norm()
+
+
 def test_what_is_evaluated_is_float32():
     given = in_bfloat16("ragged")
     outcome = native.execute(given)
