@@ -41,14 +41,14 @@ def trained(precision: str, batch_size: int, seed: int, given: argparse.Namespac
         return gradus.train(spec, data_dir=given.data_dir)
 
 
-def microseconds(run: gradus.Run) -> float:
+def microseconds(run: gradus.Run, batch_size: int) -> float:
     """Of a step."""
-    return 1e6 * run.spec.batch_size / float(run.summary["timings"]["samples_per_second"])
+    return 1e6 * batch_size / float(run.summary["timings"]["samples_per_second"])
 
 
 def figures(run: gradus.Run) -> tuple[float, float]:
     """The loss and the accuracy on the test part."""
-    last = run.evaluation.iloc[-1]
+    last = run.evaluation.to_pylist()[-1]
     return float(last["test_loss"]), float(last["test_accuracy"])
 
 
@@ -69,7 +69,7 @@ def main() -> None:
             [trained(precision, batch_size, seed, given) for precision in PRECISIONS]
             for seed in range(given.seeds)
         ]
-        times = [[microseconds(run) for run in turn] for turn in turns]
+        times = [[microseconds(run, batch_size) for run in turn] for turn in turns]
         ratios = [exact / rounded for exact, rounded in times]
         least = [f"{min(each):.0f}" for each in zip(*times, strict=True)]
         ratio = f"{statistics.median(ratios):.2f}× ({min(ratios):.2f}–{max(ratios):.2f})"
