@@ -158,7 +158,7 @@ class Diagnosis:
 
     Example:
         >>> import gradus
-        >>> run = gradus.train(gradus.RunSpec(model="linear", lr=0.1, epochs=5))
+        >>> run = gradus.train(gradus.RunSpec(model="linear", lr=0.5, epochs=20))
         >>> found = gradus.diagnose(run)
         >>> found.healthy, found.findings
         (True, ())

@@ -15,7 +15,7 @@ def page(found: Diagnosis) -> str:
     Example:
         >>> import gradus
         >>> from gradus.figures.diagnosis.page import page
-        >>> run = gradus.train(gradus.RunSpec(model="linear", lr=0.1, epochs=5))
+        >>> run = gradus.train(gradus.RunSpec(model="linear", lr=0.5, epochs=20))
         >>> content = page(gradus.diagnose(run))
         >>> content.startswith("<!doctype html>"), "nothing found" in content
         (True, True)
