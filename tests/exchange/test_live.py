@@ -19,6 +19,10 @@ TABLE = {"g": [150, 155, 120, 118] * 10, "fruit": ["apple", "apple", "pear", "pe
 NUMBERS = np.arange(120, dtype=np.float32).reshape(60, 2), np.arange(60, dtype=np.float32)
 RUNS = {
     "a data set": ("digits", {**LINEAR, "epochs": 2}),
+    "a last batch of one example": (
+        tuple(each[:20] for each in NUMBERS),
+        {**LINEAR, "epochs": 4, "lr": 1e-5, "test_fraction": 0.15, "validation_fraction": 0},
+    ),
     "a figure to choose by": (
         "digits",
         {**LINEAR, "epochs": 3, "validation_fraction": 0.2, "measure": "f1", "patience": 1},

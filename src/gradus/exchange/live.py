@@ -125,7 +125,8 @@ class Tracking:
         found = list(points)
         self._handed_over.update(point[:2] for point in found)
         for follower in self.followers.values():
-            follower.waiting.extend(found)
+            if follower.failure is None:
+                follower.waiting.extend(found)
         self._tell_of_failures()
 
     def _end(self, end: End) -> None:

@@ -235,18 +235,28 @@ def _curves(history: pa.Table, evaluation: pa.Table, samples: int, steps: int) -
 def steps_after(
     samples: ArrayLike, steps: ArrayLike, consumed: ArrayLike, now: tuple[int, int]
 ) -> NDArray[np.int64]:
-    """How many steps it took to consume so many examples: as many as the rows around say.
+    """How many steps it took to consume so many examples, at the end of an epoch.
+
+    As many as came before the next row, for the first batch of every epoch has one; after the last
+    row in proportion.
 
     Args:
         samples: ``[n]``, of which that is asked.
         steps: ``[rows]``, before the step of each row of a history.
         consumed: ``[rows]``, examples after it.
         now: how many steps and examples there are in all.
+
+    Example:
+        >>> steps_after([65, 130], [0, 2], [64, 129], now=(4, 130))
+        array([2, 4])
     """
-    counted = np.concatenate([[0], np.asarray(consumed, np.int64), [max(now[1], 1)]])
-    taken = np.concatenate([[0], np.asarray(steps, np.int64) + 1, [now[0]]])
-    found: Numbers = np.interp(np.asarray(samples, np.int64), counted, taken)
-    return np.rint(found).astype(np.int64)
+    taken, seen = np.asarray(steps, np.int64), np.asarray(consumed, np.int64)
+    asked = np.asarray(samples, np.int64)
+    last = (int(taken[-1]) + 1, int(seen[-1])) if len(taken) else (0, 0)
+    ends: Numbers = np.interp(asked, [last[1], max(now[1], 1)], [last[0], now[0]])
+    following = np.searchsorted(seen, asked, side="right")
+    before = np.append(taken, 0)[following]
+    return np.where(following < len(taken), before, np.rint(ends).astype(np.int64))
 
 
 def _curve(name: str, steps: NDArray[np.int64], column: Any) -> Iterator[Curve]:
