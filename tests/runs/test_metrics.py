@@ -80,6 +80,30 @@ def test_epochs_are_compared_by_a_metric_of_ones_own_in_its_direction():
     assert best[True]["epoch"] > best[False]["epoch"] == 1
 
 
+def test_an_epoch_in_which_the_measure_has_no_value_is_not_the_best():
+    asked = {**QUICK, "measure": "validation-late", "epochs": 4}
+    first = train((X, Y), metrics=margin, **{**asked, "measure": None})
+    least = first.evaluation["validation_margin"][0].as_py()
+
+    def late(output, target):
+        value = float(margin(output, target))
+        return value if value > least else np.nan
+
+    run = train((X, Y), metrics=Metric(late, rises=False), **asked)
+    assert run.evaluation["validation_late"].to_pylist()[0] is None
+    assert run.summary["kept"]["epoch"] == 2
+
+
+def test_the_learning_rate_is_found_by_a_metric_of_ones_own():
+    asked = {**QUICK, "measure": "validation-margin", "lr": "auto"}
+    given = {rises: Metric(margin, rises=rises) for rises in (True, False)}
+    for rises, metric in given.items():
+        found = train((X, Y), metrics=metric, **asked).summary["learning_rate"]
+        tried = {each["lr"]: each["validation_margin"] for each in found["tried"]}
+        best = max if rises else min
+        assert tried[found["lr"]] == best(v for v in tried.values() if v is not None)
+
+
 def test_numbers_come_in_the_unit_of_the_target():
     seen = []
 

@@ -87,10 +87,13 @@ def judge(
     if not given:
         return Judged(mean, accuracy)
     everything, targets = torch.cat(given), data.targets()
-    measured = None if score is None else score(everything, targets)
-    found = {name: each(everything, targets) for name, each in metrics.items()}
-    there = {name: None if math.isnan(value) else value for name, value in found.items()}
-    return Judged(mean, accuracy, measured, there)
+
+    def taken(figure: Score) -> float | None:
+        value = figure(everything, targets)
+        return None if math.isnan(value) else value
+
+    measured = None if score is None else taken(score)
+    return Judged(mean, accuracy, measured, {name: taken(f) for name, f in metrics.items()})
 
 
 def test(

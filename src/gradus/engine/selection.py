@@ -74,13 +74,17 @@ class Selection:
         found: float | None = getattr(row, "measured" if self.score else self.measure)
         return found
 
+    @property
+    def rises(self) -> bool:
+        """Whether more of the measure is better."""
+        return rises(self.measure or "") if self.rising is None else self.rising
+
     def worth(self, row: Epoch) -> float:
-        """The measure after an epoch, so that less is better."""
-        assert self.measure is not None
+        """The measure after an epoch, so that less is better; infinite where it has no value."""
         value = self.value(row)
-        value = math.nan if value is None else value
-        rising = rises(self.measure) if self.rising is None else self.rising
-        return -value if rising else value
+        if value is None or math.isnan(value):
+            return math.inf
+        return -value if self.rises else value
 
     def best(self, rows: Sequence[AnEpoch]) -> AnEpoch | None:
         """The first of the best epochs; None where nothing is compared, or there is no epoch.

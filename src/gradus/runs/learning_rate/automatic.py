@@ -19,7 +19,7 @@ import torch
 from gradus.data.dataset import Split
 from gradus.engine import choose
 from gradus.engine.job import Job, Progress
-from gradus.engine.selection import rises
+from gradus.engine.selection import Selection
 from gradus.engine.snapshot import Course
 from gradus.errors import InputError
 from gradus.runs.job import prepare
@@ -112,8 +112,9 @@ def found_for(
         job = prepare(spec, split, start, objects=objects)
     limit, anchor = start_anchor(spec, job)
     test = range_test(spec, job, anchor, lambda step, of: tell("range test", step, of))
-    measure = _measure(job)
-    sign = -1.0 if rises(measure) else 1.0
+    selection = _selection(job)
+    assert selection.measure is not None
+    sign = -1.0 if selection.rises else 1.0
     tried: dict[float, float | None] = {}
     steps = test.steps
 
@@ -138,7 +139,8 @@ def found_for(
             f"--lr auto: diverges at every learning rate from {max(tried):g} down to "
             f"{min(tried):g}; look for extreme values in the data, or give --clip-norm 1"
         )
-    return Found(best, measure, PART, test.edge, limit, tried, steps, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return Found(best, selection.measure, PART, test.edge, limit, tried, steps, seconds)
 
 
 def two_digits(number: float) -> float:
@@ -151,14 +153,16 @@ def two_digits(number: float) -> float:
     return float(f"{number:.1e}")
 
 
-def _measure(job: Job) -> str:
-    return job.selection.measure or "train_loss"
+def _selection(job: Job) -> Selection:
+    """What the short trainings are compared by: what the run chooses by, if it chooses."""
+    chosen = job.selection
+    return replace(chosen, measure=chosen.measure or "train_loss", patience=None)
 
 
 def _short(spec: RunSpec, start: Job, tell: Callable[[float], None]) -> tuple[float | None, int]:
     """The measure after a part of a run, None where it diverged, and the steps it took."""
     steps = max(1, math.ceil(PART * start.steps))
-    selection = replace(start.selection, measure=_measure(start), patience=None)
+    selection = _selection(start)
     job = replace(
         start,
         model=copy.deepcopy(start.model),
@@ -187,4 +191,4 @@ def _short(spec: RunSpec, start: Job, tell: Callable[[float], None]) -> tuple[fl
     )
     if not math.isfinite(best):
         return None, outcome.step
-    return (-best if rises(selection.measure or "") else best), outcome.step
+    return (-best if selection.rises else best), outcome.step
