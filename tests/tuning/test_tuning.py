@@ -1,6 +1,7 @@
 """A search finds a learning rate that is known within its budget, and says how sure it is."""
 
 import json
+import re
 import math
 
 import numpy as np
@@ -194,6 +195,19 @@ def test_what_cannot_be_is_one_line(arguments, said, capsys, tmp_path, monkeypat
         main(["tune", "--model", "linear", "--epochs", "1", "--batch-size", "256", *arguments])
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"lr": 0.1}, "lr=0.1: is what the search finds; leave it out"),
+        ({"budget": "soon"}, "budget=soon: give a number of trainings, as 10, or a time"),
+        ({"free": ["momentum"], "method": "adam"}, "free=momentum: method=adam has none"),
+    ],
+)
+def test_from_python_it_is_said_in_the_words_of_the_call(given, said):
+    with pytest.raises(gradus.InputError, match=re.escape(said)):
+        gradus.tune("digits", **given)
 
 
 def test_a_time_is_as_many_trainings_as_fit():

@@ -25,6 +25,8 @@ def as_call(message: str) -> str:
         'label_smoothing is not an option of loss=mse, which takes no options'
         >>> as_call("go on with --resume runs/mine, or add --overwrite")
         "go on with gradus.resume('runs/mine'), or add overwrite=True"
+        >>> as_call("train it again with --spec runs/mine/run.json --epochs 9")
+        "train it again with gradus.open_run('runs/mine').spec and epochs=9"
         >>> as_call("it was trained with --no-state")
         'it was trained with keep_state=False'
         >>> as_call("--model object:mynet.Net#0123456789ab: gives (2, 3), try --standardize")
@@ -32,6 +34,7 @@ def as_call(message: str) -> str:
     """
     message = re.sub(rf"{OBJECT}([^\s#]+)#[0-9a-f]+", r"\1", message)
     message = re.sub(r"--resume (\S+?)(?=[,:;]?(\s|$))", r"gradus.resume('\1')", message)
+    message = re.sub(r"--spec (\S+)/run\.json", r"gradus.open_run('\1').spec and", message)
     return re.sub(r"--(no-)?([a-z][a-z0-9-]*)(?: (?=(\S+)))?", _keyword, message)
 
 
@@ -66,6 +69,8 @@ def _kinds() -> dict[str, tuple[str, ...] | None]:
         "out": (),
         "track": ("tensorboard", "mlflow", "wandb"),
         "freeze": (),
+        "budget": (),
+        "free": (),
         "start": (),
         "overwrite": None,
         "keep_state": None,
