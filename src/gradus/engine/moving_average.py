@@ -21,7 +21,7 @@ class MovingAverage:
     $$\bar w_1 = w_1, \qquad \bar w_{t+1} = \delta \, \bar w_t + (1 - \delta) \, w_{t+1}$$
 
     The steps do not depend on it. It is that of ``torch.optim.swa_utils.AveragedModel`` with
-    ``get_ema_multi_avg_fn``, to the bit.
+    ``get_ema_multi_avg_fn``.
 
     Args:
         decay: $\delta$, between 0 and 1: the last $1 / (1 - \delta)$ steps or so count.
