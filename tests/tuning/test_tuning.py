@@ -1,8 +1,8 @@
 """A search finds a learning rate that is known within its budget, and says how sure it is."""
 
 import json
-import re
 import math
+import re
 
 import numpy as np
 import pytest
