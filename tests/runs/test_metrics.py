@@ -80,6 +80,19 @@ def test_epochs_are_compared_by_a_metric_of_ones_own_in_its_direction():
     assert best[True]["epoch"] > best[False]["epoch"] == 1
 
 
+def test_a_metric_that_epochs_are_compared_by_is_taken_once_of_a_part():
+    seen = []
+
+    def counted(output, target):
+        seen.append(len(target))
+        return margin(output, target)
+
+    metric = Metric(counted, rises=True)
+    run = train((X, Y), metrics=metric, measure="validation-counted", **QUICK)
+    validation, test = run.summary["data"]["validation"], run.summary["data"]["test"]
+    assert seen == [validation] * 3 + [test]
+
+
 def test_an_epoch_in_which_the_measure_has_no_value_is_not_the_best():
     asked = {**QUICK, "measure": "validation-late", "epochs": 4}
     first = train((X, Y), metrics=margin, **{**asked, "measure": None})
@@ -95,7 +108,7 @@ def test_an_epoch_in_which_the_measure_has_no_value_is_not_the_best():
 
 
 def test_the_learning_rate_is_found_by_a_metric_of_ones_own():
-    asked = {**QUICK, "measure": "validation-margin", "lr": "auto"}
+    asked = {**QUICK, "measure": "validation-margin", "lr": "auto", "model": "linear"}
     given = {rises: Metric(margin, rises=rises) for rises in (True, False)}
     for rises, metric in given.items():
         found = train((X, Y), metrics=metric, **asked).summary["learning_rate"]

@@ -129,6 +129,13 @@ def test_a_network_of_ones_own_is_tuned_and_trained():
     assert len(draw_rates(facts).axes) == 2
 
 
+def test_what_another_measure_chose_has_no_plateau_by_the_loss():
+    options = {"model": "linear", "epochs": 3, "measure": "validation-mae", "budget": 2}
+    found = gradus.tune(table(), **options)
+    assert found.measure == "validation_mae"
+    assert found.plateau is None
+
+
 def test_the_command_leaves_a_run_a_picture_and_what_trains_it_again(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.savez("data.npz", x=table()[0].numpy(), y=table()[1].numpy())
@@ -207,7 +214,7 @@ def test_what_cannot_be_is_one_line(arguments, said, capsys, tmp_path, monkeypat
 )
 def test_from_python_it_is_said_in_the_words_of_the_call(given, said):
     with pytest.raises(gradus.InputError, match=re.escape(said)):
-        gradus.tune("digits", **given)
+        gradus.tune(table(), model="linear", **given)
 
 
 def test_a_time_is_as_many_trainings_as_fit():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -88,6 +89,7 @@ def judge(
         return Judged(mean, accuracy)
     everything, targets = torch.cat(given), data.targets()
 
+    @cache
     def taken(figure: Score) -> float | None:
         value = figure(everything, targets)
         return None if math.isnan(value) else value

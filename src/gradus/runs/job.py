@@ -172,6 +172,7 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
     _check_compiled(spec, torch.device(device))
     _check_outputs(spec, model, split, loss)
     check_threshold(spec, split)
+    metrics = scores_of(spec, split, objects.metrics)
     return Job(
         model=model,
         loss=loss,
@@ -180,8 +181,8 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
         train=split.train,
         test=split.test,
         validation=split.validation,
-        selection=selection_of(spec, split, objects.metrics),
-        metrics=scores_of(spec, split, objects.metrics),
+        selection=selection_of(spec, split, objects.metrics, metrics),
+        metrics=metrics,
         sampling=sampling,
         epochs=spec.epochs,
         log_every=spec.batches_between_rows(spec.data, steps),

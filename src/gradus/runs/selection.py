@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from gradus.engine.selection import Keep, Selection
+from gradus.engine.selection import Keep, Scores, Selection
 from gradus.errors import InputError, brief
 from gradus.metrics.measures import OF_CLASSES, OF_NUMBERS
 from gradus.metrics.uncertainty import standard_error, wilson_interval
 from gradus.runs.judging import labels_of, score_of
-from gradus.runs.metrics import score_of_own
 from gradus.runs.record_tables import figures_after
 
 if TYPE_CHECKING:
@@ -43,9 +41,11 @@ def is_scored(measure: str) -> bool:
 
 
 def selection_of(
-    spec: RunSpec, split: Split, own: Mapping[str, Metric] = MappingProxyType({})
+    spec: RunSpec, split: Split, own: Mapping[str, Metric], scores: Scores
 ) -> Selection:
     """What a run chooses on these data, which may be by one of the user's own metrics.
+
+    What is among the ``scores`` that are taken anyhow is taken once.
 
     Where there is a validation part, the parameters of the epoch with the least validation loss
     remain, unless the spec says otherwise; where there is none, those of the last epoch.
@@ -80,9 +80,11 @@ def selection_of(
                 f"--measure {measure}: whether more of {metric.name} is better is not said; give "
                 f"gradus.metrics.Metric({metric.name}, rises=True), or False"
             )
-        score = score_of_own(metric, split)
+        score = scores[metric.name]
         return Selection(column_of(measure), keep, spec.patience, score, metric.rises)
-    scored = score_of(spec, split, figure_of(measure)) if is_scored(measure) else None
+    scored = None
+    if is_scored(measure):
+        scored = scores.get(figure_of(measure)) or score_of(spec, split, figure_of(measure))
     return Selection(column_of(measure), keep, spec.patience, scored)
 
 

@@ -51,7 +51,7 @@ _kept: list[Kept] = []
 
 @contextmanager
 def shared() -> Iterator[None]:
-    """Within, in any thread, nothing is made twice of the same rows."""
+    """Within, in any thread, what was made of some rows is not made of them again."""
     kept = Kept()
     _kept.append(kept)
     try:
@@ -73,9 +73,10 @@ def once(made_of: tuple[Any, ...], make: Callable[[], T], size: Callable[[T], in
         ...     [once((np.arange(3), "sum"), lambda: at, lambda _: 8) for at in (1, 2)]
         [1, 1]
     """
-    if not _kept:
+    innermost = _kept[-1:]  # at once: other threads may leave
+    if not innermost:
         return make()
-    kept = _kept[-1]
+    (kept,) = innermost
     key = tuple(_digest(each) if isinstance(each, np.ndarray) else each for each in made_of)
     found: T | None = kept.get(key)
     if found is None:

@@ -66,7 +66,8 @@ class Tuning:
         run: the run with the settings that were found, trained.
         found: those settings: ``lr``, and what else was free.
         measure: the column by which they were chosen.
-        plateau: which learning rates cannot be told from the best; None where no examples are held.
+        plateau: which learning rates cannot be told from the best by the validation loss; None
+            where another measure chose.
         limit: what theory allows at the start; None where it says nothing.
         test: what growing learning rates do.
         trials: all that was trained, in that order.
@@ -345,8 +346,8 @@ def _plateau(
     trials: Sequence[Trial], best: Candidate, trainer: Trainer, job: Job
 ) -> Plateau | None:
     """The rates that cannot be told from the best, of whole trainings with its other options."""
-    if job.validation is None:
-        return None
+    if job.validation is None or trainer.measure != "validation_loss":
+        return None  # what another measure chose is not compared by the losses of examples
     alike = [
         trial.candidate
         for trial in trials
