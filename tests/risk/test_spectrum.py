@@ -54,6 +54,17 @@ def test_eigenvalues_are_those_of_the_matrix(d, k, which):
     assert curvature.eigenvalues(f, numbers(d), k, which).vectors is None
 
 
+@pytest.mark.parametrize("d", SIZES)
+def test_sharpness_is_that_of_the_hessian_between_the_roots_of_a_diagonal(d):
+    f, A = quadratic(d)
+    diagonal = torch.linspace(0.01, 4, d, dtype=torch.float64)
+    root = diagonal.rsqrt()
+    for given, matrix in ((None, A), (diagonal, root[:, None] * A * root)):
+        expected = float(torch.linalg.eigvalsh(matrix)[-1])
+        assert curvature.sharpness(f, numbers(d), given) == pytest.approx(expected, rel=0.05)
+    assert curvature.sharpness(f, numbers(d), torch.zeros_like(diagonal)) is None
+
+
 @every_matrix
 def test_eigenvalues_of_every_matrix_of_a_risk(matrix):
     model = nn.Sequential(nn.Linear(FEATURES, 9), nn.Tanh(), nn.Linear(9, CLASSES)).double()

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import gradus
-import gradus.runs.advice as advising
 from gradus.data.dataset import Dataset, Split
 from gradus.runs.advice import advice, largest_curvature, rounded_down, stability_limit
 from gradus.runs.job import prepare
@@ -111,7 +110,7 @@ def test_no_record_waits_for_the_curvature_of_a_large_model(monkeypatch):
         table(),
         RunSpec(model="mlp", hidden=(1000, 1100), data="table.npz", auto=(), lr=0.25),
     )
-    monkeypatch.setattr(advising, "eigenvalues", None)  # not to be called
+    monkeypatch.setattr("gradus.risk.curvature.largest.eigenvalues", None)  # not to be called
     assert largest_curvature(prepare(spec, split)) is None
     assert told(split, model="mlp", hidden=(1000, 1100), lr=0.25) == (
         "try --lr 0.02, or --method adam"

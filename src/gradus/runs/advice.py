@@ -19,7 +19,7 @@ from gradus.data.dataset import Dataset, Split
 from gradus.engine.job import Job
 from gradus.methods.catalogue import entries
 from gradus.methods.stability import stability_limit as limit_of
-from gradus.risk.curvature import eigenvalues
+from gradus.risk.curvature import sharpness
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.runs.spec import RunSpec
 
@@ -29,9 +29,6 @@ EXAMPLES = 1_000
 WORK = 10**8
 """Examples times parameters of a product with the Hessian, at most: the record of a run waits for
 its advice, and is not to wait long."""
-
-LARGEST = 10**6
-"""Parameters of a model whose curvature is measured, at most: 20 vectors as long are kept."""
 
 LARGE_TARGET = 100.0
 """A deviation of the target from which on losses and gradients are out of all proportion."""
@@ -116,14 +113,14 @@ def advice(spec: RunSpec, split: Split, start: Job, *, beginning: float, end: fl
     limit = stability_limit(spec)
     if limit is None:
         return _adaptive(spec, start.model, fell=fell)
-    sharpness = largest_curvature(start)
-    if (sharpness is None or sharpness <= 0) and unmoved:
+    largest = largest_curvature(start)
+    if (largest is None or largest <= 0) and unmoved:
         return "the loss did not move: try --method adam"
-    if sharpness is None or sharpness <= 0:
+    if largest is None or largest <= 0:
         return f"try --lr {rounded_down(spec.lr / 10)}, or --method adam"
     bound, method = limit
     # Its weight decay bends what SGD descends, and is no part of the risk.
-    found = Stability(spec.lr * (sharpness + (spec.weight_decay or 0.0)), bound, method)
+    found = Stability(spec.lr * (largest + (spec.weight_decay or 0.0)), bound, method)
     if found.share >= 1:
         return f"{found}: try --lr {found.lr(spec.lr)}"
     if unmoved and found.share < NOTHING:
@@ -151,18 +148,10 @@ def stability_limit(spec: RunSpec) -> tuple[float, str] | None:
 def largest_curvature(start: Job) -> float | None:
     r"""$\lambda_{\max}$ of the Hessian of the risk at the start, over ``EXAMPLES`` examples.
 
-    Fewer where the model is large. None where it has more than ``LARGEST`` parameters or cannot be
-    differentiated twice, or the Hessian is not finite.
+    Fewer where the model is large. None where it cannot be had.
     """
-    parameters = sum(parameter.numel() for parameter in start.model.parameters())
-    if parameters > LARGEST:
-        return None
     risk = EmpiricalRisk(start.model.cpu(), start.loss, curvature_sample(start), start.penalty)
-    try:
-        found = eigenvalues(risk, risk.point, tolerance=0.05, iterations=5)
-    except (RuntimeError, ValueError):  # no second derivative, not found, or not finite
-        return None
-    return float(found.values[-1])
+    return sharpness(risk, risk.point)
 
 
 def curvature_sample(start: Job) -> Dataset:

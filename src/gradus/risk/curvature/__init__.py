@@ -1,10 +1,12 @@
 """Second derivatives of f at w: the matrices, their products, eigenvalues and trace."""
 
 from gradus.risk.curvature.functions import Matrix, curvature_at, hessian, hvp, require_matrix
+from gradus.risk.curvature.largest import LARGEST, sharpness
 from gradus.risk.curvature.matrix import LIMIT, Curvature, require_memory
 from gradus.risk.curvature.spectrum import Eigenvalues, Trace, eigenvalues, trace
 
 __all__ = [
+    "LARGEST",
     "LIMIT",
     "Curvature",
     "Eigenvalues",
@@ -16,5 +18,6 @@ __all__ = [
     "hvp",
     "require_matrix",
     "require_memory",
+    "sharpness",
     "trace",
 ]

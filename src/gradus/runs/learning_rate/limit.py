@@ -9,16 +9,15 @@ scale their gradient, the root of its mean square.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from gradus.engine.job import Job
 from gradus.methods.stability import stability_limit
-from gradus.risk.curvature import eigenvalues
+from gradus.risk.curvature import LARGEST, sharpness
 from gradus.risk.empirical import EmpiricalRisk
-from gradus.runs.advice import LARGEST, curvature_sample
+from gradus.runs.advice import curvature_sample
 from gradus.runs.spec import RunSpec
 
 BATCHES = 64
@@ -54,12 +53,9 @@ def limit_at_start(spec: RunSpec, start: Job) -> Limit | None:
         return None
     risk = EmpiricalRisk(start.model.cpu(), start.loss, curvature_sample(start), start.penalty)
     w = risk.point
-    try:
-        at: Any = _Scaled(risk, _scale(spec, risk, w, start)) if found.preconditioned else risk
-        curvature = float(eigenvalues(at, w, tolerance=0.05, iterations=5).values[-1])
-    except (RuntimeError, ValueError):  # no second derivative, not found, or not finite
-        return None
-    if curvature <= 0:
+    scale = _scale(spec, risk, w, start) if found.preconditioned else None
+    curvature = sharpness(risk, w, scale)
+    if curvature is None or curvature <= 0:
         return None
     return Limit(found.value / curvature, curvature, found.value, found.method)
 
@@ -72,31 +68,3 @@ def _scale(spec: RunSpec, risk: EmpiricalRisk, w: Tensor, start: Job) -> Tensor:
     squares = [risk.gradient(w, batch).square() for batch in batches]
     scale: Tensor = torch.stack(squares).mean(dim=0).sqrt() + spec.eps
     return scale
-
-
-@final
-class _Scaled:
-    """The Hessian of a risk between two inverse roots of a diagonal matrix."""
-
-    def __init__(self, risk: EmpiricalRisk, scale: Tensor) -> None:
-        self.risk, self.root = risk, scale.rsqrt()
-
-    def curvature_at(self, w: Tensor, batch: Any = None, *, matrix: Any = "hessian") -> _Product:
-        """Known by its products."""
-        return _Product(self.risk.curvature_at(w, batch, matrix=matrix), self.root)
-
-
-@final
-class _Product:
-    def __init__(self, curvature: Any, root: Tensor) -> None:
-        self.curvature, self.root = curvature, root
-        self.dimension, self.like = curvature.dimension, curvature.like
-
-    def __matmul__(self, v: Tensor) -> Tensor:
-        product: Tensor = self.root * (self.curvature @ (self.root * v))
-        return product
-
-    def matrix(self) -> Tensor:
-        """All of it, ``[d, d]``."""
-        matrix: Tensor = self.root[:, None] * self.curvature.matrix() * self.root
-        return matrix
