@@ -4,6 +4,7 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -15,7 +16,8 @@ from gradus.diagnosis import Experiment
 from gradus.diagnosis.case import case_of
 from gradus.diagnosis.causes import all_causes
 from gradus.diagnosis.evidence import Evidence
-from gradus.diagnosis.fork import Laboratory
+from gradus.diagnosis.findings import Finding, Remedy
+from gradus.diagnosis.fork import Change, Laboratory, Trial, experiment
 from gradus.diagnosis.replay import replay
 from gradus.methods import SGD
 from tests.diagnosis import planted
@@ -147,6 +149,18 @@ def test_an_experiment_within_its_noise_shows_nothing():
     given = ("lr 0.1 in place of 1", "training loss", 50, 3, 1.0, 0.7, 0.3)
     assert not Experiment(*given, standard_error=0.11).exceeds_noise
     assert Experiment(*given, standard_error=0.09).exceeds_noise
+
+
+def test_one_pair_confirms_nothing_however_much_it_gains():
+    each = np.full(50, 1.0)
+    before, after = (Trial("finished", 10, share * each, None, None) for share in (1.0, 0.1))
+    change = Change("lr 0.1 in place of 1")
+    once = experiment(change, "training loss", [(before, after)])
+    assert (once.difference, once.exceeds_noise) == (pytest.approx(0.9), False)
+    assert str(once).endswith("against 100 % (90 points)")
+    assert experiment(change, "training loss", 2 * [(before, after)]).exceeds_noise
+    found = Finding("a", "possible", "b.", (), once, Remedy(None, "c"), "d").as_dict()
+    assert found["experiment"]["standard_error"] is None
 
 
 def test_before_training_the_same_words_are_taken():

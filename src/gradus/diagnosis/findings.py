@@ -57,7 +57,8 @@ class Experiment:
         before: the mean loss without the change.
         after: the mean loss with it.
         difference: the mean over pairs of what the change takes off the loss.
-        standard_error: of that difference, over pairs and over examples.
+        standard_error: of that difference, over pairs and over examples; infinite where there was
+            time for one pair alone.
         beside: what it was held against.
     """
 
@@ -78,11 +79,12 @@ class Experiment:
 
     def __str__(self) -> str:
         times = "once" if self.pairs == 1 else f"{self.pairs} times"
+        is_known = math.isfinite(self.standard_error)
+        error = f" ± {100 * self.standard_error:.2g}" if is_known else ""
         return (
             f"{self.changed}, trained {times} for {self.steps:,} steps beside {self.beside}: "
             f"the {self.measure} is {_share(self.after)} of that of the best constant prediction, "
-            f"against {_share(self.before)} ({100 * self.difference:.3g} ± "
-            f"{100 * self.standard_error:.2g} points)"
+            f"against {_share(self.before)} ({100 * self.difference:.3g}{error} points)"
         )
 
 
@@ -130,7 +132,8 @@ class Finding:
         """As JSON knows it."""
         experiment = None
         if (e := self.experiment) is not None:
-            experiment = {**vars(e), "exceeds_noise": e.exceeds_noise}
+            error = _number(e.standard_error)
+            experiment = vars(e) | {"standard_error": error, "exceeds_noise": e.exceeds_noise}
         return {
             "cause": self.cause,
             "state": self.state,

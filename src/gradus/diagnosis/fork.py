@@ -185,7 +185,8 @@ def experiment(
     before = np.array([one.share(measure) for one, _ in both])
     after = np.array([other.share(measure) for _, other in both])
     differences = before - after
-    over_pairs = differences.std(ddof=1) / len(both) ** 0.5 if len(both) > 1 else 0.0
+    # One pair says nothing of what another seed would do.
+    over_pairs = differences.std(ddof=1) / len(both) ** 0.5 if len(both) > 1 else math.inf
     over_examples = _error(
         [one.examples(measure) for one, _ in both], [other.examples(measure) for _, other in both]
     )
