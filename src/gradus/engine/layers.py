@@ -207,17 +207,8 @@ class _Building:
 
     def _known(self, call: Call, told: str) -> Activation | None:
         """The activation that a layer is, where it is no other that is known."""
-        known = (
-            nn.Linear,
-            nn.LayerNorm,
-            nn.BatchNorm1d,
-            nn.Dropout,
-            Sum,
-            nn.Flatten,
-            nn.LogSoftmax,
-        )
         activation = activation_of(call.layer)
-        if activation is None and type(call.layer) not in known:
+        if activation is None and type(call.layer) not in KNOWN:
             raise Obstacle(told)
         return activation
 
