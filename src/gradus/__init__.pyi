@@ -3,6 +3,7 @@ from . import data as data
 from . import figures as figures
 from . import finite_difference as finite_difference
 from . import methods as methods
+from . import metrics as metrics
 from . import optim as optim
 from . import penalties as penalties
 from . import testing as testing

@@ -80,6 +80,10 @@ def test_epochs_are_compared_by_a_metric_of_ones_own_in_its_direction():
     assert best[True]["epoch"] > best[False]["epoch"] == 1
 
 
+def test_what_messages_name_is_there_without_another_import():
+    assert "metrics" in gradus.__all__
+
+
 def test_a_metric_that_epochs_are_compared_by_is_taken_once_of_a_part():
     seen = []
 
