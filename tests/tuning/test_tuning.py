@@ -16,6 +16,7 @@ from gradus.tuning.alternatives import alternatives_of
 from gradus.tuning.bracket import Alternative, search
 from gradus.tuning.budget import Budget
 from gradus.tuning.plateau import plateau_of
+from gradus.tuning.trainers import InSweeps
 
 
 def searched(worth, *, edge=1.0, epochs=90, budget=10.0, alternatives=()):
@@ -172,6 +173,20 @@ def test_a_folder_holds_one_search(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(gradus.InputError, match=r"holds run\.json already"):
         gradus.tune("digits", model="linear", epochs=1, batch_size=256, out=tmp_path)
+
+
+def test_a_search_that_was_broken_off_goes_on_with_its_own_options_alone(tmp_path, monkeypatch):
+    def broken_off(self, candidates, tell):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(InSweeps, "train", broken_off)
+    given = {"model": "linear", "epochs": 3, "workers": 1, "out": tmp_path / "kept"}
+    with pytest.raises(KeyboardInterrupt):
+        gradus.tune("digits", **given)
+    with pytest.raises(gradus.InputError, match="holds a search with other options"):
+        gradus.tune("digits", **given, batch_size=32)
+    with pytest.raises(KeyboardInterrupt):
+        gradus.tune("digits", **given)
 
 
 @pytest.mark.parametrize("what", ["range test", "trainings of 3 of 9 epochs"])

@@ -224,6 +224,8 @@ def tune(
             if kept is None or is_quick
             else InSweeps(kept, asked, spec, measure, place, workers)
         )
+        if kept is not None and isinstance(trainer, InSweeps) and not (kept / RECORD).exists():
+            _keep({"asked": _written(asked)}, kept)  # whose sweeps these are, if it is broken off
         trials = _trained(trainer, course, tell)
         best = _best(trials, spec.epochs).candidate
         found = {"lr": best.lr, **best.options}
@@ -292,9 +294,12 @@ def _written(asked: Mapping[str, Any]) -> dict[str, str]:
 def _write(done: Tuning, folder: Path, asked: Mapping[str, Any]) -> None:
     from gradus.figures.style import save
 
-    record = {"asked": _written(asked), **done.record()}
-    write_whole(folder / RECORD, json.dumps(finite(record), indent=1).encode())
+    _keep({"asked": _written(asked), **done.record()}, folder)
     save(done.plot(), folder / PICTURE)
+
+
+def _keep(record: Mapping[str, Any], folder: Path) -> None:
+    write_whole(folder / RECORD, json.dumps(finite(record), indent=1).encode())
 
 
 def _open_spec(asked: Mapping[str, Any], free: Sequence[str], *, fixed: bool = True) -> RunSpec:
