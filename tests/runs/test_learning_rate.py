@@ -141,3 +141,9 @@ def test_auto_is_refused_where_it_has_no_meaning(arguments, said, capsys, tmp_pa
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     assert said in capsys.readouterr().err
+
+
+def test_of_groups_of_parameters_it_is_not_found():
+    x = torch.arange(8.0).reshape(4, 2)
+    with pytest.raises(gradus.InputError, match="lr=auto: is not found for groups of parameters"):
+        gradus.train((x, x[:, 0]), model="linear", method="adamw", lr="auto", decay="weights")

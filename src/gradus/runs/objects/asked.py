@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 from torch.utils.data import DataLoader
 
+from gradus.errors import InputError
 from gradus.runs.choices import OPTIONS
 from gradus.runs.objects.data import data_of
 from gradus.runs.objects.given import Objects
@@ -18,6 +19,7 @@ from gradus.runs.objects.losses import loss_of
 from gradus.runs.objects.methods import method_of
 from gradus.runs.objects.metrics import metrics_of
 from gradus.runs.objects.models import maker_of
+from gradus.runs.parts.method import AUTO
 from gradus.runs.spec import RunSpec
 
 
@@ -32,6 +34,8 @@ def with_groups(
     method, identity = objects.method, objects.identities.get("method")
     if method is None:
         spec = RunSpec.read(options)
+        if spec.lr == AUTO:
+            raise InputError("--lr auto: is not found for groups of parameters; give a number")
         method = objects.named_by(spec).method or spec.build_equation(None)
         identity = identity_of(method)
     assert identity is not None
