@@ -10,7 +10,7 @@ import gradus
 from gradus import methods
 from gradus.diagnosis.case import as_written, case_of, in_full
 from gradus.diagnosis.evidence import Evidence
-from gradus.diagnosis.fork import Change, Laboratory
+from gradus.diagnosis.fork import WORST, Change, Laboratory
 from gradus.diagnosis.noise import noise_scale
 from gradus.diagnosis.replay import replay
 from gradus.methods.stability import stability_limit
@@ -105,6 +105,23 @@ def test_a_change_of_nothing_makes_no_difference():
     one, other = laboratory.trial(1), laboratory.trial(1, (nothing,))
     assert (one.training == other.training).all()
     assert one.share("training loss") != laboratory.trial(2).share("training loss")
+
+
+def test_a_change_that_makes_no_run_is_the_worst_of_trials():
+    """A batch norm takes no batch of one; what is held leaves none."""
+
+    def normed():
+        layers = torch.nn.Linear(2, 5), torch.nn.BatchNorm1d(5), torch.nn.Linear(5, 3)
+        return torch.nn.Sequential(*layers)
+
+    case = case_of(trained(model=normed, epochs=1, batch_size=152))
+    assert (len(case.split.train), len(case.parts.train)) == (180, 152)
+    laboratory = Laboratory(case, 1.0, time.monotonic() + 60)
+    whole, failed = laboratory.trial(0), laboratory.trial(0, (Change("", {"batch_size": 151}),))
+    assert (whole.status, failed.status) == ("finished", "failed")
+    for measure in ("training loss", "validation loss", "log loss of what is predicted"):
+        assert whole.share(measure) < failed.share(measure) == WORST
+        assert whole.examples(measure).shape == failed.examples(measure).shape
 
 
 def test_a_command_says_what_is_not_usual():

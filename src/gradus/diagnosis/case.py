@@ -116,6 +116,8 @@ class Case:
             return split
         order = torch.from_numpy(np.random.default_rng(0).permutation(len(split.train)))
         held = min(SAMPLE, round(HELD * len(order)))
+        if (len(order) - held) % (self.spec.batch_size or 1) == 1:
+            held += 1  # a batch of one example is more than a batch norm can take
         train, validation = order[held:].sort().values, order[:held].sort().values
         return replace(
             *(split,), train=split.train.subset(train), validation=split.train.subset(validation)

@@ -128,7 +128,7 @@ class Laboratory:
         return abs(found) if math.isfinite(found) and found != 0 else 1.0
 
     def trial(self, pair: int, changes: Sequence[Change] = ()) -> Trial:
-        """Train with these changes.
+        """Train with these changes; where they make no run, the worst that a trial can be.
 
         Raises:
             OutOfTime: it would end too late.
@@ -138,9 +138,24 @@ class Laboratory:
             started = time.monotonic()
             if started + 0.8 * self.longest > self.until:
                 raise OutOfTime
-            self.trials[key] = self._train(self.case.trial(pair, changes))
+            try:
+                self.trials[key] = self._train(self.case.trial(pair, changes))
+            except (RuntimeError, ValueError):  # a batch of one for a batch norm, for example
+                if not changes:
+                    raise
+                self.trials[key] = self._failed()
             self.longest = max(self.longest, time.monotonic() - started)
         return self.trials[key]
+
+    def _failed(self) -> Trial:
+        parts = self.case.parts.train, self.case.parts.validation
+        worst = [
+            None if each is None else np.full(len(self.case.sample(each, torch.float32)), WORST)
+            for each in parts
+        ]
+        training, held = worst
+        assert training is not None
+        return Trial("failed", 0, training, held, training if held is None else held)
 
     def _train(self, job: Job) -> Trial:
         line = self.case.line(job) or self._beginning
