@@ -137,6 +137,15 @@ def test_what_another_measure_chose_has_no_plateau_by_the_loss():
     assert found.plateau is None
 
 
+def test_what_the_budget_did_not_last_for_is_said_and_a_choice_on_the_test_part_too():
+    options = {"model": "linear", "epochs": 3, "measure": "test-loss", "validation_fraction": 0}
+    free = ["momentum", "batch-size"]
+    little, more = (gradus.tune(table(), free=free, budget=b, **options) for b in (2, 8))
+    assert little.unsearched == ("momentum", "batch_size")
+    assert more.unsearched == ("batch_size",)
+    assert little.record()["note"].startswith("chosen on the test part")
+
+
 def test_the_command_leaves_a_run_a_picture_and_what_trains_it_again(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.savez("data.npz", x=table()[0].numpy(), y=table()[1].numpy())

@@ -113,7 +113,12 @@ def _close(found: Tuning) -> None:
     best, plateau, limit = found.best, found.plateau, found.limit
     others = [f"{flag(name)[2:]} {value}" for name, value in found.found.items() if name != "lr"]
     words = {"learning rate": ", ".join([f"{found.lr:g}", *others])}
+    if found.unsearched:
+        left = ", ".join(flag(name)[2:] for name in found.unsearched)
+        words["not searched"] = f"{left}: the budget did not last; give more"
     words[measure_name(found.measure)] = f"{number(best.value)}"
+    if found.note is not None:
+        words["note"] = found.note
     if plateau is not None:
         alone = plateau.low == plateau.high
         alike = "no other that was tried" if alone else f"{plateau.low:g} to {plateau.high:g}"

@@ -21,6 +21,9 @@ Scores = Mapping[str, Score]
 
 NO_SCORES: Scores = MappingProxyType({})
 
+ON_TEST = "chosen on the test part, as asked for: expect worse figures on other examples"
+"""What is to be said of a choice that was made there."""
+
 RISING = ("accuracy", "f1", "auc", "r2")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gradus.engine.selection import ON_TEST
 from gradus.figures.style import figure_of, titled, word
 from gradus.metrics.uncertainty import wilson_interval
 from gradus.sweep.compare import ranking
@@ -141,7 +142,7 @@ def notes(sweep: Compared, measure: str | None = None) -> list[str]:
         return ["of no configuration did all runs finish: none is chosen"]
     said = [_chosen(found)]
     if found.on_test:
-        said.append("chosen on the test part, as asked for: expect worse figures on other examples")
+        said.append(ON_TEST)
     if found.compared < 2:
         return said
     enough = seeds_to_tell(found.compared)

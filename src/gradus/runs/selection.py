@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gradus.engine.selection import Keep, Scores, Selection
+from gradus.engine.selection import ON_TEST, Keep, Scores, Selection
 from gradus.errors import InputError, brief
 from gradus.metrics.measures import OF_CLASSES, OF_NUMBERS
 from gradus.metrics.uncertainty import standard_error, wilson_interval
@@ -156,7 +156,7 @@ def note(selection: Selection) -> str | None:
     chooses = selection.keep == "best" or selection.patience is not None
     if not chooses or not (selection.measure or "").startswith("test"):
         return None
-    return "chosen on the test part, as asked for: expect worse figures on other examples"
+    return ON_TEST
 
 
 def tested(found: Tested) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from gradus.engine.selection import ON_TEST
 from gradus.errors import InputError, quoted
 from gradus.runs.choices import flag
 from gradus.runs.files import finite, read_json, write_whole
@@ -30,7 +31,7 @@ from gradus.runs.parts.method import AUTO
 from gradus.runs.record import Run
 from gradus.runs.spec import RunSpec
 from gradus.tuning.alternatives import alternatives_of
-from gradus.tuning.bracket import Candidate, Search, search
+from gradus.tuning.bracket import Alternative, Candidate, Search, search
 from gradus.tuning.budget import TRAININGS, Budget
 from gradus.tuning.plateau import Plateau, losses_of, plateau_of
 from gradus.tuning.trainers import (
@@ -76,6 +77,7 @@ class Tuning:
         seconds: that it took.
         command: what trains the same run again.
         folder: of its record; None where it has none.
+        unsearched: what else was free, but the budget did not last for: as it is otherwise.
     """
 
     run: Run
@@ -90,6 +92,7 @@ class Tuning:
     seconds: float
     command: str
     folder: Path | None = None
+    unsearched: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         said = ", ".join(f"{name}={value!r}" for name, value in self.found.items())
@@ -105,6 +108,11 @@ class Tuning:
         """The whole training with the best measure."""
         return _best(self.trials, self.epochs)
 
+    @property
+    def note(self) -> str | None:
+        """What is to be said where the choice was made on the test part, because it was asked."""
+        return ON_TEST if self.measure.startswith("test") else None
+
     def plot(self) -> Figure:
         """The loss against the learning rate, the edge of divergence and the limit of theory."""
         from gradus.figures.tuning import draw_rates, rates_of
@@ -117,7 +125,9 @@ class Tuning:
         return {
             "found": dict(self.found),
             "command": self.command,
+            "unsearched": list(self.unsearched),
             "measure": self.measure,
+            "note": self.note,
             "plateau": plateau and {"low": plateau.low, "high": plateau.high,
                                     "examples": plateau.examples},
             "lost_from": self.test.edge,
@@ -217,7 +227,8 @@ def tune(
     trainings = allowed.in_trainings(waited / spent)
     trainings = max(trainings - spent, trainings / 2)  # of tiny runs the range test costs several
     is_quick = trainings * worked / spent < QUICK and workers is None
-    course = search(tested.edge, spec.epochs, trainings, alternatives_of(spec, names[1:]))
+    others = alternatives_of(spec, names[1:])
+    course = search(tested.edge, spec.epochs, trainings, others)
     with nullcontext() if kept is None else _held(kept, asked):
         trainer: Trainer = (
             InProcess(spec, objects, measure, place)
@@ -248,6 +259,7 @@ def tune(
             seconds=time.perf_counter() - began,
             command=_command(asked, found, is_named=not objects.identities),
             folder=kept,
+            unsearched=_unsearched(names[1:], others, trials),
         )
         if kept is not None:
             _write(done, kept, asked)
@@ -345,6 +357,16 @@ def _best(trials: Sequence[Trial], epochs: int) -> Trial:
     """The whole training with the best measure."""
     whole = [trial for trial in trials if trial.candidate.epochs == epochs]
     return min(whole, key=lambda trial: (trial.worth, trial.candidate.lr))
+
+
+def _unsearched(
+    names: Sequence[str], others: Sequence[Sequence[Alternative]], trials: Sequence[Trial]
+) -> tuple[str, ...]:
+    """The options of which no other value was trained."""
+    tried = {name for trial in trials for name in trial.candidate.options}
+    own = {name: {key for each in choices for key in each.options}
+           for name, choices in zip(names, others, strict=True)}  # fmt: skip
+    return tuple(name for name, keys in own.items() if not keys & tried)
 
 
 def _plateau(
