@@ -160,3 +160,16 @@ def test_a_wider_model_is_one_of_the_same_layers():
     made = widened(model, (8, 16))
     assert [tuple(p.shape) for p in made.parameters()] == [(8, 4), (8,), (16, 8), (16,), (3, 16)]
     assert made(torch.ones(5, 4)).shape == (5, 3)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_a_forest_knows_of_a_rare_class_too_what_the_inputs_tell(share):
+    """Where it is more than 2.5 errors, and targets in another order are within them."""
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(1000, 5, generator=random)
+    score = x[:, 0] + torch.randn(1000, generator=random)
+    y = (score > score.quantile(1 - share)).long()
+    other = y[torch.randperm(len(y), generator=random)]
+    for given, is_told in ((y, True), (other, False)):
+        gain, error = unseen(Dataset(x, given, classes=("common", "rare"))).told
+        assert (gain > 2.5 * error) is is_told

@@ -40,18 +40,20 @@ class Unseen:
 
     @property
     def told(self) -> tuple[float, float]:
-        """What it knows beyond the commonest class, or the mean; and the standard error of chance.
+        """What it knows of the target, 0 if it is by chance; and the standard error of that.
 
-        Of classes that is accuracy, of numbers correlation.
+        Of numbers that is the correlation; of classes how much more probable the right one is to it
+        for an example than on average. Accuracy would not do: where one class is rare, a forest
+        that knows much of it says the other everywhere.
         """
         n = len(self.y)
         if self.labels is None:
             scale = float(self.y.std() * self.said.std())
             product = float(((self.y - self.y.mean()) * (self.said - self.said.mean())).mean())
             return (product / scale if scale > 0 else 0.0), n**-0.5
-        chance = float(np.unique(self.y, return_counts=True)[1].max()) / n
-        right = self.labels[self.said.argmax(axis=1)] == self.y
-        return float(right.mean()) - chance, max(chance * (1 - chance), 1e-6) ** 0.5 / n**0.5
+        above = self.said - self.said.mean(axis=0)
+        right = above[np.arange(n), np.searchsorted(self.labels, self.y)]
+        return float(right.mean()), float(right.std()) / n**0.5
 
 
 def unseen(data: Dataset) -> Unseen | None:

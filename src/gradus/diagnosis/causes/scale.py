@@ -49,17 +49,13 @@ def _inputs(evidence: Evidence) -> Suspicion | None:
     plain = varies & ~flags
     if not bool(plain.any()):
         return None
-    largest, least = float(size[plain].max()), float(size[plain].max())
+    largest = float(size[plain].max())
     # Of nearly all columns: pixels at the edge of an image are hardly ever lit.
     low, high = x[:, plain].abs().amax(dim=0).quantile(x.new_tensor([0.05, 0.95])).tolist()
     spread = high / low
-    if data.x.ndim == 2:
-        least = float(size[plain].min())
     figures = []
-    if largest > LARGE:
+    if largest > LARGE or largest < SMALL:
         figures.append(Figure("largest size of an input", largest, "near 1 is in scale"))
-    elif float(size[plain].max()) < SMALL:
-        figures.append(Figure("largest size of an input", least, "near 1 is in scale"))
     if spread > SPREAD and data.x.ndim == 2:
         figures.append(Figure("largest over least size of a column", spread, "1 is in scale"))
     if not figures:

@@ -71,7 +71,9 @@ def _shuffled(evidence: Evidence) -> Suspicion | None:
     gain, error = found.told
     if gain > ERRORS * error:
         return None
-    name = "correlation" if found.labels is None else "accuracy above that of the commonest class"
+    name = (
+        "correlation" if found.labels is None else "probability of the right class above its mean"
+    )
     limit = f"above {ERRORS * error:.2g} something is told"
     figure = Figure(f"{name}, of a forest on unseen examples", gain, limit)
     sentence = (
