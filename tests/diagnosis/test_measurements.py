@@ -8,6 +8,7 @@ import torch
 
 import gradus
 from gradus import methods
+from gradus.diagnosis import layers
 from gradus.diagnosis.case import as_written, case_of, in_full
 from gradus.diagnosis.causes import batch
 from gradus.diagnosis.evidence import Evidence
@@ -39,6 +40,23 @@ def test_on_a_quadratic_the_limit_is_where_convergence_ends(method):
             steps=400,
         )
         assert (abs(float(moved.points[-1])) < 1) is converges
+
+
+@pytest.mark.parametrize("method", [methods.SGD, methods.Adam, methods.RMSprop, methods.Adagrad])
+def test_what_climbs_has_no_limit(method):
+    assert stability_limit(method(0.1)) is not None
+    assert stability_limit(method(0.1, maximize=True)) is None
+
+
+@pytest.mark.parametrize(
+    ("module", "ends"),
+    [(torch.nn.Sigmoid(), (0, 1)), (torch.nn.Tanh(), (-1, 1)), (torch.nn.Hardtanh(2, 6), (2, 6))],
+)
+def test_a_unit_is_silent_that_stands_at_a_flat_end(module, ends):
+    """Of three units one at each end, and one between."""
+    low, high = ends
+    given = torch.tensor([[low, high, (low + high) / 2]]).repeat(20, 1)
+    assert layers._silent(module, given) == pytest.approx(2 / 3)
 
 
 def seen(**options):

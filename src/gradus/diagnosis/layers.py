@@ -128,6 +128,8 @@ def _silent(module: nn.Module, given: Tensor) -> float:
 
 
 def _ends(module: nn.Module) -> tuple[float, float]:
+    if isinstance(module, nn.Hardtanh):
+        return module.min_val, module.max_val
     return (0.0, 1.0) if isinstance(module, nn.Sigmoid | nn.Hardsigmoid) else (-1.0, 1.0)
 
 

@@ -56,6 +56,8 @@ def stability_limit(method: Method) -> Limit | None:
     """
     if isinstance(method, methods.Proximal):
         method = method.method
+    if getattr(method, "maximize", False):
+        return None  # it climbs: no error shrinks along a direction of positive curvature
     match method:
         case methods.GradientDescent() | methods.ProximalGradient(accelerated=False):
             return Limit(2.0, "gradient descent")
@@ -63,7 +65,7 @@ def stability_limit(method: Method) -> Limit | None:
             return Limit(2 * (1 + float(beta)), f"momentum of {float(beta):g}")
         case methods.Nesterov(beta=beta):
             return Limit(_nesterov(float(beta)), f"Nesterov's momentum of {float(beta):g}")
-        case methods.SGD(maximize=False, momentum=momentum, dampening=dampening):
+        case methods.SGD(momentum=momentum, dampening=dampening):
             beta, tau = float(momentum), float(dampening)
             if beta == 0:
                 return Limit(2.0, "gradient descent")
