@@ -78,7 +78,10 @@ class Tracking:
         self._first: Underway | None = None
         """The run under way: of several nets, the first."""
         self._told: set[str] = set()
+        self._last_row = -1
+        """The step of the last row of the history that was handed over."""
         self._handed_over: set[tuple[str, int]] = set()
+        """Which figures of epochs were: their names and steps."""
 
     def __enter__(self) -> Self:
         return self
@@ -118,16 +121,23 @@ class Tracking:
     def on_end(self, run: Run) -> None:
         """Hand over what became known at the end alone, and wait until all is written."""
         whole = tracked(run)
-        self._hand_over(point for point in whole.points if point[:2] not in self._handed_over)
+        self._hand_over(point for point in whole.points if not self._is_handed_over(point))
         self._end(whole.end)
 
     def _hand_over(self, points: Iterable[Point]) -> None:
         found = list(points)
-        self._handed_over.update(point[:2] for point in found)
+        self._handed_over.update(point[:2] for point in found if point.name not in OF_HISTORY)
+        rows = (point.step for point in found if point.name in OF_HISTORY)
+        self._last_row = max(rows, default=self._last_row)
         for follower in self.followers.values():
             if follower.failure is None:
                 follower.waiting.extend(found)
         self._tell_of_failures()
+
+    def _is_handed_over(self, point: Point) -> bool:
+        if point.name in OF_HISTORY:
+            return point.step <= self._last_row
+        return point[:2] in self._handed_over
 
     def _end(self, end: End) -> None:
         self._first = None  # it holds the network of the engine
