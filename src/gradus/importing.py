@@ -11,11 +11,14 @@ _alone = False
 
 
 @contextmanager
-def without_collection() -> Iterator[None]:
+def without_collection(*, amid_run: bool = False) -> Iterator[None]:
     """Import in the body: Python's garbage collector is off meanwhile.
 
     torch and matplotlib make hundreds of thousands of objects that all stay. Searching them again
     and again as they become more takes a third of the time of importing them.
+
+    Args:
+        amid_run: whether a run is under way, whose objects do not all stay.
 
     Example:
         >>> with without_collection():
@@ -26,7 +29,7 @@ def without_collection() -> Iterator[None]:
     try:
         yield
     finally:
-        if _alone:
+        if _alone and not amid_run:
             gc.freeze()
         if was_enabled:
             gc.enable()
@@ -36,8 +39,15 @@ def own_process() -> None:
     """Say that this process does nothing but run Gradus.
 
     What it imports then stays out of every later collection, and its memory is left to the system
-    at the end, which takes it back at once.
+    at the end, which takes it back at once; but for what is unreachable by then. A run that is
+    called back from and its engine hold each other, and the core tells of each of its objects that
+    outlives the process.
     """
     global _alone
     _alone = True
-    atexit.register(gc.freeze)
+    atexit.register(_end)
+
+
+def _end() -> None:
+    gc.collect()
+    gc.freeze()

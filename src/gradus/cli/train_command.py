@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -167,10 +166,6 @@ def _tracking(track: str | None, folder: Path) -> Iterator[Tracking | None]:
     """Within, trackers follow a run, if any do."""
     with tracking(track or (), folder, warn) as tracks:
         yield tracks
-    if tracks is not None:
-        # A run that is called back from and its engine hold each other, and at the end of this
-        # process nothing is collected: the core would tell of what it still holds.
-        gc.collect()
 
 
 def _callbacks(tracks: Tracking | None) -> Callbacks | None:

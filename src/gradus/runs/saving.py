@@ -72,7 +72,7 @@ def write_parameters(folder: Path, model: nn.Module) -> None:
 
 def write_curve(folder: Path, run: Run) -> None:
     """The loss curve, as a picture of each kind."""
-    with without_collection():  # matplotlib is imported here
+    with without_collection(amid_run=True):  # matplotlib is imported here
         figure = run.plot()
         for kind in ("png", "svg"):
             sink = io.BytesIO()
