@@ -282,10 +282,22 @@ REFUSED = {
         "Own, whose forward calls dropout with other options",
     ),
 }
+
+
+class Steady(Own):
+    """As one keeps the statistics of norms that were trained before."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.b.eval()
+        return self
+
+
 CLASSES_REFUSED = {
     "counting": (lambda: Counting(None), "Counting, whose forward changes calls"),
     "remembering": (Remembering, "Remembering, whose forward changes seen, total"),
     "called": (lambda: Called(READ["functional"]), "Called, which has a __call__ of its own"),
+    "norms that stay": (lambda: Steady(READ["functional"]), "Steady, which has its own train()"),
     "two arguments": (lambda: Two(None), "Two, whose forward takes more than one argument"),
 }
 
@@ -323,7 +335,7 @@ def test_reading_changes_nothing():
         model = make()
         model.b.eval()
         before, state = dict(vars(model)), torch.get_rng_state()
-        with pytest.raises(Exception, match=r"forward|__call__"):
+        with pytest.raises(Exception, match=r"forward|__call__|train"):
             network_of(model)
         assert vars(model) == before
         assert torch.equal(torch.get_rng_state(), state)

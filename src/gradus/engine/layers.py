@@ -107,6 +107,9 @@ def network_of(model: nn.Module) -> Network:
     Raises:
         Obstacle: it is none; the first layer that says so is named.
     """
+    for name, each in model.named_modules():
+        if own := _own_mode(each):
+            raise Obstacle(f"{_told(name, each)}, which has its own {own}()")
     calls: list[Call] = []
     gives = _read(model, "", 0, calls)
     read = Calls(calls, gives)
@@ -295,6 +298,14 @@ def is_changed(module: nn.Module) -> bool:
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
     changed = any(hooks) or bool(module._backward_pre_hooks) or "forward" in vars(module)
     return changed or _has_any_global_hook()
+
+
+def _own_mode(module: nn.Module) -> str | None:
+    """By which method of its own a module may leave layers in another mode, as norms frozen do."""
+    for name in ("train", "eval"):
+        if name in vars(module) or getattr(type(module), name) is not getattr(nn.Module, name):
+            return name
+    return None
 
 
 def _require_plain(layer: nn.Module, told: str, shape: tuple[int, ...] | None = None) -> None:
