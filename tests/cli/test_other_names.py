@@ -3,7 +3,8 @@
 import pytest
 
 from gradus.cli import cli, main
-from gradus.runs.other_names import OTHER_NAMES
+from gradus.runs.other_names import OTHER_CHOICES, OTHER_NAMES
+from gradus.runs.spec import RunSpec, choices
 
 
 @pytest.fixture
@@ -57,6 +58,21 @@ def test_the_option_that_is_meant_is_named(say, arguments, meant):
     assert said.endswith("?")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "choice"),
+    [
+        ("--metrics acc", "accuracy"),
+        ("--metrics roc_auc", "auc"),
+        ("--metrics f1,r2_score", "r2"),
+        ("--loss bce", "cross-entropy"),
+        ("--loss mae", "l1"),
+        ("--loss quantile", "pinball"),
+    ],
+)
+def test_the_choice_that_is_meant_is_named(say, arguments, choice):
+    assert say("train", *arguments.split()).endswith(f" (did you mean {choice}?)")
+
+
 def test_data_are_no_option(say):
     assert say("train", "--dataset", "digits") == (
         "--dataset: no such option; the data stand without one, as in gradus train digits"
@@ -82,5 +98,8 @@ def test_every_name_in_the_table_is_foreign_and_leads_to_an_option_that_exists()
     }
 
     assert OTHER_NAMES.keys() <= known
+    fields = RunSpec.model_fields
+    chosen = {each for name in ("metrics", "loss") for each in choices(fields[name].annotation)}
+    assert OTHER_CHOICES.keys() <= chosen
     for name, others in OTHER_NAMES.items():
         assert name not in others.split()

@@ -1,4 +1,4 @@
-"""How PyTorch, Keras, scikit-learn and others call the options, for "did you mean"."""
+"""How PyTorch, Keras, scikit-learn and others call options and choices, for "did you mean"."""
 
 from __future__ import annotations
 
@@ -87,6 +87,25 @@ OTHER_NAMES = {
 """Of each option, without the dashes, what users of other libraries type. A word may stand with
 several: the options that the command has are proposed."""
 
+OTHER_CHOICES = {
+    "accuracy": "acc accuracy-score",
+    "balanced-accuracy": "balanced-acc balanced-accuracy-score uar",
+    "f1": "f1-score f1-macro macro-f1",
+    "auc": "roc-auc auroc roc roc-auc-score roc-auc-ovr",
+    "log-loss": "neg-log-loss logloss",
+    "r2": "r2-score r-squared",
+    "rmse": "root-mean-squared-error neg-root-mean-squared-error",
+    "mae": "mean-absolute-error neg-mean-absolute-error",
+    "cross-entropy": "ce bce bce-with-logits binary-crossentropy categorical-crossentropy "
+    "sparse-categorical-crossentropy log-loss logloss logistic softmax",
+    "mse": "l2 mean-squared-error squared-error",
+    "l1": "mae mean-absolute-error absolute-error",
+    "huber": "smooth-l1",
+    "pinball": "quantile",
+    "kl-div": "kl kld kullback-leibler",
+}
+"""Of each choice what users of other libraries type."""
+
 
 def meant(word: str, known: Iterable[str]) -> list[str]:
     """The flags that a word of other libraries stands for, among those that are known.
@@ -101,3 +120,15 @@ def meant(word: str, known: Iterable[str]) -> list[str]:
         for flag in known
         if flag == f"--{word}" or word in OTHER_NAMES.get(flag.lstrip("-"), "").split()
     ]
+
+
+def meant_choice(word: str, accepted: Iterable[str]) -> str | None:
+    """The choice that a word of other libraries stands for, among those that are accepted.
+
+    Example:
+        >>> meant_choice("roc_auc", ["accuracy", "auc"]), meant_choice("acc", ["mse"])
+        ('auc', None)
+    """
+    word = word.replace("_", "-").lower()
+    found = (each for each in accepted if word in OTHER_CHOICES.get(each, "").split())
+    return next(found, None)

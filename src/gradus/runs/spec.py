@@ -19,7 +19,7 @@ from gradus.models.own import check_named, is_object, is_users, shown
 from gradus.runs import earlier
 from gradus.runs.choices import ON_ALL_DATA, OPTIONS, changed, complete, flag
 from gradus.runs.files import read_json, read_toml
-from gradus.runs.other_names import meant
+from gradus.runs.other_names import meant, meant_choice
 from gradus.runs.parts import (
     DataPart,
     ExecutionPart,
@@ -273,9 +273,9 @@ def first_line(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
         )
     if found["type"] == "literal_error":
         accepted = choices(fields[name].annotation)
-        return (
-            f"{flag(name)} {quoted(given)}: choose {' | '.join(accepted)}{nearest(given, accepted)}"
-        )
+        choice = meant_choice(str(given), accepted)
+        hint = f" (did you mean {choice}?)" if choice else nearest(given, accepted)
+        return f"{flag(name)} {quoted(given)}: choose {' | '.join(accepted)}{hint}"
     if found["type"] in ("missing", "too_long"):
         given = ",".join(map(str, given))
         reason = "must be two numbers, as 0.9,0.999"

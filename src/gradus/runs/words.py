@@ -35,7 +35,7 @@ def as_call(message: str) -> str:
     message = re.sub(rf"{OBJECT}([^\s#]+)#[0-9a-f]+", r"\1", message)
     message = re.sub(r"--resume (\S+?)(?=[,:;]?(\s|$))", r"gradus.resume('\1')", message)
     message = re.sub(r"--spec (\S+)/run\.json", r"gradus.open_run('\1').spec and", message)
-    return re.sub(r"--(no-)?([a-z][a-z0-9-]*)(?: (?=(\S+)))?", _keyword, message)
+    return re.sub(r"--(no-)?([A-Za-z][A-Za-z0-9-]*)(?: (?=(\S+)))?", _keyword, message)
 
 
 def _keyword(found: re.Match[str]) -> str:
