@@ -16,6 +16,7 @@ from gradus.diagnosis import Experiment
 from gradus.diagnosis.case import case_of
 from gradus.diagnosis.causes import all_causes
 from gradus.diagnosis.evidence import Evidence
+from gradus.diagnosis.examination import Tried
 from gradus.diagnosis.findings import Finding, Remedy
 from gradus.diagnosis.fork import Change, Laboratory, Trial, experiment
 from gradus.diagnosis.replay import replay
@@ -124,6 +125,19 @@ def test_two_causes_that_hide_each_other_are_both_found(look_for):
     assert names == ["vanishing gradients", "learning rate too low"]
     assert "ReLU" in found.confirmed[1].experiment.beside
     assert "lr=" in found.confirmed[0].remedy.call
+
+
+def test_no_rate_is_too_low_and_too_high_at_once(look_for, monkeypatch):
+    """Both are suspected where little was learned, and each may gain something on the other."""
+    look_for("learning rate too low", "learning rate too high")
+    gains = Experiment("another rate", "training loss", 50, 3, 1.0, 0.5, 0.5, 0.01)
+
+    def tried(self, cause, suspicion, on=()):
+        return Tried(cause, suspicion, suspicion.changes[0], gains, tuple(on))
+
+    monkeypatch.setattr("gradus.diagnosis.examination._Examination.tried", tried)
+    found = gradus.diagnose(trained(method=SGD(1e-5)), budget=60)
+    assert len(found.findings) == 1
 
 
 def test_where_a_number_is_lost_is_told_by_its_module_and_step(look_for):

@@ -59,6 +59,7 @@ class Cause:
         least_gain: by how much.
         whole: whether only a training of all steps shows it: a shorter one is then held against the
             end of the run.
+        opposite: the name of a cause that is none where this one is.
     """
 
     name: str
@@ -68,3 +69,4 @@ class Cause:
     measure: Measure = "training loss"
     least_gain: float = LEAST_GAIN
     whole: bool = False
+    opposite: str = ""

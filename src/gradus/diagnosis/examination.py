@@ -191,7 +191,9 @@ class _Examination:
             confirmed.append(first)
             on = [each.change for each in confirmed if not each.suspicion.certain]
             left = [
-                self.tried(each.cause, each.suspicion, on) for each in left if each is not first
+                self.tried(each.cause, each.suspicion, on)
+                for each in left
+                if each is not first and each.cause.name != first.cause.opposite
             ]
         if not confirmed and self._is_bad:
             confirmed = self._together(alone)

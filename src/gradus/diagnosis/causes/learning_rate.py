@@ -170,7 +170,10 @@ def _too_low(evidence: Evidence) -> Suspicion | None:
 
 
 CAUSES = (
-    Cause("learning rate too high", 50, "docs/ideas/momentum.md", _too_high),
+    Cause(
+        *("learning rate too high", 50, "docs/ideas/momentum.md", _too_high),
+        opposite="learning rate too low",
+    ),
     Cause(
         "learning rate too low",
         50,
@@ -178,6 +181,7 @@ CAUSES = (
         _too_low,
         measure="validation loss",
         least_gain=ENOUGH,
+        opposite="learning rate too high",
         whole=True,
     ),
 )
