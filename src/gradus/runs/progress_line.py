@@ -15,7 +15,7 @@ def progress_line(job: Job, show: Callable[[str], object], every: float) -> Repo
     Args:
         job: what is run.
         show: a line.
-        every: seconds between two of them; the last one is shown in any case.
+        every: seconds between two of them; that of the last step is shown in any case.
     """
     steps = job.steps * job.nets
     started = told = time.perf_counter()
