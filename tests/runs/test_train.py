@@ -274,6 +274,8 @@ def own_models(tmp_path, monkeypatch):
         "    return nn.Linear(7, 10)\n"
         "def normalised(outputs):\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(64, outputs), nn.BatchNorm1d(outputs))\n"
+        "def grouped(outputs):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, outputs), nn.GroupNorm(1, outputs))\n"
         "def all_frozen():\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).requires_grad_(False)\n"
         "def double():\n"
@@ -330,7 +332,7 @@ with_kernels = pytest.mark.skipif(kernels.core() is None, reason=str(kernels.abs
     ("options", "obstacle"),
     [
         ({"model": "own_models:convolution"}, "layer 0 (Conv2d)"),
-        ({"model": "own_models:normalised"}, "layer 2 (BatchNorm1d)"),
+        ({"model": "own_models:grouped"}, "layer 2 (GroupNorm)"),
         ({"model": "own_models:tied"}, "layers that share their parameters"),
         ({"model": "linear", "method": "newton-cg"}, "the method NewtonCG"),
     ],
