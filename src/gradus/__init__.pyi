@@ -41,5 +41,7 @@ from .sweep.sweep import Sweep as Sweep
 from .sweep.sweep import open_sweep as open_sweep
 from .sweep.sweep import resume_sweep as resume_sweep
 from .sweep.sweep import train_sweep as train_sweep
+from .trainability.trainability import TrainabilityMap as TrainabilityMap
+from .trainability.trainability import trainability_map as trainability_map
 from .tuning.call import tune as tune
 from .tuning.tune import Tuning as Tuning

@@ -15,6 +15,7 @@ from gradus.cli.exit_codes import INTERRUPTED, WRONG, warn
 from gradus.cli.export_command import export
 from gradus.cli.figures_command import figures
 from gradus.cli.landscape_command import landscape
+from gradus.cli.map_command import trainability
 from gradus.cli.predict_command import predict
 from gradus.cli.streams import write_ascii_forms
 from gradus.cli.sweep_command import sweep
@@ -40,6 +41,7 @@ def cli(ctx: click.Context) -> None:
       gradus predict runs/houses-adamw-1 new.csv  what that says of new rows
       gradus evaluate runs/houses-adamw-1 new.csv how good that is, where the target is known
       gradus tune                        the learning rate, for whoever has none in mind
+      gradus map                         where runs train, and where they are lost
       gradus sweep --lr 1,0.1,0.01       many runs, side by side
       gradus compare digits-sgd-1        which was best, and which option mattered
       gradus figures momentum            the pictures of the subject
@@ -55,6 +57,7 @@ cli.add_command(predict)
 cli.add_command(evaluate)
 cli.add_command(export)
 cli.add_command(tune)
+cli.add_command(trainability)
 cli.add_command(sweep)
 cli.add_command(compare)
 cli.add_command(report)

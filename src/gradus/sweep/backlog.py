@@ -101,9 +101,11 @@ class Backlog:
     def take(self, n: int) -> list[WorkItem]:
         """The next items to train, n at most."""
         while len(self._queue) < n and not self._over:
-            asked = self._search.ask(n - len(self._queue))
+            asked = self._search.ask(max(n - len(self._queue), self._search.at_once))
             self._begin(asked)
             if not asked:
+                if self._search.waits:
+                    break
                 self._over = True
                 if self._pruning is not None:
                     self._follow(self._pruning.close())

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gradus.errors import InputError, quoted
 from gradus.models.own import check_named
@@ -43,6 +43,14 @@ class Search(ABC):
         >>> [run.lr for run in search.ask(2)], [run.lr for run in search.ask(2)], search.ask(2)
         ([1.0, 0.1], [0.01], [])
     """
+
+    at_once: ClassVar[int] = 1
+    """It is asked for so many runs at least, where a block of them is trained together."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether what comes out of runs under way may let it ask for more."""
+        return False
 
     @abstractmethod
     def ask(self, n: int) -> list[RunSpec]:
