@@ -1,6 +1,7 @@
 """Figures that a run is asked for: by name, and functions of the user's own."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -109,6 +110,14 @@ def test_an_epoch_in_which_the_measure_has_no_value_is_not_the_best():
     run = train((X, Y), metrics=Metric(late, rises=False), **asked)
     assert run.evaluation["validation_late"].to_pylist()[0] is None
     assert run.summary["kept"]["epoch"] == 2
+
+
+def test_a_plateau_of_a_metric_without_a_value_is_one():
+    lowers = partial(torch.optim.lr_scheduler.ReduceLROnPlateau, patience=0, factor=0.5)
+    plateau = gradus.Scheduler(lowers, measure="validation_never")
+    never = {"never": lambda output, target: np.nan}
+    run = train((X, Y), metrics=never, callbacks=[plateau], model="linear", **QUICK)
+    assert sorted(set(run.history["lr"].to_pylist())) == [0.025, 0.05, 0.1]
 
 
 def test_the_learning_rate_is_found_by_a_metric_of_ones_own():

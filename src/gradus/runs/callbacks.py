@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, final
@@ -368,6 +369,8 @@ def _measured(scheduler: Scheduler, found: Evaluation | None) -> float:
     if name is None:
         name = "train_loss" if found.validation_loss is None else "validation_loss"
     value = measures.get(name)
+    if value is None and name in found.metrics and name.startswith("validation"):
+        return math.nan  # a figure without a value in this epoch: no better one
     if value is None:
         known = ", ".join(each for each, number in measures.items() if number is not None)
         raise InputError(f"measure={quoted(name)}: no measure of this run; there are {known}")
