@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -90,6 +91,25 @@ def test_a_fact_of_the_data_is_told_without_an_experiment(cause):
     assert finding.experiment is None
     assert finding.figures
     assert finding.remedy.call
+
+
+def test_who_knows_nothing_of_the_targets_suspects_no_label():
+    x, y = torch.randn(2, 400, 5, generator=torch.Generator().manual_seed(8)).unbind(0)
+    run = trained(of(x, y.argmax(1), classes=tuple("abcde")), model="linear", epochs=3)
+    found = gradus.diagnose(run, budget=3)
+    assert [each.cause for each in found.confirmed] == ["shuffled targets"]
+
+
+def test_a_column_that_tells_the_target_is_named_as_in_the_table():
+    random = np.random.default_rng(0)
+    one, two = random.normal(size=(2, 300))
+    price = one + random.normal(size=300)
+    table = {"one": one, "two": two, "paid later": 3 * price + 1, "price": price}
+    run = gradus.train(table, target="price", models=1, epochs=3)
+    (finding,) = gradus.diagnose(run, budget=3).confirmed
+    assert finding.cause == "leak"
+    assert "Column paid later gives" in finding.sentence
+    assert finding.remedy.call.endswith("as by --drop 'paid later'")
 
 
 def in_order():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradus.data.dataset import Dataset
+from gradus.data.preparation import Preparation
 from gradus.diagnosis.cause import LEAST_GAIN, Cause, Suspicion
 from gradus.diagnosis.evidence import Evidence
 from gradus.diagnosis.findings import Figure
@@ -104,21 +106,35 @@ def _leak(evidence: Evidence) -> Suspicion | None:
     if len(x) < FEWEST or (y == y[0]).all():
         return None
     told = _by_one_column(x, y)
-    best, other = np.argsort(told)[[-1, -2]]
-    if told[best] < 0.8:
+    best, names = int(told.argmax()), _names(evidence)
+    others = np.where(names == names[best], -np.inf, told)
+    other = int(others.argmax())
+    if told[best] < 0.8 or np.isinf(others[other]):
         return None
     told[[best, other]] = [_by_a_tree(x[:, [column]], y) for column in (best, other)]
     if told[best] < TOLD or told[other] > BY_NO_OTHER:
         return None
     limit = f"the next best column has {told[other]:.2g}"
-    figure = Figure(f"R² of the target by column {best} alone", float(told[best]), limit)
+    name = str(names[best])
+    figure = Figure(f"R² of the target by column {name} alone", float(told[best]), limit)
     sentence = (
-        f"Column {best} gives the target away: alone it tells what is to be predicted. Unless it "
+        f"Column {name} gives the target away: alone it tells what is to be predicted. Unless it "
         "is known before the target is, no prediction will be as good as the figures of this run."
     )
-    words = f"leave column {best} out, if it is not known when one predicts"
-    change = Change(f"without column {best}", otherwise=words)
+    words = f"leave column {name} out, if it is not known when one predicts"
+    if isinstance(evidence.case.parts.preparation, Preparation):
+        words += f", as by --drop {shlex.quote(name)}"
+    change = Change(f"without column {name}", otherwise=words)
     return Suspicion(sentence, (figure,), [change], 1.0, certain=True)
+
+
+def _names(evidence: Evidence) -> NDArray[Any]:
+    """Of the column that each input comes from, in the words of the table where there is one."""
+    preparation = evidence.case.parts.preparation
+    if not isinstance(preparation, Preparation):
+        return np.arange(evidence.job.train.x.shape[1]).astype(str)
+    encoders = preparation.encoders
+    return np.repeat([each.name for each in encoders], [len(each.features) for each in encoders])
 
 
 def _by_one_column(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:

@@ -63,14 +63,20 @@ def _held_share(evidence: Evidence) -> float | None:
     return None if held is None else float(held) / evidence.line
 
 
+def _tells(found: Unseen) -> bool:
+    """Whether inputs tell more of the target than by chance."""
+    gain, error = found.told
+    return gain > ERRORS * error
+
+
 def _shuffled(evidence: Evidence) -> Suspicion | None:
     """A forest tells the target of unseen examples no better than by chance."""
     held = _held_share(evidence)
     if (held is not None and held < LEARNED) or (found := evidence.unseen) is None:
         return None
-    gain, error = found.told
-    if gain > ERRORS * error:
+    if _tells(found):
         return None
+    gain, error = found.told
     name = (
         "correlation" if found.labels is None else "probability of the right class above its mean"
     )
@@ -109,8 +115,8 @@ def _noise(evidence: Evidence) -> Suspicion | None:
     if held is not None and held < LEARNED / 4:
         return None
     found = evidence.unseen
-    if found is None or found.labels is None:
-        return None
+    if found is None or found.labels is None or not _tells(found):
+        return None  # who knows nothing of the targets suspects no single one
     suspected, spread = suspected_labels(found)
     share = float(suspected.mean())
     if share < NOISE:
