@@ -222,8 +222,8 @@ def call(capsys, tmp_path, monkeypatch):
 
 
 def test_the_command(call):
-    options = ["--model", "linear", "--method", "adam", "--batch-size", "64", "--epochs", "1"]
-    assert call("digits", *options, "--out", "x", "--quiet") == (0, "x\n", "")
+    options = ["--model", "linear", "--method", "adam", "--lr", "0.01", "--batch-size", "64"]
+    assert call("digits", *options, "--epochs", "1", "--out", "x", "--quiet") == (0, "x\n", "")
     code, out, _ = call("--resume", "x", "--epochs", "2")
     assert code == 0
     assert "goes on        after epoch 1 of x" in out.splitlines()
