@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from gradus.methods.stability import stability_limit
 from gradus.metrics.ranking import roc_auc
 from gradus.runs.learning_rate.limit import Limit
-from gradus.runs.parts.method import MethodPart
 from gradus.runs.spec import RunSpec
 from gradus.trainability.asked import Asked
+
+OF_THE_BOUND = ("momentum", "beta", "dampening")
+"""Options that move the bound of a method, and leave the curvature as it is."""
 
 PLACES = 9
 """Along an axis that changes the curvature it is measured at so many places, and between them by
@@ -43,7 +45,7 @@ def ratios(asked: Asked, limit_of: Callable[[RunSpec], Limit | None]) -> Numbers
     other = y if along_y else x
     specs = [asked.spec(i, 0) if along_y else asked.spec(0, i) for i in range(other.size + 1)]
     places = [0]
-    if other.option not in MethodPart.tables["method"].get(asked.base.method, {}):
+    if other.option not in OF_THE_BOUND:
         places = sorted({round(i * other.size / (PLACES - 1)) for i in range(PLACES)})
     limits = [limit_of(specs[place]) for place in places]
     logs = [math.log(limit.curvature) for limit in limits if limit is not None]
