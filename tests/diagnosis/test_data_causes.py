@@ -141,6 +141,13 @@ TRIED = {
 }  # fmt: skip
 
 
+def test_a_run_that_keeps_its_best_epoch_does_not_go_on_too_long():
+    # With patience it does so unasked.
+    run = trained(**TRIED["overfitting"] | {"keep": None, "patience": 40})
+    assert run.summary["kept"]["which"] == "best"
+    assert "overfitting" not in [each.cause for each in gradus.diagnose(run, budget=5).findings]
+
+
 @pytest.mark.parametrize("cause", TRIED)
 def test_what_can_be_undone_is_undone(cause):
     finding = gradus.diagnose(trained(**TRIED[cause]), budget=5).confirmed[0]

@@ -43,7 +43,10 @@ WIDER = (4, 16)
 def _overfitting(evidence: Evidence) -> Suspicion | None:
     """The run where it stood best is the same run, stopped in time: what it has shown is enough."""
     run, job = evidence.case.run, evidence.job
-    if run is None or run.spec.keep == "best" or evidence.held is None:
+    if run is None or evidence.held is None:
+        return None
+    kept = run.summary["kept"]
+    if kept is not None and kept["which"] == "best":
         return None
     if len(evidence.sights) < 4 or "diverged" in (evidence.status, evidence.replay.status):
         return None
