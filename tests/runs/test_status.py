@@ -59,3 +59,18 @@ def test_several_nets_that_do_not_move_end_as_they_began(goes_on):
     found = run.summary["failure"]
     assert found["train_loss"] == found["train_loss_at_the_beginning"]
     assert "the steps are far too small; try --lr" in found["hint"]
+
+
+@pytest.mark.parametrize(
+    ("lr", "said"),
+    [(1e6, "diverged at step "), (1e-30, "ended with training loss "), (0.1, None)],
+)
+def test_a_lost_run_is_told_of_as_it_is_returned(lr, said, caplog):
+    x, told = torch.linspace(-1, 1, 40).unsqueeze(1), []
+    data = x, 2 * x.squeeze(1)
+    options = {"model": "linear", "loss": "mse", "epochs": 30, "batch_size": 8, "lr": lr}
+    run = gradus.train(data, **options, tell=told.append)
+    assert gradus.train(data, **options).status == run.status
+    warned = [each.getMessage() for each in caplog.records]
+    assert told == warned
+    assert [each.startswith(f"{run.title}: {said}") for each in told] == [True] * (said is not None)

@@ -25,9 +25,9 @@ from gradus.figures.sweep_figures import told_apart
 from gradus.methods.minimize import Trajectory
 from gradus.models.own import shown
 from gradus.runs.curve import CONSTANT, MINI_BATCH, SMOOTH, VALIDATION
+from gradus.runs.lost import what_came_of
 from gradus.runs.record import Run
 from gradus.runs.recorded import RecordedRun
-from gradus.runs.words import as_call
 from gradus.sweep.comparison import Comparison
 from gradus.sweep.groups import RUN_NAME, Compared, Grouped
 from gradus.sweep.measures import measure_of, measured
@@ -92,7 +92,7 @@ def _(run: Run) -> str:
         if last := [(style.word(n), style.figure_of(n, final[n])) for n in known]:
             tables = [table(["", "last"], last)]
     title = f"{run.title} on {shown(run.spec.data)}: {run.status}"
-    return _cell(title, tables, _curve(run), _lost(run))
+    return _cell(title, tables, _curve(run), what_came_of(run))
 
 
 @cell.register
@@ -138,17 +138,6 @@ def _compared(sweep: Compared, curves: Overlay | None = None) -> str:
         figure = draw_overlay(curves or overlay(sweep, *told_apart(sweep, measure)))
     title = style.named_count(sweep.name, counts)
     return _cell(title, [ranking_table(sweep, measure, ROWS)], figure)
-
-
-def _lost(run: Run) -> str | None:
-    """What came of a run that did not end well, and what would help."""
-    summary = run.summary
-    if (found := summary["divergence"]) is not None:
-        at = f"diverged at step {found['step']:,} with loss {found['loss']}"
-        return f"{at}: {as_call(found['hint'])}"
-    if (found := summary["failure"]) is not None:
-        return f"ended with training loss {found['train_loss']:.4g}: {as_call(found['hint'])}"
-    return None if summary["stopped"] is None else f"stopped at {summary['stopped']}"
 
 
 def _cell(title: str, tables: Sequence[str], figure: Figure | None, lost: str | None = None) -> str:

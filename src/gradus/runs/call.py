@@ -13,6 +13,7 @@ from gradus.errors import InputError, quoted
 from gradus.models.own import is_object, shown
 from gradus.notebook import cell_line
 from gradus.runs.callbacks import Callbacks
+from gradus.runs.lost import told_of_its_end
 from gradus.runs.objects.asked import objects_of, with_groups
 from gradus.runs.objects.given import Objects
 from gradus.runs.objects.groups import Groups
@@ -132,9 +133,9 @@ def train(
         track: trackers of experiments that follow the run: ``"tensorboard"``, ``"mlflow"``,
             ``"wandb"``, several of them, or a dict that says where each writes. One that fails is
             told no more, and the run goes on.
-        tell: told, in one line, what keeps the run from the native engine and what that costs, and
-            of a tracker that fails; by default that is logged, as
-            ``logging.getLogger("gradus")`` does at the level INFO.
+        tell: told, in one line each, what keeps the run from the native engine and what that costs,
+            of a tracker that fails, and how the run was lost; by default that is logged by
+            ``logging.getLogger("gradus")``, at the level INFO, and a lost run as a WARNING.
         parameters: groups that are moved by options of their own, each a dict of the names of its
             layers or parameters and its options: ``{"names": ["0", "2.bias"], "lr": 0.01}``. The
             others have those of the method.
@@ -182,7 +183,8 @@ def train(
         if said := [*objects, *parts, *Groups(parameters, decay).options, *options]:
             raise InputError(f"{said[0]}: stands in the RunSpec; give it there")
         with in_words_of_the_call(), tracking(track, out, tell) as tracks:
-            return train_spec(data, **kept, callbacks=called.and_of(tracks))
+            run = train_spec(data, **kept, callbacks=called.and_of(tracks))
+        return told_of_its_end(run, tell)
     with in_words_of_the_call():
         if called.schedulers:
             objects["schedule"] = called.schedulers[0].make
@@ -191,7 +193,8 @@ def train(
             options = {**_of_the_model(start, objects), **options}
         spec, found = asked({"data": data, **objects}, parts, options, groups, length)
         with tracking(track, out, tell) as tracks:
-            return train_spec(spec, **kept, objects=found, callbacks=called.and_of(tracks))
+            run = train_spec(spec, **kept, objects=found, callbacks=called.and_of(tracks))
+    return told_of_its_end(run, tell)
 
 
 def resume(
@@ -248,8 +251,8 @@ def resume(
         progress: as for ``train``.
         callbacks: likewise, but no ``Scheduler``.
         track: likewise; trackers are told what was recorded before, too.
-        tell: told, in one line each, of checkpoints that are damaged, and of a stretched schedule;
-            by default they are logged, as for ``train``.
+        tell: told, in one line each, of checkpoints that are damaged, of a stretched schedule, and
+            how the run was lost; by default that is logged, as for ``train``.
 
     Returns:
         The run.
@@ -283,7 +286,7 @@ def resume(
         if groups.options:
             _, found = with_groups(said, found, groups)
         with tracking(track, folder, tell) as tracks:
-            return resume_named(
+            run = resume_named(
                 folder,
                 epochs=epochs,
                 patience=patience,
@@ -297,6 +300,7 @@ def resume(
                 objects=found,
                 callbacks=_called(callbacks).and_of(tracks),
             )
+    return told_of_its_end(run, tell)
 
 
 def _of_the_model(start: Run, objects: Mapping[str, Any]) -> dict[str, Any]:
