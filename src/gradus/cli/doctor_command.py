@@ -32,7 +32,8 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 @click.option(
     "--budget",
     metavar="TIME",
-    help="how long it may take, as 30s or 2m  [twice as long as the run took, and 10 s at least]",
+    help="how long it may take, as 30s or 2m  [twice as long as the run took; at least 10 s, "
+    "and 30 s where it is lost]",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="write a page with pictures too"

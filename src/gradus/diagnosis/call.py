@@ -47,7 +47,8 @@ def diagnose(
     Args:
         run: a run, the folder of its record, or a ``RunSpec``; None to examine what would be
             trained with ``data``, ``model``, ``loss``, ``method`` and ``options``.
-        budget: seconds that it may take; None for twice as long as the run took, and 10 at least.
+        budget: seconds that it may take; None for twice as long as the run took,
+            and at least 10, or 30 where it is lost.
         data: as for :func:`gradus.train`; of a run that was trained on objects and was opened from
             its record, the same objects again.
         model: likewise; or the name of that of the run, where it is ``package.module:factory``.

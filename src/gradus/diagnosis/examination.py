@@ -41,6 +41,10 @@ SHORTEST = 50
 LEAST_SECONDS = 10.0
 """An examination may always take so long."""
 
+OF_A_LOST_RUN = 3.0
+"""Times as long it may take at least where the run is lost, or has learned next to nothing: who
+asks why would rather wait than be told what is possible."""
+
 OF_THE_RUN = 2.0
 """Times as long as the run took an examination may take."""
 
@@ -96,10 +100,14 @@ class Tried:
 def time_for(case: Case) -> float:
     """Seconds that an examination of a case may take where nothing is said."""
     if case.run is None:
-        return 3 * LEAST_SECONDS
-    timings = case.run.summary["timings"]
-    took = sum(float(timings[f"{what}_seconds"]) for what in ("load", "train", "test"))
-    return max(LEAST_SECONDS, OF_THE_RUN * took)
+        return OF_A_LOST_RUN * LEAST_SECONDS
+    summary = case.run.summary
+    took = sum(float(summary["timings"][f"{what}_seconds"]) for what in ("load", "train", "test"))
+    final, constant = summary["final"], summary["constant"]
+    is_lost = case.run.status != "finished" or (
+        final is not None and constant and final["train_loss"] > BAD * constant["train_loss"]
+    )
+    return max(LEAST_SECONDS * (OF_A_LOST_RUN if is_lost else 1.0), OF_THE_RUN * took)
 
 
 def examine(
@@ -111,7 +119,8 @@ def examine(
 
     Args:
         case: a run, or what would be one.
-        budget: seconds; None for twice the time of the run, and 10 at least.
+        budget: seconds; None for twice the time of the run, and at least 10, or 30
+            where it is lost.
         tell: told, in a line each, what is done.
     """
     began = time.monotonic()
