@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gradus.cli.exit_codes import CONFIRMED, DONE
+from gradus.cli.options import data_dir_option
 from gradus.errors import InputError, quoted
 
 DOCTOR_EXAMPLES = """\b
@@ -38,11 +39,7 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="write a page with pictures too"
 )
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    help="where data sets lie that are not embedded; then $GRADUS_DATA, then the user's cache",
-)
+@data_dir_option
 @click.option("--model", metavar="NAME", help="package.module:factory of the run, to import it")
 @click.option("--trust", is_flag=True, help="import whatever code the run names")
 def doctor(

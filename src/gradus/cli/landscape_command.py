@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from gradus.cli.exit_codes import DONE
+from gradus.cli.options import data_dir_option
 from gradus.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,11 +33,7 @@ Examples:
 )
 @click.option("--grid", type=click.IntRange(2, 501), default=25, help="values a direction  [25]")
 @click.option("--examples", type=click.IntRange(min=1), default=10_000, help="[10000]")
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    help="where data sets lie that are not embedded; then $GRADUS_DATA, then the user's cache",
-)
+@data_dir_option
 @click.option("--model", metavar="NAME", help="package.module:factory of the runs, to import it")
 @click.option("--trust", is_flag=True, help="import whatever model the runs name")
 @click.option("--format", "formats", default="png", help="png, svg, pdf, or several: A,B  [png]")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradus.cli.exit_codes import DONE, INTERRUPTED, warn
-from gradus.cli.options import RunCommand
+from gradus.cli.options import RunCommand, data_dir_option, workers_option
 
 if TYPE_CHECKING:
     from gradus.trainability.trainability import TrainabilityMap
@@ -53,14 +53,8 @@ Examples:
     type=click.Path(path_type=Path),
     help="folder of the runs, which goes on where it was broken off  [default: maps/DATA-X-Y]",
 )
-@click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="processes; one on each processor"
-)
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    help="where data sets lie that are not embedded; then $GRADUS_DATA, then the user's cache",
-)
+@workers_option
+@data_dir_option
 @click.option("--quiet", is_flag=True, help="print nothing but the path of the picture")
 def trainability(
     data: str | None,

@@ -1,8 +1,9 @@
-"""Options of the command line that are the fields of RunSpec and of SweepSpec."""
+"""Options of the command line: the fields of RunSpec and of SweepSpec, and what several take."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import click
@@ -11,6 +12,16 @@ from gradus.importing import without_collection
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
+
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="where data sets lie that are not embedded; then $GRADUS_DATA, then the user's cache",
+)
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="processes; one on each processor"
+)
 
 
 class GroupedCommand(click.Command):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gradus.cli.exit_codes import DONE, INTERRUPTED, warn
-from gradus.cli.options import SweepCommand
+from gradus.cli.options import SweepCommand, data_dir_option, workers_option
 from gradus.errors import InputError
 
 SWEEP_EXAMPLES = """\b
@@ -34,14 +34,8 @@ Examples:
 @click.option(
     "--resume", metavar="NAME", help="train what this sweep lacks, by its own specification"
 )
-@click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="processes; one on each processor"
-)
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    help="where data sets lie that are not embedded; then $GRADUS_DATA, then the user's cache",
-)
+@workers_option
+@data_dir_option
 @click.option(
     "--trust",
     is_flag=True,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradus.cli.exit_codes import EXIT_CODES, warn
-from gradus.cli.options import RunCommand
+from gradus.cli.options import RunCommand, data_dir_option
 from gradus.errors import InputError, quoted
 from gradus.importing import without_collection
 from gradus.tracking import tracking
@@ -48,11 +48,7 @@ Examples:
     help="read options from a TOML file, a run.json, or the folder of a run or a sweep: of that, "
     "those of its best configuration",
 )
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    help="where data sets lie that are not embedded; then $GRADUS_DATA, then the user's cache",
-)
+@data_dir_option
 @click.option(
     "--out", type=click.Path(path_type=Path), help="folder of the record: runs/DATA-METHOD-N"
 )

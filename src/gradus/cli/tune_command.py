@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradus.cli.exit_codes import EXIT_CODES, INTERRUPTED, warn
-from gradus.cli.options import RunCommand
+from gradus.cli.options import RunCommand, data_dir_option, workers_option
 
 if TYPE_CHECKING:
     from gradus.tuning.tune import Tuning
@@ -44,14 +44,8 @@ Examples:
     help="folder of the record, which goes on where it was broken off  "
     "[default: tunings/DATA-METHOD-N]",
 )
-@click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="processes; one on each processor"
-)
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    help="where data sets lie that are not embedded; then $GRADUS_DATA, then the user's cache",
-)
+@workers_option
+@data_dir_option
 @click.option("--quiet", is_flag=True, help="print nothing but the command that trains the run")
 def tune(
     data: str | None,

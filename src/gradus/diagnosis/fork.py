@@ -23,7 +23,7 @@ from torch import Tensor
 from gradus.data.dataset import Dataset
 from gradus.diagnosis.case import Case
 from gradus.diagnosis.findings import Experiment
-from gradus.diagnosis.replay import put
+from gradus.diagnosis.replay import Enough, put
 from gradus.engine import choose
 from gradus.engine.evaluate import outputs_of, outputs_on, test
 from gradus.engine.job import Job
@@ -224,19 +224,15 @@ def _error(before: Sequence[Numbers], after: Sequence[Numbers]) -> float:
     return float((means[0] - means[1]).std() / math.sqrt(n))
 
 
-class _Enough(Exception):  # noqa: N818  (no error: ends the training)
-    """The last step is taken."""
-
-
 def trained(job: Job, steps: int, engine: choose.Chosen) -> tuple[str, int]:
     """Take so many steps, which moves the model of the job; how it ended, after how many."""
 
     def see(step: int, w: Tensor) -> None:
         reached.append(w)
-        raise _Enough
+        raise Enough
 
     reached: list[Tensor] = []
-    with torch.random.fork_rng(), suppress(_Enough):
+    with torch.random.fork_rng(), suppress(Enough):
         torch.manual_seed(job.seed)
         course = Course(watch=Watch([steps], see))
         outcome = choose.execute(engine, job, lambda progress: None, course)

@@ -102,8 +102,8 @@ class Replay:
         return max((each for each in self.sights if each.step <= step), key=lambda s: s.step)
 
 
-class _Enough(Exception):  # noqa: N818  (no error: ends the training)
-    """The last sight is kept, or time is up."""
+class Enough(Exception):  # noqa: N818  (no error: ends the training)
+    """All that is to be seen is, or time is up: raised by what watches."""
 
 
 def replay(case: Case, until: float) -> Replay:
@@ -131,11 +131,11 @@ def replay(case: Case, until: float) -> Replay:
             seen.append(Sight(step, w, _buffers(execution.model), found))
         if step == steps or late:
             ended.append("finished" if step == steps else "paused")
-            raise _Enough
+            raise Enough
 
     running = replace(job, model=copy.deepcopy(job.model))
     started, outcome = time.monotonic(), Outcome()
-    with torch.random.fork_rng(), suppress(_Enough):
+    with torch.random.fork_rng(), suppress(Enough):
         torch.manual_seed(job.seed)
         course = Course(watch=Watch(sorted(looks), see), attach=begun.append)
         outcome = choose.execute(case.engine(running), running, lambda progress: None, course)

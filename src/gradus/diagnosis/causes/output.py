@@ -78,7 +78,8 @@ def _of_log_probabilities(evidence: Evidence, outputs: Tensor) -> Suspicion | No
     if bool(((total - 1).abs() < AS_ONE).all()):
         return None
     name = type(evidence.job.loss).__name__
-    figure = Figure("sum of exp(output), the farthest from 1", float(total[(total - 1).abs().argmax()]), "1 for log-probabilities")  # fmt: skip  # noqa: E501
+    farthest = float(total[(total - 1).abs().argmax()])
+    figure = Figure("sum of exp(output), the farthest from 1", farthest, "1 for log-probabilities")
     if _are_probabilities(outputs):
         sentence = f"The model gives probabilities, and {name} takes their logarithms."
         change = Change(
