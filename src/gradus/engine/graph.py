@@ -258,14 +258,14 @@ def _left_as_it_was(module: nn.Module, told: str) -> Iterator[None]:
         (name, value, value._version, value.detach().clone())
         for name, value in module.named_buffers()
     ]
-    drawn = random.getstate(), torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    drawn = random.getstate(), torch.get_rng_state(), _numbers_of_numpy()
     try:
         yield
     finally:
         has_drawn = (
             random.getstate() != drawn[0]
             or not torch.equal(torch.get_rng_state(), drawn[1])
-            or str(np.random.get_state()) != str(drawn[2])  # noqa: NPY002
+            or _written_out(_numbers_of_numpy()) != _written_out(drawn[2])
         )
         random.setstate(drawn[0])
         torch.set_rng_state(drawn[1])
@@ -289,6 +289,19 @@ def _left_as_it_was(module: nn.Module, told: str) -> Iterator[None]:
     if changed - {"training"}:
         names = ", ".join(sorted(changed - {"training"}))
         raise Obstacle(f"{told}, whose forward changes {names}")
+
+
+def _numbers_of_numpy() -> dict[str, Any]:
+    """The state of NumPy's generator of all, whichever it is."""
+    return dict(np.random.get_state(legacy=False))  # noqa: NPY002
+
+
+def _written_out(state: dict[str, Any]) -> dict[str, Any]:
+    """A state in numbers that compare."""
+    return {
+        key: _written_out(value) if isinstance(value, dict) else np.asarray(value).tolist()
+        for key, value in state.items()
+    }
 
 
 def _contents(container: Collection[Any]) -> list[Any]:
