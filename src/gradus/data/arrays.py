@@ -15,13 +15,18 @@ from torch import Tensor
 from gradus.data.array_files import read_npy, read_npz
 from gradus.data.columns import Column, Form
 from gradus.data.dataset import Split
+from gradus.data.gaps import complete
 from gradus.data.partition import USUAL_PARTS, Parts, Rows, three_parts, training_parts
-from gradus.data.preparation import Arrays, Classes, Quantities, fit_arrays
-from gradus.data.preparation.arrays import faults
+from gradus.data.preparation import Arrays, Classes, Quantities, Sparse, fit_arrays, fit_sparse
 from gradus.data.preparation.goal import Goal, outputs_of
 from gradus.data.preparation.targets import goal_of, labels_for
+from gradus.data.sparse import as_csr
 from gradus.data.targets import Targets, class_targets, column_targets, label, row_targets
 from gradus.errors import InputError, brief, quoted
+from gradus.risk.sparse import stacked
+
+Matrix = NDArray[Any] | Tensor
+"""An array, or a sparse matrix as a CSR tensor."""
 
 KEYS = tuple(f"{what}{part}" for part in ("", "_train", "_validation", "_test") for what in "xy")
 """Of the arrays of a file."""
@@ -36,6 +41,10 @@ class ReadAs(NamedTuple):
     """Whether inputs that are integers stay what they are."""
 
 
+SCALED = (
+    "x: each column is divided by its largest absolute value; nothing is subtracted, so that what "
+    "is 0 stays 0"
+)
 _KEYS = "x and y, or x_train and y_train (and x_validation, y_validation, x_test, y_test)"
 
 
@@ -102,9 +111,9 @@ def load_arrays(
 
 def split_of_arrays(
     where: str,
-    arrays: Mapping[str, NDArray[Any]],
+    arrays: Mapping[str, Matrix],
     options: ArrayOptions = USUAL,
-    preparation: Arrays | None = None,
+    preparation: Arrays | Sparse | None = None,
     *,
     read: ReadAs | None = None,
     name: str | None = None,
@@ -113,7 +122,7 @@ def split_of_arrays(
 
     Args:
         where: where they are from, for messages.
-        arrays: by the keys of such a file.
+        arrays: by the keys of such a file; x may be a CSR tensor.
         options: what the user wants.
         preparation: as for ``load_arrays``.
         read: how they are read; None for what is usual.
@@ -121,7 +130,7 @@ def split_of_arrays(
     """
     found, notes = [], []
     for suffix, x, y in _parts(where, arrays, options.parts):
-        x, y, dropped, filled = _complete(where, suffix, x, y, options.missing)
+        x, y, dropped, filled = complete(where, suffix, x, y, options.missing)
         found.append((suffix, x, y))
         if dropped:
             notes.append(f"x{suffix}, y{suffix}: {dropped:,} rows with missing values are left out")
@@ -130,7 +139,7 @@ def split_of_arrays(
                 f"x{suffix}: {filled:,} rows have missing values, filled with the "
                 f"{options.missing} of the column"
             )
-    x, y = (_joined([part[at] for part in found]) for at in (1, 2))  # type: ignore[misc]
+    x, y = (_joined([part[at] for part in found]) for at in (1, 2))
     if preparation is None:
         targets = (None if read is None else read.targets(x, y)) or _targets(where, y, options.loss)
     else:
@@ -141,15 +150,20 @@ def split_of_arrays(
     rows = rows_of(sizes, options.parts, targets.labels)
     if preparation is None:
         goal, targets = goal_for(targets, rows.train, scale=options.standardize_target)
-        preparation = fit_arrays(
-            x,
-            rows.train.numpy(),
-            goal,
-            fill=None if options.missing is None or options.missing == "drop" else options.missing,
-            standardize=options.standardize,
-            integers=read is not None and _are_indices(x, options) and read.integers(x),
-            where=where,
-        )
+        if isinstance(x, Tensor):
+            preparation = fit_sparse(x, rows.train.numpy(), goal, standardize=options.standardize)
+            notes += [SCALED] if options.standardize else []
+        else:
+            fill = options.missing
+            preparation = fit_arrays(
+                x,
+                rows.train.numpy(),
+                goal,
+                fill=None if fill is None or fill == "drop" else fill,
+                standardize=options.standardize,
+                integers=read is not None and _are_indices(x, options) and read.integers(x),
+                where=where,
+            )
     else:
         x = preparation.checked(x, where)
         if isinstance(preparation.goal, Quantities):
@@ -165,8 +179,8 @@ def _are_indices(x: NDArray[Any], options: ArrayOptions) -> bool:
 
 
 def split_of(
-    preparation: Arrays,
-    x: NDArray[Any],
+    preparation: Arrays | Sparse,
+    x: Any,
     y: Tensor,
     rows: Rows,
     name: str,
@@ -266,13 +280,15 @@ def _read(path: Path, target: str | None) -> tuple[str, dict[str, NDArray[Any]]]
     return str(path), read_npz(path, KEYS)
 
 
-def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+def _joined(parts: list[Any]) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    return stacked(parts) if isinstance(parts[0], Tensor) else np.concatenate(parts)
 
 
 def _parts(
-    where: str, arrays: Mapping[str, NDArray[Any]], wanted: Parts
-) -> list[tuple[str, NDArray[Any], NDArray[Any]]]:
+    where: str, arrays: Mapping[str, Any], wanted: Parts
+) -> list[tuple[str, Any, NDArray[Any]]]:
     """The arrays by part, each with the suffix of its keys; x and y of the same length."""
     fractions = {"_test": wanted.test, "_validation": wanted.validation}
     suffixes = ["_train" if "x_train" in arrays or "y_train" in arrays else ""]
@@ -289,13 +305,17 @@ def _parts(
                 raise InputError(
                     f"{where}: array {key!r} is missing; give {_KEYS} (found: {found})"
                 )
-            if arrays[key].ndim == 0 or arrays[key].size == 0:
+            if arrays[key].ndim == 0 or 0 in arrays[key].shape:
                 raise InputError(
                     f"{where}: array {key!r} is empty: at least one row, of one number, is needed"
                 )
         x, y = arrays["x" + suffix], arrays["y" + suffix]
         check_lengths(x, y, where, suffix)
-        parts.append((suffix, inputs_of(x, f"{where}: {'x' + suffix!r}"), y))
+        if not isinstance(x, Tensor):
+            x = inputs_of(x, f"{where}: {'x' + suffix!r}")
+        parts.append((suffix, x, y))
+    if len({type(x) for _, x, _ in parts}) > 1:
+        parts = [(suffix, as_csr(x, f"{where}: {'x' + suffix!r}"), y) for suffix, x, y in parts]
     shapes = [x.shape[1:] for _, x, _ in parts]
     if len(set(shapes)) > 1 or len({y.shape[1:] for _, _, y in parts}) > 1:
         names = " and ".join(suffix[1:] for suffix in suffixes[1:])
@@ -303,7 +323,7 @@ def _parts(
     return parts
 
 
-def check_lengths(x: NDArray[Any], y: NDArray[Any], where: str, suffix: str = "") -> None:
+def check_lengths(x: Matrix, y: NDArray[Any], where: str, suffix: str = "") -> None:
     """Refuse targets that are not one for each example.
 
     Raises:
@@ -339,45 +359,6 @@ def inputs_of(x: NDArray[Any], what: str) -> NDArray[Any]:
             f"{what} holds {quoted(str(x.dtype), 60)}; give numbers (text goes into a CSV)"
         )
     return x[:, None] if x.ndim == 1 else x
-
-
-def _complete(
-    where: str, suffix: str, x: NDArray[Any], y: NDArray[Any], missing: str | None
-) -> tuple[NDArray[Any], NDArray[Any], int, int]:
-    """Refuse NaN, or leave examples out; how many are, and how many are to be filled."""
-    gaps = {}
-    for key, values in (("x", x), ("y", y)):
-        gaps[key], infinite = faults(values)
-        if infinite is not None:
-            raise InputError(
-                f"{where}: {key}{suffix}{infinite} is infinite; give a finite number or NaN"
-            )
-    if gaps["y"].any() and missing is None:
-        raise InputError(
-            f"{where}: {'y' + suffix!r} has missing values (NaN) in {gaps['y'].sum()} rows; "
-            "leave them out by --missing drop"
-        )
-    if gaps["x"].any() and missing is None:
-        columns = ""
-        if x.ndim == 2:
-            counts = np.isnan(x).sum(axis=0)
-            shown = [f"column {i} ({counts[i]})" for i in np.flatnonzero(counts)]
-            columns = f": {', '.join(shown[:5])}{', ..' if len(shown) > 5 else ''}"
-        raise InputError(
-            f"{where}: {'x' + suffix!r} has missing values (NaN) in {gaps['x'].sum()} rows"
-            f"{columns}; choose --missing mean | median | drop"
-        )
-    if gaps["x"].any() and missing in ("mean", "median") and x.ndim > 2:
-        raise InputError(
-            f"--missing {missing}: needs columns, {'x' + suffix!r} in {where} has shape "
-            f"{list(x.shape)}; use --missing drop"
-        )
-    left_out = gaps["x"] | gaps["y"] if missing == "drop" else gaps["y"]
-    if left_out.all():
-        raise InputError(f"{where}: every row has a missing value, leaving them out leaves none")
-    if left_out.any():
-        x, y = x[~left_out], y[~left_out]
-    return x, y, int(left_out.sum()), int((gaps["x"] & ~left_out).sum())
 
 
 def _targets(where: str, y: NDArray[Any], loss: str | None) -> Targets:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gradus.errors import InputError
+from gradus.risk.sparse import csr_of, is_csr, rows_at, stacked
 
 if TYPE_CHECKING:
     from gradus.data.loader import LoaderOrder
@@ -32,7 +33,8 @@ class Dataset:
 
     Args:
         x: inputs ``[N, ...]``, uint8 (images ``[N, channels, height, width]``) or floating (tables
-            ``[N, features]``); or int64, numbers of words and the like, which stay as they are.
+            ``[N, features]``); or int64, numbers of words and the like, which stay as they are; or
+            sparse, floating ``[N, features]``, kept as CSR and without scale, mean and std.
         y: targets: int64 ``[N]`` class indices, or floating ``[N, m]`` (m numbers to predict, or
             one row of class probabilities per example).
         classes: names of the classes where ``y`` holds classes, None for regression.
@@ -45,7 +47,7 @@ class Dataset:
 
     Raises:
         InputError: x, y and weights differ in length, are empty, or have a type that no batch can
-            be cut of.
+            be cut of; or x is sparse, and no matrix of numbers or to be centred.
 
     Example:
         >>> x = torch.arange(12, dtype=torch.uint8).reshape(3, 1, 2, 2)
@@ -67,6 +69,8 @@ class Dataset:
     weights: Tensor | None = None
 
     def __post_init__(self) -> None:
+        if self.x.layout != torch.strided:
+            self._make_csr()
         if self.x.ndim == 0 or self.y.ndim == 0 or len(self.x) != len(self.y):
             raise InputError(
                 f"x has shape {list(self.x.shape)} and y has shape {list(self.y.shape)}: "
@@ -92,8 +96,32 @@ class Dataset:
         elif self.y.dtype != torch.int64:
             raise InputError(f"y is {self.y.dtype}: give int64 classes or floating-point numbers")
 
+    def _make_csr(self) -> None:
+        x = self.x
+        if x.ndim != 2 or not x.is_floating_point():
+            raise InputError(
+                f"x is sparse, of {x.dtype} in shape {list(x.shape)}: give floating-point numbers "
+                "[N, features]"
+            )
+        if (self.scale, self.mean, self.std) != (1.0, None, None):
+            raise InputError(
+                "x is sparse, and scale, mean or std are given: nothing is subtracted where only "
+                "what is not zero is kept; divide the values themselves"
+            )
+        if is_csr(x) and x.col_indices().dtype == torch.int32:
+            return
+        try:
+            object.__setattr__(self, "x", csr_of(x))
+        except (RuntimeError, ValueError) as error:
+            raise InputError(f"x is sparse, and no such matrix: {error}") from error
+
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether x is a CSR tensor: then so is that of every batch."""
+        return is_csr(self.x)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -117,12 +145,13 @@ class Dataset:
                 is converted), or None for all examples.
 
         Returns:
-            x ``[B, *input_shape]`` in ``dtype``, whole numbers as they are; y ``[B]`` int64 or
+            x ``[B, *input_shape]`` in ``dtype``, CSR where the data are sparse; whole numbers as
+            they are; y ``[B]`` int64 or
             ``[B, m]`` in ``dtype``.
         """
         x = _at(self.x, indices)
-        if x.dtype == torch.int64:
-            return x, self.targets(indices)
+        if x.dtype == torch.int64 or self.is_sparse:
+            return x if x.dtype == torch.int64 else x.to(self.dtype), self.targets(indices)
         return converted(x, self.scale, self.mean, self.std, self.dtype), self.targets(indices)
 
     def targets(self, indices: Tensor | slice | None = None) -> Tensor:
@@ -208,7 +237,7 @@ def joined(first: Dataset, second: Dataset) -> Dataset:
         weights = torch.cat([first.weights, second.weights])
     return dataclasses.replace(
         first,
-        x=torch.cat([first.x, second.x]),
+        x=stacked([first.x, second.x]),
         y=torch.cat([first.y, second.y]),
         weights=weights,
     )
@@ -217,7 +246,7 @@ def joined(first: Dataset, second: Dataset) -> Dataset:
 def _at(values: Tensor, indices: Tensor | slice | None) -> Tensor:
     if indices is None:
         return values
-    return values[indices] if isinstance(indices, slice) else values.index_select(0, indices)
+    return rows_at(values, indices)
 
 
 class Treatment(NamedTuple):

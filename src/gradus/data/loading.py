@@ -287,6 +287,8 @@ def _of_kind(preparation: AnyPreparation | None, name: str, *, is_table: bool) -
         return None
     if is_table:
         raise InputError(f"{quoted(name)}: is a table, and the model was trained on arrays")
+    if preparation.kind == "sparse":
+        raise InputError(f"{quoted(name)}: is not sparse, and the model was trained on what is")
     return preparation
 
 

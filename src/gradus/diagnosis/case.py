@@ -62,6 +62,13 @@ class Case:
     run: Run | None = None
     automatic: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.split.train.is_sparse:
+            raise InputError(
+                f"{self.name}: its inputs are sparse, which the doctor does not examine; give a "
+                "run on a share of the columns, as an array"
+            )
+
     @property
     def name(self) -> str:
         """Of the run, for the user."""

@@ -48,6 +48,8 @@ def obstacle(job: Job) -> str | None:
         return "the native engine does not average parameters over the steps"
     if job.precision == "bf16" and not kernels.multiplies_bfloat16():
         return f"the native kernels for {kernels.variant()} take no products in bfloat16"
+    if job.train.is_sparse:
+        return "the native engine does not run inputs that are sparse"
     if job.train.x.dtype == torch.int64:
         return "the native engine does not run inputs that are whole numbers"
     try:

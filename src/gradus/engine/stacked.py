@@ -51,6 +51,8 @@ def obstacle(jobs: Sequence[Job]) -> str | None:
             models.add(id(job.model))
             if job.clip is not None:
                 raise dense.Obstacle("gradients that are clipped")
+            if job.train.is_sparse:
+                raise dense.Obstacle("inputs that are sparse")
             if job.compiled:
                 raise dense.Obstacle("models that PyTorch compiles")
             if job.ema is not None:

@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data import Dataset as TorchDataset
 
+from gradus.risk.sparse import csr_of, in_pieces, is_csr, rows_at
+
 Indices = Tensor | slice
 Batch = Indices | tuple[Tensor, Tensor]
 
@@ -36,14 +38,15 @@ class TensorPair:
             raise ValueError(f"x holds {len(x)} examples but y holds {len(y)}")
         if len(x) == 0:
             raise ValueError("the data hold no examples")
-        self.x, self.y = x, y
+        self.x, self.y = x if x.layout == torch.strided else csr_of(x), y
 
     def __len__(self) -> int:
         return len(self.x)
 
     def batch(self, indices: Indices) -> tuple[Tensor, Tensor]:
         """The examples at these indices."""
-        return self.x[indices], self.y[indices]
+        x = rows_at(self.x, indices) if is_csr(self.x) else self.x[indices]
+        return x, self.y[indices]
 
 
 def read_whole(data: TorchDataset[Any] | DataLoader[Any]) -> TensorPair:
@@ -102,7 +105,7 @@ def in_chunks(batch: Batch | None, examples: int, size: int) -> Sequence[Batch]:
         ValueError: a slice holds no example.
     """
     if isinstance(batch, tuple):
-        return list(zip(batch[0].split(size), batch[1].split(size), strict=True))
+        return list(zip(in_pieces(batch[0], size), batch[1].split(size), strict=True))
     if isinstance(batch, Tensor):
         return list(torch.split(batch, size)) if len(batch) > size else [batch]
     chosen = range(examples)[batch or slice(None)]

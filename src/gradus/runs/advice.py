@@ -21,6 +21,7 @@ from gradus.methods.catalogue import entries
 from gradus.methods.stability import stability_limit as limit_of
 from gradus.risk.curvature import sharpness
 from gradus.risk.empirical import EmpiricalRisk
+from gradus.risk.sparse import is_csr, parts_of
 from gradus.runs.spec import RunSpec
 
 EXAMPLES = 1_000
@@ -184,7 +185,13 @@ def _scale_of_inputs(spec: RunSpec, train: Dataset) -> Iterator[str]:
     if spec.standardize:
         return
     x, _ = train.subset(slice(0, 10 * EXAMPLES)).batch()
-    largest = float(x.double().flatten(1).square().mean(dim=0).sqrt().max())
+    if is_csr(x):
+        _, columns, values = parts_of(x)
+        squares = torch.zeros(x.shape[1], dtype=torch.float64)
+        squares.index_add_(0, columns, values.double().square())
+        largest = float((squares / len(x)).sqrt().max())
+    else:
+        largest = float(x.double().flatten(1).square().mean(dim=0).sqrt().max())
     if largest >= LARGE_INPUT:
         yield f"the inputs have a root mean square of up to {largest:.3g}: try --standardize"
 

@@ -23,6 +23,7 @@ from gradus.errors import InputError, reason
 from gradus.models.networks import build
 from gradus.models.own import is_object
 from gradus.risk.losses import Loss, OwnLoss
+from gradus.risk.sparse import is_csr
 from gradus.runs.choices import ON_ALL_DATA, OPTIONS, flag
 from gradus.runs.class_weights import weights_of
 from gradus.runs.metrics import scores_of
@@ -143,7 +144,10 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
     steps, dtype = spec.epochs * sampling.steps, getattr(torch, spec.dtype)
     device = spec.device
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        on_gpu = torch.cuda.is_available() and not split.train.is_sparse
+        device = "cuda" if on_gpu else "cpu"
+    if split.train.is_sparse:
+        _check_sparse(spec, device)
     try:
         taken = split.train.input_shape, split.train.outputs
         if objects.model is not None:
@@ -258,6 +262,17 @@ def _check_compiled(spec: RunSpec, device: torch.device) -> None:
         raise InputError(f"--compile: {missing}; leave it out")
 
 
+def _check_sparse(spec: RunSpec, device: str) -> None:
+    """What is done with sparse inputs is done on a CPU, in float32 or float64."""
+    for asked, is_given in (
+        ("--device cuda", device == "cuda"),
+        (f"--precision {spec.precision}", spec.precision != "float32"),
+        ("--compile", spec.compile),
+    ):
+        if is_given:
+            raise InputError(f"{asked}: is not for sparse inputs; leave it out, or give an array")
+
+
 def _check_outputs(spec: RunSpec, model: nn.Module, split: Split, loss: Loss) -> None:
     """The user's own model has to take the data, and to give what the loss expects.
 
@@ -268,13 +283,17 @@ def _check_outputs(spec: RunSpec, model: nn.Module, split: Split, loss: Loss) ->
             f"--model {spec.model}: has no parameter with requires_grad=True: nothing to train"
         )
     x, y = split.train.subset(slice(0, 2)).to(dtype=getattr(torch, spec.dtype)).batch()
-    model.eval()
     try:
         with torch.random.fork_rng(), torch.no_grad():
-            output = model(x)
+            drops = any(isinstance(each, nn.Dropout) for each in model.modules())
+            if is_csr(x) and drops:  # what is sparse passes where nothing is dropped
+                copy.deepcopy(model).train()(x)
+            output = model.eval()(x)
     except (Exception, SystemExit) as error:
+        hint = ": the inputs are sparse, which only a linear layer takes" if is_csr(x) else ""
         raise InputError(
-            f"--model {spec.model}: fails on a batch of shape {tuple(x.shape)}: {reason(error)}"
+            f"--model {spec.model}: fails on a batch of shape {tuple(x.shape)}{hint}: "
+            f"{reason(error)}"
         ) from error
     model.train()
     expected = (len(x), split.train.outputs)

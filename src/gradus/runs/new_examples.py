@@ -17,13 +17,15 @@ from gradus.data.image_files import pixels_of
 from gradus.data.image_folder import IMAGES, as_text, images_in, images_of_classes
 from gradus.data.images import form_for
 from gradus.data.in_memory import source_of
-from gradus.data.preparation import AnyPreparation, Arrays, Classes, Preparation
+from gradus.data.preparation import AnyPreparation, Arrays, Classes, Preparation, Sparse
 from gradus.data.preparation.arrays import faults, pieces
 from gradus.data.preparation.targets import labels_for
 from gradus.data.prepared import check_columns, column_as, inputs_of
 from gradus.data.reading import Source, stream
+from gradus.data.sparse import as_csr, is_sparse
 from gradus.data.unfamiliar import Unfamiliar
 from gradus.errors import InputError, brief, quoted
+from gradus.risk.sparse import rows_at
 
 if TYPE_CHECKING:
     from gradus.data.preparation.goal import Goal
@@ -75,10 +77,12 @@ def whole(preparation: AnyPreparation, given: Any, dtype: Dtype, seen: Unfamilia
     if preparation.kind == "table":
         source = source_of(given, preparation.notation)
         return Piece(inputs_of(preparation, source, dtype, seen.look))
-    if _is_of_images(given):
+    if preparation.kind == "arrays" and _is_of_images(given):
         found = _images(given)
         pixels = pixels_of([path for _, path in found], form_for(preparation, str(given)))
         return Piece(preparation.inputs(pixels, dtype), {"file": [name for name, _ in found]})
+    if preparation.kind == "sparse":
+        return Piece(preparation.inputs(preparation.checked(*_array(given)), dtype))
     x, where = _array(given)
     x = preparation.checked(x, where)
     seen.filled(int(faults(x)[0].sum()))
@@ -96,6 +100,9 @@ def in_pieces(
     if preparation.kind == "table":
         for source in stream(path, preparation.notation):
             yield Piece(inputs_of(preparation, source, dtype, seen.look))
+        return
+    if preparation.kind == "sparse":
+        yield whole(preparation, path, dtype, seen)
         return
     if _is_of_images(path):
         form = form_for(preparation, str(path))
@@ -157,12 +164,12 @@ def _of_table(preparation: Preparation, source: Source, dtype: Dtype, seen: Unfa
 
 
 def _of_arrays(
-    preparation: Arrays, given: Any, target: Any, dtype: Dtype, seen: Unfamiliar
+    preparation: Arrays | Sparse, given: Any, target: Any, dtype: Dtype, seen: Unfamiliar
 ) -> Known:
     from gradus.data.array_files import read_npz
     from gradus.data.arrays import check_lengths, target_array, targets_for
 
-    if _is_of_images(given):
+    if preparation.kind == "arrays" and _is_of_images(given):
         if target is not None:
             raise InputError(
                 f"--target {quoted(target, 60)}: is for arrays; the class of an image is the name "
@@ -176,6 +183,7 @@ def _of_arrays(
             )
         path = Path(given)
         found = read_npz(path, ("x", "y"))
+        x: Any
         x, y, where = _named(path, found, "x"), _named(path, found, "y"), str(path)
     else:
         x, where = _array(given)
@@ -190,8 +198,10 @@ def _of_arrays(
         raise InputError(f"{where}: y{infinite} is infinite; give a finite number or NaN")
     _check_some(missing, f"{where}: no example", ["y"])
     if missing.any():
-        x, y = x[~missing], y[~missing]
-    seen.filled(int(faults(x)[0].sum()))
+        kept = np.flatnonzero(~missing)
+        x, y = rows_at(x, torch.from_numpy(kept)) if is_sparse(x) else x[kept], y[kept]
+    if preparation.kind == "arrays":
+        seen.filled(int(faults(x)[0].sum()))
     targets = targets_for(preparation.goal, y, f"y in {where}")
     truth = _labels(preparation.goal, targets.y)
     return Known(preparation.inputs(x, dtype), truth, int(missing.sum()))
@@ -242,7 +252,7 @@ def _check_some(missing: NDArray[np.bool_], none: str, names: Sequence[str]) -> 
         raise InputError(f"{none} has a target ({shown}): nothing can be evaluated")
 
 
-def _array(given: Any) -> tuple[NDArray[Any], str]:
+def _array(given: Any) -> tuple[Any, str]:
     """An array with new examples, and what it is called in messages."""
     from gradus.data.array_files import read_npy, read_npz
 
@@ -265,12 +275,14 @@ def _named(path: Path, arrays: Mapping[str, NDArray[Any]], key: str) -> NDArray[
     return arrays[key]
 
 
-def _as_array(given: Any, what: str) -> NDArray[Any]:
-    """An array in memory, or a list of numbers.
+def _as_array(given: Any, what: str) -> Any:
+    """An array in memory, or a list of numbers; a CSR tensor of what is sparse.
 
     Raises:
         TypeError: it is nothing of the kind.
     """
+    if is_sparse(given):
+        return as_csr(given, what)
     if isinstance(given, torch.Tensor):
         given = given.detach().cpu().numpy()
     found = np.asarray(given)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from gradus._version import __version__
-from gradus.data.preparation import AnyPreparation, Arrays, Preparation, Quantities
+from gradus.data.preparation import AnyPreparation, Arrays, Preparation, Quantities, Sparse
 from gradus.data.preparation.moments import Dates, Times
 from gradus.data.preparation.names import Names
 from gradus.data.preparation.numbers import SOFT, Flags, Numbers
@@ -112,6 +112,10 @@ def exported(run: Run, preparation: AnyPreparation | None) -> Exported:
         x = _prepared_arrays(graph, preparation, dtype)
         sizes = ", ".join(map(str, preparation.shape))
         notes += (f"takes x, [rows, {sizes}] {held.name}, as arrays hold it",)
+    elif preparation.kind == "sparse":
+        shapes["x"] = dtype, preparation.input_shape
+        x = _divided(graph, preparation, dtype)
+        notes += (f"takes x, [rows, {preparation.columns}] {dtype.name}, zeros and all",)
     else:
         numbers, names = columns_of(preparation)
         x = _prepared(graph, preparation, dtype)
@@ -266,6 +270,14 @@ def _prepared_arrays(graph: Graph, preparation: Arrays, dtype: np.dtype[Any]) ->
     if preparation.centre:
         x = graph.node("Sub", x, graph.constant(np.array(preparation.centre, kind)))
         x = graph.node("Div", x, graph.constant(np.array(preparation.spread, kind)))
+    return graph.cast(x, dtype)
+
+
+def _divided(graph: Graph, preparation: Sparse, dtype: np.dtype[Any]) -> str:
+    """x, from sparse inputs made dense."""
+    x = graph.cast("x", np.float64)
+    if preparation.spread:
+        x = graph.node("Div", x, graph.constant(np.array(preparation.spread)))
     return graph.cast(x, dtype)
 
 

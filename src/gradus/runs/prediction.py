@@ -16,6 +16,7 @@ from gradus.data.unfamiliar import Unfamiliar
 from gradus.errors import InputError
 from gradus.metrics import Figure
 from gradus.metrics.predictions import ClassPredictions, NumberPredictions, Predictions
+from gradus.risk.sparse import in_pieces as in_pieces_of
 from gradus.runs.judging import probabilities
 from gradus.runs.new_examples import Piece, in_pieces, whole, with_targets
 from gradus.runs.thresholds import given_threshold
@@ -51,7 +52,7 @@ def outputs_of(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
         InputError: that is no finite number.
     """
     with torch.no_grad():
-        found = torch.cat([model(part) for part in x.split(CHUNK)])
+        found = torch.cat([model(part) for part in in_pieces_of(x, CHUNK)])
     if not bool(found.isfinite().all()):
         raise InputError("the model gives what is no finite number for some of these examples")
     return found

@@ -168,7 +168,7 @@ def start_of(run: Run, spec: RunSpec, freeze: Sequence[str] = ()) -> tuple[RunSp
     if prepared:
         fixed = (*OF_THE_PREPARATION, *OF_THE_MODEL)
     same_data = Path(spec.data).resolve() == Path(run.spec.data).resolve()
-    if preparation is not None and preparation.kind == "arrays" and not same_data:
+    if preparation is not None and preparation.kind != "table" and not same_data:
         # The targets of arrays are a file, which other arrays have of their own. Rows are drawn by
         # their classes: with others, some would test that trained there.
         fixed = tuple(name for name in fixed if name != "target")

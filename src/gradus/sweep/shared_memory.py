@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gradus.data.dataset import Dataset, Split
+from gradus.risk.sparse import csr, is_csr, parts_of
 
 ALIGNMENT = 64
 
@@ -27,6 +28,14 @@ class TensorLocation:
     offset: int
     shape: tuple[int, ...]
     dtype: str
+
+
+@dataclass(frozen=True)
+class SparseLocation:
+    """Where the parts of a CSR tensor lie in the file."""
+
+    parts: tuple[TensorLocation, ...]
+    columns: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +74,12 @@ def share(split: Split) -> SharedSplit:
     tensors: list[Tensor] = []
     size = 0
 
-    def placed(tensor: Tensor) -> TensorLocation:
+    def placed(tensor: Tensor) -> TensorLocation | SparseLocation:
+        if is_csr(tensor):
+            return SparseLocation(tuple(map(strided, parts_of(tensor))), tensor.shape[1])
+        return strided(tensor)
+
+    def strided(tensor: Tensor) -> TensorLocation:
         nonlocal size
         size = -(-size // ALIGNMENT) * ALIGNMENT
         place = TensorLocation(size, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
@@ -90,17 +104,20 @@ def attach(descriptor: int, size: int, described: Any) -> Split:
     """The split in a file; what is written to its tensors stays in this process."""
     mapped = mmap.mmap(descriptor, size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
 
-    def tensor(place: TensorLocation) -> Tensor:
+    def tensor(place: TensorLocation | SparseLocation) -> Tensor:
+        if isinstance(place, SparseLocation):
+            starts, columns, entries = map(tensor, place.parts)
+            return csr(starts, columns, entries, place.columns)
         dtype = np.dtype(place.dtype)
         count = int(np.prod(place.shape, dtype=np.int64))
         values = np.frombuffer(mapped, dtype, count, place.offset)
         return torch.from_numpy(values).reshape(place.shape)
 
-    split: Split = _replaced(described, TensorLocation, tensor)
+    split: Split = _replaced(described, TensorLocation | SparseLocation, tensor)
     return split
 
 
-def _replaced(split: Any, kind: type, by: Any) -> Any:
+def _replaced(split: Any, kind: Any, by: Any) -> Any:
     """The split with every value of this kind, in each of its parts, replaced."""
 
     def part(data: Dataset) -> Dataset:

@@ -12,3 +12,5 @@ from gradus.data.preparation.goal import Quantity as Quantity
 from gradus.data.preparation.preparation import Preparation as Preparation
 from gradus.data.preparation.reading import AnyPreparation as AnyPreparation
 from gradus.data.preparation.reading import read_preparation as read_preparation
+from gradus.data.preparation.sparse import Sparse as Sparse
+from gradus.data.preparation.sparse import fit_sparse as fit_sparse

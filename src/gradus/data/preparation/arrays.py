@@ -126,12 +126,15 @@ class Arrays(BaseModel):
         x = np.require(x, requirements="W")  # what is mapped may not be, which PyTorch minds
         return converted(torch.from_numpy(x), self.scale, mean, std, getattr(torch, dtype))
 
-    def checked(self, x: NDArray[Any], where: str) -> NDArray[Any]:
+    def checked(self, given: Any, where: str) -> NDArray[Any]:
         """Refuse what is no array of the kind that was trained on; images may lack the channel.
+
+        A CSR tensor is the array that it stands for.
 
         Raises:
             InputError: it is of another type or shape, or a value is missing or infinite.
         """
+        x: NDArray[Any] = given if isinstance(given, np.ndarray) else given.to_dense().numpy()
         if self.holds == "bytes" and x.dtype != np.uint8:
             raise InputError(
                 f"{where}: holds {quoted(str(x.dtype), 60)}, and the model was trained on bytes; "

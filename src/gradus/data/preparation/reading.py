@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from gradus.data.preparation.arrays import Arrays
 from gradus.data.preparation.preparation import Preparation
+from gradus.data.preparation.sparse import Sparse
 from gradus.errors import InputError, quoted
 
-AnyPreparation = Preparation | Arrays
+AnyPreparation = Preparation | Arrays | Sparse
 
 VERSION = 1
 """Of what is kept: one that is not known is not read."""
@@ -39,6 +40,8 @@ def read_preparation(record: Mapping[str, Any], where: str) -> AnyPreparation:
     try:
         if record.get("kind") == "arrays":
             return Arrays.model_validate(record)
+        if record.get("kind") == "sparse":
+            return Sparse.model_validate(record)
         return Preparation.model_validate(record)
     except ValidationError as error:
         found = error.errors(include_url=False)[0]

@@ -23,6 +23,7 @@ from gradus.figures.landscape.random_walk import random_walk_shares
 from gradus.figures.landscape.surface import risks
 from gradus.models.own import shown
 from gradus.risk.empirical import EmpiricalRisk
+from gradus.risk.sparse import parts_of
 from gradus.runs.record import Run
 
 if TYPE_CHECKING:
@@ -214,7 +215,10 @@ def _check_same(runs: Sequence[Run]) -> None:
 
 
 def _same_examples(one: Dataset, other: Dataset) -> bool:
-    return torch.equal(one.x, other.x) and torch.equal(one.y, other.y)
+    if one.is_sparse != other.is_sparse or one.x.shape != other.x.shape:
+        return False
+    both = zip(*((*parts_of(each.x), each.y) for each in (one, other)), strict=True)
+    return all(torch.equal(here, there) for here, there in both)
 
 
 def _drawn(data: Dataset, examples: int) -> Dataset:

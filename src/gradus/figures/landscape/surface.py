@@ -8,7 +8,7 @@ from typing import Final, final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
 from gradus.engine.dense import Network, Obstacle, network_of
@@ -111,7 +111,7 @@ def _dense(
         x, y = data.batch(chunk)
         loss = weighted(job.loss, weights_of(data, chunk))
         x = x.flatten(1)
-        o, u, v = (torch.addmm(bias, x, weight.T) for weight, bias in layers[0])
+        o, u, v = (nn.functional.linear(x, weight, bias) for weight, bias in layers[0])
         # Fresh memory for every product would cost more than the smaller of them.
         z, buffers = torch.empty_like(o), [_LayerBuffers(parts, len(x)) for parts in layers[1:]]
         for i, first in enumerate(a):

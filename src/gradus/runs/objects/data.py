@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from gradus.data.arrays import KEYS, ArrayOptions, ReadAs, split_of_arrays
+from gradus.data.arrays import KEYS, ArrayOptions, Matrix, ReadAs, split_of_arrays
 from gradus.data.dataset import Dataset, Split, Task
 from gradus.data.in_memory import is_frame
 from gradus.data.partition import Parts, three_parts, training_parts
+from gradus.data.sparse import as_csr, is_sparse
 from gradus.errors import InputError, brief, quoted
 from gradus.models.own import is_object, told
 from gradus.risk.precision import is_narrow
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from gradus.data.preparation import AnyPreparation
     from gradus.runs.spec import RunSpec
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, Matrix]
 ACCEPTED = (
     "give (X, y), a dict with the keys x and y, a gradus.data.Dataset, a torch Dataset or "
     "DataLoader, a table with target=, or an iterable of batches with length="
@@ -92,7 +93,7 @@ def data_of(
             drawn,
             spec.dtype,
         )
-        if preparation is not None and preparation.kind != "arrays":
+        if preparation is not None and preparation.kind == "table":
             raise InputError("data: are arrays, and the model was trained on a table")
         return split_of_arrays("data", arrays, how, preparation, read=read, name="arrays")
 
@@ -126,18 +127,23 @@ def _pair(given: Any, name: str) -> tuple[Tensor, Tensor]:
     """X and y as tensors."""
     if isinstance(given, Dataset):
         return given.batch()
-    x, y = _arrays(given, name, "").values()
-    return torch.from_numpy(x), torch.from_numpy(y)
+    x, y = (
+        each if isinstance(each, Tensor) else torch.from_numpy(each)
+        for each in _arrays(given, name, "").values()
+    )
+    return x, y
 
 
-def _array(given: Any, name: str) -> NDArray[Any]:
-    """An array of NumPy of what is one, or can be made one."""
+def _array(given: Any, name: str) -> Matrix:
+    """An array of NumPy of what is one, or can be made one; a CSR tensor of what is sparse."""
+    if is_sparse(given):
+        return as_csr(given, name)
     if isinstance(given, Tensor):
         tensor = given.detach().cpu()
         numbers: NDArray[Any] = (tensor.float() if is_narrow(tensor.dtype) else tensor).numpy()
         return numbers
     try:
-        values: NDArray[Any] = np.asarray(given.toarray() if hasattr(given, "toarray") else given)
+        values: NDArray[Any] = np.asarray(given)
     except Exception as error:
         raise InputError(f"{name}: is no array ({told(error)})") from error
     if values.dtype.kind == "O" and all(isinstance(each, str) for each in values.flat):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from gradus.errors import quoted
 from gradus.models.own import OBJECT
+from gradus.risk.sparse import parts_of
 
 DIGITS = 12
 """Of a digest, where an object is written in a spec."""
@@ -103,11 +104,13 @@ def digest_of(arrays: Mapping[str, Tensor | np.ndarray[Any, Any]]) -> str:
     """The SHA-256 of arrays with their names, shapes and types."""
     digest = hashlib.sha256()
     for name, given in arrays.items():
-        values = given.detach().cpu() if isinstance(given, Tensor) else given
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-        if isinstance(values, Tensor):  # also of a type that NumPy does not have
-            values = values.contiguous().flatten().view(torch.uint8).numpy()
-        digest.update(np.ascontiguousarray(values).data)
+        digest.update(f"{name} {given.dtype} {tuple(given.shape)}".encode())
+        if isinstance(given, Tensor):
+            for part in parts_of(given.detach().cpu()):
+                if part.numel():  # as bytes, also of a type that NumPy does not have
+                    digest.update(part.contiguous().flatten().view(torch.uint8).numpy().data)
+        else:
+            digest.update(np.ascontiguousarray(given).data)
     return digest.hexdigest()
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from gradus.data.targets import CLASS_LOSSES, MOST_CLASSES, NUMBER_LOSSES, Targets, class_targets
 from gradus.errors import InputError
+from gradus.risk.sparse import rows_at
 
 
 def own_targets(
@@ -64,16 +65,17 @@ def own_targets(
     return class_targets(torch.from_numpy(y.astype(np.int64)), classes, loss, "y")
 
 
-def outputs_of(make: Callable[[], nn.Module], x: NDArray[Any]) -> int | None:
+def outputs_of(make: Callable[[], nn.Module], x: NDArray[Any] | Tensor) -> int | None:
     """How many outputs a module gives for an example; None where it cannot be told here.
 
     What is wrong with it is found, and said, once the data are ready.
     """
     output = None
-    if x.dtype.kind in "iu" and x.dtype != np.uint8:
+    if not isinstance(x, Tensor) and x.dtype.kind in "iu" and x.dtype != np.uint8:
         output = _output_of(make, torch.from_numpy(x[:2].astype(np.int64)))
     if output is None:
-        some = torch.tensor(x[:2]).float()
+        some = rows_at(x, slice(2)) if isinstance(x, Tensor) else torch.tensor(x[:2])
+        some = some.float()
         output = _output_of(make, some / 255 if x.dtype == np.uint8 else some)
     return output.shape[1] if output is not None and output.ndim == 2 else None
 
