@@ -205,6 +205,8 @@ VECTORS = [
     ("RMSprop", {"centered": True}, "2 with `momentum` or `centered`"),
     ("RMSprop", {"momentum": 0.9, "centered": True}, "3 with both"),
     ("Adagrad", {}, "1"),
+    *((name, {}, "2") for name in ("Adadelta", "Adamax", "NAdam", "RAdam", "ADOPT")),
+    ("Lion", {}, "1"),
     ("ProximalGradient", {"lr": 0.1}, "0"),
     ("ProximalGradient", {"lr": 0.1, "accelerated": True}, "1 with `accelerated`"),
 ]

@@ -12,15 +12,21 @@ from torch.autograd import gradcheck
 
 from gradus import minimize
 from gradus.methods import (
+    ADOPT,
     SGD,
+    Adadelta,
     Adagrad,
     Adam,
+    Adamax,
     AdamW,
     GradientDescent,
+    Lion,
+    NAdam,
     Nesterov,
     Polyak,
     Proximal,
     ProximalGradient,
+    RAdam,
     RMSprop,
 )
 from gradus.risk.penalties import SquaredL2
@@ -79,6 +85,24 @@ MAKERS = {
             "maximize": True,
         },
     ),
+    "adadelta": (Adadelta, {"lr": 1.0, "rho": 0.9, "weight_decay": 0.2}),
+    "adamax": (Adamax, {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2}),
+    "nadam": (
+        NAdam,
+        {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2, "momentum_decay": 0.1},
+    ),
+    "radam": (RAdam, {"lr": 0.1, "betas": (0.9, 0.9), "weight_decay": 0.2}),
+    "radam-divides": (
+        RAdam,
+        {
+            "lr": 0.1,
+            "betas": (0.9, 0.999),
+            "weight_decay": 0.2,
+            "decoupled_weight_decay": True,
+        },
+    ),
+    "adopt": (ADOPT, {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2}),
+    "lion": (Lion, {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2}),
     "proximal-nesterov": (
         lambda **given: Proximal(Nesterov(**given)),
         {"lr": 0.1, "beta": 0.9},

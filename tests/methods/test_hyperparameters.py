@@ -7,18 +7,24 @@ import pytest
 import torch
 
 from gradus.methods import (
+    ADOPT,
     SGD,
+    Adadelta,
     Adagrad,
     Adam,
+    Adamax,
     AdamW,
     Constant,
     Cosine,
     GradientDescent,
     InverseSqrt,
     InverseTime,
+    Lion,
+    NAdam,
     Nesterov,
     Polyak,
     ProximalGradient,
+    RAdam,
     RMSprop,
     StepDecay,
     Warmup,
@@ -45,6 +51,18 @@ NUMBERS = [
     (lambda value: AdamW(betas=(0.9, value)), "betas[1]", 0, 1),
     (lambda value: AdamW(eps=value), "eps", 0, math.inf),
     (lambda value: AdamW(weight_decay=value), "weight_decay", 0, math.inf),
+    *(
+        (lambda value, kind=kind, name=name: kind(**{name: value}), name, 0, math.inf)
+        for kind in (Adamax, NAdam, RAdam, ADOPT, Lion, Adadelta)
+        for name in ("lr", "weight_decay", "eps")
+        if (kind, name) != (Lion, "eps")
+    ),
+    *(
+        (lambda value, kind=kind: kind(betas=(value, 0.9)), "betas[0]", 0, 1)
+        for kind in (Adamax, NAdam, RAdam, ADOPT, Lion)
+    ),
+    (lambda value: NAdam(momentum_decay=value), "momentum_decay", 0, math.inf),
+    (lambda value: Adadelta(rho=value), "rho", 0, 1),
     (lambda value: RMSprop(lr=value), "lr", 0, math.inf),
     (lambda value: RMSprop(alpha=value), "alpha", 0, 1),
     (lambda value: RMSprop(eps=value), "eps", 0, math.inf),
@@ -146,7 +164,10 @@ def test_a_warm_up_needs_a_schedule(schedule):
 
 @pytest.mark.parametrize("schedule", [Constant(0.1), Warmup(Cosine(0.1, 5), 2)])
 def test_a_schedule_is_taken_for_a_learning_rate(schedule):
-    simple = (GradientDescent, SGD, Adam, AdamW, RMSprop, Adagrad, ProximalGradient)
+    simple = (
+        *(GradientDescent, SGD, Adam, AdamW, RMSprop, Adagrad, ProximalGradient),
+        *(Adadelta, Adamax, NAdam, RAdam, ADOPT, Lion),
+    )
     for make in (*simple, lambda lr: Polyak(lr, 0.5)):
         assert make(schedule).lr == schedule
 

@@ -8,12 +8,16 @@ import torch
 from gradus import minimize
 from gradus.methods import (
     SGD,
+    Adadelta,
     Adagrad,
     Adam,
+    Adamax,
     AdamW,
     Constant,
     Cosine,
     InverseTime,
+    NAdam,
+    RAdam,
     RMSprop,
     StepDecay,
     Warmup,
@@ -80,6 +84,26 @@ ADAGRAD_OPTIONS = options(
     eps=[1e-2],
     maximize=[False, True],
 )
+ADADELTA_OPTIONS = options(
+    lr=[0.5], rho=[0.8], eps=[1e-2], weight_decay=[0.0, 0.1], maximize=[False, True]
+)
+ADAMAX_OPTIONS = options(
+    lr=[0.01], betas=[(0.8, 0.9)], eps=[1e-2], weight_decay=[0.0, 0.1], maximize=[False, True]
+)
+# With 0.8 the average is never long enough to be divided by; with 0.99 from the 6th step on.
+RADAM_OPTIONS = options(
+    lr=[0.01],
+    betas=[(0.9, 0.99), (0.5, 0.8)],
+    eps=[1e-2],
+    weight_decay=[0.0, 0.1],
+    decoupled_weight_decay=[False, True],
+    maximize=[False, True],
+)
+NADAM_OPTIONS = [
+    {**given, "momentum_decay": decay}
+    for given in RADAM_OPTIONS[: len(RADAM_OPTIONS) // 2]
+    for decay in (0.0, 0.3)
+]
 CASES = [
     (method, optimizer, given)
     for method, optimizer, every in (
@@ -88,6 +112,10 @@ CASES = [
         (AdamW, torch.optim.AdamW, [{}, {"eps": 0.0}, *ADAM_OPTIONS]),
         (RMSprop, torch.optim.RMSprop, [{}, {"eps": 0.0}, {"alpha": 0.0}, *RMSPROP_OPTIONS]),
         (Adagrad, torch.optim.Adagrad, [{}, {"eps": 0.0}, *ADAGRAD_OPTIONS]),
+        (Adadelta, torch.optim.Adadelta, [{}, *ADADELTA_OPTIONS]),
+        (Adamax, torch.optim.Adamax, [{}, *ADAMAX_OPTIONS]),
+        (NAdam, torch.optim.NAdam, [{}, *NADAM_OPTIONS]),
+        (RAdam, torch.optim.RAdam, [{}, *RADAM_OPTIONS]),
     )
     for given in every
 ]
@@ -102,6 +130,19 @@ def label(value):
 def wave(w):
     """Bounded and not convex: neither descending nor ascending leads to large numbers."""
     return w.sin() @ w.flip(0).cos()
+
+
+# torch's two forms of RAdam round in another order, and ours in that of its lists.
+FOREACH = (torch.optim.RAdam,)
+
+
+@pytest.fixture(autouse=True)
+def the_product_of_nadams_momenta_in_float64():
+    """Which torch keeps in its default type."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
 
 
 @pytest.mark.parametrize(("method", "optimizer", "given"), CASES, ids=label)
@@ -132,7 +173,7 @@ def test_a_list_of_tensors_moves_as_torch_moves_it_to_the_bit(method, optimizer,
         return [torch.randn(shape, generator=random, dtype=dtype) for shape in SHAPES]
 
     theirs = [value.requires_grad_() for value in drawn()]
-    stepper = optimizer(theirs, **given, foreach=False)
+    stepper = optimizer(theirs, **given, foreach=optimizer in FOREACH)
     ours = method(**given)
     w = Tensors([p.detach().clone() for p in theirs])
     state = ours.init(w)

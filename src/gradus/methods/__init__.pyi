@@ -1,3 +1,7 @@
+from .adam_variants import ADOPT as ADOPT
+from .adam_variants import Adamax as Adamax
+from .adam_variants import NAdam as NAdam
+from .adam_variants import RAdam as RAdam
 from .adaptive import Adam as Adam
 from .adaptive import AdamW as AdamW
 from .descent import GradientDescent as GradientDescent
@@ -15,6 +19,7 @@ from .newton import Newton as Newton
 from .newton_cg import NewtonCG as NewtonCG
 from .proximal import Proximal as Proximal
 from .proximal import ProximalGradient as ProximalGradient
+from .scaled import Adadelta as Adadelta
 from .scaled import Adagrad as Adagrad
 from .scaled import RMSprop as RMSprop
 from .schedules import Constant as Constant
@@ -24,3 +29,4 @@ from .schedules import InverseTime as InverseTime
 from .schedules import Schedule as Schedule
 from .schedules import StepDecay as StepDecay
 from .schedules import Warmup as Warmup
+from .sign import Lion as Lion

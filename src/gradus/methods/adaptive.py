@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 
-from gradus.methods.hyperparameters import Number, is_set, require
+from gradus.methods.hyperparameters import Number, is_set, require, require_betas
 from gradus.methods.method import GradientAtIterate, Point
 from gradus.methods.precision import are_lost, in_float32
 from gradus.methods.schedules import LearningRate, learning_rate, require_learning_rate
@@ -40,10 +40,7 @@ class AdaptiveMoments(GradientAtIterate):
 
     def __post_init__(self) -> None:
         require_learning_rate(self.lr)
-        if not isinstance(self.betas, tuple | list) or len(self.betas) != 2:
-            raise ValueError(f"betas must be two numbers, not {self.betas!r}")
-        for name, beta in zip(("betas[0]", "betas[1]"), self.betas, strict=True):
-            require(name, beta, at_least=0.0, below=1.0)
+        require_betas(self.betas)
         require("eps", self.eps, at_least=0.0)
         require("weight_decay", self.weight_decay, at_least=0.0)
 

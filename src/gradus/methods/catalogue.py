@@ -24,8 +24,8 @@ LINE = 72
 
 SYMBOLS = {
     r"\alpha": "α", r"\beta": "β", r"\gamma": "γ", r"\epsilon": "ε", r"\eta": "η", r"\lambda": "λ",
-    r"\mu": "μ", r"\rho": "ρ", r"\tau": "τ", r"\ge": "≥", r"\in": "∈", "_0": "₀", "_1": "₁",
-    "_2": "₂", "_t": "",
+    r"\mu": "μ", r"\psi": "ψ", r"\rho": "ρ", r"\tau": "τ", r"\ge": "≥", r"\in": "∈",
+    "_0": "₀", "_1": "₁", "_2": "₂", "_t": "",
 }  # fmt: skip
 """What LaTeX writes, as a terminal does."""
 

@@ -39,6 +39,14 @@ def require(
         raise ValueError(f"{name} must be {interval}, not {value!r}")
 
 
+def require_betas(betas: object) -> None:
+    """Refuse what are not two numbers in [0, 1), the weights of the past in two averages."""
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise ValueError(f"betas must be two numbers, not {betas!r}")
+    for name, beta in zip(("betas[0]", "betas[1]"), betas, strict=True):
+        require(name, beta, at_least=0.0, below=1.0)
+
+
 def require_whole(name: str, value: object) -> None:
     """Refuse what is not a whole number >= 1."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:

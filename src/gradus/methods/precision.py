@@ -41,16 +41,22 @@ def in_float32(
         update: the update of a method.
         w: the point.
         g: the gradient.
-        state: its fields, but for the number of the step, are points of the form of w, or None.
+        state: its fields are points of the form of w, numbers, or None.
     """
-    after, state = update(wide(w), wide(g), _converted(state, wide))
-    return narrow(after, w), _converted(state, lambda point: narrow(point, w))
+    after, state = update(wide(w), wide(g), _converted(state, w, wide))
+    return narrow(after, w), _converted(state, w, lambda point: narrow(point, w))
 
 
-def _converted(state: Any, convert: Callable[[Point], Point]) -> Any:
-    points = {field.name: getattr(state, field.name) for field in fields(state)}
-    changed = {name: convert(p) for name, p in points.items() if name != "step" and p is not None}
-    return replace(state, **changed)
+def _converted(state: Any, w: Point, convert: Callable[[Point], Point]) -> Any:
+    """The state with its points converted; numbers, as the step's, stay."""
+    kept = {field.name: getattr(state, field.name) for field in fields(state)}
+    return replace(state, **{name: convert(p) for name, p in kept.items() if _is_like(p, w)})
+
+
+def _is_like(value: Any, w: Point) -> bool:
+    if isinstance(w, Tensor):
+        return isinstance(value, Tensor) and value.shape == w.shape
+    return isinstance(value, type(w))
 
 
 def dtypes(w: Point) -> set[torch.dtype]:

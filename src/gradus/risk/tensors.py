@@ -106,6 +106,10 @@ class DeferredVector(ABC):
             return type(self)(values, factor, "/", other.values)
         return type(self)(self._apply("div", self.values, other))
 
+    def __rtruediv__(self, other: Scalar) -> Self:
+        """A number by each entry, rounded as torch rounds it: the reciprocal, times the number."""
+        return type(self)(self._apply("reciprocal", self.values)) * other
+
     def _without_factor(self) -> tuple[Any, float]:
         """A term of one list, as that list and its factor."""
         return (self.values, 1.0) if self._operator else (self._values, self._factor)

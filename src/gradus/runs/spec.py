@@ -303,7 +303,8 @@ def defaults_of(option: str) -> list[str]:
         return [_shown(usual), f"{', '.join(sorted(ON_ALL_DATA))}: full"]
     if not owners:
         owners = {_shown(usual): []}
-    (first, _), *others = owners.items()
+    # What most choices share comes first, and says nothing of whose it is.
+    (first, _), *others = sorted(owners.items(), key=lambda owned: -len(owned[1]))
     told = [first, *(f"{', '.join(names)}: {shown}" for shown, names in others)]
     return [part for part in told if part]
 
