@@ -7,7 +7,7 @@ import signal
 import pytest
 import torch
 
-from tests.warm_workers import Forks
+from gradus.sweep.fork_server import POSSIBLE, ForkServer
 
 
 def pytest_collection_finish():
@@ -33,14 +33,29 @@ def one_worker():
         yield
 
 
+class Lasting:
+    """A server of forks for all sweeps of this process: importing torch for each costs seconds."""
+
+    def __init__(self):
+        self.server = None
+
+    def __call__(self, workers):
+        """Take the place of `gradus.sweep.worker_process.fork_server`."""
+        if self.server is None and POSSIBLE:
+            self.server = ForkServer()
+            self.close, self.server.close = self.server.close, lambda: None
+        return self.server
+
+
 @pytest.fixture(autouse=True, scope="session")
 def warm_workers():
-    """Sweeps of this process fork their workers: importing torch for each costs seconds."""
-    forks = Forks()
+    """Sweeps fork their workers, one alone too, from one process that outlives them."""
+    lasting = Lasting()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("gradus.sweep.schedule.start_worker", forks.start_worker)
+        patched.setattr("gradus.sweep.worker_process.fork_server", lasting)
         yield
-    forks.close()
+    if lasting.server is not None:
+        lasting.close()
 
 
 @pytest.fixture(autouse=True, scope="session")

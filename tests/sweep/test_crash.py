@@ -15,14 +15,14 @@ from tests.sweep.records import record
 # Checkpoints after every step that may have one, and a commit as soon as there is one to make.
 DRIVER = """
 import sys
-from gradus.engine import native, snapshot
-from gradus.sweep import schedule, specification, sweep, worker, worker_process
-schedule.COMMIT_SECONDS = worker.SEND_SECONDS = 0.0
-worker_process.START = worker_process.START.replace(
-    "main(", "from gradus.sweep import training; training.SHORT_SECONDS = 0.0; "
-    "from gradus.engine import snapshot, native; snapshot.CHECKPOINT_SECONDS = "
-    "snapshot.CHECKPOINT_SECONDS_EPOCH = native.CALL_SECONDS = 0.0; "
-    "snapshot.CHECKPOINT_SHARE = float('inf'); main(", 1)
+from gradus.sweep import fork_server, schedule, specification, sweep
+schedule.COMMIT_SECONDS = 0.0
+fork_server.START = fork_server.START.replace(
+    "main()", "from gradus.sweep import training, worker; "
+    "worker.SEND_SECONDS = training.SHORT_SECONDS = 0.0; "
+    "from gradus.engine import snapshot, native; "
+    "snapshot.CHECKPOINT_SECONDS = snapshot.CHECKPOINT_SECONDS_EPOCH = native.CALL_SECONDS = 0.0; "
+    "snapshot.CHECKPOINT_SHARE = float('inf'); main()", 1)
 spec = specification.SweepSpec.model_validate_json(sys.argv[1])
 print("begins", flush=True)
 sweep.train_sweep(spec, name="killed", out=sys.argv[2], workers=2)

@@ -14,7 +14,7 @@ import gradus
 from gradus import InputError, RunSpec, SweepSpec
 from gradus.cli import main
 from gradus.runs.spec import run_id
-from gradus.sweep import runs_of, schedule, worker_process
+from gradus.sweep import runs_of, schedule, worker_process, workers
 from gradus.sweep.sweep import resume_sweep, train_sweep
 from tests.sweep.records import record
 
@@ -43,14 +43,14 @@ def call(capsys, tmp_path, monkeypatch):
 @pytest.fixture
 def started(monkeypatch):
     """The workers that were started."""
-    processes, start = [], schedule.start_worker
+    processes, start = [], worker_process.start_worker
 
-    def started(folder):
-        worker = start(folder)
+    def started(*given):
+        worker = start(*given)
         processes.append(worker.process)
         return worker
 
-    monkeypatch.setattr(schedule, "start_worker", started)
+    monkeypatch.setattr(worker_process, "start_worker", started)
     return processes
 
 
@@ -241,8 +241,8 @@ def test_a_worker_that_is_stopped_is_said_and_waited_for(tmp_path, started, monk
 
 def test_where_all_were_stopped_together_nobody_is_said_to_be_silent(monkeypatch):
     now = iter([0.0, 0.5, 1.0, 500.0, 500.5])
-    monkeypatch.setattr(worker_process.time, "monotonic", lambda: next(now))
-    clock = worker_process.Clock()
+    monkeypatch.setattr(workers.time, "monotonic", lambda: next(now))
+    clock = workers.Clock()
     assert [clock.read() for _ in range(4)] == [0.5, 1.0, 2.0, 2.5]
 
 

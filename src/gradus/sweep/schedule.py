@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import shutil
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable
-from multiprocessing.connection import wait
+from collections.abc import Callable, Hashable, Sequence
 from types import TracebackType
 from typing import final
 
@@ -25,7 +23,6 @@ from gradus.sweep.messages import (
     CheckpointDamaged,
     Heartbeat,
     Ready,
-    Stop,
     TaskError,
     TasksEnded,
     WorkerMessage,
@@ -35,7 +32,7 @@ from gradus.sweep.progress import Observer, SweepProgress, Throughput
 from gradus.sweep.result import Result
 from gradus.sweep.split_cache import CAPACITY, CachedSplit, SplitCache
 from gradus.sweep.store import Store
-from gradus.sweep.worker_process import Clock, WorkerProcess, start_worker
+from gradus.sweep.workers import Clock, Crew, Ended, Worker
 
 COMMIT_SECONDS = 0.5
 """At least so long between two commits."""
@@ -60,11 +57,16 @@ SILENT_SECONDS = 60.0
 """A worker that is not heard of for so long is reported: it is stopped, or its machine hangs."""
 
 
+STOP_SECONDS = 2.0
+"""So long workers that were told to stop have for it."""
+
+
 def train_all(
     begin: Callable[[], Backlog],
     store: Store,
     splits: SplitCache,
     kept: KeptModels,
+    crew: Crew,
     *,
     workers: int,
     total: int,
@@ -73,7 +75,7 @@ def train_all(
 ) -> bool:
     """Train the backlog and store the results; False if it was interrupted.
 
-    Every worker is a process that trains one run at a time on one thread. If a worker dies, others
+    Every worker trains one run at a time. If one dies, others
     continue its runs from their checkpoints. Results are written to the store as they arrive, at
     most twice a second.
 
@@ -82,7 +84,8 @@ def train_all(
         store: receives the results.
         splits: loads the data.
         kept: which runs keep their parameters.
-        workers: the number of processes.
+        crew: the workers; it is closed.
+        workers: how many.
         total: the number of runs of the sweep, for the progress.
         observe: called with the progress, several times a second.
         tell: called with a one-line message when a worker died or is silent, or a checkpoint was
@@ -93,7 +96,7 @@ def train_all(
         RuntimeError: a worker failed of a defect.
     """
     with OneInterrupt() as interrupts, _Scheduler(
-        begin, store, splits, kept, workers, total, observe, tell
+        begin, store, splits, kept, crew, workers, total, observe, tell
     ) as schedule:  # fmt: skip
         try:
             schedule.run()
@@ -116,12 +119,14 @@ class _Scheduler:
         store: Store,
         splits: SplitCache,
         kept: KeptModels,
+        crew: Crew,
         workers: int,
         total: int,
         observe: Observer,
         tell: Callable[[str], None],
     ) -> None:
         self.begin, self.store, self.splits, self.kept = begin, store, splits, kept
+        self.crew = crew
         self.observe, self.tell, self.total = observe, tell, total
         self.checkpoints = store.folder / "checkpoints"
         self.ended: list[Result] = []
@@ -138,7 +143,10 @@ class _Scheduler:
         self.throughput = Throughput(store)
         self.wanted = workers
         self.clock = Clock()
-        self.workers: list[WorkerProcess] = []
+
+    @property
+    def workers(self) -> Sequence[Worker]:
+        return self.crew.workers
 
     def __enter__(self) -> _Scheduler:
         return self
@@ -149,25 +157,19 @@ class _Scheduler:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for worker in self.workers:
-            worker.connection.close()
-        for worker in self.workers:
-            try:
-                worker.process.wait(timeout=1)
-            except subprocess.TimeoutExpired:
-                worker.process.kill()
-                worker.process.wait()
+        self.crew.close()
 
     def run(self) -> None:
         """Train until the backlog is empty."""
-        self.workers = [self._started() for _ in range(self.wanted)]
+        for _ in range(self.wanted):
+            self._start()
         self.backlog = self.begin()
         while True:
             for worker in list(self.workers):
                 self._fill(worker)
             self._commit()
             self.observe(self._progress())
-            if not any(worker.items for worker in self.workers):
+            if not any(worker.items for worker in self.workers) and not self._waiting():
                 self._commit(at_once=True)
                 if self._repeat():
                     continue
@@ -185,6 +187,13 @@ class _Scheduler:
         if self.given_up:
             raise InputError(self.given_up[0])
 
+    def _waiting(self) -> bool:
+        """Whether anything is to be trained, for which no worker is ready yet."""
+        first = self.backlog.take(1)
+        for item in first:
+            self.backlog.put_back(item)
+        return bool(first)
+
     def _repeat(self) -> bool:
         """Queue the runs that are to be kept and whose parameters are not there; each once."""
         lacking = self.kept.lacking(self.store.runs)
@@ -198,30 +207,21 @@ class _Scheduler:
         """Of how many best a run has to be one, for its record to be kept."""
         return EVERY if item.run in self.again else self.kept.among(item.spec)
 
-    def _started(self) -> WorkerProcess:
-        worker = start_worker(self.store.folder)
-        worker.heard = self.clock.now
-        return worker
+    def _start(self) -> None:
+        self.crew.start().heard = self.clock.now
 
     def stop(self) -> None:
         """Store the results that workers hold; runs under way stay at their checkpoints."""
         for worker in self.workers:
-            try:
-                worker.connection.send(Stop())
-            except OSError:
-                continue
-        until = time.monotonic() + 2
-        listening = {worker.connection: worker for worker in self.workers}
-        while listening and (left := until - time.monotonic()) > 0:
-            for connection in wait(list(listening), left):
-                worker = listening[connection]  # type: ignore[index]
-                try:
-                    self._handle(worker, worker.connection.recv())
-                except (EOFError, OSError):
-                    del listening[worker.connection]
+            worker.stop()
+        until = time.monotonic() + STOP_SECONDS
+        while self.workers and (left := until - time.monotonic()) > 0:
+            for worker, message in self.crew.hear(left):
+                if not isinstance(message, Ended):
+                    self._handle(worker, message)
         self._commit(at_once=True)
 
-    def _fill(self, worker: WorkerProcess) -> None:
+    def _fill(self, worker: Worker) -> None:
         """Send a worker as many items as it may have waiting."""
         wanted = self._prefetch(worker)
         while len(worker.items) < wanted:
@@ -239,7 +239,7 @@ class _Scheduler:
             except OSError:
                 for each in reversed(items):
                     self.backlog.put_back(each)
-                self._replace(worker)
+                self._replace(worker, self.crew.dismiss(worker))
                 return
             if item.run in self.alone:
                 return
@@ -272,41 +272,33 @@ class _Scheduler:
             self.batchable[key] = choose.goes_with_others(spec.engine, job)
         return self.batchable[key]
 
-    def _prefetch(self, worker: WorkerProcess) -> int:
+    def _prefetch(self, worker: Worker) -> int:
         """How many items a worker may have waiting."""
-        if any(item.run in self.alone for item in worker.items):
+        if not worker.ready or any(item.run in self.alone for item in worker.items):
             return 0
         seconds = self.throughput.seconds_per_run
-        if not worker.ready or math.isnan(seconds):
+        if math.isnan(seconds):
             return 1
         fair = math.ceil(self.backlog.left / len(self.workers))
         return max(1, min(MAX_PREFETCH, int(PREFETCH_SECONDS / max(seconds, 1e-6)), fair))
 
     def _listen(self, timeout: float) -> None:
         """Handle the messages that arrive within a time."""
-        by_connection = {worker.connection: worker for worker in self.workers}
-        for connection in wait(list(by_connection), timeout):
-            worker = by_connection[connection]  # type: ignore[index]
-            try:
-                self._handle(worker, worker.connection.recv())
-                while worker.connection.poll():
-                    self._handle(worker, worker.connection.recv())
-            except (EOFError, OSError):
-                self._replace(worker)
+        for worker, message in self.crew.hear(timeout):
+            if isinstance(message, Ended):
+                self._replace(worker, message)
+            else:
+                self._handle(worker, message)
 
     def _report_silent(self) -> None:
         """Say of workers with tasks, once, that nothing was heard of them for long."""
         now = self.clock.read()
         for worker in self.workers:
             if worker.items and not worker.missed and now - worker.heard > SILENT_SECONDS:
-                worker.missed, process = True, worker.process.pid
-                self.tell(
-                    f"a worker (process {process}) is silent for {SILENT_SECONDS:.0f} s, and the "
-                    f"sweep waits for it: kill -CONT {process} wakes it if it was stopped, kill -9 "
-                    f"{process} gives its runs to another"
-                )
+                worker.missed = True
+                self.tell(worker.silent(SILENT_SECONDS))
 
-    def _handle(self, worker: WorkerProcess, message: WorkerMessage) -> None:
+    def _handle(self, worker: Worker, message: WorkerMessage) -> None:
         worker.heard, worker.missed = self.clock.now, False
         match message:
             case Alive():
@@ -332,24 +324,25 @@ class _Scheduler:
                     self.throughput.counts.update(each.status for each in ended)
                     self.ended += ended
 
-    def _replace(self, worker: WorkerProcess) -> None:
+    def _replace(self, worker: Worker, ended: Ended) -> None:
         """Replace a worker that died; its runs go on elsewhere from their checkpoints."""
-        self.workers.remove(worker)
-        worker.connection.close()
-        code = worker.process.wait()
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        if not worker.ready:
+        if not worker.ready and ended.of_its_run:
             self.died_at_start += 1
             if self.died_at_start >= MAX_WORKER_DEATHS:
-                raise RuntimeError(f"workers cannot start: the last {how}; see what it wrote above")
-        if worker.items:
-            self._blame(worker, how)
+                raise RuntimeError(
+                    f"workers cannot start: the last {ended.how}; see what it wrote above"
+                )
+        if worker.items and ended.of_its_run:
+            self._blame(worker, ended.how)
+        elif worker.items:
+            self.tell(f"a worker {ended.how}: {worker.items[0].resolved.title} goes on in another")
         for item in reversed(worker.items):
-            self.alone.add(item.run)
+            if ended.of_its_run:
+                self.alone.add(item.run)
             self.backlog.put_back(item)
-        self.workers.append(self._started())
+        self._start()
 
-    def _blame(self, worker: WorkerProcess, how: str) -> None:
+    def _blame(self, worker: Worker, how: str) -> None:
         """Count a death against the run under way; give up a run that makes no progress."""
         item = worker.items[0]
         title = item.resolved.title

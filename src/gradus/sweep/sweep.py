@@ -204,10 +204,10 @@ def train_sweep(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
-    with locked(folder):
+    with locked(folder) as lock:
         enter(folder, spec)
         try:
-            return _train(folder, spec, listed, workers, data_dir, observe, tell)
+            return _train(folder, spec, listed, workers, data_dir, observe, tell, lock)
         except InputError as error:
             # Nothing was trained of a sweep that cannot be: its name is free again. One that could
             # not be written goes on later.
@@ -252,8 +252,8 @@ def resume_sweep(
     if storage not in (None, spec.storage):
         raise InputError(f"--storage {quoted(storage)}: that of {folder} is {spec.storage}")
     listed = _listed(spec)
-    with locked(folder):
-        return _train(folder, spec, listed, workers, data_dir, observe, tell)
+    with locked(folder) as lock:
+        return _train(folder, spec, listed, workers, data_dir, observe, tell, lock)
 
 
 def _listed(spec: SweepSpec) -> list[RunSpec] | None:
@@ -269,6 +269,7 @@ def _train(
     data_dir: str | os.PathLike[str] | None,
     observe: Observer | None,
     tell: Callable[[str], None],
+    lock: int,
 ) -> Sweep:
     check_links(folder)
     store = Store(folder)
@@ -289,7 +290,9 @@ def _train(
         from gradus.sweep.progress import observer
         from gradus.sweep.schedule import train_all
         from gradus.sweep.split_cache import SplitCache
+        from gradus.sweep.worker_process import LocalCrew
 
+        wanted = min(workers or len(os.sched_getaffinity(0)), max(missing, 1))
         splits = SplitCache(None if data_dir is None else Path(data_dir))
         try:
             done = train_all(
@@ -297,7 +300,8 @@ def _train(
                 store,
                 splits,
                 models,
-                workers=min(workers or len(os.sched_getaffinity(0)), max(missing, 1)),
+                LocalCrew(folder, wanted, lock),
+                workers=wanted,
                 total=total,
                 observe=observer(observe),
                 tell=tell,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import queue
 import signal
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from gradus import kernels
 from gradus.importing import own_process, without_collection
 from gradus.sweep.messages import (
     Alive,
@@ -54,9 +56,10 @@ def main(descriptor: int, folder: str) -> None:
     # Importing is most of the start: commands arrive meanwhile.
     own_process()
     with without_collection():
-        import torch
+        prepare()
+    import torch
 
-        from gradus.sweep.training import Trainer
+    from gradus.sweep.training import Trainer
 
     torch.set_num_threads(1)
     trainer = Trainer(Path(folder), mailbox.send, mailbox.heartbeat)
@@ -79,6 +82,14 @@ def main(descriptor: int, folder: str) -> None:
                 mailbox.send(_error_of(tasks[0], error))
             else:
                 mailbox.keep(results)
+
+
+def prepare() -> None:
+    """Import what trains a run; no thread is started and no device touched, so that it may fork."""
+    importlib.import_module("torch")
+    importlib.import_module("gradus.sweep.training")
+    importlib.import_module("gradus.engine.native")
+    kernels.core()
 
 
 def _error_of(task: Task, error: BaseException) -> TaskError:

@@ -1,4 +1,4 @@
-"""A worker process as the scheduler sees it: started, given tasks, heard of."""
+"""Workers that are processes of this machine."""
 
 from __future__ import annotations
 
@@ -6,63 +6,48 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import final
 
 from gradus.sweep.backlog import WorkItem
+from gradus.sweep.fork_server import ENVIRONMENT, POSSIBLE, Fork, ForkServer
 from gradus.sweep.messages import (
     Command,
-    Heartbeat,
     ReleaseSplit,
     ShareSplit,
+    Stop,
     Task,
     TaskBatch,
     WorkerMessage,
 )
 from gradus.sweep.split_cache import CAPACITY, CachedSplit
+from gradus.sweep.workers import Crew, Ended, Worker
 
 START = (
     "import sys; sys.path[:] = {path!r}; from gradus.sweep.worker import main; main({fd}, {to!r})"
 )
 
 
+@final
 @dataclass(eq=False)
-class WorkerProcess:
-    """A worker process, and what was sent to it.
+class WorkerProcess(Worker):
+    """A worker process, with a socket to it.
 
     Attributes:
-        items: sent to it, whose results have not arrived, in this order.
         splits: the numbers of the splits that it has mapped, the oldest first.
-        heartbeat: the last one.
-        ready: whether it has started.
-        heard: when it was last heard of, on the clock of the scheduler.
-        missed: whether it was said that it is silent.
     """
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Fork
     connection: Connection[Command, WorkerMessage]
-    items: deque[WorkItem] = field(default_factory=deque)
     splits: deque[int] = field(default_factory=deque)
-    heartbeat: Heartbeat | None = None
-    ready: bool = False
-    heard: float = 0.0
-    missed: bool = False
 
-    def send(
+    def send(  # noqa: D102
         self, items: Sequence[WorkItem], splits: Sequence[CachedSplit], among: Sequence[int]
     ) -> None:
-        """Send an item, or several as one batch, to be trained after those sent before.
-
-        Args:
-            items: what is to be trained.
-            splits: the data of each.
-            among: of how many best each has to be one, for its record to be kept.
-        """
         for each in splits:
             if each.number in self.splits:
                 continue
@@ -81,43 +66,114 @@ class WorkerProcess:
             self.connection.send(ReleaseSplit(self.splits.popleft()))
         self.items.extend(items)
 
+    def stop(self) -> None:  # noqa: D102
+        try:
+            self.connection.send(Stop())
+        except OSError:
+            return  # it has ended
+
+    def silent(self, seconds: float) -> str:  # noqa: D102
+        process = self.process.pid
+        return (
+            f"a worker (process {process}) is silent for {seconds:.0f} s, and the "
+            f"sweep waits for it: kill -CONT {process} wakes it if it was stopped, kill -9 "
+            f"{process} gives its runs to another"
+        )
+
 
 @final
-class Clock:
-    """Seconds for which the scheduler itself was listening.
+class LocalCrew(Crew):
+    """Processes of this machine, on one thread each.
 
-    Where all processes were stopped together, as by Ctrl-Z, or where the scheduler was busy, the
-    workers had no chance to be heard: such a gap counts for little.
+    Where there are several they are forks of one process, which shares its memory with them.
+
+    Args:
+        folder: of the sweep.
+        workers: how many are wanted.
+        lock: the descriptor of the lock of the folder, which is given back with the last of them.
     """
 
-    def __init__(self) -> None:
-        self.now = 0.0
-        self._read = time.monotonic()
+    def __init__(self, folder: Path, workers: int, lock: int | None = None) -> None:
+        self.folder, self.lock = folder, lock
+        self._workers: list[WorkerProcess] = []
+        self._server = fork_server(workers)
 
-    def read(self) -> float:
-        """The time now; to be called about once a second."""
-        before, self._read = self._read, time.monotonic()
-        self.now += min(self._read - before, LONGEST_GAP_SECONDS)
-        return self.now
+    @property
+    def workers(self) -> Sequence[WorkerProcess]:  # noqa: D102
+        return self._workers
+
+    def start(self) -> WorkerProcess:  # noqa: D102
+        try:
+            worker = start_worker(self.folder, self._server, self.lock)
+        except ConnectionError:
+            assert self._server is not None
+            self._server.close()
+            self._server = ForkServer()
+            worker = start_worker(self.folder, self._server, self.lock)
+        self._workers.append(worker)
+        return worker
+
+    def hear(self, timeout: float) -> list[tuple[Worker, WorkerMessage | Ended]]:  # noqa: D102
+        by_connection = {worker.connection: worker for worker in self._workers}
+        heard: list[tuple[Worker, WorkerMessage | Ended]] = []
+        for connection in wait(list(by_connection), timeout):
+            worker = by_connection[connection]  # type: ignore[index]
+            try:
+                heard.append((worker, worker.connection.recv()))
+                while worker.connection.poll():
+                    heard.append((worker, worker.connection.recv()))
+            except (EOFError, OSError):
+                heard.append((worker, self.dismiss(worker)))
+        return heard
+
+    def dismiss(self, worker: Worker) -> Ended:  # noqa: D102
+        assert isinstance(worker, WorkerProcess)
+        self._workers.remove(worker)
+        worker.connection.close()
+        code = worker.process.wait()
+        if code is None:
+            return Ended("has ended")
+        return Ended(f"was ended by signal {-code}" if code < 0 else f"ended with code {code}")
+
+    def close(self) -> None:  # noqa: D102
+        for worker in self._workers:
+            worker.connection.close()
+        for worker in self._workers:
+            try:
+                worker.process.wait(timeout=1)
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+        if self._server is not None:
+            self._server.close()
 
 
-LONGEST_GAP_SECONDS = 1.0
-"""So much of a gap between two looks at the clock counts."""
+def fork_server(workers: int) -> ForkServer | None:
+    """The process that is forked for so many workers; None: each is started by itself."""
+    return ForkServer() if POSSIBLE and workers > 1 else None
 
 
-def start_worker(folder: Path) -> WorkerProcess:
-    """Start a worker for the sweep in a folder."""
+def start_worker(
+    folder: Path, server: ForkServer | None = None, lock: int | None = None
+) -> WorkerProcess:
+    """Start a worker for the sweep in a folder, by a server that forks it or by itself."""
     ours, theirs = Pipe()
     to = str(folder.resolve())
-    code = START.format(path=[p or os.getcwd() for p in sys.path], fd=theirs.fileno(), to=to)
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        pass_fds=[theirs.fileno()],
-        stdin=subprocess.DEVNULL,
-        # Threads of several processes that wait for each other are slow.
-        env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-        # A terminal sends Ctrl-C to the group in front: workers end when they are told to.
-        process_group=0,
-    )
-    theirs.close()
+    held = [theirs.fileno(), *([] if lock is None else [lock])]
+    process: subprocess.Popen[bytes] | Fork
+    try:
+        if server is not None:
+            process = server.fork(to, *held)
+        else:
+            path = [p or os.getcwd() for p in sys.path]
+            process = subprocess.Popen(
+                [sys.executable, "-c", START.format(path=path, fd=theirs.fileno(), to=to)],
+                pass_fds=held,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **ENVIRONMENT},
+                # A terminal sends Ctrl-C to the group in front: workers end when they are told to.
+                process_group=0,
+            )
+    finally:
+        theirs.close()
     return WorkerProcess(process, ours)

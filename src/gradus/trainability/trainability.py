@@ -29,6 +29,7 @@ from gradus.sweep.schedule import train_all
 from gradus.sweep.specification import SweepSpec
 from gradus.sweep.split_cache import SplitCache
 from gradus.sweep.store import PARTS, Store
+from gradus.sweep.worker_process import LocalCrew
 from gradus.trainability.asked import Asked, prepared, read
 from gradus.trainability.boundary import LOST, UNKNOWN, Boundary, coarsest, filled
 from gradus.trainability.theory import area, ratios
@@ -257,12 +258,14 @@ def _train(
         def observe(progress: SweepProgress) -> None:
             tell(f"runs along the boundary, of {asked.x.size}²", search.done, search.runs)
 
+        wanted = workers or len(os.sched_getaffinity(0))
         is_done = train_all(
             lambda: backlog,
             store,
             splits,
             KeptModels(folder, SweepSpec.model_construct(keep_models="none")),
-            workers=workers or len(os.sched_getaffinity(0)),
+            LocalCrew(folder, wanted),
+            workers=wanted,
             total=search.runs,
             observe=observe,
         )
