@@ -14,12 +14,17 @@ from gradus.methods import (
     Adam,
     Constant,
     Cosine,
+    Exponential,
     GradientDescent,
     InverseSqrt,
     InverseTime,
     Nesterov,
+    OneCycle,
     Polyak,
+    Polynomial,
+    StableDecay,
     StepDecay,
+    WarmRestarts,
     Warmup,
 )
 
@@ -95,6 +100,47 @@ def test_warm_up_rises_linearly_and_then_leaves_the_schedule_alone(lr, steps, t)
     assert schedule(0) > 0
 
 
+TORCHS = torch.optim.lr_scheduler
+
+
+@pytest.mark.parametrize(
+    ("schedule", "theirs"),
+    [
+        (StepDecay(0.1, 7, 0.5), lambda o: TORCHS.StepLR(o, 7, 0.5)),
+        (Exponential(0.1, 0.9), lambda o: TORCHS.ExponentialLR(o, 0.9)),
+        (Polynomial(0.1, 25), lambda o: TORCHS.LinearLR(o, 1.0, 0.0, 25)),
+        (Polynomial(0.1, 25, 2.5), lambda o: TORCHS.PolynomialLR(o, 25, 2.5)),
+        (Polynomial(0.1, 25, final_lr=0.03), lambda o: TORCHS.LinearLR(o, 1.0, 0.3, 25)),
+        (OneCycle(0.1, 40), lambda o: TORCHS.OneCycleLR(o, 0.1, 40)),
+        (OneCycle(0.1, 40, 0.11, 3.0, 7.0), lambda o: TORCHS.OneCycleLR(
+            o, 0.1, 40, pct_start=0.11, div_factor=3.0, final_div_factor=7.0)),
+        (WarmRestarts(0.1, 9), lambda o: TORCHS.CosineAnnealingWarmRestarts(o, 9)),
+        (WarmRestarts(0.1, 3, 2, 0.01), lambda o: TORCHS.CosineAnnealingWarmRestarts(
+            o, 3, 2, eta_min=0.01)),
+    ],
+)  # fmt: skip
+def test_the_rates_are_those_of_torch_step_by_step(schedule, theirs):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    scheduler, expected = theirs(optimizer), []
+    for _ in range(40):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if len(expected) < 40:
+            scheduler.step()
+    assert [schedule(t) for t in range(40)] == near(expected)
+
+
+@given(rate, st.floats(0, 1), count, st.floats(0.01, 1))
+@quick
+def test_stable_decay_is_constant_and_then_a_line(lr, share, steps, falling):
+    schedule = StableDecay(lr, steps, falling, final_lr=share * lr)
+    begins = steps - math.ceil(falling * steps)
+    assert [schedule(t) for t in (0, begins // 2, begins)] == near([lr, lr, lr])
+    middle = begins + (steps - begins) / 2
+    assert schedule(middle) == near((lr + share * lr) / 2, absolute=1e-15 * lr)
+    assert {schedule(steps + after) for after in (0, 1, 9)} == {share * lr}
+
+
 SCHEDULES = [
     Constant(0.1),
     StepDecay(0.1, decay_every=2, decay_factor=0.5),
@@ -102,6 +148,11 @@ SCHEDULES = [
     InverseSqrt(0.1),
     Cosine(0.1, steps=6, final_lr=0.01),
     Warmup(Cosine(0.1, steps=6), steps=3),
+    Exponential(0.1, decay_factor=0.7),
+    Polynomial(0.1, steps=6, power=2.0),
+    OneCycle(0.1, steps=8),
+    WarmRestarts(0.1, period=2, period_factor=2),
+    StableDecay(0.1, steps=6),
 ]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
 

@@ -84,20 +84,30 @@ def test_an_option_says_what_it_means_to_each_method_that_has_it(method):
         assert told == meaning or method in owners[1].split(", ")
 
 
+NEEDED = {
+    "step": {"decay_every": 5, "warmup": 2},
+    "exponential": {"decay_factor": 0.5, "warmup": 2},
+    "inverse-time": {"gamma": 0.5, "warmup": 2},
+    "warm-restarts": {"period": 5, "warmup": 2},
+    "one-cycle": {"start_divisor": 2.0},  # which warms up itself
+}
+
+
 @pytest.mark.parametrize("method", OPTIONS["method"])
 @pytest.mark.parametrize("schedule", OPTIONS["schedule"])
 def test_every_method_is_built_with_every_schedule(method, schedule):
-    needed = {"step": {"decay_every": 5}, "inverse-time": {"gamma": 0.5}}.get(schedule, {})
+    needed = NEEDED.get(schedule, {"warmup": 2})
     if method == "proximal-gradient":
         needed |= {"penalty": "l1", "strength": 0.1}
-    spec = RunSpec(method=method, schedule=schedule, lr=0.25, warmup=2, **needed)
+    spec = RunSpec(method=method, schedule=schedule, lr=0.25, **needed)
     built = spec.build_method(steps=10)
     assert type(built).__name__ == entries()[method].class_name
     assert built.lr(0) == pytest.approx(0.125)  # half of the way up
 
 
-def test_a_cosine_ends_with_the_run():
-    lr = RunSpec(schedule="cosine", lr=0.1, final_lr=0.01).build_method(steps=40).lr
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "polynomial", "stable-decay"])
+def test_a_schedule_that_falls_to_a_rate_ends_with_the_run(schedule):
+    lr = RunSpec(schedule=schedule, lr=0.1, final_lr=0.01).build_method(steps=40).lr
     assert lr(0) == pytest.approx(0.1)
     assert lr(40) == pytest.approx(0.01)
 
@@ -105,7 +115,7 @@ def test_a_cosine_ends_with_the_run():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "sdg"}, "--method sdg: choose adam | adamw | gradient-descent"),
+        ({"method": "sdg"}, "--method sdg: choose adam | adamw | adamax | nadam"),
         ({"method": "sdg"}, "did you mean sgd?"),
         ({"method": "adam", "momentum": 0.9}, "--momentum is not an option of --method adam"),
         ({"method": "adam", "momentum": 0.9}, "which takes --lr, --betas, --eps"),

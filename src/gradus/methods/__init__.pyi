@@ -1,9 +1,9 @@
-from .adam_variants import ADOPT as ADOPT
-from .adam_variants import Adamax as Adamax
-from .adam_variants import NAdam as NAdam
-from .adam_variants import RAdam as RAdam
 from .adaptive import Adam as Adam
 from .adaptive import AdamW as AdamW
+from .adaptive_variants import ADOPT as ADOPT
+from .adaptive_variants import Adamax as Adamax
+from .adaptive_variants import NAdam as NAdam
+from .adaptive_variants import RAdam as RAdam
 from .descent import GradientDescent as GradientDescent
 from .gauss_newton import GaussNewton as GaussNewton
 from .gauss_newton import LevenbergMarquardt as LevenbergMarquardt
@@ -17,6 +17,9 @@ from .momentum import Nesterov as Nesterov
 from .momentum import Polyak as Polyak
 from .newton import Newton as Newton
 from .newton_cg import NewtonCG as NewtonCG
+from .phases import OneCycle as OneCycle
+from .phases import StableDecay as StableDecay
+from .phases import WarmRestarts as WarmRestarts
 from .proximal import Proximal as Proximal
 from .proximal import ProximalGradient as ProximalGradient
 from .scaled import Adadelta as Adadelta
@@ -24,8 +27,10 @@ from .scaled import Adagrad as Adagrad
 from .scaled import RMSprop as RMSprop
 from .schedules import Constant as Constant
 from .schedules import Cosine as Cosine
+from .schedules import Exponential as Exponential
 from .schedules import InverseSqrt as InverseSqrt
 from .schedules import InverseTime as InverseTime
+from .schedules import Polynomial as Polynomial
 from .schedules import Schedule as Schedule
 from .schedules import StepDecay as StepDecay
 from .schedules import Warmup as Warmup

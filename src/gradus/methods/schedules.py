@@ -128,8 +128,59 @@ class Cosine(Schedule):
         require("final_lr", self.final_lr, at_least=0.0)
 
     def __call__(self, step: int) -> float:  # noqa: D102  (said by Schedule)
-        passed = min(step, self.steps) / self.steps
-        return self.final_lr + 0.5 * (self.lr - self.final_lr) * (1 + math.cos(math.pi * passed))
+        return along_cosine(self.lr, self.final_lr, min(step, self.steps) / self.steps)
+
+
+def along_cosine(start: float, end: float, passed: float) -> float:
+    """Half a period of the cosine from start to end, of which this share has passed."""
+    return end + 0.5 * (start - end) * (1 + math.cos(math.pi * passed))
+
+
+@dataclass(frozen=True)
+class Exponential(Schedule):
+    r"""$\alpha_t = \alpha_0 \, c^t$.
+
+    Args:
+        lr: $\alpha_0$.
+        decay_factor: c, what the learning rate is multiplied by at each step.
+    """
+
+    lr: float
+    decay_factor: float
+
+    def __post_init__(self) -> None:
+        require("lr", self.lr, at_least=0.0)
+        require("decay_factor", self.decay_factor, at_least=0.0)
+
+    def __call__(self, step: int) -> float:  # noqa: D102  (said by Schedule)
+        return self.lr * self.decay_factor**step
+
+
+@dataclass(frozen=True)
+class Polynomial(Schedule):
+    r"""$\alpha_t = \alpha_T + (\alpha_0 - \alpha_T)(1 - t / T)^p$ up to T; a line for p = 1.
+
+    Args:
+        lr: $\alpha_0$.
+        steps: T, the step from which the final learning rate holds.
+        power: p > 0.
+        final_lr: $\alpha_T$.
+    """
+
+    lr: float
+    steps: int
+    power: float = 1.0
+    final_lr: float = 0.0
+
+    def __post_init__(self) -> None:
+        require("lr", self.lr, at_least=0.0)
+        require_whole("steps", self.steps)
+        require("power", self.power, at_least=0.0)
+        require("final_lr", self.final_lr, at_least=0.0)
+
+    def __call__(self, step: int) -> float:  # noqa: D102  (said by Schedule)
+        left = 1 - min(step, self.steps) / self.steps
+        return self.final_lr + (self.lr - self.final_lr) * math.pow(left, self.power)
 
 
 @dataclass(frozen=True)
