@@ -19,6 +19,16 @@ data_dir_option = click.option(
     type=click.Path(path_type=Path),
     help="where data sets lie that are not embedded; then $GRADUS_DATA, then the user's cache",
 )
+cache_option = click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="where the prepared rows of a table that is streamed are kept, for other runs on it  "
+    "[default: the user's cache]",
+)
+no_cache_option = click.option(
+    "--no-cache", is_flag=True, help="keep them no longer than the run takes"
+)
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="processes; one on each processor"
 )
@@ -98,7 +108,8 @@ def _option_with_one_value(name: str) -> click.Option:
             [flag(name)], multiple=True, callback=_joined(","), metavar="A,B,..", help=described
         )
     if bool in _kinds(field):
-        both = f"{flag(name)}/--no-{flag(name)[2:]}" if PREPARED.get(name) else flag(name)
+        turned_off = PREPARED.get(name) or field.default is None
+        both = f"{flag(name)}/--no-{flag(name)[2:]}" if turned_off else flag(name)
         return click.Option([both], is_flag=True, default=None, help=described)
     return click.Option([flag(name)], metavar=_metavar(field), help=described)
 

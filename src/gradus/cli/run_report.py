@@ -66,11 +66,15 @@ class Live:
             return self._bar(job)
         return progress_line(job, partial(self.console.print, soft_wrap=True), LINE_EVERY)
 
-    def finding(self, what: str, done: int, of: int) -> None:
-        """Say how far the search for the learning rate is, before the run."""
+    def reading(self, what: str, done: int, of: int) -> None:
+        """Say how far a pass over a table that is streamed is, before the run."""
         if self.stages is None:
             self.stages = self.shown.enter_context(Stages())
-        self.stages.tell(f"finding lr: {what}", done, of)
+        self.stages.tell(what, done, of)
+
+    def finding(self, what: str, done: int, of: int) -> None:
+        """Say how far the search for the learning rate is, before the run."""
+        self.reading(f"finding lr: {what}", done, of)
 
     def _bar(self, job: Job) -> Report:
         import rich.progress as bars

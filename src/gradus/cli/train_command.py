@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradus.cli.exit_codes import EXIT_CODES, warn
-from gradus.cli.options import RunCommand, data_dir_option
+from gradus.cli.options import RunCommand, cache_option, data_dir_option, no_cache_option
 from gradus.errors import InputError, quoted
 from gradus.importing import without_collection
 from gradus.tracking import tracking
 
 if TYPE_CHECKING:
+    from gradus.data.streaming import Cache
     from gradus.exchange.live import Tracking
     from gradus.runs.callbacks import Callbacks
     from gradus.runs.record import Run
@@ -30,6 +31,7 @@ Examples:
   gradus train --lr auto                         the learning rate found by short trainings first
   gradus train fashion-mnist --method adam --batch-size 64
   gradus train houses.csv --target price         a table of your own
+  gradus train clicks/ --target bought --stream  files that are larger than the memory
   gradus train photos/ --image-size 64           images, one folder a class
   gradus train digits --model mynet:make         the function make in mynet.py
   gradus train --spec run.toml --seed 1          a file, with changes
@@ -49,6 +51,8 @@ Examples:
     "those of its best configuration",
 )
 @data_dir_option
+@cache_option
+@no_cache_option
 @click.option(
     "--out", type=click.Path(path_type=Path), help="folder of the record: runs/DATA-METHOD-N"
 )
@@ -87,6 +91,8 @@ Examples:
 def train(
     spec: Path | None,
     data_dir: Path | None,
+    cache: Path | None,
+    no_cache: bool,
     out: Path | None,
     overwrite: bool,
     resume: Path | None,
@@ -106,7 +112,8 @@ def train(
     files of an image set.
     """
     as_guessed = not any(given[name] for name in ("separator", "decimal", "missing_values"))
-    reads = resume is None and as_guessed and _reads_ahead(given["data"])
+    at_once = resume is spec is start is None and as_guessed and not given["stream"]
+    reads = at_once and _reads_ahead(given["data"])
     with without_collection():
         from gradus.cli import run_report as report
         from gradus.runs.spec import RunSpec
@@ -115,6 +122,8 @@ def train(
         if reads:
             import matplotlib.figure  # noqa: F401  # draws at the end: what would wait imports it
 
+    from gradus.data.streaming import Cache
+
     options = {name: value for name, value in given.items() if value is not None}
     if resume is not None:
         code = {name: options.pop(name, None) for name in ("model", "method")}
@@ -122,6 +131,7 @@ def train(
         others |= {"from": start, "freeze": freeze}
         return _resume(
             *(resume, others, data_dir, quiet),
+            cache=Cache(cache, not no_cache),
             code=code,
             trust=trust,
             keep_state=not no_state,
@@ -139,7 +149,7 @@ def train(
     with _fresh_folder(run_spec) if out is None else nullcontext(out) as folder:
         kept: dict[str, Any] = {
             "out": folder, "overwrite": overwrite, "keep_state": not no_state,
-            "data_dir": data_dir, **begins,
+            "data_dir": data_dir, "cache": Cache(cache, not no_cache), **begins,
         }  # fmt: skip
         with _tracking(track, folder) as tracks:
             kept["callbacks"] = _callbacks(tracks)
@@ -147,7 +157,8 @@ def train(
                 run = train_run(run_spec, **kept)
             else:
                 with report.Live() as live:
-                    run = train_run(run_spec, progress=live.progress, finding=live.finding, **kept)
+                    kept |= {"progress": live.progress, "finding": live.finding}
+                    run = train_run(run_spec, reading=live.reading, **kept)
         _draw(run)
         if quiet:
             click.echo(folder)
@@ -176,8 +187,11 @@ def _callbacks(tracks: Tracking | None) -> Callbacks | None:
 def _reads_ahead(data: str | None) -> bool:
     """Begin to read a table while torch is imported, which takes as long; whether it is one."""
     from gradus.data.reading import SUFFIXES, reading_ahead
+    from gradus.data.streaming import exceeds_memory
 
     if data is None or not data.lower().endswith(SUFFIXES) or not Path(data).is_file():
+        return False
+    if exceeds_memory(Path(data)):
         return False
     click.get_current_context().with_resource(reading_ahead(Path(data)))
     return True
@@ -189,6 +203,7 @@ def _resume(
     data_dir: Path | None,
     quiet: bool,
     *,
+    cache: Cache,
     code: Mapping[str, str | None],
     trust: bool,
     keep_state: bool,
@@ -223,7 +238,9 @@ def _resume(
             method=code["method"],
             trust=trust,
             data_dir=data_dir,
+            cache=cache,
             progress=progress,
+            reading=(lambda what, done, of: None) if live is None else live.reading,
             tell=warn,
             callbacks=_callbacks(tracks),
         )
@@ -304,7 +321,7 @@ def _draw(run: Run) -> None:
     """Leave a picture of what the model says of the test part in the folder, of the user's data."""
     from gradus.runs.table_defaults import prepared_by_default
 
-    if prepared_by_default(run.spec.data) is not None:
+    if prepared_by_default(run.spec.data, run.spec.stream) is not None:
         from gradus.figures.run.pictures import draw_overview
 
         draw_overview(run)

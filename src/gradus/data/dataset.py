@@ -17,6 +17,7 @@ from gradus.risk.sparse import csr_of, is_csr, rows_at, stacked
 if TYPE_CHECKING:
     from gradus.data.loader import LoaderOrder
     from gradus.data.preparation import AnyPreparation
+    from gradus.data.streaming.order import StreamOrder
 
 Task = Literal["classification", "regression"]
 
@@ -296,7 +297,7 @@ class Split:
     preparation: AnyPreparation | None = None
     treatments: tuple[Treatment, ...] = ()
     notes: tuple[str, ...] = ()
-    order: LoaderOrder | None = None
+    order: LoaderOrder | StreamOrder | None = None
     apart: tuple[str, ...] = ()
 
     @property

@@ -22,11 +22,13 @@ from gradus.data.dataset import Split
 from gradus.data.idx import read_images_and_labels
 from gradus.data.partition import Parts, SplitName, three_parts, training_parts
 from gradus.data.reading import AS_GUESSED, KINDS, SUFFIXES, Notation, is_separated
+from gradus.data.streaming import USUAL_CACHE, Cache, holds_tables
 from gradus.data.targets import check_loss, class_targets
 from gradus.errors import InputError, quoted
 
 if TYPE_CHECKING:
     from gradus.data.preparation import AnyPreparation, Arrays
+    from gradus.data.streaming.passes import Watch
 
 EMBEDDED = "digits"
 NAMES = (EMBEDDED, *CATALOGUE)
@@ -63,6 +65,10 @@ def load(
     dtype: Literal["float32", "float64"] = "float32",
     notation: Notation = AS_GUESSED,
     preparation: AnyPreparation | None = None,
+    stream: bool = False,
+    shuffle_buffer: int | None = None,
+    cache: Cache = USUAL_CACHE,
+    watch: Watch = lambda what, done, of: None,
 ) -> Split:
     """Load data by name or by path, ready to train on.
 
@@ -108,6 +114,11 @@ def load(
         notation: tables: how values are written, as far as that is known.
         preparation: how the data become x, where that was fitted to others before; what else says
             that is not looked at.
+        stream: tables: whether rows are not held in memory, as
+            `gradus.data.streaming.stream.stream_table` does; ``data`` may be a folder of them then.
+        shuffle_buffer: rows of such a table that are shuffled together, about.
+        cache: where the prepared rows of such a table lie.
+        watch: told how far the passes over such a table are.
 
     Returns:
         The part that trains, the one that validates where there is one, the one that tests, and
@@ -151,6 +162,8 @@ def load(
         "--missing-values": ",".join(notation.missing_values),
         "--image-size": None if image_size is None else ",".join(map(str, image_size)),
         "--data-dir": data_dir,
+        "--stream": stream or None,
+        "--shuffle-buffer": shuffle_buffer,
     }
 
     def accept(*flags: str) -> None:
@@ -163,7 +176,7 @@ def load(
 
     path = Path(data)
     suffix = path.suffix.lower()
-    is_table = name.lower().endswith(SUFFIXES)
+    is_table = name.lower().endswith(SUFFIXES) or (stream and os.path.isdir(path))
     of_arrays = _of_kind(preparation, name, is_table=is_table)
     if name == EMBEDDED:
         accept("--test-fraction")
@@ -174,18 +187,22 @@ def load(
         train, tests = read_entry(entry, None if data_dir is None else Path(data_dir))
         parts = _usual(parts, 0)
         return _images(name, train, tests, entry.classes, loss, standardize, parts, of_arrays)
-    if os.path.isdir(path) and not holds_idx(path):
+    if os.path.isdir(path) and not is_table and not holds_idx(path):
+        if target is not None and holds_tables(path):
+            raise InputError(
+                f"{quoted(name)}: a folder of tables, which is streamed: give --stream"
+            )
         accept("--image-size", "--test-fraction")
         from gradus.data.images import ImageOptions, load_images
 
         images = ImageOptions(loss, standardize, image_size, parts, dtype)
         return load_images(path, images, of_arrays)
-    if os.path.isdir(path):
+    if os.path.isdir(path) and not is_table:
         accept()
         train, tests = _idx_folder(path)
         classes = tuple(str(i) for i in range(1 + int(max(train[1].max(), tests[1].max()))))
         return _images(name, train, tests, classes, loss, standardize, parts, of_arrays)
-    if (suffix in ARRAYS or is_table) and not os.path.isfile(path):
+    if (suffix in ARRAYS or is_table) and not (os.path.isfile(path) or stream):
         raise InputError(f"{quoted(name)}: no such file; give {_ACCEPTED}")
     if suffix in ARRAYS:
         named = ("--target",) if suffix == ".npy" else ()
@@ -219,6 +236,7 @@ def load(
             "--drop",
             "--decimal",
             "--missing-values",
+            *(["--stream", "--shuffle-buffer"] if stream else []),
             *(["--separator"] if is_separated(path) else []),
         )
         if scaling is not None and not standardize:
@@ -243,7 +261,14 @@ def load(
             dtype,
             notation,
         )
-        if preparation is not None and preparation.kind == "table":
+        if stream:
+            from gradus.data.streaming.stream import stream_table
+
+            fitted = preparation if preparation is None or preparation.kind == "table" else None
+            loaded = stream_table(
+                path, options, cache, buffer=shuffle_buffer, preparation=fitted, watch=watch
+            )
+        elif preparation is not None and preparation.kind == "table":
             from gradus.data.prepared import load_prepared
 
             loaded = load_prepared(path, preparation, options)

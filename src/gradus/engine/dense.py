@@ -16,6 +16,7 @@ from torch import Tensor
 from gradus import methods
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
+from gradus.data.streaming.order import StreamOrder
 from gradus.engine.job import Job
 from gradus.engine.layers import Network as Network
 from gradus.engine.layers import is_changed
@@ -193,7 +194,7 @@ def check_risk(job: Job) -> Network:
     if job.dtype not in (torch.float32, torch.float64):
         raise Obstacle(f"numbers of {job.dtype}")
     for given, kind in ((job.train, Dataset), (job.test, Dataset), (job.sampling, Sampling)):
-        if type(given) is not kind:
+        if type(given) not in (kind, StreamOrder):
             raise Obstacle(f"{type(given).__name__}, which may be another {kind.__name__}")
     network = network_of(job.model)
     for shape in (job.train.input_shape, job.test.input_shape):

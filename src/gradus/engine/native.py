@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from gradus import kernels
 from gradus.data.dataset import Dataset
+from gradus.data.streaming.order import StreamOrder
 from gradus.engine import dense, dropping, evaluate
 from gradus.engine.execution import Execution
 from gradus.engine.job import Job, Judged, Outcome, Part, Report, Row, Tested
@@ -115,16 +117,15 @@ class _Execution(Execution):
                         if array is not None:
                             array.fill(begun)
                     self.network.write(index, column, *arrays)
-        self.data = getattr(core, f"Data{bits}")(**_arrays_of(train))
+        self.data_of = getattr(core, f"Data{bits}")
+        self.data = self.data_of(**_arrays_of(train))
         self.parts: dict[Part, Dataset] = {}
         if job.measured:
             self.parts |= {"train": train.fixed_sample, "test": job.test.to(**place)}
         if job.validation is not None:
             self.parts["validation"] = job.validation.to(**place)
         self.arrays = {
-            id(data): self.data
-            if data is train
-            else getattr(core, f"Data{bits}")(**_arrays_of(data))
+            id(data): self.data if data is train else self.data_of(**_arrays_of(data))
             for data in self.parts.values()
         }
         self.queries_ahead = rule["rule"] == "nesterov"
@@ -140,37 +141,60 @@ class _Execution(Execution):
         """The rest of a pass: the mean of its losses, or None where it diverged."""
         started, sampling, now = time.perf_counter(), self.job.sampling, self.now
         self.model.train()
-        order = sampling.order(now.epoch - 1).numpy()
         losses = np.empty(sampling.steps)
         at = len(now.losses)
         losses[:at] = now.losses
         try:
-            while at < sampling.steps:
-                until = min(at + self.calls.steps(), sampling.steps)
-                if self.course.watch is not None:
-                    due = self.course.watch.next_after(self.journal.outcome.step)
-                    until = int(min(until, at + due - self.journal.outcome.step))
-                if self.course.observe is not None:  # it sees the run where a row is recorded
-                    until = min(until, at + -at % self.job.log_every + 1)
-                rows = len(self.journal.outcome.history)
-                if not self._call(now.epoch, order, losses, at, until):
-                    return None
-                now.losses += losses[at:until].tolist()
-                self.journal.tell(now.epoch)
-                self.show()
-                at = until
-                if len(self.journal.outcome.history) > rows:
-                    self.journal.observed(now.epoch)
-                    if self.journal.outcome.ended_by_observer:
+            with closing(self._stretches(now.epoch - 1, at)) as stretches:
+                for stretch in stretches:
+                    at = self._train_on(stretch, losses, at, started)
+                    if at < stretch.until or self.journal.outcome.ended_by_observer:
                         break
-                if at < sampling.steps:
-                    self.keeper.offer(lambda: self.snapshot(time.perf_counter() - started))
         finally:
             self.journal.outcome.train_seconds += time.perf_counter() - started
+        if self.journal.outcome.divergence is not None:
+            return None
         return float(np.average(losses[:at], weights=sampling.sizes[:at]))
 
+    def _stretches(self, epoch: int, at: int) -> Generator[_Stretch]:
+        """The steps of an epoch from ``at`` on, as far as the examples of each lie in memory."""
+        sampling = self.job.sampling
+        if not isinstance(sampling, StreamOrder):
+            yield _Stretch(self.data, sampling.order(epoch).numpy(), 0, sampling.steps)
+            return
+        with closing(sampling.buffers(epoch, at)) as buffers:
+            for data, order, first, until in buffers:
+                yield _Stretch(self.data_of(**_arrays_of(data)), order, first, until)
+
+    def _train_on(
+        self, stretch: _Stretch, losses: NDArray[np.float64], at: int, started: float
+    ) -> int:
+        """Take its steps from ``at`` on; the step at which it ended: where the run did, earlier."""
+        now, outcome = self.now, self.journal.outcome
+        while at < stretch.until:
+            until = min(at + self.calls.steps(), stretch.until)
+            if self.course.watch is not None:
+                due = self.course.watch.next_after(outcome.step)
+                until = int(min(until, at + due - outcome.step))
+            if self.course.observe is not None:  # it sees the run where a row is recorded
+                until = min(until, at + -at % self.job.log_every + 1)
+            rows = len(outcome.history)
+            if not self._call(now.epoch, stretch, losses, at, until):
+                break
+            now.losses += losses[at:until].tolist()
+            self.journal.tell(now.epoch)
+            self.show()
+            at = until
+            if len(outcome.history) > rows:
+                self.journal.observed(now.epoch)
+                if outcome.ended_by_observer:
+                    break
+            if at < self.job.sampling.steps:
+                self.keeper.offer(lambda: self.snapshot(time.perf_counter() - started))
+        return at
+
     def _call(
-        self, epoch: int, order: NDArray[np.int64], losses: NDArray[np.float64], at: int, until: int
+        self, epoch: int, stretch: _Stretch, losses: NDArray[np.float64], at: int, until: int
     ) -> bool:
         """Take the steps of an epoch from ``at`` to ``until``; False where the run diverged."""
         step, steps = self.journal.outcome.step, until - at
@@ -182,11 +206,12 @@ class _Execution(Execution):
             given["aheads"] = np.fromiter(itertools.islice(self.aheads, steps), np.float64)
             given["wanted"] = np.arange(at, until) % self.job.log_every == 0
             given["losses_at_iterate"] = logged
-        batches = order[at * self.size : until * self.size]
+        first = stretch.first
+        batches = stretch.order[(at - first) * self.size : (until - first) * self.size]
         self.latest = _Call(epoch, at, len(batches), seen, logged)
         started = time.perf_counter()
         self.network.run(
-            self.data, batches, self.size, rates, seen, threads=self.calls.threads, **given
+            stretch.data, batches, self.size, rates, seen, threads=self.calls.threads, **given
         )
         waited = self.network.timings()["longest_wait"]
         self.calls.took(time.perf_counter() - started, steps, waited)
@@ -304,6 +329,19 @@ class _Execution(Execution):
             for column in range(self.network.columns):
                 if any(each is not None for each in layer.parameters):
                     yield index, column, _arrays_of_layer(layer)
+
+
+class _Stretch(NamedTuple):
+    """Steps of an epoch whose examples lie in memory together."""
+
+    data: Any
+    """They, as the kernels take them."""
+    order: NDArray[np.int64]
+    """Of the examples, batch after batch."""
+    first: int
+    """The index of the first step within its epoch."""
+    until: int
+    """That behind the last."""
 
 
 @dataclass

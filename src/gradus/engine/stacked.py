@@ -20,6 +20,7 @@ from torch import Tensor
 
 from gradus import methods
 from gradus.data.dataset import Dataset
+from gradus.data.streaming.order import StreamOrder
 from gradus.engine import dense
 from gradus.engine.columns import is_scheduled, stacked_value, structure
 from gradus.engine.execution import grad_mode_restored
@@ -142,6 +143,8 @@ def execute(
 def _kind(job: Job) -> Hashable:
     """What jobs of one block have in common."""
     network = dense.check_risk(job)
+    if isinstance(job.sampling, StreamOrder):
+        raise dense.Obstacle("rows that are streamed")
     if not network.is_plain:
         others = [layer.told for layer in network.layers if layer.kind != "dense"]
         raise dense.Obstacle(others[0])

@@ -80,5 +80,5 @@ def again(
 
 def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     """What is chosen for what is not given; nothing for data that are known by name."""
-    prepared = prepared_by_default(given.get("data"))
+    prepared = prepared_by_default(given.get("data"), given.get("stream"))
     return {} if prepared is None else defaults_for(given, frozenset(ON_ALL_DATA), prepared)

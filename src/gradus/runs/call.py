@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any, Literal, ParamSpec
 
 from gradus.data.arrays import KEYS
+from gradus.data.streaming import USUAL_CACHE, Cache
 from gradus.errors import InputError, quoted
 from gradus.models.own import is_object, shown
 from gradus.notebook import cell_line
@@ -66,6 +68,7 @@ def train(
     start: Run | None = None,
     freeze: Sequence[str] = (),
     data_dir: str | os.PathLike[str] | None = None,
+    cache: str | os.PathLike[str] | Literal[False] | None = None,
     observe: Observer | None = None,
     progress: Shown | Literal[False] | None = None,
     callbacks: Sequence[Any] = (),
@@ -118,6 +121,8 @@ def train(
         freeze: with ``start``, layers or parameters by name (``"1"``, ``"1.bias"``) that stay as
             they are.
         data_dir: where data sets that are not embedded are looked for first.
+        cache: where the prepared rows of a table that is streamed are kept, for other runs on it;
+            None: in the user's cache; False: they are kept no longer than the run takes.
         observe: called once with the job and the data, before the first step; what it returns is
             called with a :class:`~gradus.engine.job.Progress` after every recorded row, once its
             step is taken, and after every evaluation, in all engines alike. Where that returns
@@ -171,8 +176,8 @@ def train(
     parts = _given(validation=validation, test=test)
     kept: dict[str, Any] = {
         "out": out, "overwrite": overwrite, "keep_state": keep_state, "start": start,
-        "freeze": freeze, "data_dir": data_dir, "observe": observe, "progress": _shown(progress),
-        "tell": tell,
+        "freeze": freeze, "data_dir": data_dir, "cache": _cache(cache), "observe": observe,
+        "progress": _shown(progress), "tell": tell,
     }  # fmt: skip
     called = _called(callbacks)
     if isinstance(data, RunSpec):
@@ -214,6 +219,7 @@ def resume(
     decay: str = "all",
     trust: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
+    cache: str | os.PathLike[str] | Literal[False] | None = None,
     observe: Observer | None = None,
     progress: Shown | Literal[False] | None = None,
     callbacks: Sequence[Any] = (),
@@ -247,6 +253,7 @@ def resume(
         decay: likewise.
         trust: whether the model may be imported whatever it is.
         data_dir: where data sets that are not embedded are looked for first.
+        cache: as for ``train``.
         observe: as for ``train``.
         progress: as for ``train``.
         callbacks: likewise, but no ``Scheduler``.
@@ -294,6 +301,7 @@ def resume(
                 **code,
                 trust=trust,
                 data_dir=data_dir,
+                cache=_cache(cache),
                 observe=observe,
                 progress=_shown(progress),
                 tell=tell,
@@ -301,6 +309,14 @@ def resume(
                 callbacks=_called(callbacks).and_of(tracks),
             )
     return told_of_its_end(run, tell)
+
+
+def _cache(given: str | os.PathLike[str] | Literal[False] | None) -> Cache:
+    """Where the prepared rows of a table that is streamed lie."""
+    if given is False:
+        return Cache(stays=False)
+    _check_path("cache", given)
+    return USUAL_CACHE if given is None else Cache(Path(given))
 
 
 def _of_the_model(start: Run, objects: Mapping[str, Any]) -> dict[str, Any]:

@@ -175,6 +175,10 @@ def _digest(split: Split) -> str:
     from gradus.risk.sparse import parts_of
 
     digest = hashlib.sha256()
+    from gradus.data.streaming.order import StreamOrder
+
+    if isinstance(split.order, StreamOrder):
+        digest.update(split.order.digest.encode())
     for data in (split.train, split.validation, split.test):
         if data is None:
             continue

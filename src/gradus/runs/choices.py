@@ -34,7 +34,9 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
     values = {name: value for name, value in given.items() if value is not None}
     if values.get("split_seed") == OWN_PARTS:
         values["split_seed"] = values.get("seed", 0)
-    prepared = None if "auto" in values else prepared_by_default(values.get("data"))
+    prepared = None
+    if "auto" not in values:
+        prepared = prepared_by_default(values.get("data"), values.get("stream"))
     if prepared is not None:
         usual = defaults_for(values, frozenset(ON_ALL_DATA), prepared)
         values |= usual

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,12 @@ import torch
 from torch import nn
 
 from gradus.data.dataset import Split
+from gradus.data.loader import LoaderOrder
 from gradus.data.loading import load
 from gradus.data.reading import Notation
 from gradus.data.sampling import Sampling
+from gradus.data.streaming import SHARE_OF_MEMORY, USUAL_CACHE, Cache, exceeds_memory
+from gradus.data.streaming.order import StreamOrder
 from gradus.engine import bfloat16, compiled
 from gradus.engine.clipping import Clip
 from gradus.engine.job import Job
@@ -37,6 +41,7 @@ from gradus.runs.thresholds import check_threshold
 
 if TYPE_CHECKING:
     from gradus.data.preparation import AnyPreparation
+    from gradus.data.streaming.passes import Watch
     from gradus.runs.start import Start
 
 
@@ -45,15 +50,34 @@ def load_for(
     data_dir: str | os.PathLike[str] | None,
     preparation: AnyPreparation | None = None,
     objects: Objects = NO_OBJECTS,
+    *,
+    cache: Cache | None = None,
+    watch: Watch = lambda what, done, of: None,
 ) -> Split:
     """The data of a run, prepared as others before were, where that is given.
+
+    Args:
+        spec: of the run.
+        data_dir: where data sets that are not embedded are looked for first.
+        preparation: how rows become x, where that is known.
+        objects: of which the spec says only what identifies them.
+        cache: where the prepared rows of a table that is streamed lie; None: none is.
+        watch: told how far the passes over such a table are.
 
     Raises:
         InputError: they cannot be had as the spec says.
     """
     objects.check(spec)
     if objects.data is not None:
+        if spec.stream or spec.shuffle_buffer is not None:
+            option = "--stream" if spec.stream else f"--shuffle-buffer {spec.shuffle_buffer}"
+            raise InputError(f"{option}: is for the file or the folder of a table; give its path")
         return objects.load(spec, preparation)
+    if spec.stream and cache is None:
+        raise InputError(
+            "--stream: is for gradus train; this needs all rows in memory: give it a part of them, "
+            "or --no-stream"
+        )
     return load(
         spec.data,
         target=spec.target,
@@ -78,7 +102,33 @@ def load_for(
         notation=Notation(spec.separator, spec.decimal, spec.missing_values),
         data_dir=None if data_dir is None else Path(data_dir),
         preparation=preparation,
+        stream=bool(spec.stream),
+        shuffle_buffer=spec.shuffle_buffer,
+        cache=cache or USUAL_CACHE,
+        watch=watch,
     )
+
+
+def streamed_if_long(spec: RunSpec, objects: Objects, tell: Callable[[str], None]) -> RunSpec:
+    """The same spec, streaming a table that would take much of the memory, where nothing is said.
+
+    What needs all rows at once stays as it is.
+    """
+    needs_all = (
+        objects.data is not None
+        or spec.group is not None
+        or spec.weights is not None
+        or spec.split != "random"
+        or spec.sampling != "shuffle"
+        or (spec.models > 1 and "models" not in spec.auto)
+    )
+    if spec.stream is not None or needs_all or not exceeds_memory(Path(spec.data)):
+        return spec
+    tell(
+        f"{spec.data}: its numbers need more than {SHARE_OF_MEMORY:.0%} of the memory: rows are "
+        "streamed (--no-stream reads all of them at once)"
+    )
+    return spec.model_copy(update={"stream": True})
 
 
 def resolved(spec: RunSpec, split: Split) -> RunSpec:
@@ -101,10 +151,12 @@ def resolved(spec: RunSpec, split: Split) -> RunSpec:
         prepared = split.preparation
         if prepared is not None and prepared.kind == "table":
             numbers = sum(encoder.kind == "number" for encoder in prepared.encoders)
-            sized = by_size(len(split.train), numbers)
+            sized = by_size(split.trains, numbers)
         else:
             sized = by_size(len(split.train), 0, math.prod(split.train.input_shape))
         found |= {name: value for name, value in sized.items() if name in spec.auto}
+        if isinstance(split.order, StreamOrder) and "models" in spec.auto:
+            found["models"] = 1  # several hold other rows in turn, which have to lie in memory
         found["auto"] = ()
         if split.validation is None and "patience" in spec.auto:
             found["patience"] = None
@@ -206,15 +258,33 @@ def _sampling(spec: RunSpec, split: Split) -> Sampling:
     times = spec.accumulate
     if times > 1 and spec.sampling == "full":
         raise InputError(f"--accumulate {times}: needs mini-batches; give --batch-size")
-    if split.order is not None:
+    if isinstance(split.order, LoaderOrder):
         return replace(split.order, times=times)
-    size, n = times * (spec.batch_size or 1), len(split.train)
+    size, n = times * (spec.batch_size or 1), split.trains
     if times > 1 and size > n:
         raise InputError(
             f"--accumulate {times}: so many mini-batches of {spec.batch_size} are more than the "
             f"{n} training examples"
         )
+    if split.order is not None:
+        return _streamed(spec, split.order, size)
     return Sampling(spec.sampling, n, size, spec.seed)
+
+
+def _streamed(spec: RunSpec, order: StreamOrder, size: int) -> StreamOrder:
+    """The order of rows that are read as they train."""
+    if spec.sampling != "shuffle":
+        of = f"of {spec.method} " if spec.method in ON_ALL_DATA else ""
+        raise InputError(
+            f"--sampling {spec.sampling}: {of}needs all rows at once, and they are streamed; give "
+            "--sampling shuffle with a first-order method, or --no-stream"
+        )
+    if spec.models > 1:
+        raise InputError(
+            f"--models {spec.models}: each holds other rows, which have to lie in memory, and they "
+            "are streamed; give --models 1"
+        )
+    return replace(order, batch_size=size, seed=spec.seed)
 
 
 def _gradients(spec: RunSpec) -> dict[str, Any]:

@@ -72,20 +72,26 @@ def is_table(data: object) -> bool:
     return name.endswith(TABLES) or (is_object(data) and shown(name) == "table")
 
 
-def prepared_by_default(data: object) -> Mapping[str, Any] | None:
+def prepared_by_default(data: object, stream: object = None) -> Mapping[str, Any] | None:
     """How data are prepared where nothing is said; None for those known by name, and objects.
+
+    Args:
+        data: their name.
+        stream: whether they are streamed, as it is written: a folder is one of tables then.
 
     Example:
         >>> prepared_by_default("x.npy") == OF_ARRAYS, prepared_by_default("photos/") == OF_IMAGES
         (True, True)
-        >>> prepared_by_default("digits") is None
-        True
+        >>> prepared_by_default("digits") is None, prepared_by_default("clicks/", True) == PREPARED
+        (True, True)
     """
     if is_table(data):
         return PREPARED
     if data is None or str(data) in KNOWN_BY_NAME or is_object(data):
         return None
-    return OF_ARRAYS if str(data).lower().endswith((".npz", ".npy")) else OF_IMAGES
+    if str(data).lower().endswith((".npz", ".npy")):
+        return OF_ARRAYS
+    return PREPARED if str(stream).lower() == "true" else OF_IMAGES
 
 
 def defaults_for(

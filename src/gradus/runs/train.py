@@ -18,6 +18,7 @@ import torch
 
 from gradus import kernels
 from gradus.data.dataset import Split
+from gradus.data.streaming import USUAL_CACHE, Cache
 from gradus.engine import choose
 from gradus.engine.job import Job, Observe, Outcome, Report
 from gradus.engine.snapshot import WHOLE_RUN, Course
@@ -27,7 +28,7 @@ from gradus.runs import checkpoint
 from gradus.runs.choices import flag
 from gradus.runs.further import Further, further
 from gradus.runs.interrupt import OneInterrupt
-from gradus.runs.job import load_for, prepare, resolved
+from gradus.runs.job import load_for, prepare, resolved, streamed_if_long
 from gradus.runs.judging import predictions_on_test
 from gradus.runs.lock import locked
 from gradus.runs.objects.given import NO_OBJECTS, Objects
@@ -43,6 +44,7 @@ from gradus.runs.status import line_to_beat
 from gradus.runs.summary import as_options, summary_of
 
 if TYPE_CHECKING:
+    from gradus.data.streaming.passes import Watch
     from gradus.runs.callbacks import Callbacks
 
 Given = ParamSpec("Given")
@@ -70,12 +72,15 @@ def train(
     callbacks: Callbacks | None = None,
     tell: Tell = LOG,
     finding: Finding = lambda what, done, of: None,
+    cache: Cache = USUAL_CACHE,
+    reading: Watch = lambda what, done, of: None,
 ) -> Run:
     """Train what the spec says and keep its record: :func:`gradus.train`, in the words of flags.
 
     Its arguments are those of that, but for ``objects``, those of which the spec says only what
-    identifies them; ``callbacks``, which are one; and ``finding``, which is told how far the search
-    is where the learning rate is ``auto``.
+    identifies them; ``callbacks``, which are one; ``finding``, which is told how far the search is
+    where the learning rate is ``auto``; and ``reading``, which is told how far the passes over a
+    table are that is streamed.
 
     Raises:
         InputError: the data, the model or the folder cannot be had as the spec says, or the method
@@ -87,7 +92,7 @@ def train(
     folder = None if out is None else Path(out)
     objects = objects.named_by(spec)
     objects.check(spec)
-    seen = _Seen(data_dir, observe, progress, tell, callbacks, finding)
+    seen = _Seen(data_dir, observe, progress, tell, callbacks, finding, cache, reading)
     begins = None
     if start is not None:
         spec, begins = start_of(start, spec, freeze)
@@ -129,6 +134,8 @@ def resume(
     tell: Tell = LOG,
     objects: Objects = NO_OBJECTS,
     callbacks: Callbacks | None = None,
+    cache: Cache = USUAL_CACHE,
+    reading: Watch = lambda what, done, of: None,
 ) -> Run:
     """Go on with the run of a folder: :func:`gradus.resume`, in the words of flags.
 
@@ -141,7 +148,8 @@ def resume(
             it was written by a newer version of Gradus; or its model is code that was not named.
             With more epochs: it was broken off, did not end well, or kept no state.
     """
-    folder, seen = Path(folder), _Seen(data_dir, observe, progress, tell, callbacks)
+    folder = Path(folder)
+    seen = _Seen(data_dir, observe, progress, tell, callbacks, cache=cache, reading=reading)
     given = {"epochs": epochs, "patience": patience}
     changes = {name: value for name, value in given.items() if value is not None}
     if spec := _broken_off(folder):
@@ -208,6 +216,8 @@ class _Seen(NamedTuple):
     tell: Tell
     callbacks: Callbacks | None
     finding: Finding = lambda what, done, of: None
+    cache: Cache = USUAL_CACHE
+    reading: Watch = lambda what, done, of: None
 
 
 def _train(
@@ -225,8 +235,12 @@ def _train(
     began, started = time.perf_counter(), datetime.now(UTC)
     if folder is not None and (goes_on or more is not None):
         start = read_start(folder / CHECKPOINT if more is None else more.state)
+    elif more is None:
+        spec = streamed_if_long(spec, objects, seen.tell)
     preparation = None if start is None else start.preparation
-    split = load_for(spec, seen.data_dir, preparation, objects)
+    split = load_for(
+        *(spec, seen.data_dir, preparation, objects), cache=seen.cache, watch=seen.reading
+    )
     rate: Mapping[str, Any] | None = None
     with torch.random.fork_rng():
         if spec.lr == AUTO:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradus.data.columns import Column
+from gradus.data.columns import Column, Form
 from gradus.data.preparation.moments import (
     LENGTHS,
     Cycle,
@@ -200,16 +201,29 @@ def _knots(sample: NDArray[np.float64], weights: Weights | None, pieces: int) ->
 
 
 def _names(train: Column, present: NDArray[np.int32], missing: bool) -> Names:
-    counts = np.bincount(present, minlength=len(train.words))
-    there = np.flatnonzero(counts)
-    commonest = there[np.argsort(-counts[there], kind="stable")]
-    least = RARE * len(train.values)
-    own = [at for at in commonest[:MOST_NAMES] if counts[at] >= least]
-    pooled = len(there) - len(own)
+    found = np.bincount(present, minlength=len(train.words))
+    counts = {train.words[at]: int(found[at]) for at in np.flatnonzero(found)}
+    return names_of_counts(train.name, train.form, counts, len(train.values), missing=missing)
+
+
+def names_of_counts(
+    name: str, form: Form, counts: Mapping[str, int], rows: int, *, missing: bool
+) -> Names:
+    """The encoder of a column of names, from how many training rows hold each.
+
+    Args:
+        name: of the column.
+        form: what it holds.
+        counts: of each name that is there, in the order of ``Column.words``.
+        rows: that train, in all.
+        missing: whether one of them has none.
+    """
+    commonest = sorted(counts, key=lambda word: -counts[word])
+    own = [word for word in commonest[:MOST_NAMES] if counts[word] >= RARE * rows]
+    pooled = len(counts) - len(own)
     if pooled == 1:  # alone in its pool it may as well have its own name
-        own, pooled = list(there), 0
-    names = in_order(train.words[at] for at in own)
-    return Names(name=train.name, form=train.form, missing=missing, names=names, pooled=pooled)
+        own, pooled = list(counts), 0
+    return Names(name=name, form=form, missing=missing, names=in_order(own), pooled=pooled)
 
 
 def _dates(train: Column, present: NDArray[np.datetime64], missing: bool) -> Dates:

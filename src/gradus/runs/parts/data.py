@@ -169,6 +169,17 @@ class DataPart(Part):
         description="height and width that the images of a folder are brought to, or one number "
         "for both",
     )
+    stream: bool | None = Field(
+        default=None,
+        description="read the rows of a table, or a folder of tables, as they train: they need not "
+        "fit into the memory  [default: where they need more than a quarter of it]",
+    )
+    shuffle_buffer: int | None = Field(
+        default=None,
+        ge=1,
+        description="rows of a table that is streamed that are shuffled together, about  [default: "
+        "64 MB of them]",
+    )
     weights: str | None = Field(
         default=None,
         description="column of what a row counts in the loss, a number >= 0; no feature (tables)",
