@@ -1,7 +1,7 @@
 """What is known of a column when all of its rows have gone by once: exactly, or to a stated error.
 
 Means and deviations are exact: pieces are merged by their moments. Names are counted; where more
-than 100,000 differ, those that are kept are counted to 0.001 % of the rows. Quantiles, and what is
+than 100,000 differ, those that are kept are counted to 0.002 % of the rows. Quantiles, and what is
 fitted to dates, are taken of a draw of about 100,000 rows (`gradus.data.streaming.parts.SAMPLE`).
 """
 
