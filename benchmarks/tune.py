@@ -1,4 +1,5 @@
-"""What `gradus tune` and `--lr auto` find, beside a grid, random search, Optuna and the lr-finder.
+"""What `gradus tune` and `--lr auto` find, beside a grid, random search, Optuna, the lr-finder, and
+optimizers that need no learning rate.
 
 For each task of benchmarks/tune_tasks.py,
 
@@ -7,9 +8,12 @@ For each task of benchmarks/tune_tasks.py,
 from 1e-5 to 10 in equal steps of the logarithm. The searches draw from the same range, which they
 are given and `gradus tune` is not, and may train ten times; random search and Optuna's TPE do so
 from three seeds. The lr-finder is the usual rule (Smith 2017, as libraries have it): a hundred
-steps from 1e-8 to 1, smoothed, the steepest descent. Rules and numbers of `gradus tune` were chosen
+steps from 1e-8 to 1, smoothed, the steepest descent. D-Adaptation (Defazio, Mishchenko 2023) and
+Prodigy (Mishchenko, Defazio 2024) train once, with their published defaults: the former in its form
+of SGD or Adam, whichever is nearer to the method of the task. Rules and numbers of `gradus tune` were chosen
 on the tasks of one half; the other half was looked at after.
 
+    pip install -r benchmarks/tune-requirements.txt
     python -m benchmarks.tune                 the held half, all contenders
     python -m benchmarks.tune --half build    the other one
 """
@@ -18,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import importlib
 import json
 import math
 import random
@@ -43,6 +48,7 @@ from gradus.errors import InputError
 from gradus.runs.job import load_for, prepare
 from gradus.runs.learning_rate.range_test import Growing
 from gradus.runs.spec import RunSpec
+from gradus.tuning.alternatives import SCALED
 from gradus.tuning.tune import tune
 
 LOWEST, HIGHEST, GRID = 1e-5, 10.0, 30
@@ -53,6 +59,9 @@ CLOSE = 1.02
 
 FINDER = {"lowest": 1e-8, "highest": 1.0, "steps": 100, "smoothing": 0.98, "first": 10, "last": 1}
 """The usual rule, in the numbers of the libraries that have it."""
+
+KINDS = {"prodigyopt": "Prodigy"}
+"""The optimizer of a package that has one."""
 
 
 def loss_with(spec: RunSpec, lr: float) -> float:
@@ -147,6 +156,18 @@ def automatic(spec: RunSpec) -> dict[str, Any]:
     }
 
 
+def adapted(spec: RunSpec, given: dict[str, Any], package: str) -> dict[str, Any]:
+    """An optimizer that finds its learning rate as it goes, trained once."""
+    kind = "DAdaptAdam" if spec.method in SCALED else "DAdaptSGD"
+    optimizer = getattr(importlib.import_module(package), KINDS.get(package, kind))
+    options = {name: value for name, value in given.items() if name not in ("method", "momentum")}
+    run = gradus.train(options.pop("data"), method=optimizer, **options)
+    final = run.summary["final"]
+    ended_well = run.status == "finished" and final is not None
+    return {"lr": math.nan, "trainings": 1,
+            "loss": float(final["validation_loss"]) if ended_well else math.inf}  # fmt: skip
+
+
 def tuned(spec: RunSpec, given: dict[str, Any]) -> dict[str, Any]:
     """`gradus tune`."""
     found = tune(given.pop("data"), budget=BUDGET, **given)
@@ -164,6 +185,8 @@ def contenders(spec: RunSpec, given: dict[str, Any]) -> dict[str, Callable[[], d
         "tune": lambda: tuned(spec, dict(given)),
         "lr auto": lambda: automatic(spec),
         "lr-finder": lambda: suggested(spec),
+        "D-Adaptation": lambda: adapted(spec, given, "dadaptation"),
+        "Prodigy": lambda: adapted(spec, given, "prodigyopt"),
     }
     for seed in SEEDS:
         found[f"random {seed}"] = lambda seed=seed: drawn(spec, seed)  # type: ignore[misc]
@@ -201,6 +224,7 @@ def _ratio(rows: dict[str, Any], who: str) -> float:
 def table(kept: dict[str, dict[str, Any]]) -> list[Sequence[str]]:
     """A row a task: what each found, as a ratio to the best of the grid."""
     groups = {"tune": ["tune"], "lr auto": ["lr auto"], "lr-finder": ["lr-finder"],
+              "D-Adaptation": ["D-Adaptation"], "Prodigy": ["Prodigy"],
               "TPE": [f"TPE {seed}" for seed in SEEDS],
               "random": [f"random {seed}" for seed in SEEDS]}  # fmt: skip
     head = ("task", "grid: loss", "alike", "lr", "lr of tune", "plateau", *groups)

@@ -13,7 +13,7 @@ from gradus.cli import main
 from gradus.figures.tuning import draw_rates, rates_of
 from gradus.runs.spec import RunSpec
 from gradus.tuning.alternatives import alternatives_of
-from gradus.tuning.bracket import Alternative, search
+from gradus.tuning.bracket import Alternative, _next, search
 from gradus.tuning.budget import Budget
 from gradus.tuning.plateau import plateau_of
 from gradus.tuning.trainers import InSweeps
@@ -62,11 +62,25 @@ def test_rates_that_diverge_are_left_below():
     assert best_of(tried, 90) == pytest.approx(1e-5, rel=0.2)
 
 
-@pytest.mark.parametrize("budget", [2.0, 3.0, 5.0, 30.0])
-def test_no_budget_is_exceeded(budget):
-    tried = searched(lambda each: math.log(each.lr / 0.05) ** 2, budget=budget)
-    assert cost(tried, 90) <= budget
-    assert any(each.epochs == 90 for each, _ in tried)
+@pytest.mark.parametrize("budget", [1.0, 2.0, 3.0, 5.0, 30.0])
+@pytest.mark.parametrize("epochs", [1, 2, 5, 90])
+def test_no_budget_is_exceeded(budget, epochs):
+    tried = searched(lambda each: math.log(each.lr / 0.05) ** 2, budget=budget, epochs=epochs)
+    assert cost(tried, epochs) <= budget
+    assert any(each.epochs == epochs for each, _ in tried)
+
+
+def test_the_range_test_of_a_tiny_run_counts_and_is_cut():
+    found = gradus.tune(table(), model="linear", epochs=6, batch_size=32, budget=3)
+    steps = 6 * 2
+    assert found.test.steps <= 3 * steps / 3
+    assert len(found.test.losses) == 1
+    assert found.spent <= 3
+
+
+def test_a_gap_between_good_rates_comes_before_one_beside_a_lucky_best():
+    worths = {0.1: 1.0, 0.3: 1.01, 1.0: 5.0, 3.0: 0.99, 10.0: math.inf}
+    assert _next(worths) == [0.063, 0.17]
 
 
 def test_an_alternative_is_taken_where_it_is_better_and_its_rate_is_searched():
@@ -140,7 +154,7 @@ def test_what_another_measure_chose_has_no_plateau_by_the_loss():
 def test_what_the_budget_did_not_last_for_is_said_and_a_choice_on_the_test_part_too():
     options = {"model": "linear", "epochs": 3, "measure": "test-loss", "validation_fraction": 0}
     free = ["momentum", "batch-size"]
-    little, more = (gradus.tune(table(), free=free, budget=b, **options) for b in (2, 8))
+    little, more = (gradus.tune(table(), free=free, budget=b, **options) for b in (2, 5))
     assert little.unsearched == ("momentum", "batch_size")
     assert more.unsearched == ("batch_size",)
     assert little.record()["note"].startswith("chosen on the test part")
@@ -198,7 +212,7 @@ def test_a_search_that_was_broken_off_goes_on_with_its_own_options_alone(tmp_pat
         gradus.tune("digits", **given)
 
 
-@pytest.mark.parametrize("what", ["range test", "trainings of 3 of 9 epochs"])
+@pytest.mark.parametrize("what", ["range test", "trainings of 1 of 9 epochs"])
 def test_an_interruption_ends_the_search(what):
     def tell(stage, done, of):
         if stage == what:

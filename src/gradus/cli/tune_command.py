@@ -118,7 +118,7 @@ def _close(found: Tuning) -> None:
         alike = "no other that was tried" if alone else f"{plateau.low:g} to {plateau.high:g}"
         words["as good"] = f"{alike}, by {plateau.examples:,} validation examples"
     theory = "" if limit is None else f"; theory, {limit.method}: {limit.lr:.2g}"
-    words["lost from"] = f"{found.test.edge:.2g} on{theory}"
+    words["lost from"] = f"{found.test.edge:.2g} on in the range test{theory}"
     lost = sum(trial.value is None for trial in found.trials)
     words["cost"] = (
         f"{found.spent:.1f} trainings in {duration(found.seconds)}: {len(found.trials)} begun"

@@ -35,12 +35,15 @@ SCALED = ("adam", "adamw", "rmsprop", "adagrad")
 """Methods that scale their gradient."""
 
 
-def alternatives_of(spec: RunSpec, free: Sequence[str]) -> list[list[Alternative]]:
+def alternatives_of(
+    spec: RunSpec, free: Sequence[str], examples: float = math.inf
+) -> list[list[Alternative]]:
     """What may be taken in place of what a run has, option by option.
 
     Args:
         spec: of the run, none of these given.
         free: the options but for the learning rate.
+        examples: that are trained on: no batch is larger.
 
     Raises:
         InputError: one of them is none that can be searched, or the run has none of it.
@@ -50,10 +53,10 @@ def alternatives_of(spec: RunSpec, free: Sequence[str]) -> list[list[Alternative
         >>> [(each.options, each.factor) for each in alternatives_of(spec, ["momentum"])[0]][:1]
         [({'momentum': 0.0}, 2.0)]
     """
-    return [_alternatives(spec, name) for name in free]
+    return [_alternatives(spec, name, examples) for name in free]
 
 
-def _alternatives(spec: RunSpec, name: str) -> list[Alternative]:
+def _alternatives(spec: RunSpec, name: str, examples: float) -> list[Alternative]:
     own = OPTIONS["method"].get(spec.method, {})
     if name not in FREE:
         raise InputError(
@@ -62,7 +65,11 @@ def _alternatives(spec: RunSpec, name: str) -> list[Alternative]:
     if name == "batch_size" and spec.batch_size is not None:
         power = 0.5 if spec.method in SCALED else 1.0
         sizes = [max(1, round(spec.batch_size * factor)) for factor in BATCH_FACTORS]
-        return [Alternative({name: size}, (size / spec.batch_size) ** power) for size in sizes]
+        return [
+            Alternative({name: size}, (size / spec.batch_size) ** power)
+            for size in sizes
+            if size <= examples and size != spec.batch_size
+        ]
     if name == "momentum" and {"momentum", "beta"} & own.keys():
         name = "momentum" if "momentum" in own else "beta"
         now = getattr(spec, name)

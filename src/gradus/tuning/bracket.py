@@ -1,9 +1,9 @@
 r"""Which learning rates are tried: successive halving below the edge, then a bracket of the best.
 
-Rates spread below the one from which on the loss is lost are trained for a ninth of the epochs, the
-best of them for a third, and the best of those to the end. From there the bracket is moved while
-its best stands at its end, and halved (in the logarithm) while it does not. Every decision
-follows from what was measured alone: there is no clock and no file.
+Rates spread below the one from which on the loss is lost are trained for a ninth of the epochs, and
+the best of them to the end, with one on each side. From there the
+gaps between good rates are halved (in the logarithm), and the bracket goes on beyond its end where
+that is good. Every decision follows from what was measured alone: there is no clock and no file.
 
 Source: Jamieson, Talwalkar (2016), "Non-stochastic Best Arm Identification and Hyperparameter
 Optimization", for the halving.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from gradus.runs.learning_rate.automatic import two_digits
@@ -28,14 +29,23 @@ there."""
 FEWEST_WHOLE = 2.0
 """Whole trainings that these leave of the budget."""
 
-SHARE_OF_LADDER = 0.2
-"""Of the budget that these may take, at most; else they are fewer, and further apart."""
+SHARE_OF_LADDER, FEWEST = 0.2, 4
+"""Of the budget that these may take; else they are fewer, and further apart, down to so many."""
 
-GO_ON = 3
-"""Of these, how many are trained for a third of the epochs."""
+SHARES = (1 / 10, 1 / 3, 1 / 30)
+"""Of the edge, where the budget does not even reach for those."""
 
-CLOSEST = 1.12
+WIDE = math.sqrt(APART)
+"""The factor between the first rates that are trained to the end, and to those beyond them."""
+
+CLOSEST = 1.14
 """Two rates nearer to each other than by this factor are not told apart."""
+
+NEAR = 4
+"""Around so many of the best, gaps are looked into."""
+
+SIDE_BY_SIDE = 2
+"""Rates that are trained before what came of them is looked at."""
 
 
 @dataclass(frozen=True)
@@ -82,38 +92,31 @@ def search(
 
     Example:
         >>> import math
-        >>> trained = []
-        >>> course = search(edge=1.0, epochs=90, budget=10)
+        >>> course, whole = search(edge=1.0, epochs=90, budget=10), []
         >>> batch = next(course)
         >>> while batch:
-        ...     trained += batch
+        ...     whole += [each.lr for each in batch if each.epochs == 90]
         ...     try:
         ...         batch = course.send([math.log(each.lr / 0.03) ** 2 for each in batch])
         ...     except StopIteration:
         ...         break
-        >>> [each.lr for each in trained if each.epochs == 30], trained[-1].lr
-        ([0.026, 0.064, 0.01], 0.031)
-        >>> sum(each.epochs for each in trained) / 90 <= 10
-        True
+        >>> whole
+        [0.026, 0.041, 0.016, 0.033, 0.065, 0.02, 0.052, 0.023]
     """
     left = budget
     short, middle = max(1, round(epochs / 9)), max(1, round(epochs / 3))
-    batch = _ladder(edge, short / epochs, SHARE_OF_LADDER * budget)
+    batch = _ladder(edge, short / epochs, budget, is_whole=short == epochs)
     ladder: dict[float, float] = {}
     while batch and (not ladder or left - len(batch) * short / epochs >= FEWEST_WHOLE):
         found = yield [Candidate(lr, short) for lr in batch]
         left -= len(batch) * short / epochs
         ladder |= dict(zip(batch, found, strict=True))
         batch = _longer(ladder, edge)
-    ranked = _ranked(ladder)
-    best = [lr for _, lr in ranked]
+    ranked = _ranked(ladder) or [(math.inf, two_digits(SHARES[0] * edge))]
     (least, lr), options = ranked[0], dict[str, Any]()
-    going_on = GO_ON if (GO_ON + 2) * middle / epochs < left else 1 if alternatives else 0
-    if middle > short and going_on:
-        rates = best[:going_on]
-        found = yield [Candidate(lr, middle) for lr in rates]
-        left -= len(rates) * middle / epochs
-        least, lr = _ranked(dict(zip(rates, found, strict=True)))[0]
+    if alternatives and middle > short:
+        (least,) = yield [Candidate(lr, middle)]
+        left -= middle / epochs
     for choices in alternatives:
         tried = [
             Candidate(two_digits(lr * each.factor), middle, {**options, **each.options})
@@ -130,9 +133,12 @@ def search(
     yield from _bracket(lr, epochs, left, options, known)
 
 
-def _ladder(edge: float, cost: float, budget: float) -> list[float]:
-    """Rates spread below the edge, of which all together cost no more than the budget."""
-    count = max(4, min(LADDER, int(budget / cost)))
+def _ladder(edge: float, cost: float, left: float, *, is_whole: bool) -> list[float]:
+    """Rates spread below the edge, which leave of the budget a whole training, if they are none."""
+    fit = int((left if is_whole else left - 1) / cost)
+    if fit < FEWEST:
+        return [two_digits(share * edge) for share in SHARES[:fit]]
+    count = max(FEWEST, min(LADDER, int(SHARE_OF_LADDER * left / cost)))
     apart = APART ** ((LADDER - 1) / (count - 1))
     return [two_digits(edge / apart**k) for k in range(count)]
 
@@ -140,7 +146,8 @@ def _ladder(edge: float, cost: float, budget: float) -> list[float]:
 def _longer(ladder: Mapping[float, float], edge: float) -> list[float]:
     """Rates beyond the end of the ladder at which the best stands, if it does."""
     rates = sorted(ladder)
-    apart, (worth, best) = rates[1] / rates[0], _ranked(ladder)[0]
+    apart = rates[1] / rates[0] if len(rates) > 1 else APART
+    worth, best = _ranked(ladder)[0]
     if best == rates[0] or math.isinf(worth):
         return [two_digits(rates[0] / apart**k) for k in (1, 2)] if best > FLOOR * edge else []
     if best == rates[-1] and best < CEILING * edge:
@@ -165,8 +172,8 @@ def _bracket(
         options: other options of them.
         known: the worth of rates that were trained so already.
     """
-    apart, worths = math.sqrt(APART), dict(known)
-    batch = _next(worths) if worths else [two_digits(each) for each in (lr, lr * apart, lr / apart)]
+    worths = dict(known)
+    batch = _next(worths) if worths else [two_digits(each) for each in (lr, lr * WIDE, lr / WIDE)]
     while batch and (left >= 1 or not worths):
         batch = batch[: max(1, int(left))]
         found = yield [Candidate(each, epochs, options) for each in batch]
@@ -176,26 +183,34 @@ def _bracket(
 
 
 def _next(worths: Mapping[float, float]) -> list[float]:
-    """The rates on both sides of the best: as far beyond the end of the bracket, or half-way.
+    """The rates in the most promising gaps: half-way between two that were trained, or beyond them.
 
-    Where those are near, the ones around the next best follow.
+    A gap is worth the mean of its two ends. One training is noisy, and the best of several is the
+    luckiest of them: a rate between two good ones promises more than one beside the best whose
+    other neighbour is bad. Beyond the last rate a gap is taken to end no better than it begins.
+
+    Example:
+        >>> _next({0.1: 1.0, 0.16: 0.9, 0.25: 1.3})
+        [0.13, 0.063]
     """
-    rates = sorted(worths)
-    for best in sorted(worths, key=lambda lr: (worths[lr], lr)):
-        if math.isinf(worths[best]):
-            return [two_digits(rates[0] / APART)] if best == rates[0] else []
-        at, found = rates.index(best), []
-        for step in (1, -1):
-            beside, other = at + step, at - step
-            if 0 <= beside < len(rates):
-                new = math.sqrt(best * rates[beside])
-            elif 0 <= other < len(rates):
-                new = best * best / rates[other]
-            else:
-                new = best * APART ** (step / 2)
-            new = two_digits(new)
-            if min(abs(math.log(new / lr)) for lr in rates) > math.log(CLOSEST) / 2:
-                found.append(new)
-        if found:
-            return found
-    return []
+    rates, ranked = sorted(worths), _ranked(worths)
+    (least, best), worst = ranked[0], max(filter(math.isfinite, worths.values()), default=math.inf)
+    if math.isinf(least):
+        return [two_digits(rates[0] / APART)] if best == rates[0] else []
+    lost = worst + (worst - least)
+    counted = {lr: min(worth, lost) for lr, worth in worths.items()}
+    near = {lr for _, lr in ranked[:NEAR]}
+    gaps = [
+        ((counted[low] + counted[high]) / 2, math.sqrt(low * high))
+        for low, high in pairwise(rates)
+        if {low, high} & near and high >= low * CLOSEST**2
+    ]
+    for end, beside, new in (
+        (rates[0], rates[:2][-1], rates[0] / WIDE),
+        (rates[-1], rates[-2:][0], rates[-1] * WIDE),
+    ):
+        if end in near:
+            beyond = max(counted[end], counted[beside])
+            gaps.append(((counted[end] + beyond) / 2, new))
+    new = dict.fromkeys(two_digits(lr) for _, lr in sorted(gaps))
+    return [lr for lr in new if lr not in worths][:SIDE_BY_SIDE]

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 QUICK = 60.0
 """Seconds of work from which on a search starts other processes; it takes them seconds to start."""
 
+FOR_RANGE = 1 / 3
+"""Of a budget, what the range test may take."""
+
 RECORD, PICTURE, RUN = "tune.json", "tune.png", "run"
 """In the folder of a search: what came of it, its picture, and the run, where no sweep has it."""
 
@@ -165,8 +168,8 @@ def tune(
     """Find the learning rate of a run, and what else is free, within a budget.
 
     A range test around what theory allows says from which learning rate on the loss is lost.
-    Rates below it are trained side by side for a ninth of the epochs, the best for a third, and
-    around the best of those a bracket is narrowed by whole trainings. Everything is chosen on the
+    Rates below it are trained side by side for a ninth of the epochs, and around the best of them
+    gaps are closed by whole trainings. Everything is chosen on the
     validation part; the test part is looked at by no choice.
 
     Args:
@@ -220,14 +223,15 @@ def tune(
         job = prepare(spec, split, objects=objects)
     limit, anchor = start_anchor(spec, job)
     clocks = time.perf_counter(), time.process_time()
-    tested = range_test(spec, job, anchor, lambda step, of: tell("range test", step, of))
+    most = math.inf if allowed.trainings is None else allowed.trainings * job.steps * FOR_RANGE
+    tested = range_test(spec, job, anchor, lambda step, of: tell("range test", step, of), most)
     spent = tested.steps / job.steps
     # Looking at every step makes these slower than those of a run: so many are sure to fit.
     waited, worked = time.perf_counter() - clocks[0], time.process_time() - clocks[1]
     trainings = allowed.in_trainings(waited / spent)
-    trainings = max(trainings - spent, trainings / 2)  # of tiny runs the range test costs several
+    trainings = max(trainings - spent, 1)
     is_quick = trainings * worked / spent < QUICK and workers is None
-    others = alternatives_of(spec, names[1:])
+    others = alternatives_of(spec, names[1:], len(split.train))
     course = search(tested.edge, spec.epochs, trainings, others)
     with nullcontext() if kept is None else _held(kept, asked):
         trainer: Trainer = (

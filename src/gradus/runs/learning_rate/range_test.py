@@ -1,8 +1,8 @@
 r"""What growing learning rates do to the loss: where it begins to fall, and where it is lost.
 
-From the same parameters, three times in the orders of three seeds, steps are taken whose learning
+From the same parameters, in the orders of three seeds where there is time for it, steps are taken whose learning
 rate grows from one to the next by the same factor. The loss is that of the same examples at every
-look, and of the three the middle one counts: neither a hard mini-batch nor one unlucky order is
+look, and of the orders the middle one counts: neither a hard mini-batch nor one unlucky order is
 taken for an answer. A loss that is not a number counts as infinite.
 
 Source: Smith (2017), "Cyclical Learning Rates for Training Neural Networks", section 3.3.
@@ -36,6 +36,9 @@ SEEDS = 3
 FEWEST, MOST = 50, 120
 """Steps in each order: a third of those of the run itself, within these bounds."""
 
+LEAST = 10
+"""Steps in one order, however little the test may take."""
+
 LOOKS = 40
 """Looks at the loss on the way."""
 
@@ -68,7 +71,7 @@ class RangeTest:
 
     Attributes:
         lrs: ``[n]``, the learning rate of the last step before each look, growing.
-        losses: ``[SEEDS, n]``, infinite from where it was no number any more.
+        losses: ``[orders, n]``, infinite from where it was no number any more.
         beginning: the loss at the start.
         constant: that of the best constant prediction; None where it is not known.
         steps: how many were taken in all.
@@ -108,6 +111,7 @@ def range_test(
     start: Job,
     anchor: float,
     tell: Callable[[int, int], None] = lambda step, steps: None,
+    most: float = math.inf,
 ) -> RangeTest:
     """Take steps of growing learning rates from where a job starts, which stays as it is.
 
@@ -116,8 +120,12 @@ def range_test(
         start: before its first step.
         anchor: a learning rate near which it is lost: the limit of theory.
         tell: told how many of the steps are taken.
+        most: steps that it may take in all: there are fewer orders, and then fewer steps, where
+            that is little.
     """
     steps = min(MOST, max(FEWEST, start.steps // SEEDS))
+    orders = int(max(1, min(SEEDS, most // steps)))
+    steps = int(max(LEAST, min(steps, most)))
     factor = (HIGHEST / LOWEST) ** (1 / (steps - 1))
     apart = max(1, round(steps / LOOKS))
     looks = list(range(steps % apart or apart, steps + 1, apart))
@@ -126,9 +134,9 @@ def range_test(
     sample = start.train.subset(slice(0, EXAMPLES)).to(dtype=start.dtype)
     risk = EmpiricalRisk(copy.deepcopy(start.model).cpu(), start.loss, sample)
     beginning = float(risk.value(risk.point))
-    losses = np.full((SEEDS, len(looks)), math.inf)
+    losses = np.full((orders, len(looks)), math.inf)
     taken = 0
-    for seed in range(SEEDS):
+    for seed in range(orders):
         job = replace(
             start,
             model=copy.deepcopy(start.model),
@@ -144,7 +152,7 @@ def range_test(
         looking = _Looking(risk, looks, losses[seed], LOST * abs(beginning))
 
         def told(step: int, before: int = seed * steps) -> None:
-            tell(before + step, SEEDS * steps)
+            tell(before + step, orders * steps)
 
         taken += _grow(job, looking, told)
     lrs = np.array([growing(look - 1) for look in looks])
