@@ -1,5 +1,4 @@
-"""What `gradus tune` and `--lr auto` find, beside a grid, random search, Optuna, the lr-finder, and
-optimizers that need no learning rate.
+"""What `gradus tune` and `--lr auto` find, beside a grid, other searches, and methods without rate.
 
 For each task of benchmarks/tune_tasks.py,
 
@@ -10,8 +9,8 @@ are given and `gradus tune` is not, and may train ten times; random search and O
 from three seeds. The lr-finder is the usual rule (Smith 2017, as libraries have it): a hundred
 steps from 1e-8 to 1, smoothed, the steepest descent. D-Adaptation (Defazio, Mishchenko 2023) and
 Prodigy (Mishchenko, Defazio 2024) train once, with their published defaults: the former in its form
-of SGD or Adam, whichever is nearer to the method of the task. Rules and numbers of `gradus tune` were chosen
-on the tasks of one half; the other half was looked at after.
+of SGD or Adam, whichever is nearer to the method of the task. Rules and numbers of `gradus tune`
+were chosen on the tasks of one half; the other half was looked at after.
 
     pip install -r benchmarks/tune-requirements.txt
     python -m benchmarks.tune                 the held half, all contenders

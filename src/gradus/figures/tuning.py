@@ -175,7 +175,8 @@ def _draw_test(axes: Axes, facts: Rates) -> None:
 
 def _lines(axes: Axes, facts: Rates, *, named: bool) -> None:
     """Where the loss is lost, and where theory says that it is."""
-    lines: list[tuple[float, Any, str, str]] = [(facts.edge, "-", style.ENDED, "range test: lost from here")]
+    lost = "range test: lost from here"
+    lines: list[tuple[float, Any, str, str]] = [(facts.edge, "-", style.ENDED, lost)]
     if facts.limit is not None:
         lines.append((facts.limit[0], (0, (2, 2)), style.INK, "limit of theory"))
     for lr, dashes, color, label in lines:

@@ -1,9 +1,9 @@
 r"""What growing learning rates do to the loss: where it begins to fall, and where it is lost.
 
-From the same parameters, in the orders of three seeds where there is time for it, steps are taken whose learning
-rate grows from one to the next by the same factor. The loss is that of the same examples at every
-look, and of the orders the middle one counts: neither a hard mini-batch nor one unlucky order is
-taken for an answer. A loss that is not a number counts as infinite.
+From the same parameters, in the orders of three seeds where there is time for it, steps are taken
+whose learning rate grows from one to the next by the same factor. The loss is that of the same
+examples at every look, and of the orders the middle one counts: neither a hard mini-batch nor one
+unlucky order is taken for an answer. A loss that is not a number counts as infinite.
 
 Source: Smith (2017), "Cyclical Learning Rates for Training Neural Networks", section 3.3.
 """
