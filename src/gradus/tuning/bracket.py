@@ -212,5 +212,5 @@ def _next(worths: Mapping[float, float]) -> list[float]:
         if end in near:
             beyond = max(counted[end], counted[beside])
             gaps.append(((counted[end] + beyond) / 2, new))
-    new = dict.fromkeys(two_digits(lr) for _, lr in sorted(gaps))
-    return [lr for lr in new if lr not in worths][:SIDE_BY_SIDE]
+    promising = dict.fromkeys(two_digits(lr) for _, lr in sorted(gaps))
+    return [lr for lr in promising if lr not in worths][:SIDE_BY_SIDE]
