@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
+import scipy.sparse
 import torch
 from PIL import Image
 
@@ -107,6 +108,20 @@ def _npz(folder):
 
 def _npy(folder):
     np.save(folder / "own.npy", RANDOM.normal(size=(ROWS, 3)).astype(np.float32))
+    np.save(folder / "y.npy", np.array(["no", "yes"] * (ROWS // 2)))
+
+
+def _svmlight(folder):
+    rows = [
+        f"{y:+d} {a}:{b} {a + 3}:1e-1"
+        for y, a, b in zip([1, -1] * 15, TABLE["b"], TABLE["a"], strict=True)
+    ]
+    (folder / "own.svm.gz").write_bytes(gzip.compress("\n".join([*rows, "# end"]).encode()))
+
+
+def _matrix(folder):
+    matrix = scipy.sparse.random_array((ROWS, 5), density=0.4, rng=0, format="csr")
+    scipy.sparse.save_npz(folder / "own.npz", matrix)
     np.save(folder / "y.npy", np.array(["no", "yes"] * (ROWS // 2)))
 
 
@@ -380,6 +395,8 @@ READERS = {
     "xlsx": Reader(_xlsx, _table_in("own.xlsx"), 6),
     "npz": Reader(_npz, _load("own.npz", missing=MISSING), 12),
     "npy": Reader(_npy, _load("own.npy", target=["y.npy"], missing=MISSING), 8),
+    "svmlight": Reader(_svmlight, _load("own.svm.gz", missing=MISSING), 8),
+    "matrix": Reader(_matrix, _load("own.npz", target=["y.npy"], missing=MISSING), 6),
     "npz-images": Reader(_npz_images, _load("own.npz"), 6),
     "images": Reader(_images, _read_images, 12),
     "idx": Reader(_idx, _load("."), 8),

@@ -79,7 +79,7 @@ USUAL = ArrayOptions()
 
 
 def load_arrays(
-    path: Path, options: ArrayOptions = USUAL, preparation: Arrays | None = None
+    path: Path, options: ArrayOptions = USUAL, preparation: Arrays | Sparse | None = None
 ) -> Split:
     """Read ``x`` and ``y``, or ``x_train`` and ``y_train``; and the other parts that are there.
 

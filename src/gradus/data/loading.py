@@ -22,12 +22,14 @@ from gradus.data.dataset import Split
 from gradus.data.idx import read_images_and_labels
 from gradus.data.partition import Parts, SplitName, three_parts, training_parts
 from gradus.data.reading import AS_GUESSED, KINDS, SUFFIXES, Notation, is_separated
+from gradus.data.reading.svmlight import KINDS as SPARSE
+from gradus.data.reading.svmlight import SUFFIXES as SVMLIGHT
 from gradus.data.streaming import USUAL_CACHE, Cache, holds_tables
 from gradus.data.targets import check_loss, class_targets
 from gradus.errors import InputError, quoted
 
 if TYPE_CHECKING:
-    from gradus.data.preparation import AnyPreparation, Arrays
+    from gradus.data.preparation import AnyPreparation, Arrays, Sparse
     from gradus.data.streaming.passes import Watch
 
 EMBEDDED = "digits"
@@ -35,8 +37,9 @@ NAMES = (EMBEDDED, *CATALOGUE)
 MISSING = ("mean", "median", "drop")
 
 _ACCEPTED = (
-    f"{', '.join(NAMES)}, a .npz file, a pair of .npy files, a table ({', '.join(KINDS)}), a "
-    "folder of images in one folder a class, or a folder of IDX files (train-images-idx3-ubyte, ..)"
+    f"{', '.join(NAMES)}, a .npz file, a pair of .npy files, a table ({', '.join(KINDS)}), "
+    f"sparse rows ({', '.join(SPARSE)}, a matrix of SciPy in .npz), a folder of images in one "
+    "folder a class, or a folder of IDX files (train-images-idx3-ubyte, ..)"
 )
 
 
@@ -61,6 +64,7 @@ def load(
     categorical: Sequence[str] = (),
     drop: Sequence[str] = (),
     image_size: tuple[int, int] | None = None,
+    indices_from: int | None = None,
     data_dir: str | Path | None = None,
     dtype: Literal["float32", "float64"] = "float32",
     notation: Notation = AS_GUESSED,
@@ -75,11 +79,13 @@ def load(
     Args:
         data: ``digits`` (embedded), ``fashion-mnist`` or ``mnist`` (found or downloaded); a
             ``.npz`` file; a ``.npy`` file, with ``target``; a table (of
-            ``gradus.data.reading.SUFFIXES``); a folder of images, see
+            ``gradus.data.reading.SUFFIXES``); sparse rows, as a file of svmlight or a matrix of
+            SciPy in ``.npz``, with ``target``; a folder of images, see
             `gradus.data.image_folder.image_folder`; or a folder with the four IDX files
             ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte``,
             ``t10k-labels-idx1-ubyte`` (or the same with ``.gz``).
-        target: tables: the column that is predicted; a ``.npy`` file: the one with its targets.
+        target: tables: the column that is predicted; a ``.npy`` file or a matrix: the file with its
+            targets.
         loss: name of the loss that will be used: ``cross-entropy``, ``nll``, ``kl-div`` (classes),
             ``mse``, ``l1`` (numbers); None where it is to follow from the targets (``Split.task``).
             For ``kl-div`` classes become rows of probabilities.
@@ -104,11 +110,12 @@ def load(
         split_seed: of the draw, >= 0.
         group: tables: the column whose values never stand in two parts. It is no feature.
         weights: tables: the column of what each row counts in the loss. It is no feature.
-        validation: tables: the file of a table of the same kind, whose rows validate.
+        validation: tables, svmlight: a file of the same kind, whose rows validate.
         test: likewise, whose rows test.
         categorical: tables: columns whose values are names, also where they are numbers.
         drop: tables: columns to leave out.
         image_size: folders of images: height and width that they are brought to.
+        indices_from: svmlight: from which number indices count; None: as the file says.
         data_dir: folder in which the files of ``fashion-mnist`` and ``mnist`` are looked for first.
         dtype: of x, where it holds numbers.
         notation: tables: how values are written, as far as that is known.
@@ -160,6 +167,7 @@ def load(
         "--separator": notation.separator,
         "--decimal": notation.decimal,
         "--missing-values": ",".join(notation.missing_values),
+        "--indices-from": None if indices_from is None else str(indices_from),
         "--image-size": None if image_size is None else ",".join(map(str, image_size)),
         "--data-dir": data_dir,
         "--stream": stream or None,
@@ -180,13 +188,14 @@ def load(
     of_arrays = _of_kind(preparation, name, is_table=is_table)
     if name == EMBEDDED:
         accept("--test-fraction")
-        return _digits(loss, standardize, parts, of_arrays)
+        return _digits(loss, standardize, parts, _dense(of_arrays, name))
     if name in CATALOGUE:
         accept("--data-dir")
         entry = CATALOGUE[name]
         train, tests = read_entry(entry, None if data_dir is None else Path(data_dir))
         parts = _usual(parts, 0)
-        return _images(name, train, tests, entry.classes, loss, standardize, parts, of_arrays)
+        known = _dense(of_arrays, name)
+        return _images(name, train, tests, entry.classes, loss, standardize, parts, known)
     if os.path.isdir(path) and not is_table and not holds_idx(path):
         if target is not None and holds_tables(path):
             raise InputError(
@@ -196,17 +205,17 @@ def load(
         from gradus.data.images import ImageOptions, load_images
 
         images = ImageOptions(loss, standardize, image_size, parts, dtype)
-        return load_images(path, images, of_arrays)
+        return load_images(path, images, _dense(of_arrays, name))
     if os.path.isdir(path) and not is_table:
         accept()
         train, tests = _idx_folder(path)
         classes = tuple(str(i) for i in range(1 + int(max(train[1].max(), tests[1].max()))))
-        return _images(name, train, tests, classes, loss, standardize, parts, of_arrays)
-    if (suffix in ARRAYS or is_table) and not (os.path.isfile(path) or stream):
+        known = _dense(of_arrays, name)
+        return _images(name, train, tests, classes, loss, standardize, parts, known)
+    is_svmlight = name.lower().endswith(SVMLIGHT)
+    if (suffix in ARRAYS or is_table or is_svmlight) and not (os.path.isfile(path) or stream):
         raise InputError(f"{quoted(name)}: no such file; give {_ACCEPTED}")
-    if suffix in ARRAYS:
-        named = ("--target",) if suffix == ".npy" else ()
-        accept(*named, "--missing", "--standardize-target", "--test-fraction", "--split")
+    if suffix in ARRAYS or is_svmlight:
         from gradus.data.arrays import ArrayOptions, load_arrays
 
         how = ArrayOptions(
@@ -218,6 +227,21 @@ def load(
             parts,
             dtype,
         )
+        of_all = ("--missing", "--standardize-target", "--test-fraction", "--split")
+        if is_svmlight:
+            from gradus.data.sparse_files import load_svmlight
+
+            accept(*of_all, "--validation", "--test", "--indices-from")
+            of_sparse = _sparse(of_arrays, name)
+            base = cast(Literal[0, 1] | None, indices_from)
+            return load_svmlight(path, how, base, apart, of_sparse)
+        if suffix == ".npz":
+            from gradus.data.sparse_files import load_matrix
+
+            if (matrix := load_matrix(path, how, of_arrays)) is not None:
+                accept(*of_all, "--target")
+                return matrix
+        accept(*of_all, *(["--target"] if suffix == ".npy" else []))
         return load_arrays(path, how, of_arrays)
     if is_table:
         accept(
@@ -298,7 +322,9 @@ def _usual(parts: Parts, validation: float) -> Parts:
     return replace(parts, validation=parts.validation_or(validation))
 
 
-def _of_kind(preparation: AnyPreparation | None, name: str, *, is_table: bool) -> Arrays | None:
+def _of_kind(
+    preparation: AnyPreparation | None, name: str, *, is_table: bool
+) -> Arrays | Sparse | None:
     """The preparation of arrays, None where there is none or it is that of a table.
 
     Raises:
@@ -312,8 +338,20 @@ def _of_kind(preparation: AnyPreparation | None, name: str, *, is_table: bool) -
         return None
     if is_table:
         raise InputError(f"{quoted(name)}: is a table, and the model was trained on arrays")
-    if preparation.kind == "sparse":
+    return preparation
+
+
+def _dense(preparation: Arrays | Sparse | None, name: str) -> Arrays | None:
+    """The preparation of what is not sparse."""
+    if preparation is not None and preparation.kind == "sparse":
         raise InputError(f"{quoted(name)}: is not sparse, and the model was trained on what is")
+    return preparation
+
+
+def _sparse(preparation: Arrays | Sparse | None, name: str) -> Sparse | None:
+    """The preparation of what is sparse."""
+    if preparation is not None and preparation.kind != "sparse":
+        raise InputError(f"{quoted(name)}: is sparse, and the model was trained on arrays")
     return preparation
 
 

@@ -34,6 +34,7 @@ class Unfamiliar:
     """
 
     _found: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    _columns_left_out: int = 0
 
     def look(self, encoder: AnyEncoder, column: Column) -> None:
         """Look at a column, or at a piece of it, read as ``encoder`` takes it."""
@@ -59,9 +60,15 @@ class Unfamiliar:
         if rows:
             self._count("x", rows, "have missing values, filled as in training")
 
+    def left_out(self, columns: int) -> None:
+        """Note columns of sparse rows that did not train."""
+        self._columns_left_out = max(self._columns_left_out, columns)
+
     def told(self, rows: int) -> tuple[str, ...]:
         """A line for each column with such rows, of so many in all."""
-        return tuple(
+        columns = self._columns_left_out
+        left_out = [f"x: {columns:,} columns that did not train are left out"] if columns else []
+        return *left_out, *(
             f"{brief(name, 60)}: {count:,} of {rows:,} rows {what}{such and f', such as {such}'}"
             for (name, what), (count, such) in self._found.items()
         )

@@ -99,6 +99,7 @@ def load_for(
         categorical=spec.categorical,
         drop=spec.drop,
         image_size=spec.size_of_images,
+        indices_from=spec.indices_from,
         notation=Notation(spec.separator, spec.decimal, spec.missing_values),
         data_dir=None if data_dir is None else Path(data_dir),
         preparation=preparation,
@@ -153,7 +154,9 @@ def resolved(spec: RunSpec, split: Split) -> RunSpec:
             numbers = sum(encoder.kind == "number" for encoder in prepared.encoders)
             sized = by_size(split.trains, numbers)
         else:
-            sized = by_size(len(split.train), 0, math.prod(split.train.input_shape))
+            x = split.train.x
+            inputs = x._nnz() // len(x) if is_csr(x) else math.prod(split.train.input_shape)
+            sized = by_size(len(split.train), 0, inputs)
         found |= {name: value for name, value in sized.items() if name in spec.auto}
         if isinstance(split.order, StreamOrder) and "models" in spec.auto:
             found["models"] = 1  # several hold other rows in turn, which have to lie in memory

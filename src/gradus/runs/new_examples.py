@@ -82,7 +82,8 @@ def whole(preparation: AnyPreparation, given: Any, dtype: Dtype, seen: Unfamilia
         pixels = pixels_of([path for _, path in found], form_for(preparation, str(given)))
         return Piece(preparation.inputs(pixels, dtype), {"file": [name for name, _ in found]})
     if preparation.kind == "sparse":
-        return Piece(preparation.inputs(preparation.checked(*_array(given)), dtype))
+        found, where, _ = _sparse(preparation, given, seen)
+        return Piece(preparation.inputs(preparation.checked(found, where), dtype))
     x, where = _array(given)
     x = preparation.checked(x, where)
     seen.filled(int(faults(x)[0].sum()))
@@ -167,7 +168,7 @@ def _of_arrays(
     preparation: Arrays | Sparse, given: Any, target: Any, dtype: Dtype, seen: Unfamiliar
 ) -> Known:
     from gradus.data.array_files import read_npz
-    from gradus.data.arrays import check_lengths, target_array, targets_for
+    from gradus.data.arrays import check_lengths, targets_for
 
     if preparation.kind == "arrays" and _is_of_images(given):
         if target is not None:
@@ -176,21 +177,22 @@ def _of_arrays(
                 "of its folder"
             )
         return _of_image_folder(preparation, Path(given), dtype)
-    if _ending(given) == ".npz":
+    x: Any
+    if preparation.kind == "sparse":
+        x, where, y = _sparse(preparation, given, seen)
+        if target is not None or y is None:
+            y = _target(where, target)
+    elif _ending(given) == ".npz":
         if target is not None:
             raise InputError(
                 f"--target {quoted(target, 60)}: is for a .npy file; {given} is to hold y beside x"
             )
         path = Path(given)
         found = read_npz(path, ("x", "y"))
-        x: Any
         x, y, where = _named(path, found, "x"), _named(path, found, "y"), str(path)
     else:
         x, where = _array(given)
-        if isinstance(target, str | os.PathLike) or target is None:
-            y = target_array(Path(where), None if target is None else os.fspath(target))
-        else:
-            y = _as_array(target, "the targets")
+        y = _target(where, target)
     check_lengths(x, y, where)
     x = preparation.checked(x, where)
     missing, infinite = faults(y)
@@ -250,6 +252,28 @@ def _check_some(missing: NDArray[np.bool_], none: str, names: Sequence[str]) -> 
     if missing.all():
         shown = ", ".join(map(brief, names))
         raise InputError(f"{none} has a target ({shown}): nothing can be evaluated")
+
+
+def _target(where: str, target: Any) -> Any:
+    """The targets of examples, where they do not stand beside them."""
+    from gradus.data.arrays import target_array
+
+    if isinstance(target, str | os.PathLike) or target is None:
+        return target_array(Path(where), None if target is None else os.fspath(target))
+    return _as_array(target, "the targets")
+
+
+def _sparse(
+    preparation: Sparse, given: Any, seen: Unfamiliar
+) -> tuple[Any, str, NDArray[Any] | None]:
+    """Sparse examples, what they are called in messages, and their targets where they have such."""
+    if not isinstance(given, str | os.PathLike):
+        return _as_array(given, "the array"), "the array", None
+    from gradus.data.sparse_files import read_rows
+
+    x, y, left_out = read_rows(Path(given), preparation)
+    seen.left_out(left_out)
+    return x, os.fspath(given), y
 
 
 def _array(given: Any) -> tuple[Any, str]:

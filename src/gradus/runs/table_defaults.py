@@ -3,7 +3,8 @@
 The classical settings of the subject are those of its classical data. A table is brought to scale,
 its numbers cut into pieces, arrays and images are standardised; all is learned by AdamW with a
 cosine schedule; nets of which each is that of its best epoch on rows that it did not see are
-averaged. ``python -m benchmarks.tables`` measures it.
+averaged. ``python -m benchmarks.tables`` measures it. Sparse rows stay as they are, and a linear
+model is learned on them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from gradus.methods.catalogue import entries
 from gradus.models.own import is_object, shown
-from gradus.runs.parts.data import KNOWN_BY_NAME, TABLES
+from gradus.runs.parts.data import KNOWN_BY_NAME, SPARSE, TABLES
 
 PREPARED: Mapping[str, Any] = {
     "missing": "median",
@@ -33,6 +34,9 @@ OF_ARRAYS: Mapping[str, Any] = {
 OF_IMAGES: Mapping[str, Any] = {"standardize": True}
 """How arrays and images do."""
 
+OF_SPARSE: Mapping[str, Any] = {"standardize_target": True}
+"""How sparse rows do: they stay as they are."""
+
 LEARNED: Mapping[str, Any] = {
     "method": "adamw",
     "lr": 0.002,
@@ -40,6 +44,9 @@ LEARNED: Mapping[str, Any] = {
     "schedule": "cosine",
 }
 """How the parameters move, unless the user chooses that."""
+
+LEARNED_SPARSE: Mapping[str, Any] = {"method": "adagrad", "lr": 0.1}
+"""How those of a linear model on sparse rows do: a column that is rare takes longer steps."""
 
 COURSE: Mapping[str, Any] = {"batch_size": 64, "epochs": 32, "patience": 8}
 """For how long, for a table of some thousand rows."""
@@ -72,6 +79,16 @@ def is_table(data: object) -> bool:
     return name.endswith(TABLES) or (is_object(data) and shown(name) == "table")
 
 
+def is_sparse(data: object) -> bool:
+    """Whether the name of data is that of a file of sparse rows.
+
+    Example:
+        >>> is_sparse("news.svm"), is_sparse("news.libsvm.gz"), is_sparse("news.csv")
+        (True, True, False)
+    """
+    return re.sub(r"\.(gz|bz2|zst)$", "", str(data).lower()).endswith(SPARSE)
+
+
 def prepared_by_default(data: object, stream: object = None) -> Mapping[str, Any] | None:
     """How data are prepared where nothing is said; None for those known by name, and objects.
 
@@ -87,6 +104,8 @@ def prepared_by_default(data: object, stream: object = None) -> Mapping[str, Any
     """
     if is_table(data):
         return PREPARED
+    if is_sparse(data):
+        return OF_SPARSE
     if data is None or str(data) in KNOWN_BY_NAME or is_object(data):
         return None
     if str(data).lower().endswith((".npz", ".npy")):
@@ -109,17 +128,22 @@ def defaults_for(
     usual = dict(prepared)
     if "pieces" in usual and given.get("standardize") in (False, "false"):
         del usual["scaling"], usual["pieces"]
-    own = {field.name for field in entries()[LEARNED["method"]].hyperparameters}
+    learned = LEARNED
+    if prepared is OF_SPARSE and not given.keys() & {"hidden", "models"}:
+        usual["model"] = "linear"
+        if given.get("model", "linear") == "linear":
+            learned = LEARNED_SPARSE
+    own = {field.name for field in entries()[learned["method"]].hyperparameters}
     theirs = {field.name for entry in entries().values() for field in entry.hyperparameters}
-    chosen = given.get("method", LEARNED["method"])
-    if chosen == LEARNED["method"] and not given.keys() & theirs - own:
-        usual |= LEARNED
+    chosen = given.get("method", learned["method"])
+    if chosen == learned["method"] and not given.keys() & theirs - own:
+        usual |= learned
     usual |= COURSE
     if given.get("sampling") == "full" or str(given.get("method")) in on_all_data:
         del usual["batch_size"]
     if given.get("keep") == "last":
         del usual["patience"]
-    if given.get("model", "mlp") == "mlp":
+    if given.get("model", usual.get("model", "mlp")) == "mlp":
         usual |= {"hidden": WIDTHS, "models": NETS}
     return {name: value for name, value in usual.items() if name not in given}
 

@@ -32,6 +32,7 @@ class Sparse(BaseModel):
         spread: s, the largest absolute value of each column among the training rows, 1 where there
             is none; empty: nothing is divided by.
         goal: what is predicted.
+        base: from which number the indices of files of svmlight count, where they came from one.
 
     Example:
         >>> import torch
@@ -50,6 +51,7 @@ class Sparse(BaseModel):
     columns: PositiveInt
     spread: tuple[Scale, ...] = ()
     goal: Annotated[Classes | Quantities, Field(discriminator="kind")]
+    base: Literal[0, 1] | None = None
 
     @model_validator(mode="after")
     def _one_for_each_column(self) -> Self:

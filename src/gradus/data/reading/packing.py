@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PACKINGS: dict[str, Literal["gzip", "zstd"]] = {".gz": "gzip", ".zst": "zstd"}
 """The compressions of text files, by the ending that stands behind ``.csv``."""
 
+_CODECS: dict[str, Literal["gzip", "zstd", "bz2"]] = {**PACKINGS, ".bz2": "bz2"}
 
 PIECE = 2**17
 """Bytes that are read at once: they stay in the cache while they are looked at."""
@@ -29,7 +30,7 @@ def open_unpacked(path: Path) -> BinaryIO:
             than it holds.
     """
     stored = stored_size(path)
-    codec = PACKINGS.get(path.suffix.lower())
+    codec = _CODECS.get(path.suffix.lower())
     try:
         if codec is None:
             return path.open("rb")
@@ -41,7 +42,7 @@ def open_unpacked(path: Path) -> BinaryIO:
 class _Unpacked(Produced):
     """A compressed file as the bytes that it unpacks to."""
 
-    def __init__(self, path: Path, codec: Literal["gzip", "zstd"], stored: int) -> None:
+    def __init__(self, path: Path, codec: Literal["gzip", "zstd", "bz2"], stored: int) -> None:
         import pyarrow as pa
 
         super().__init__()

@@ -13,6 +13,9 @@ from gradus.runs.parts.part import Names, Part, Widths
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow", ".jsonl", ".ndjson", ".xlsx")
 """How the names of files end that hold tables; those of text may have .gz or .zst behind it."""
 
+SPARSE = (".svm", ".svmlight", ".libsvm")
+"""How those end that hold sparse rows; .gz, .bz2 or .zst may stand behind it."""
+
 KNOWN_BY_NAME = ("digits", "fashion-mnist", "mnist")
 """Data of which no examples are held for validation, but in a sweep."""
 
@@ -84,7 +87,8 @@ class DataPart(Part):
         default="digits", description="digits, fashion-mnist, mnist, a file or a folder"
     )
     target: str | None = Field(
-        default=None, description="column to predict (tables); file of the targets (.npy)"
+        default=None,
+        description="column to predict (tables); file of the targets (.npy, a matrix in .npz)",
     )
     categorical: Names = Field(default=(), description="columns of names, not numbers")
     drop: Names = Field(default=(), description="columns to leave out")
@@ -156,13 +160,21 @@ class DataPart(Part):
     )
     validation: Annotated[str, AfterValidator(_possible_path)] | None = Field(
         default=None,
-        description="file of a table whose rows validate, prepared as those that train",
+        description="file of a table or of svmlight whose rows validate, prepared as those that "
+        "train",
         json_schema_extra={"metavar": "FILE"},
     )
     test: Annotated[str, AfterValidator(_possible_path)] | None = Field(
         default=None,
         description="likewise, whose rows test",
         json_schema_extra={"metavar": "FILE"},
+    )
+    indices_from: int | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="number from which the indices of a file of svmlight count  [default: 0 where "
+        "one of them is 0, else 1]",
     )
     image_size: Annotated[Widths, AfterValidator(_one_or_two)] | None = Field(
         default=None,
