@@ -37,6 +37,7 @@ def evaluate(
     """Hold the model of RUN, the folder of its record, against the rows of FILE, target included.
 
     FILE is a table; for a run on arrays a .npz file with x and y, or a .npy file with x; for one on
+    sparse rows a file of svmlight, or a matrix of SciPy in .npz with its --target; for one on
     images a folder that holds one for each class.
 
     Each figure stands beside its interval of 95 % and what the best constant prediction of the

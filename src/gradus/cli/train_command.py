@@ -107,7 +107,8 @@ def train(
     """Fit a model to DATA, record what happens, and draw the loss curve.
 
     DATA is digits (embedded, the default), fashion-mnist, mnist, or a file or folder of your own:
-    a table (with --target) as CSV, Parquet, Arrow, JSON lines or Excel; arrays as .npz, or as .npy
+    a table (with --target) as CSV, Parquet, Arrow, JSON lines or Excel; sparse rows as svmlight, or
+    a matrix of SciPy in .npz (with --target y.npy); arrays as .npz, or as .npy
     (with --target the .npy file of their targets); images in one folder a class; or the four IDX
     files of an image set.
     """

@@ -27,7 +27,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         """Train on X ``[N, d]`` and labels y ``[N]``, of any type.
 
         Args:
-            X: numbers: an array or a frame.
+            X: numbers: an array, a frame, or a sparse matrix.
             y: labels.
             sample_weight: ``[N]``, >= 0: a row of weight 2 counts as one that stands there twice.
         """
@@ -102,7 +102,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         found: NDArray[np.int64] = np.searchsorted(known, y)
         return found
 
-    def _examples(self, x: Array, fit: Fit, call: Call) -> Examples:
+    def _examples(self, x: Any, fit: Fit, call: Call) -> Examples:
         class_weights = None
         if self.class_weight is not None:
             if call.partial and isinstance(self.class_weight, str):

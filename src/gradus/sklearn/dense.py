@@ -100,9 +100,9 @@ class GradusClassifier(Dense, Classifier):
         patience: epochs without a better one after which a training ends.
         class_weight: what each class counts, by label; balanced: each class as much as any other.
         scaling: of the columns: robust (by median and quartiles, extremes drawn in), standard (by
-            mean and deviation) or None.
+            mean and deviation) or None; sparse X, unless None, by the largest absolute value.
         pieces: into how many each column is cut, with a feature for each; 0 for none; auto by the
-            numbers of rows and columns.
+            numbers of rows and columns. Sparse X is not cut.
         warm_start: whether ``fit`` begins with the parameters of the fit before.
         random_state: of the parameters, the order and the rows held. A number gives the same nets
             as ``gradus train --seed``.

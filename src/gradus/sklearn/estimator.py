@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from sklearn.utils.validation import (
@@ -42,6 +43,12 @@ the epoch by."""
 PRECISE = 1_000
 """Rows up to which float64 stays float64: it takes no time there."""
 
+ACCEPTED: Mapping[str, Any] = {
+    "dtype": [np.float64, np.float32, np.uint8],
+    "accept_sparse": "csr",
+}
+"""What X may be."""
+
 WITHOUT_END = "constant"
 """The schedule of epochs of which nobody knows how many will come."""
 
@@ -62,7 +69,8 @@ class Call(NamedTuple):
 class Fit(NamedTuple):
     """The rows that are fitted to."""
 
-    X: Array
+    X: Any
+    """An array, or a CSR matrix of SciPy."""
     y: Array
     weights: NDArray[np.float64] | None
     """What each row counts, > 0; None where all count alike."""
@@ -90,7 +98,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         """Y as nets may learn it: numbers of classes, or numbers."""
 
     @abstractmethod
-    def _examples(self, x: Array, fit: Fit, call: Call) -> Examples:
+    def _examples(self, x: Any, fit: Fit, call: Call) -> Examples:
         """What nets are trained on."""
 
     @abstractmethod
@@ -105,13 +113,18 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def _sized(self, rows: int, columns: int) -> dict[str, Any]:
         """What is taken where options are free, for so many rows and columns."""
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def _fitted(
         self, X: Any, y: Any, sample_weight: Any, *, classes: Any = None, partial: bool = False
     ) -> Self:
         goes_on = hasattr(self, "networks_") and (partial or self.warm_start)
         call = Call(partial, goes_on, classes)
         fit = self._checked(X, y, sample_weight, call)
-        held = self._held(len(fit.X), partial)
+        held = self._held(fit.X.shape[0], partial)
         x = self._encoded(fit, goes_on)
         examples = self._examples(x, fit, call)
         with without_collection():
@@ -140,9 +153,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             ValueError: they are none that can be fitted to.
         """
         fresh = not call.goes_on
-        X, y = validate_data(
-            self, X, y, reset=fresh, dtype=[np.float64, np.float32, np.uint8], multi_output=True
-        )
+        X, y = validate_data(self, X, y, reset=fresh, multi_output=True, **ACCEPTED)
         weights = None
         if sample_weight is not None:
             weights = _check_sample_weight(
@@ -184,7 +195,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
                 )
             given |= {"schedule": WITHOUT_END, "epochs": 1}
         usual = defaults_for(given, frozenset(ON_ALL_DATA))
-        sized = self._sized(len(examples.x), columns)
+        sized = self._sized(examples.rows, columns)
         values = {
             name: sized.get(name, value) for name, value in usual.items() if name not in PREPARED
         }
@@ -225,17 +236,17 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _dtype(self, X: Array, goes_on: bool) -> np.dtype[Any]:
+    def _dtype(self, X: Any, goes_on: bool) -> np.dtype[Any]:
         if goes_on:
             return self.networks_[0].dtype
         if self.dtype == "auto":
-            precise = X.dtype == np.float64 and len(X) <= PRECISE
+            precise = X.dtype == np.float64 and X.shape[0] <= PRECISE
             return np.dtype(np.float64 if precise else np.float32)
         if self.dtype not in ("float32", "float64"):
             raise InputError(f"dtype {quoted(self.dtype)}: give auto, float32 or float64")
         return np.dtype(self.dtype)
 
-    def _encoded(self, fit: Fit, goes_on: bool) -> Array:
+    def _encoded(self, fit: Fit, goes_on: bool) -> Any:
         """What nets see of the rows; what was fitted to them stays as ``inputs_``."""
         dtype = self._dtype(fit.X, goes_on)
         if goes_on:
@@ -255,7 +266,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             weights,
             self.scaling or "none",
             int(pieces),
-            tuple(map(str, range(columns) if names is None else names)),
+            () if issparse(fit.X) else tuple(map(str, range(columns) if names is None else names)),
             dtype,
         )
         return x
@@ -316,7 +327,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def _outputs(self, X: Any) -> Array:
         """What each net gives, ``[K, N, m]``."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32, np.uint8])
+        X = validate_data(self, X, reset=False, **ACCEPTED)
         x = self.inputs_.encode(X, self.networks_[0].dtype)
         threads = _openmp_effective_n_threads()
         if len(self.networks_) == 1:

@@ -15,18 +15,23 @@ class Examples:
     """N examples.
 
     Attributes:
-        x: ``[N, features]``.
+        x: ``[N, features]``; a CSR matrix of SciPy where X is sparse.
         y: int64 ``[N]`` classes, or ``[N, m]`` numbers.
         classes: how many there are, None where y holds numbers.
         weights: what each example counts, ``[N]``; None where all count alike.
         class_weights: what each class counts, ``[C]``; None where all count alike.
     """
 
-    x: Array
+    x: Any
     y: Array
     classes: int | None
     weights: Array | None = None
     class_weights: Array | None = None
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return int(self.x.shape[0])
 
     @property
     def outputs(self) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from gradus.errors import InputError
 from gradus.sklearn.sharing import once
@@ -22,18 +23,27 @@ class Inputs:
 
     Attributes:
         encoders: one for each column; none where X is taken as it is.
+        spread: of sparse X, what each column is divided by; None: by nothing.
     """
 
     encoders: tuple[Numbers, ...] = ()
+    spread: NDArray[np.float64] | None = None
 
-    def encode(self, X: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    def encode(self, X: Any, dtype: np.dtype[Any]) -> Any:
         """The x of these rows, ``[N, features]``, of this dtype; X itself where it is that.
+
+        Sparse X, in CSR, stays sparse; but where what was fitted to was an array that was scaled it
+        becomes one.
 
         Raises:
             InputError: X holds numbers that the dtype does not.
         """
         try:
             with np.errstate(over="raise"):
+                if self.encoders and issparse(X):
+                    X = X.toarray()
+                if self.spread is not None or issparse(X):
+                    return self._divided(X, dtype)
                 if not self.encoders:
                     # torch warns of what it must not write to
                     return np.require(X, dtype, ("C", "W"))
@@ -44,6 +54,15 @@ class Inputs:
                 f"X holds numbers beyond {np.finfo(dtype).max:.1e}, the greatest of {dtype}: give "
                 "a scaling, or dtype float64"
             ) from None
+
+    def _divided(self, X: Any, dtype: np.dtype[Any]) -> Any:
+        if not issparse(X):
+            return np.require(X / self.spread, dtype, ("C", "W"))
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+        data = X.data if self.spread is None else X.data / self.spread[X.indices]
+        return type(X)((data.astype(dtype), X.indices, X.indptr), X.shape)
 
     def _encoded(self, X: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         from gradus.data.columns import Column
@@ -63,17 +82,20 @@ class Inputs:
 
 
 def fitted(
-    X: NDArray[Any],
+    X: Any,
     weights: NDArray[np.float64] | None,
     scaling: Scaling,
     pieces: int,
     names: tuple[str, ...],
     dtype: np.dtype[Any],
-) -> tuple[Inputs, NDArray[Any]]:
+) -> tuple[Inputs, Any]:
     """What turns X into x, from its training rows, and the x of these.
 
+    Sparse X is divided by the largest absolute value of each column, however it is to be scaled,
+    and not cut into pieces: nothing is subtracted, so that what is 0 stays 0.
+
     Args:
-        X: ``[N, d]``.
+        X: ``[N, d]``, an array or a CSR matrix.
         weights: what each row counts, ``[N]``, > 0.
         scaling: of every column.
         pieces: into how many each is cut, 0 for none.
@@ -83,6 +105,9 @@ def fitted(
     Raises:
         InputError: X holds numbers that the dtype does not.
     """
+    if issparse(X):
+        found = Inputs() if scaling == "none" else Inputs(spread=_largest(X))
+        return found, found.encode(X, dtype)
     if scaling == "none" and not pieces:
         return Inputs(), Inputs().encode(X, dtype)
 
@@ -91,6 +116,13 @@ def fitted(
         return found, found.encode(X, dtype)
 
     return once((X, weights, scaling, pieces, names, dtype), made, lambda pair: pair[1].nbytes)
+
+
+def _largest(X: Any) -> NDArray[np.float64]:
+    """The largest absolute value of each column, 1 where there is none."""
+    found: NDArray[np.float64] = np.asarray(abs(X).max(axis=0).todense(), np.float64).ravel()
+    found[found == 0] = 1.0
+    return found
 
 
 def _fit(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import diags_array, hstack, issparse
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -30,6 +31,9 @@ OPTIONS = ("method", "lr", "schedule", "penalty", "strength", "l1_ratio", "batch
 WHOLE = 5_000
 """Rows up to which every step sees all of them, where the batch size is free: the noise of smaller
 batches moves coefficients that a penalty has made zero."""
+
+DENSE = 2**20
+"""Numbers of a sparse matrix up to which it is made dense to find its greatest singular value."""
 
 STEPS, FEWEST = 1_000, 5
 """So many steps are taken where the number of epochs is free, in no fewer epochs than that."""
@@ -82,7 +86,7 @@ class Linear:
         return given
 
     def _rate(self, examples: Examples, bend: float) -> float:
-        rows, size = len(examples.x), self.batch_size
+        rows, size = examples.rows, self.batch_size
         return _rate(examples, bend, max(1, size) if isinstance(size, int) else _batch_size(rows))
 
     def _sized(self, rows: int, columns: int) -> dict[str, Any]:
@@ -102,8 +106,10 @@ class Linear:
         check_is_fitted(self)
         (network,) = self.networks_
         (weight,), (bias,) = network.weights, network.biases
-        encoders = self.inputs_.encoders
-        if encoders:
+        encoders, spread = self.inputs_.encoders, self.inputs_.spread
+        if spread is not None:
+            weight = weight / spread
+        elif encoders:
             weight = weight / np.array([encoder.scale for encoder in encoders])
             bias = bias - weight @ np.array([encoder.centre for encoder in encoders])
         return weight, bias
@@ -124,15 +130,31 @@ def _rate(examples: Examples, bend: float, size: int) -> float:
 
     Source: R. Gower et al., SGD: general analysis and improved rates, ICML 2019, proposition 3.8.
     """
-    n = len(examples.x)
+    n = examples.rows
     drawn = slice(None) if n <= WHOLE else np.random.default_rng(0).integers(0, n, WHOLE)
-    z = np.column_stack([examples.x[drawn].astype(np.float64), np.ones(min(n, WHOLE))])
-    largest = float((z**2).sum(axis=1).max())
-    weights = np.ones(len(z)) if examples.weights is None else examples.weights[drawn]
-    z *= np.sqrt(weights / weights.sum())[:, None]
-    together = float(np.linalg.eigvalsh(z.T @ z if len(z) > z.shape[1] else z @ z.T)[-1])
+    x = examples.x[drawn].astype(np.float64)
+    weights = np.ones(min(n, WHOLE)) if examples.weights is None else examples.weights[drawn]
+    largest = float(np.asarray((x.multiply(x) if issparse(x) else x * x).sum(axis=1)).max()) + 1
+    together = _greatest(x, weights / weights.sum())
     share = max(n - size, 0) / (size * max(n - 1, 1))
     return 1 / (bend * ((1 - share) * together + share * largest))
+
+
+def _greatest(x: Any, shares: Array) -> float:
+    r"""The greatest eigenvalue of $\sum_i v_i z_i z_i^T$, for x ``[n, d]`` and shares v ``[n]``."""
+    rows, columns = x.shape
+    root = np.sqrt(shares)[:, None]
+    if issparse(x):
+        z = hstack([diags_array(root[:, 0]) @ x, root]).tocsr()
+        if rows * columns > DENSE:
+            from scipy.sparse.linalg import svds
+
+            (value,) = svds(z, k=1, return_singular_vectors=False, random_state=0)
+            return float(value) ** 2
+        z = z.toarray()
+    else:
+        z = np.column_stack([x, np.ones(rows)]) * root
+    return float(np.linalg.eigvalsh(z.T @ z if len(z) > z.shape[1] else z @ z.T)[-1])
 
 
 def _gives_probabilities(classifier: Any) -> bool:
@@ -176,7 +198,8 @@ class GradusLinearClassifier(Linear, Classifier):
         validation_fraction: the share of the rows that is held.
         patience: epochs without a better one after which a training ends.
         class_weight: what each class counts, by label; balanced: each class as much as any other.
-        scaling: of the columns: standard (by mean and deviation) or None.
+        scaling: of the columns: standard (by mean and deviation; sparse X by the largest absolute
+            value alone) or None.
         warm_start: whether ``fit`` begins with the parameters of the fit before.
         random_state: of the parameters, the order and the rows held.
         dtype: float32 or float64; auto: float32, but float64 for X of float64 up to 1,000 rows.

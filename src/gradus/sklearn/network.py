@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from gradus import kernels
 
@@ -55,11 +56,18 @@ class Network:
         """Whether every parameter is a number."""
         return all(bool(np.isfinite(each).all()) for each in (*self.weights, *self.biases))
 
-    def outputs(self, x: Array, threads: int = 1) -> Array:
+    def outputs(self, x: Any, threads: int = 1) -> Array:
         """``[N, m]`` for x ``[N, features]``, which is of the dtype of the parameters.
+
+        x may be a CSR matrix of SciPy.
 
         They do not depend on the number of threads.
         """
+        if issparse(x):
+            first: Array = x @ self.weights[0].T
+            same = np.eye(len(self.weights[0]), dtype=self.dtype)
+            rest = Network((same, *self.weights[1:]), self.biases, self.activation)
+            return rest.outputs(first, threads)
         x = np.ascontiguousarray(x)
         if len(self.weights) == 1:
             linear: Array = x @ self.weights[0].T

@@ -24,7 +24,7 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
         """Train on X ``[N, d]`` and numbers y ``[N]`` or ``[N, m]``.
 
         Args:
-            X: numbers: an array or a frame.
+            X: numbers: an array, a frame, or a sparse matrix.
             y: what is to be predicted.
             sample_weight: ``[N]``, >= 0: a row of weight 2 counts as one that stands there twice.
         """
@@ -69,7 +69,7 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
             )
         return found
 
-    def _examples(self, x: Array, fit: Fit, call: Call) -> Examples:
+    def _examples(self, x: Any, fit: Fit, call: Call) -> Examples:
         y, weights = fit.y, fit.weights
         if not call.goes_on:
             from gradus.data.preparation.fit import deviation

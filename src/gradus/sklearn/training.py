@@ -9,12 +9,14 @@ from dataclasses import replace
 from threading import Event, Lock
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
 from gradus.data.dataset import Dataset
 from gradus.data.partition import Parts, check_turns, in_turn, training_parts
 from gradus.data.sampling import Sampling
+from gradus.data.sparse import as_csr
 from gradus.engine import choose
 from gradus.engine.job import Evaluation, Job, Outcome, Progress
 from gradus.engine.selection import NOTHING_SELECTED, Selection
@@ -154,7 +156,9 @@ def train(
 
 def _dataset(examples: Examples) -> Dataset:
     """The same for an engine."""
-    x, classes, weights = torch.from_numpy(examples.x), examples.classes, examples.weights
+    classes, weights = examples.classes, examples.weights
+    is_array = isinstance(examples.x, np.ndarray)
+    x = torch.from_numpy(examples.x) if is_array else as_csr(examples.x, "X")
     return Dataset(
         x,
         torch.from_numpy(examples.y),
