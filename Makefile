@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Modules are compiled once for all the processes that tests start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-long lint types unit variants sanitize figures docs kernels setup clean
 

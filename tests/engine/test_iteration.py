@@ -83,6 +83,9 @@ MODELS = {
 }
 
 
+OTHER_MODELS = [name for name in MODELS if name != "convolutional"]
+
+
 def job(**changes):
     random = torch.Generator().manual_seed(0)
     x = torch.randn(N, 1, 4, 4, generator=random, dtype=torch.float64)
@@ -132,14 +135,18 @@ def close(got, expected, dtype, roundings=2.0**10):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-def test_in_place_the_record_is_that_of_the_pure_equation(method, model, dtype):
+@pytest.mark.parametrize(
+    ("name", "model"),
+    # How a method moves, and how parameters lie, know nothing of each other.
+    [(name, "convolutional") for name in METHODS]
+    + [(name, model) for name in ("sgd-all", "adam") for model in OTHER_MODELS],
+)
+def test_in_place_the_record_is_that_of_the_pure_equation(name, model, dtype):
     """To the bit, but where the equation's new tensors lie in another order than the model's own:
     torch then sums a convolution in another order too.
     """
     roundings = 2.0**10 if model == "channels last" else 0
-    given = job(method=method, model=fresh(model).to(dtype), dtype=dtype)
+    given = job(method=METHODS[name], model=fresh(model).to(dtype), dtype=dtype)
     other = dataclasses.replace(given, model=copy.deepcopy(given.model))
     execution = eager._Execution(given, lambda progress: None)
     assert type(execution.iteration) is iteration.InPlaceIteration

@@ -28,7 +28,7 @@ from gradus.risk.penalties import L1, L2, ElasticNet, SquaredL2
 
 pytestmark = pytest.mark.skipif(kernels.core() is None, reason=str(kernels.absence()))
 
-STEPS = (30, pytest.param(200, marks=pytest.mark.long))
+STEPS = (12, pytest.param(200, marks=pytest.mark.long))
 """As many as a schedule needs to pass through all that it does."""
 
 
@@ -81,10 +81,10 @@ METHODS = {
 }
 SCHEDULES = {
     "constant": lambda lr: lr,
-    "step": lambda lr: methods.StepDecay(lr, 10, 0.5),
+    "step": lambda lr: methods.StepDecay(lr, 4, 0.5),
     "inverse-time": lambda lr: methods.InverseTime(lr, 0.01),
     "inverse-sqrt": lambda lr: methods.InverseSqrt(lr, 0.1),
-    "warm cosine": lambda lr: methods.Warmup(methods.Cosine(lr, 25), 5),
+    "warm cosine": lambda lr: methods.Warmup(methods.Cosine(lr, 10), 2),
 }
 CLASSES = {  # losses whose targets are classes
     "cross-entropy": lambda w, r: gradus.CrossEntropyLoss(reduction=r),
@@ -241,7 +241,7 @@ def examples(case, n, seed):
 
 def job_of(case, steps, dtype=torch.float64, seed=0):
     batch_size = case["batch_size"]
-    n = {1: 50, 3: 50, 700: 731}.get(batch_size, 131)
+    n = {1: 20, 3: 35, 700: 731}.get(batch_size, 131)
     sampling = Sampling(case["sampling"], n, batch_size, seed=3)
     weight = torch.linspace(0.5, 2.0, case["outputs"], dtype=torch.float64)
     loss = LOSSES[case["loss"]](weight, case["reduction"])

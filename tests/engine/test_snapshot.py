@@ -88,8 +88,12 @@ def goes_on_from_everywhere(execute, made):
 
 
 @pytest.mark.parametrize("execute", ENGINES)
-@pytest.mark.parametrize("name", FIRST_ORDER)
-@pytest.mark.parametrize("sampling", ["shuffle", "replacement", "sequential", "full"])
+@pytest.mark.parametrize(
+    ("name", "sampling"),
+    # What a method remembers, and the place within a pass, know nothing of each other.
+    [(name, "shuffle") for name in FIRST_ORDER]
+    + [("nesterov", sampling) for sampling in ("replacement", "sequential", "full")],
+)
 def test_a_run_goes_on_from_any_step(every_step, execute, name, sampling):
     def made():
         return job(method=FIRST_ORDER[name], penalty=PENALTIES.get(name), sampling=sampling)

@@ -110,8 +110,15 @@ def sampled(name="shuffle", batch_size=BATCH, seed=7):
     return Sampling(name, n=N, batch_size=batch_size, seed=seed)
 
 
-@pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("sampling", ["shuffle", "replacement", "sequential", "full"])
+@pytest.mark.parametrize(
+    ("name", "sampling"),
+    [(name, "shuffle") for name in METHODS]
+    + [
+        (name, sampling)
+        for name in ("nesterov", "adam, scheduled")
+        for sampling in ("replacement", "sequential", "full")
+    ],
+)
 def test_every_method_moves_each_run_as_alone(name, sampling):
     jobs, _ = compared(
         lambda: [

@@ -4,6 +4,7 @@ The truth is computed in a wider type: float64 for float32, and for float64 the 
 platform, where it is wider, with erf from its series and continued fraction.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +101,15 @@ def arguments(type_: Any, low: float, high: float) -> Array:
     return every[(every >= low) & (every <= high)].astype(type_)
 
 
+@functools.cache
+def asked(
+    truth: Callable[[Array], Array], ends: tuple[float, float], type_: Any
+) -> tuple[Array, Array]:
+    """Arguments and true values, the same for every variant."""
+    x = arguments(type_, *ends)
+    return x, truth(x.astype(WIDE))
+
+
 def mapped(name: str, x: Array, variant: str) -> Array:
     module = core()
     assert module is not None
@@ -136,8 +146,8 @@ def test_errors_are_a_few_units_in_the_last_place(
     type_: Any,
     variant: str,
 ) -> None:
-    x = arguments(type_, *ends)
-    assert errors(mapped(name, x, variant), truth(x.astype(WIDE))).max() < most
+    x, true = asked(truth, ends, type_)
+    assert errors(mapped(name, x, variant), true).max() < most
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -146,8 +156,8 @@ def test_errors_are_a_few_units_in_the_last_place(
 def test_errors_of_gelu_are_a_few_units_in_the_last_place_of_one(
     name: str, truth: Callable[[Array], Array], most: float, type_: Any, variant: str
 ) -> None:
-    x = arguments(type_, -45, 45)
-    assert errors(mapped(name, x, variant), truth(x.astype(WIDE)), 1.0).max() < most
+    x, true = asked(truth, (-45, 45), type_)
+    assert errors(mapped(name, x, variant), true, 1.0).max() < most
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -88,7 +88,7 @@ FIGURES = {
 def test_the_influence_of_an_example_is_the_derivative_by_its_weight(figure, ties):
     """An example counted twice among many copies of all moves the figure by its influence."""
     p, labels = predictions(20, 3, seed=3, ties=ties)
-    copies = 4_000
+    copies = 1_000
     base, n = figure(p, labels), len(labels)
     assert base.influence.sum() == pytest.approx(0, abs=1e-9)
     weights = np.full(n, copies)

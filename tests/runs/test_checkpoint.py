@@ -3,10 +3,10 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
+from multiprocessing import get_context
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ import torch
 import gradus
 from gradus import InputError, RunSpec, kernels
 from gradus.data.loading import load
-from gradus.engine import snapshot
+from gradus.engine import native, snapshot
 from gradus.engine.job import Evaluation, Outcome, Row
 from gradus.engine.snapshot import Snapshot
 from gradus.runs import checkpoint
@@ -154,18 +154,12 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(tmp_path, monkeyp
         assert int((tmp_path / "lock").read_text()) == os.getpid()
 
 
-CHILD = """
-import sys
-from pathlib import Path
-import gradus
-from gradus.engine import native, snapshot
-snapshot.CHECKPOINT_SECONDS = snapshot.CHECKPOINT_SECONDS_EPOCH = 0.0
-snapshot.CHECKPOINT_SHARE = float("inf")
-native.CALL_SECONDS = 0.0
-spec = gradus.RunSpec.read_file(Path(sys.argv[1]), {})
-print("begins", flush=True)
-gradus.train(spec, out=sys.argv[2])
-"""
+def train_with_many_checkpoints(spec, out):
+    """After every step that may have one."""
+    snapshot.CHECKPOINT_SECONDS = snapshot.CHECKPOINT_SECONDS_EPOCH = 0.0
+    snapshot.CHECKPOINT_SHARE = float("inf")
+    native.CALL_SECONDS = 0.0
+    gradus.train(spec, out=out)
 
 
 def record(run):
@@ -187,23 +181,18 @@ def record(run):
 def test_a_run_that_is_killed_ends_as_if_it_had_not_been(tmp_path, engine):
     spec = SPEC.model_copy(update={"engine": engine})
     true = record(gradus.train(spec))
-    (tmp_path / "spec.json").write_text(json.dumps({"spec": spec.model_dump(mode="json")}))
     went_on = 0
     for delay in (0.0, 0.05, 0.3):
         out = tmp_path / f"{delay}"
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(tmp_path / "spec.json"), str(out)],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        child.stdout.readline()
+        child = get_context("fork").Process(target=train_with_many_checkpoints, args=(spec, out))
+        child.start()
         begun = "*.safetensors" if delay else "run.json"
-        while child.poll() is None and not any((out / "checkpoint").glob(begun)):
+        while child.is_alive() and not any((out / "checkpoint").glob(begun)):
             time.sleep(0.01)
         time.sleep(delay)
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        child.stdout.close()
+        child.kill()
+        child.join()
+        child.close()
         went_on += any((out / "checkpoint").glob("*.safetensors"))
         run = gradus.resume(out, tell=silent)
         assert record(run) == true

@@ -94,7 +94,7 @@ def kill_at_random(spec, folder, moments, choose, between=lambda: None):
     return killed
 
 
-@pytest.mark.parametrize(("name", "moments"), [("both engines", 2), ("pruned", 1)])
+@pytest.mark.parametrize(("name", "moments"), [("both engines", 1), ("pruned", 1)])
 def test_a_sweep_that_is_killed_ends_as_if_it_had_not_been(tmp_path, name, moments):
     choose = random.Random(moments)
     assert kill_at_random(SPECS[name], tmp_path, moments, choose, lambda folder: None) >= moments
