@@ -7,6 +7,7 @@
 #include "functions.hpp"
 #include "move.hpp"
 #include "product.hpp"
+#include "rows.hpp"
 #include "transpose.hpp"
 #include "update.hpp"
 #include "vector.hpp"
@@ -263,7 +264,7 @@ void loss(const Targets& targets, const Side<T>& out, const int64_t* classes, co
             store<T>(d + o * PANEL, slope);
         }
     }
-    if (!delta) return;
+    if (!delta || !delta->by_feature) return;
     for (int64_t panel = 0; panel < panels(outputs); ++panel) {
         const int64_t rows = least(PANEL, outputs - panel * PANEL);
         for (int64_t example = 0; example < count; example += PANEL) {
@@ -504,7 +505,8 @@ constexpr Kernels<T> TABLE = {
     gather<T>, gather_targets<T>, forward<T>, loss<T>, input_gradient<T>, slope<T>,
     sum<T>, drop<T>, drop_gradient<T>, scales<T>, layer_norm<T>, layer_norm_gradient<T>,
     batch_norm<T>, batch_norm_gradient<T>, standardize<T>, norm_update<T>, update_by<T>,
-    limit<T>, move_arrays<T>, activate_each<T>, map<T>,
+    limit<T>, move_arrays<T>, activate_each<T>, map<T>, take_columns<T>, put_columns<T>,
+    multiply_row<T>, add_row<T>,
 };
 
 }  // namespace

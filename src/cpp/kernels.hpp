@@ -187,6 +187,30 @@ struct Targets {
     double inverse_mass;  // what every term is multiplied by
 };
 
+// Columns by their numbers.
+struct Columns {
+    const int32_t* list;
+    int64_t count, outputs;
+};
+
+// How far all columns have shrunk since they were last put down: w is sign(v) max(|v| - (threshold
+// - behind), 0) scale, where v and behind are what is kept of a column.
+struct Shrinking {
+    double scale, threshold;
+
+    bool is_nothing() const { return scale == 1 && threshold == 0; }
+};
+
+// The non-zeros of an example; the weights of non-zero i begin at the column places[columns[i]],
+// without places at columns[i], without both at i.
+template <class T>
+struct Row {
+    const T* values;
+    int64_t count;
+    const int32_t* columns;
+    const int32_t* places;
+};
+
 // The inputs as they were read.
 struct Source {
     const void* x;          // [N][features], bytes or T
@@ -297,6 +321,18 @@ struct Kernels {
 
     // An elementary function of every number.
     void (*map)(int function, int64_t count, const T* in, T* out);
+
+    // Of inputs that are mostly zeros (sparse.hpp): weights lie feature by feature, `outputs` side
+    // by side, here called a column.
+
+    // Columns, to where they lie side by side, shrunk as their upkeep says; and back again.
+    void (*take)(const Columns&, const Shrinking&, const double* behind, const T* from, T* to);
+    void (*put)(const Columns&, const Shrinking&, double* behind, const T* from, T* to);
+
+    // The outputs of a row, `apart` from each other, begin where they are; and the gradient that it
+    // adds to its columns.
+    void (*multiply)(const Row<T>&, int64_t outputs, const T* weights, T* to, int64_t apart);
+    void (*add)(const Row<T>&, int64_t outputs, const T* delta, int64_t apart, T* gradient);
 };
 
 // The tables of every variant; `single` for float, `twice` for double.

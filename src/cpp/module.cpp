@@ -15,6 +15,7 @@
 
 #include "inplace.hpp"
 #include "network.hpp"
+#include "sparse_module.hpp"
 #include "stream.hpp"
 #include "variants.hpp"
 
@@ -418,6 +419,7 @@ NB_MODULE(_core, module) {
              },
              "absolute"_a = 0.0, "square"_a = 0.0, "norm"_a = 0.0, "proximal"_a = false);
     bind_in_place_update(module);
+    bind_sparse(module);
     bind<float>(module, "Network32", "Data32", "Risk32");
     bind<double>(module, "Network64", "Data64", "Risk64");
 }

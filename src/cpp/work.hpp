@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "mass.hpp"
 #include "network.hpp"
 #include "subnormals.hpp"
 #include "team.hpp"
@@ -409,27 +410,8 @@ private:
 
     // What the losses of a batch are divided by.
     double mass(int64_t begin, int64_t count) const {
-        const Mass kind = n_.risk_.mass;
-        const double outputs = double(n_.shape_.outputs());
-        if (kind == Mass::ONE) return 1;
-        if (!examples_.weights && kind == Mass::EXAMPLES) return double(count);
-        if (!examples_.weights && kind == Mass::ELEMENTS) return double(count) * outputs;
-        double sum = 0;
-        for (int64_t i = 0; i < count; ++i) {
-            const int64_t example = batches_.order[begin + i];
-            sum += own_mass(example) * (examples_.weights ? double(examples_.weights[example]) : 1);
-        }
-        return sum;
-    }
-
-    // What one example adds to it, if all count alike.
-    double own_mass(int64_t example) const {
-        const auto& weights = n_.risk_.class_weights;
-        if (n_.risk_.mass == Mass::EXAMPLES) return 1;
-        if (n_.risk_.mass == Mass::ELEMENTS) return double(n_.shape_.outputs());
-        const int64_t c = examples_.classes[example];
-        if (c == n_.risk_.ignored) return 0;
-        return weights.empty() ? 1 : double(weights[size_t(c)]);
+        return mass_of(n_.risk_, n_.shape_.outputs(), examples_.classes, examples_.weights,
+                       batches_.order + begin, count);
     }
 
     double mean(int64_t count, double divisor) const {

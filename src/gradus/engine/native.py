@@ -1,4 +1,4 @@
-"""The engine that runs dense networks in C++: the history of the eager engine, sooner.
+"""The engine that runs networks in C++: the history of the eager engine, sooner.
 
 The kernels take all steps of a call by themselves; Python chooses the batches, looks at the losses
 every tenth of a second, and keeps the record.
@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from gradus import kernels
 from gradus.data.dataset import Dataset
 from gradus.data.streaming.order import StreamOrder
-from gradus.engine import dense, dropping, evaluate
+from gradus.engine import dense, dropping, evaluate, native_sparse
 from gradus.engine.execution import Execution
 from gradus.engine.job import Job, Judged, Outcome, Part, Report, Row, Tested
-from gradus.engine.layers import Layer
+from gradus.engine.layers import Layer, Network
 from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
 
 CALL_SECONDS = 0.1
@@ -50,12 +50,12 @@ def obstacle(job: Job) -> str | None:
         return "the native engine does not average parameters over the steps"
     if job.precision == "bf16" and not kernels.multiplies_bfloat16():
         return f"the native kernels for {kernels.variant()} take no products in bfloat16"
-    if job.train.is_sparse:
-        return "the native engine does not run inputs that are sparse"
     if job.train.x.dtype == torch.int64:
         return "the native engine does not run inputs that are whole numbers"
     try:
         dense.check(job)
+        if job.train.is_sparse or job.test.is_sparse:
+            native_sparse.check(job, dense.network_of(job.model))
     except dense.Obstacle as found:
         return f"the native engine does not run {found}"
     return None
@@ -90,25 +90,13 @@ class _Execution(Execution):
         place: Any = {"device": job.device, "dtype": job.dtype}
         self.model = job.model.to(**place)
         self.net = dense.network_of(job.model)
-        core: Any = kernels.core()
-        bits = 32 if job.dtype == torch.float32 else 64
         train = job.train.to(**place)
-        loss = dense.loss_of(job.loss, train, self.net.widths[-1])
-        rule = dense.method_of(job.method)
         self.size = job.sampling.n if job.sampling.name == "full" else job.sampling.batch_size
-        self.network = getattr(core, f"Network{bits}")(
-            kernels.variant(),
-            self.net.inputs,
-            [_layer_of(core, layer) for layer in self.net.layers],
-            self.net.log_softmax,
-            getattr(core, f"Risk{bits}")(*loss),
-            core.Method(**rule),
-            core.Penalty(**dense.penalty_of(job.penalty, job.method)),
-            self.size,
-            torch.get_num_threads(),
-            **_options(job),
+        self.network: Any = (
+            native_sparse.Linear(job, self.net, train, _options(job))
+            if train.is_sparse
+            else _network(job, self.net, train, self.size)
         )
-        self.network.draw_by(dropping.key_of(job.seed))
         self.take_over()
         if begun := dense.accumulated(job.method):
             for index, column, arrays in self._columns():
@@ -117,18 +105,17 @@ class _Execution(Execution):
                         if array is not None:
                             array.fill(begun)
                     self.network.write(index, column, *arrays)
-        self.data_of = getattr(core, f"Data{bits}")
-        self.data = self.data_of(**_arrays_of(train))
+        self.data = self._examples(train)
         self.parts: dict[Part, Dataset] = {}
         if job.measured:
             self.parts |= {"train": train.fixed_sample, "test": job.test.to(**place)}
         if job.validation is not None:
             self.parts["validation"] = job.validation.to(**place)
         self.arrays = {
-            id(data): self.data if data is train else self.data_of(**_arrays_of(data))
+            id(data): self.data if data is train else self._examples(data)
             for data in self.parts.values()
         }
-        self.queries_ahead = rule["rule"] == "nesterov"
+        self.queries_ahead = dense.method_of(job.method)["rule"] == "nesterov"
         self.aheads = dense.aheads_of(job.method)
         self.calls = _Calls(self.network.threads)
         self.latest: _Call | None = None
@@ -136,6 +123,13 @@ class _Execution(Execution):
             self._go_on(course.since)
         if course.attach is not None:
             course.attach(self)
+
+    def _examples(self, data: Dataset) -> Any:
+        """The examples as the kernels take them."""
+        if isinstance(self.network, native_sparse.Linear):
+            return self.network.data(data)
+        kind = "Data32" if self.job.dtype == torch.float32 else "Data64"
+        return getattr(kernels.core(), kind)(**_arrays_of(data))
 
     def train(self) -> float | None:
         """The rest of a pass: the mean of its losses, or None where it diverged."""
@@ -164,7 +158,7 @@ class _Execution(Execution):
             return
         with closing(sampling.buffers(epoch, at)) as buffers:
             for data, order, first, until in buffers:
-                yield _Stretch(self.data_of(**_arrays_of(data)), order, first, until)
+                yield _Stretch(self._examples(data), order, first, until)
 
     def _train_on(
         self, stretch: _Stretch, losses: NDArray[np.float64], at: int, started: float
@@ -213,7 +207,7 @@ class _Execution(Execution):
         self.network.run(
             stretch.data, batches, self.size, rates, seen, threads=self.calls.threads, **given
         )
-        waited = self.network.timings()["longest_wait"]
+        waited = self.network.timings()["longest_wait"] if self.network.threads > 1 else 0.0
         self.calls.took(time.perf_counter() - started, steps, waited)
         self._note()
         taken = self.journal.outcome.step - step
@@ -300,6 +294,9 @@ class _Execution(Execution):
 
         And running statistics, which stand in the model where it is settled.
         """
+        if isinstance(self.network, native_sparse.Linear):
+            tensors |= self.network.kept()
+            return {}
         for index, column, arrays in self._columns():
             self.network.read(index, column, *arrays)
             for name, array in zip(("weight", "bias"), arrays, strict=True):
@@ -311,6 +308,10 @@ class _Execution(Execution):
         return {}
 
     def _go_on(self, since: Snapshot) -> None:
+        self.aheads = itertools.islice(self.aheads, since.outcome.step, None)
+        if isinstance(self.network, native_sparse.Linear):
+            self.network.go_on(since.tensors, since.outcome.step)
+            return
         with torch.no_grad():
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(since.tensors[f"buffer.{name}"])
@@ -321,7 +322,6 @@ class _Execution(Execution):
                     array[...] = since.tensors[f"{index}.{column}.{name}"].numpy()
             self.network.write(index, column, *arrays)
         self.network.steps = since.outcome.step
-        self.aheads = itertools.islice(self.aheads, since.outcome.step, None)
 
     def _columns(self) -> Iterator[tuple[int, int, list[NDArray[Any] | None]]]:
         """Every layer and what it holds of every parameter, with arrays of their own for it."""
@@ -387,6 +387,26 @@ class _Calls:
             self._alone -= 1
             if self._alone == 0:
                 self.threads = self._all
+
+
+def _network(job: Job, net: Network, train: Dataset, size: int) -> Any:
+    """The kernels' network of dense inputs."""
+    core: Any = kernels.core()
+    bits = 32 if job.dtype == torch.float32 else 64
+    network = getattr(core, f"Network{bits}")(
+        kernels.variant(),
+        net.inputs,
+        [_layer_of(core, layer) for layer in net.layers],
+        net.log_softmax,
+        getattr(core, f"Risk{bits}")(*dense.loss_of(job.loss, train, net.widths[-1])),
+        core.Method(**dense.method_of(job.method)),
+        core.Penalty(**dense.penalty_of(job.penalty, job.method)),
+        size,
+        torch.get_num_threads(),
+        **_options(job),
+    )
+    network.draw_by(dropping.key_of(job.seed))
+    return network
 
 
 def _options(job: Job) -> dict[str, Any]:

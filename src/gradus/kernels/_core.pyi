@@ -359,3 +359,163 @@ class Network64:
         """Write the outputs of the last layer at the iterate, for these examples."""
     def timings(self) -> dict[str, float]:
         """Seconds that the first thread spent in each kind of work."""
+
+class SparseData32:
+    """Examples of which only what is not zero is kept: columns, ascending in a row, and values."""
+
+    def __init__(
+        self,
+        features: int,
+        starts: NDArray[np.int64],
+        columns: NDArray[np.int32],
+        values: NDArray[np.float32],
+        classes: NDArray[np.int64] | None = None,
+        numbers: NDArray[np.float32] | None = None,
+        weights: NDArray[np.float32] | None = None,
+    ) -> None: ...
+
+class Sparse32:
+    """A linear model in training on such examples."""
+
+    def __init__(
+        self,
+        variant: str,
+        features: int,
+        outputs: int,
+        has_bias: bool,
+        log_softmax: bool,
+        risk: Risk32,
+        method: Method,
+        penalty: Penalty,
+        threads: int,
+        clip_norm: float = ...,
+        clip_value: float = ...,
+        hogwild: bool = False,
+    ) -> None: ...
+    @property
+    def steps(self) -> int:
+        """How many steps were taken since the parameters were set."""
+    @property
+    def threads(self) -> int:
+        """How many threads take steps."""
+    @property
+    def columns(self) -> int:
+        """How many numbers belong to a parameter: itself, and what the method remembers."""
+    def set(self, weight: NDArray[np.float32], bias: NDArray[np.float32] | None = None) -> None:
+        """Set the parameters, and forget all steps."""
+    def get(self, weight: NDArray[np.float32], bias: NDArray[np.float32] | None = None) -> None:
+        """Write the parameters at the iterate into these arrays."""
+    def read(
+        self,
+        column: int,
+        weight: NDArray[np.float32],
+        bias: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Write a column into these arrays, with all steps made up for."""
+    def write(
+        self,
+        column: int,
+        weight: NDArray[np.float32],
+        bias: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Set a column before the first step."""
+    def kept(self) -> dict[str, NDArray[Any]]:
+        """Everything as it is kept, with what was not made up for yet."""
+    def go_on(self, kept: dict[str, NDArray[Any]], steps: int) -> None:
+        """Stand where another stood after so many steps."""
+    def run(
+        self,
+        data: SparseData32,
+        order: NDArray[np.int64],
+        batch_size: int,
+        rates: NDArray[np.float64],
+        losses: NDArray[np.float64],
+        aheads: NDArray[np.float64] | None = None,
+        wanted: NDArray[np.bool_] | None = None,
+        losses_at_iterate: NDArray[np.float64] | None = None,
+    ) -> int:
+        """Take steps, writing down their losses; how many were taken until one was not finite."""
+    def outputs(
+        self, data: SparseData32, order: NDArray[np.int64], to: NDArray[np.float32]
+    ) -> None:
+        """Write what the model gives at the iterate, for these examples."""
+
+class SparseData64:
+    """Examples of which only what is not zero is kept: columns, ascending in a row, and values."""
+
+    def __init__(
+        self,
+        features: int,
+        starts: NDArray[np.int64],
+        columns: NDArray[np.int32],
+        values: NDArray[np.float64],
+        classes: NDArray[np.int64] | None = None,
+        numbers: NDArray[np.float64] | None = None,
+        weights: NDArray[np.float64] | None = None,
+    ) -> None: ...
+
+class Sparse64:
+    """A linear model in training on such examples."""
+
+    def __init__(
+        self,
+        variant: str,
+        features: int,
+        outputs: int,
+        has_bias: bool,
+        log_softmax: bool,
+        risk: Risk64,
+        method: Method,
+        penalty: Penalty,
+        threads: int,
+        clip_norm: float = ...,
+        clip_value: float = ...,
+        hogwild: bool = False,
+    ) -> None: ...
+    @property
+    def steps(self) -> int:
+        """How many steps were taken since the parameters were set."""
+    @property
+    def threads(self) -> int:
+        """How many threads take steps."""
+    @property
+    def columns(self) -> int:
+        """How many numbers belong to a parameter: itself, and what the method remembers."""
+    def set(self, weight: NDArray[np.float64], bias: NDArray[np.float64] | None = None) -> None:
+        """Set the parameters, and forget all steps."""
+    def get(self, weight: NDArray[np.float64], bias: NDArray[np.float64] | None = None) -> None:
+        """Write the parameters at the iterate into these arrays."""
+    def read(
+        self,
+        column: int,
+        weight: NDArray[np.float64],
+        bias: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Write a column into these arrays, with all steps made up for."""
+    def write(
+        self,
+        column: int,
+        weight: NDArray[np.float64],
+        bias: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Set a column before the first step."""
+    def kept(self) -> dict[str, NDArray[Any]]:
+        """Everything as it is kept, with what was not made up for yet."""
+    def go_on(self, kept: dict[str, NDArray[Any]], steps: int) -> None:
+        """Stand where another stood after so many steps."""
+    def run(
+        self,
+        data: SparseData64,
+        order: NDArray[np.int64],
+        batch_size: int,
+        rates: NDArray[np.float64],
+        losses: NDArray[np.float64],
+        aheads: NDArray[np.float64] | None = None,
+        wanted: NDArray[np.bool_] | None = None,
+        losses_at_iterate: NDArray[np.float64] | None = None,
+    ) -> int:
+        """Take steps, writing down their losses; how many were taken until one was not finite."""
+    def outputs(
+        self, data: SparseData64, order: NDArray[np.int64], to: NDArray[np.float64]
+    ) -> None:
+        """Write what the model gives at the iterate, for these examples."""
