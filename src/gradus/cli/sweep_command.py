@@ -20,6 +20,7 @@ Examples:
   gradus sweep --search random --trials 20 --lr log:1e-4:1 --epochs 9 --prune asha
   gradus sweep examples/lecture.toml             a file; options change it
   gradus sweep --resume digits-sgd-1             what was broken off
+  gradus sweep --lr log:1e-4:1:50 --seeds 10 --on ray   on a cluster
 """
 
 
@@ -35,6 +36,11 @@ Examples:
     "--resume", metavar="NAME", help="train what this sweep lacks, by its own specification"
 )
 @workers_option
+@click.option(
+    "--on", metavar="ray|ray://HOST", help="train on a Ray cluster (pip install gradus[ray])"
+)
+@click.option("--cpus-per-run", type=float, metavar="X", help="of a cluster  [default: 1]")
+@click.option("--gpus-per-run", type=float, metavar="X", help="of a cluster  [default: 0]")
 @data_dir_option
 @click.option(
     "--trust",
@@ -48,6 +54,9 @@ def sweep(
     out: Path,
     resume: str | None,
     workers: int | None,
+    on: str | None,
+    cpus_per_run: float | None,
+    gpus_per_run: float | None,
     data_dir: Path | None,
     trust: bool,
     quiet: bool,
@@ -64,7 +73,14 @@ def sweep(
     from gradus.sweep.toml_file import read_toml
 
     options = {option: value for option, value in given.items() if value is not None}
-    trained: dict[str, Any] = {"workers": workers, "data_dir": data_dir, "tell": warn}
+    trained: dict[str, Any] = {
+        "workers": workers,
+        "on": on,
+        "cpus_per_run": cpus_per_run,
+        "gpus_per_run": gpus_per_run,
+        "data_dir": data_dir,
+        "tell": warn,
+    }
     models = (options.get("model") or "").split(",")
     if resume is not None:
         named = {"models": models, "storage": options.pop("storage", None), "trust": trust}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from gradus.runs.files import own_folder, write_whole
 from gradus.runs.spec import RunSpec
 from gradus.sweep.result import Result
 
@@ -96,6 +99,41 @@ class CheckpointDamaged:
 
 
 @dataclass(frozen=True)
+class FilesKept:
+    """All files of a run under way, or of a record, that stand in a folder of another machine.
+
+    Attributes:
+        kind: the folder in that of the sweep, ``checkpoints`` or ``models``.
+        run: the id of the run, which is the folder in that one.
+        files: their contents by their paths in it.
+    """
+
+    kind: str
+    run: str
+    files: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, folder: Path) -> FilesKept:
+        """Those of a folder."""
+        files = {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+        return cls(folder.parent.name, folder.name, files)
+
+    def write(self, folder: Path) -> None:
+        """Write them into the folder of a sweep: what makes them whole last, and no others stay."""
+        own = own_folder(own_folder(folder / self.kind) / self.run)
+        for name in sorted(self.files, key=lambda name: (name.endswith(".json"), name)):
+            own_folder((own / name).parent)
+            write_whole(own / name, self.files[name])
+        for path in own.rglob("*"):
+            if path.is_file() and str(path.relative_to(own)) not in self.files:
+                path.unlink()
+
+
+@dataclass(frozen=True)
 class TaskError:
     """A task raised an exception.
 
@@ -110,5 +148,5 @@ class TaskError:
     wrong: bool
 
 
-WorkerMessage = Ready | Alive | TasksEnded | Heartbeat | CheckpointDamaged | TaskError
+WorkerMessage = Ready | Alive | TasksEnded | Heartbeat | CheckpointDamaged | FilesKept | TaskError
 """A message from a worker to the scheduler."""

@@ -103,6 +103,11 @@ def share(split: Split) -> SharedSplit:
 def attach(descriptor: int, size: int, described: Any) -> Split:
     """The split in a file; what is written to its tensors stays in this process."""
     mapped = mmap.mmap(descriptor, size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
+    return placed_in(mapped, described)
+
+
+def placed_in(memory: Any, described: Any) -> Split:
+    """The split in what has the content of its file, which is not copied."""
 
     def tensor(place: TensorLocation | SparseLocation) -> Tensor:
         if isinstance(place, SparseLocation):
@@ -110,7 +115,7 @@ def attach(descriptor: int, size: int, described: Any) -> Split:
             return csr(starts, columns, entries, place.columns)
         dtype = np.dtype(place.dtype)
         count = int(np.prod(place.shape, dtype=np.int64))
-        values = np.frombuffer(mapped, dtype, count, place.offset)
+        values = np.frombuffer(memory, dtype, count, place.offset)
         return torch.from_numpy(values).reshape(place.shape)
 
     split: Split = _replaced(described, TensorLocation | SparseLocation, tensor)

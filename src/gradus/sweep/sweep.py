@@ -27,6 +27,7 @@ from gradus.sweep.folder import check_name, enter, free_name, kept_spec
 from gradus.sweep.kept import KeptModels, record_of, without_parameters
 from gradus.sweep.measures import check_measure, named
 from gradus.sweep.received import STUDY, check_links, check_received, models_of
+from gradus.sweep.room import Room, crew_in
 from gradus.sweep.search import Listed, search_of
 from gradus.sweep.space import Panel, panels_of, runs_of
 from gradus.sweep.specification import SweepSpec
@@ -161,6 +162,9 @@ def train_sweep(
     name: str | None = None,
     out: str | os.PathLike[str] = "sweeps",
     workers: int | None = None,
+    on: str | None = None,
+    cpus_per_run: float | None = None,
+    gpus_per_run: float | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     observe: Observer | None = None,
     tell: Callable[[str], None] = lambda message: None,
@@ -176,6 +180,10 @@ def train_sweep(
             whose folder holds this sweep, or one to which this one adds, or nothing.
         out: where sweeps are kept.
         workers: how many processes train; None: one on each processor.
+        on: ``ray`` or ``ray://HOST``: train on a cluster of `Ray <https://docs.ray.io>`_; None: on
+            this machine.
+        cpus_per_run: processors that a run takes of a cluster; None: one.
+        gpus_per_run: GPUs that it takes there, or a share of one; None: none.
         data_dir: where data sets that are not embedded are looked for first.
         observe: called several times a second with the progress of the sweep; without one a
             notebook shows a line below the cell.
@@ -195,6 +203,7 @@ def train_sweep(
         raise TypeError(
             f"spec must be a SweepSpec, as SweepSpec(vary={{'lr': '1,0.1'}}), not {spec!r}"
         )
+    room = Room(workers, on, cpus_per_run, gpus_per_run)
     listed = _listed(spec)  # a run that cannot be is said before there is a folder
     folder = Path(out) / (name or free_name(spec, listed, Path(out)))
     for data in {run.data for run in listed or ()}:
@@ -207,7 +216,7 @@ def train_sweep(
     with locked(folder) as lock:
         enter(folder, spec)
         try:
-            return _train(folder, spec, listed, workers, data_dir, observe, tell, lock)
+            return _train(folder, spec, listed, room, data_dir, observe, tell, lock)
         except InputError as error:
             # Nothing was trained of a sweep that cannot be: its name is free again. One that could
             # not be written goes on later.
@@ -224,6 +233,9 @@ def resume_sweep(
     storage: str | None = None,
     trust: bool = False,
     workers: int | None = None,
+    on: str | None = None,
+    cpus_per_run: float | None = None,
+    gpus_per_run: float | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     observe: Observer | None = None,
     tell: Callable[[str], None] = lambda message: None,
@@ -238,6 +250,9 @@ def resume_sweep(
             trusted.
         trust: whether the specification may name any model and storage.
         workers: as for ``train_sweep``.
+        on: as for ``train_sweep``.
+        cpus_per_run: as for ``train_sweep``.
+        gpus_per_run: as for ``train_sweep``.
         data_dir: as for ``train_sweep``.
         observe: as for ``train_sweep``.
         tell: as for ``train_sweep``.
@@ -246,6 +261,7 @@ def resume_sweep(
         InputError: as ``train_sweep``; or there is no sweep in the folder, or it names code or a
             storage that was not named.
     """
+    room = Room(workers, on, cpus_per_run, gpus_per_run)
     folder = Path(folder)
     spec = kept_spec(folder)
     check_received(spec, folder, models=models, storage=storage, trust=trust)
@@ -253,7 +269,7 @@ def resume_sweep(
         raise InputError(f"--storage {quoted(storage)}: that of {folder} is {spec.storage}")
     listed = _listed(spec)
     with locked(folder) as lock:
-        return _train(folder, spec, listed, workers, data_dir, observe, tell, lock)
+        return _train(folder, spec, listed, room, data_dir, observe, tell, lock)
 
 
 def _listed(spec: SweepSpec) -> list[RunSpec] | None:
@@ -265,7 +281,7 @@ def _train(
     folder: Path,
     spec: SweepSpec,
     listed: Sequence[RunSpec] | None,
-    workers: int | None,
+    room: Room,
     data_dir: str | os.PathLike[str] | None,
     observe: Observer | None,
     tell: Callable[[str], None],
@@ -290,9 +306,8 @@ def _train(
         from gradus.sweep.progress import observer
         from gradus.sweep.schedule import train_all
         from gradus.sweep.split_cache import SplitCache
-        from gradus.sweep.worker_process import LocalCrew
 
-        wanted = min(workers or len(os.sched_getaffinity(0)), max(missing, 1))
+        crew, wanted = crew_in(room, folder, spec, missing, lock)
         splits = SplitCache(None if data_dir is None else Path(data_dir))
         try:
             done = train_all(
@@ -300,7 +315,7 @@ def _train(
                 store,
                 splits,
                 models,
-                LocalCrew(folder, wanted, lock),
+                crew,
                 workers=wanted,
                 total=total,
                 observe=observer(observe),

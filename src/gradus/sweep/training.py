@@ -30,9 +30,8 @@ from gradus.runs.status import LineToBeat, line_to_beat
 from gradus.runs.summary import summary_of
 from gradus.sweep.kept import EVERY, MODELS
 from gradus.sweep.measures import COMPLETE, FINISHED
-from gradus.sweep.messages import CheckpointDamaged, Heartbeat, ShareSplit, Task, WorkerMessage
+from gradus.sweep.messages import CheckpointDamaged, FilesKept, Heartbeat, Task, WorkerMessage
 from gradus.sweep.result import Result, Status, result_of
-from gradus.sweep.shared_memory import attach
 
 
 @final
@@ -44,6 +43,7 @@ class Trainer:
             parameters are kept.
         send: sends a message to the scheduler.
         heartbeat: called at every step with a function that makes the heartbeat.
+        carry: given the files of a run, where the folder is not that of the sweep.
     """
 
     def __init__(
@@ -51,19 +51,21 @@ class Trainer:
         folder: Path,
         send: Callable[[WorkerMessage], None],
         heartbeat: Callable[[Callable[[], Heartbeat]], None],
+        carry: Callable[[WorkerMessage], None] | None = None,
     ) -> None:
+        self.carry = carry
         self.checkpoints, self.models = folder / "checkpoints", folder / MODELS
         self.send, self.heartbeat = send, heartbeat
         self._worths: list[float] = []
         self._splits: dict[int, Split] = {}
         self._variant = None if kernels.core() is None else kernels.variant()
 
-    def attach(self, shared: ShareSplit, descriptor: int) -> None:
-        """Map a split, which tasks refer to by its number."""
-        self._splits[shared.number] = attach(descriptor, shared.size, shared.split)
+    def hold(self, number: int, split: Split) -> None:
+        """Keep a split, which tasks refer to by its number."""
+        self._splits[number] = split
 
     def release(self, number: int) -> None:
-        """Unmap a split."""
+        """Let go of a split."""
         del self._splits[number]
 
     def train(self, task: Task) -> Result:
@@ -83,6 +85,7 @@ class Trainer:
 
             def keep(snapshot: Snapshot) -> None:
                 checkpoint.write(folder, snapshot)
+                self._carry(folder)
 
             course = Course(since, task.until, keep)
             try:
@@ -91,6 +94,8 @@ class Trainer:
                 outcome = Outcome(status="stopped", stopped=str(error))
             except InputError as error:
                 raise InputError(f"--method {task.spec.method}: {error}") from None
+        if self.carry is not None:
+            checkpoint.remove(folder)
         return self._result(task, job, outcome, line, _Execution(engine, why, started))
 
     def train_batch(self, tasks: Sequence[Task]) -> list[Result]:
@@ -192,7 +197,14 @@ class Trainer:
             on_test=predictions,
             prepared=split.preparation,
         )
-        run.save(own_folder(self.models) / task.run, drawn=False)
+        record = run.save(own_folder(self.models) / task.run, drawn=False)
+        if self.carry is not None:
+            self._carry(record)
+            checkpoint.remove(record)
+
+    def _carry(self, folder: Path) -> None:
+        if self.carry is not None:
+            self.carry(FilesKept.of(folder))
 
     def _since(self, folder: Path, engine: str) -> Snapshot | None:
         found = checkpoint.read(folder, lambda message: self.send(CheckpointDamaged(message)))

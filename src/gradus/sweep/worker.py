@@ -10,10 +10,13 @@ import socket
 import threading
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING, final
 
 from gradus import kernels
 from gradus.importing import own_process, without_collection
@@ -32,6 +35,9 @@ from gradus.sweep.messages import (
     WorkerMessage,
 )
 from gradus.sweep.result import Result
+
+if TYPE_CHECKING:
+    from gradus.data.dataset import Split
 
 SEND_SECONDS = 0.1
 """At least so long between two messages with results, while there is more to train."""
@@ -52,24 +58,42 @@ def main(descriptor: int, folder: str) -> None:
     """
     # Ctrl-C reaches every process of a terminal; the scheduler decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    mailbox = _Mailbox(descriptor)
+    mailbox = SocketMailbox(descriptor)
     # Importing is most of the start: commands arrive meanwhile.
     own_process()
     with without_collection():
         prepare()
+    serve(mailbox, Path(folder))
+
+
+def serve(
+    mailbox: Mailbox,
+    folder: Path,
+    *,
+    threads: int = 1,
+    carry: Callable[[WorkerMessage], None] | None = None,
+) -> None:
+    """Train the tasks that a mailbox has, for ever.
+
+    Args:
+        mailbox: of the worker.
+        folder: in which checkpoints and records of runs are kept.
+        threads: on how many threads a run is trained.
+        carry: who is given these files, where that is not the folder of the sweep.
+    """
     import torch
 
     from gradus.sweep.training import Trainer
 
-    torch.set_num_threads(1)
-    trainer = Trainer(Path(folder), mailbox.send, mailbox.heartbeat)
+    torch.set_num_threads(threads)
+    trainer = Trainer(folder, mailbox.send, mailbox.heartbeat, carry)
     mailbox.send(Ready())
     while True:
         command = mailbox.next()
         if isinstance(command, ReleaseSplit):
             trainer.release(command.number)
-        elif isinstance(command, _Arrived):
-            trainer.attach(command.shared, command.descriptor)
+        elif isinstance(command, Arrived):
+            trainer.hold(command.number, command.split())
         else:
             tasks = command.tasks if isinstance(command, TaskBatch) else (command,)
             try:
@@ -109,32 +133,39 @@ def _error_of(task: Task, error: BaseException) -> TaskError:
 
 
 @dataclass(frozen=True)
-class _Arrived:
-    """A split, and the descriptor of its file in this process."""
+class Arrived:
+    """A split by its number, and what maps it in this process."""
 
-    shared: ShareSplit
-    descriptor: int
-
-
-_Queued = Task | TaskBatch | ReleaseSplit | _Arrived
+    number: int
+    split: Callable[[], Split]
 
 
-class _Mailbox:
-    """Commands in, read by a thread of their own; messages out, from either thread.
+Queued = Task | TaskBatch | ReleaseSplit | Arrived
 
-    The reading thread notices at once that the scheduler has ended, and ends this process.
+
+class Mailbox(ABC):
+    """Commands in, from a thread of their own; messages out, from either thread.
+
+    Args:
+        beat_seconds: at least so long between two heartbeats.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self._connection: Connection[WorkerMessage, Command] = Connection(descriptor)
-        self._socket = socket.socket(fileno=os.dup(descriptor))
-        self._commands: queue.SimpleQueue[_Queued] = queue.SimpleQueue()
+    def __init__(self, beat_seconds: float = HEARTBEAT_SECONDS) -> None:
+        self._beat_seconds = beat_seconds
+        self._commands: queue.SimpleQueue[Queued] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._ended: list[Result] = []
         self._sent = self._beat = 0.0
-        threading.Thread(target=self._read, daemon=True).start()
 
-    def next(self) -> _Queued:
+    @abstractmethod
+    def _send(self, message: WorkerMessage) -> None:
+        """Have a message on its way; the lock is held."""
+
+    def put(self, command: Queued) -> None:
+        """Queue a command."""
+        self._commands.put(command)
+
+    def next(self) -> Queued:
         """The next command; results are sent before waiting for one."""
         try:
             return self._commands.get_nowait()
@@ -165,10 +196,24 @@ class _Mailbox:
     def heartbeat(self, make: Callable[[], Heartbeat]) -> None:
         """Send a heartbeat if the last one is old enough; called at every step."""
         now = time.monotonic()
-        if now - self._beat > HEARTBEAT_SECONDS:
+        if now - self._beat > self._beat_seconds:
             self._beat = now
             self.flush()
             self.send(make())
+
+
+@final
+class SocketMailbox(Mailbox):
+    """That of a process, whose reading thread notices at once that the scheduler has ended.
+
+    It then ends this process.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._connection: Connection[WorkerMessage, Command] = Connection(descriptor)
+        self._socket = socket.socket(fileno=os.dup(descriptor))
+        threading.Thread(target=self._read, daemon=True).start()
 
     def _send(self, message: WorkerMessage) -> None:
         try:
@@ -187,8 +232,14 @@ class _Mailbox:
                     os._exit(0)
                 if isinstance(command, ShareSplit):
                     _, (descriptor,), _, _ = socket.recv_fds(self._socket, 1, 1)
-                    self._commands.put(_Arrived(command, descriptor))
+                    self.put(Arrived(command.number, partial(_mapped, descriptor, command)))
                 else:
-                    self._commands.put(command)
+                    self.put(command)
         except (EOFError, OSError):
             os._exit(1)
+
+
+def _mapped(descriptor: int, shared: ShareSplit) -> Split:
+    from gradus.sweep.shared_memory import attach
+
+    return attach(descriptor, shared.size, shared.split)
