@@ -14,8 +14,8 @@ from gradus.runs.spec import run_id
 from gradus.sweep import runs_of, training
 from gradus.sweep.compare import ranking
 from gradus.sweep.kept import KeptModels
-from gradus.sweep.messages import ShareSplit, Task
-from gradus.sweep.shared_memory import share
+from gradus.sweep.messages import Task
+from gradus.sweep.shared_memory import attach, share
 from gradus.sweep.sweep import train_sweep
 from gradus.sweep.training import Trainer
 from tests.sweep.records import record
@@ -138,7 +138,7 @@ def test_what_a_worker_keeps_of_a_table_predicts(tmp_path, monkeypatch, engine):
     runs = [RunSpec(**FLOWERS, engine=engine, lr=lr) for lr in (0.01, 0.001, 0.02)]
     trainer = Trainer(tmp_path, send=print, heartbeat=lambda make: None)
     shared = share(load_for(runs[0], None))
-    trainer.attach(ShareSplit(1, shared.size, shared.split), shared.descriptor)
+    trainer.hold(1, attach(shared.descriptor, shared.size, shared.split))
     tasks = [Task(run_id(run), run, 1, among=1) for run in runs]
     if engine == "stacked":
         results = trainer.train_batch(tasks)
