@@ -35,6 +35,9 @@ FIRST_ORDER = {
 }
 OTHERS = {
     "rmsprop": methods.RMSprop(0.01, momentum=0.5, centered=True),
+    "nadam": methods.NAdam(0.01),
+    "sam": methods.SAM(methods.Polyak(0.05, 0.5)),
+    "lookahead": methods.Lookahead(methods.Adam(0.01), every=3),
     "adagrad": methods.Adagrad(0.1),
     "newton": methods.Newton(1.0, damping=0.1),
     "newton-cg": methods.NewtonCG(1.0),

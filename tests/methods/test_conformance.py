@@ -13,6 +13,7 @@ from torch.autograd import gradcheck
 from gradus import minimize
 from gradus.methods import (
     ADOPT,
+    SAM,
     SGD,
     Adadelta,
     Adagrad,
@@ -21,6 +22,7 @@ from gradus.methods import (
     AdamW,
     GradientDescent,
     Lion,
+    Lookahead,
     NAdam,
     Nesterov,
     Polyak,
@@ -103,6 +105,18 @@ MAKERS = {
     ),
     "adopt": (ADOPT, {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2}),
     "lion": (Lion, {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2}),
+    "sam": (
+        lambda lr, beta, rho: SAM(Nesterov(lr, beta), rho),
+        {"lr": 0.1, "beta": 0.9, "rho": 0.1},
+    ),
+    "asam": (
+        lambda lr, beta, rho: SAM(Polyak(lr, beta), rho, adaptive=True),
+        {"lr": 0.1, "beta": 0.9, "rho": 0.1},
+    ),
+    "lookahead": (
+        lambda lr, momentum, share: Lookahead(SGD(lr, momentum), 2, share),
+        {"lr": 0.1, "momentum": 0.9, "share": 0.5},
+    ),
     "proximal-nesterov": (
         lambda **given: Proximal(Nesterov(**given)),
         {"lr": 0.1, "beta": 0.9},

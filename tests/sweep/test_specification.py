@@ -56,7 +56,7 @@ def test_values_are_read_as_a_run_reads_them(option, written, values):
         ({"lr": ""}, "--lr: has no value; give some, as A,B"),
         ({"hidden": ";"}, "--hidden: has no value; give some, as A;B"),
         ({"lrs": "0.1"}, "--lrs: no such option (did you mean --lr?)"),
-        ({"method": "sgd,adma"}, "did you mean adam?"),
+        ({"method": "sgd,adamm"}, "did you mean adam?"),
         ({"lr": "log:0:1:3"}, "--lr log:0:1:3: a log range begins above 0, as log:1e-5:1:7"),
         ({"lr": "log:1:0.1:3"}, "a range goes from a number to a greater one"),
         ({"lr": "lin:0:1:1"}, "a range has at least 2 values"),

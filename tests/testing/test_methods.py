@@ -10,6 +10,7 @@ from gradus import methods
 from gradus.methods import (
     ADOPT,
     LBFGS,
+    SAM,
     SGD,
     Adadelta,
     Adagrad,
@@ -22,6 +23,7 @@ from gradus.methods import (
     InverseTime,
     LevenbergMarquardt,
     Lion,
+    Lookahead,
     Method,
     NAdam,
     Nesterov,
@@ -72,6 +74,9 @@ METHODS = {
     "adopt": (ADOPT(), {}),
     "lion": (Lion(), {}),
     "proximal-nesterov": (Proximal(Nesterov(0.1, 0.9)), {}),
+    "sam": (SAM(Nesterov(0.1, 0.9), rho=0.01), {}),
+    "asam": (SAM(Adam(0.1), rho=0.01, adaptive=True), {}),
+    "lookahead": (Lookahead(SGD(0.1, momentum=0.9)), {}),
     # The penalty does not see Adam's scales, so that it comes to rest elsewhere.
     "proximal-adam": (Proximal(Adam(0.1)), {"descends": False}),
     "proximal-gradient": (ProximalGradient(0.1), MONOTONE),

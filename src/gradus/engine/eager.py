@@ -25,7 +25,6 @@ from gradus.engine.optimizer_iteration import OptimizerIteration
 from gradus.engine.recorded_risk import RecordedRisk
 from gradus.engine.snapshot import WHOLE_RUN, Course, Snapshot
 from gradus.errors import NotPositiveDefiniteError
-from gradus.methods.second_order import SecondOrder
 from gradus.optim.as_method import OptimizerMethod
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.risk.examples import Batch, size_of
@@ -84,7 +83,7 @@ class _Execution(Execution):
         self.oracle = RecordedRisk(
             self.risk,
             self.resting,
-            repeats=isinstance(job.method, SecondOrder),
+            repeats=job.method.repeats,
             clip=job.clip,
             # What is compiled draws by itself.
             dropping=None if job.compiled else dropping(self.model, job.seed),

@@ -4,6 +4,8 @@ from .adaptive_variants import ADOPT as ADOPT
 from .adaptive_variants import Adamax as Adamax
 from .adaptive_variants import NAdam as NAdam
 from .adaptive_variants import RAdam as RAdam
+from .around import SAM as SAM
+from .around import Lookahead as Lookahead
 from .descent import GradientDescent as GradientDescent
 from .gauss_newton import GaussNewton as GaussNewton
 from .gauss_newton import LevenbergMarquardt as LevenbergMarquardt
@@ -35,3 +37,4 @@ from .schedules import Schedule as Schedule
 from .schedules import StepDecay as StepDecay
 from .schedules import Warmup as Warmup
 from .sign import Lion as Lion
+from .wrapper import Wrapper as Wrapper

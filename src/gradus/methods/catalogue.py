@@ -19,6 +19,9 @@ from typing import Any, Final
 REQUIRED: Final = object()
 """The default of a hyper-parameter that has none."""
 
+WRAPPER: Final = "Wrapper"
+"""What methods around another derive from: they are none of their own."""
+
 LINE = 72
 """Characters up to which a sentence of a docstring is kept whole."""
 
@@ -67,7 +70,7 @@ class Entry:
 def entries() -> Mapping[str, Entry]:
     """Every method of :mod:`gradus.methods`, by its name; first-order methods come first.
 
-    Methods that wrap another (``Proximal``) are none of their own.
+    Methods around another, as ``Proximal``, are none of their own.
 
     Example:
         >>> from gradus.methods.catalogue import entries
@@ -80,10 +83,10 @@ def entries() -> Mapping[str, Entry]:
     found = []
     for node in classes.values():
         ancestors = set(_ancestors(node, classes))
-        if "Method" not in ancestors or not _is_dataclass(node):
+        if not _is_dataclass(node) or "Method" not in ancestors:
             continue
-        hyperparameters = tuple(_hyperparameters(node))
-        if not any(field.annotation in classes for field in hyperparameters):
+        if node.name != WRAPPER and WRAPPER not in ancestors:
+            hyperparameters = tuple(_hyperparameters(node))
             second_order = "SecondOrder" in ancestors
             found.append(Entry(name_of(node.name), node.name, hyperparameters, second_order))
     return {entry.name: entry for entry in sorted(found, key=lambda entry: entry.second_order)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
@@ -60,6 +60,9 @@ class Method(ABC):
     """
 
     lr: LearningRate
+
+    repeats: ClassVar[bool] = False
+    """Whether a step evaluates f more than once: what is random in it is then drawn once a step."""
 
     @abstractmethod
     def init(self, w: Point) -> State:

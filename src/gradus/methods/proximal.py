@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradus.methods.hyperparameters import Number
-from gradus.methods.method import Batch, FirstOrder, Method, Oracle, Point
+from gradus.methods.method import Batch, Method, Oracle, Point
 from gradus.methods.schedules import LearningRate, learning_rate, require_learning_rate
+from gradus.methods.wrapper import Wrapper
 from gradus.risk.penalties import Penalty
 
 
 @dataclass(frozen=True)
-class Proximal(Method):
+class Proximal(Wrapper):
     r"""A first-order method on the smooth part of f, then the proximal step of the penalty.
 
     $$\begin{aligned}
@@ -53,29 +54,7 @@ class Proximal(Method):
         splitting", equations (2)-(3), there for gradient steps.
     """
 
-    method: FirstOrder
-
-    @dataclass(frozen=True)
-    class State:
-        """The number of steps taken, and the state of the method."""
-
-        step: int
-        inner: Any
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.method, FirstOrder):
-            raise TypeError(f"method must be a first-order method, not {self.method!r}")
-
-    @property
-    def lr(self) -> LearningRate:  # type: ignore[override]  # read only, as all fields here
-        """The learning rate of the method."""
-        return self.method.lr
-
-    def init(self, w: Point) -> State:
-        """Step 0, and the method's own beginning."""
-        return self.State(0, self.method.init(w))
-
-    def step(self, f: Oracle, w: Point, state: State, batch: Batch = None) -> tuple[Point, State]:
+    def step(self, f: Oracle, w: Point, state: Any, batch: Batch = None) -> tuple[Point, Any]:
         """The method's step, then the proximal step."""
         penalty = _penalty_of(f, self)
         g = f.smooth.gradient(self.method.query(w, state.inner), batch)

@@ -52,6 +52,8 @@ class SecondOrder(Method):
     The first evaluation of a step is f with its gradient, at w itself.
     """
 
+    repeats = True
+
     @abstractmethod
     def begin(self, w: Point) -> State:
         """The state of one run before its first step, at w."""

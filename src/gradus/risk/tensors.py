@@ -242,6 +242,31 @@ class Tensors(DeferredVector):
         return f"Tensors({[tuple(value.shape) for value in self._values]})"
 
 
+def inner(a: Any, b: Any) -> Tensor:
+    """The inner product of two points, 0-d; of K runs ``[K, d]`` theirs, ``[K, 1]``.
+
+    Example:
+        >>> inner(torch.ones(3), torch.ones(3)), inner(torch.ones(2, 3), torch.ones(2, 3))
+        (tensor(3.), tensor([[3.],
+                [3.]]))
+        >>> inner(Tensors([torch.ones(2, 2)]), Tensors([torch.ones(2, 2)]))
+        tensor(4.)
+    """
+    product: Any = a * b
+    found: Tensor = (
+        product.sum() if isinstance(a, Tensors) else product.sum(dim=-1, keepdim=a.ndim > 1)
+    )
+    return found
+
+
+def norm(a: Any) -> Tensor:
+    """The Euclidean norm of a point, 0-d; of K runs ``[K, d]`` theirs, ``[K, 1]``."""
+    if isinstance(a, Tensors):
+        return a.norm()
+    found: Tensor = torch.linalg.vector_norm(a, dim=-1, keepdim=a.ndim > 1)
+    return found
+
+
 def multi_tensor(operation: str) -> Callable[..., Any]:
     """``torch._foreach_<operation>``, or what torch has no multi-tensor form of."""
     if operation == "to":

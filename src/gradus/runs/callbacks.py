@@ -19,8 +19,8 @@ from gradus.engine.job import Evaluation, Job, Observe, Progress, Row
 from gradus.engine.optimizer_iteration import OptimizerIteration
 from gradus.engine.snapshot import Course
 from gradus.errors import InputError, quoted, reason
-from gradus.methods.proximal import Proximal
 from gradus.methods.schedules import LearningRate, Schedule, learning_rate
+from gradus.methods.wrapper import Wrapper
 from gradus.optim.as_method import OptimizerMethod
 
 if TYPE_CHECKING:
@@ -393,7 +393,7 @@ def _has_times(each: Any) -> bool:
 
 def _with_rate(method: Any, rate: Moved) -> Any:
     """The method with this learning rate."""
-    if isinstance(method, Proximal):
+    if isinstance(method, Wrapper):
         return dataclasses.replace(method, method=_with_rate(method.method, rate))
     if not hasattr(method, "__dataclass_fields__"):
         raise InputError(

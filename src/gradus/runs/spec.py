@@ -197,6 +197,8 @@ class RunSpec(
         from gradus import methods
 
         method = given or self.build_equation(self.build_schedule(self.lr, steps))
+        if any(getattr(self, name) is not None for name in AROUND):
+            return self._around(method)
         if not self.proximal or isinstance(method, methods.ProximalGradient):
             return method
         if not isinstance(method, methods.FirstOrder):
@@ -205,6 +207,30 @@ class RunSpec(
                 "use proximal-gradient, or sgd, adam, ... with --proximal"
             )
         return methods.Proximal(method)
+
+    def _around(self, method: Method) -> Method:
+        """The method within those that are asked for around it.
+
+        Raises:
+            ValueError: they do not go together, or not with the method.
+        """
+        from gradus import methods
+
+        asked = [name for name in AROUND if getattr(self, name) is not None]
+        if len(asked) > 1 or self.proximal:
+            other = asked[1] if len(asked) > 1 else "proximal"
+            raise ValueError(f"{asked[0]} does not go with {flag(other)}: give one of them")
+        if not isinstance(method, methods.FirstOrder):
+            raise ValueError(
+                f"{asked[0]} needs a first-order method, which {self.method} is not: use sgd, "
+                "adam, ..."
+            )
+        if self.sam is not None:
+            return methods.SAM(method, self.sam)
+        if self.asam is not None:
+            return methods.SAM(method, self.asam, adaptive=True)
+        assert self.lookahead is not None, "the last of them"
+        return methods.Lookahead(method, self.lookahead)
 
     @property
     def title(self) -> str:
@@ -246,6 +272,9 @@ def canonical(spec: RunSpec) -> str:
     """The spec as JSON with every option, sorted keys and no spaces."""
     return json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
+
+AROUND = ("sam", "asam", "lookahead")
+"""What puts another method around that of the run; one of them at most."""
 
 OBJECTS = ("data", "model", "loss", "method")
 """Parts that ``gradus.train`` takes as objects too."""

@@ -9,7 +9,7 @@ from torch import nn
 
 from gradus.engine.evaluate import evaluate
 from gradus.engine.job import Job, Judged, Outcome, Part
-from gradus.methods.proximal import Proximal
+from gradus.methods.wrapper import within
 from gradus.metrics import best_constant
 
 
@@ -47,7 +47,7 @@ class LineToBeat:
         is known. A run that climbs has no line to beat, and neither has one whose targets are all
         the same.
         """
-        method = job.method.method if isinstance(job.method, Proximal) else job.method
+        method = within(job.method)
         if outcome.status != "finished" or getattr(method, "maximize", False):
             return None
         kept = next((row for row in outcome.evaluation if row.epoch == outcome.kept_epoch), None)

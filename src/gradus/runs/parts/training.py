@@ -109,6 +109,20 @@ class TrainingPart(Part):
     clip_value: float | None = Field(
         default=None, gt=0, description="largest entry of it; larger ones are cut"
     )
+    sam: float | None = Field(
+        default=None,
+        ge=0,
+        description="ρ of sharpness-aware minimisation, as 0.05: the gradient is taken where the "
+        "loss within this distance is largest; two gradients a step",
+    )
+    asam: float | None = Field(
+        default=None, ge=0, description="likewise, distances in the units of each weight; as 0.5"
+    )
+    lookahead: int | None = Field(
+        default=None,
+        ge=1,
+        description="steps after which the parameters go half of the way back to where they were",
+    )
     ema: float | None = Field(
         default=None,
         gt=0,
