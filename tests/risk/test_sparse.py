@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 
 import gradus
@@ -64,14 +65,17 @@ def test_an_index_outside_is_refused(layout):
 
 @pytest.mark.parametrize("batch", [None, torch.tensor([3, 0, 4]), slice(1, 5), (X[:2], "y")])
 @pytest.mark.parametrize("chunk_size", [4096, 2])
-def test_a_risk_of_sparse_inputs_is_that_of_the_same_dense(batch, chunk_size):
+@pytest.mark.parametrize(
+    "given", [SPARSE.to_sparse_coo(), scipy.sparse.csc_array(X.numpy())], ids=["torch", "SciPy"]
+)
+def test_a_risk_of_sparse_inputs_is_that_of_the_same_dense(given, batch, chunk_size):
     y = torch.arange(5) % 3
     net = torch.nn.Sequential(
         torch.nn.Flatten(), torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 3)
     ).double()
     risks = [
         gradus.EmpiricalRisk(net, gradus.CrossEntropyLoss(), (x, y), chunk_size=chunk_size)
-        for x in (X, SPARSE.to_sparse_coo())
+        for x in (X, given)
     ]
     batches = [(x, y[:2]) for x in (X[:2], rows_at(SPARSE, slice(2)))]
     if not isinstance(batch, tuple):

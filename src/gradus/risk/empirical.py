@@ -72,8 +72,9 @@ class EmpiricalRisk:
     Args:
         model: any module that maps ``x [B, ...]`` to an output that the loss takes.
         loss: a loss of this package, of ``torch.nn``, or any callable ``(output, y) -> scalar``.
-        data: a :class:`~gradus.data.dataset.Dataset` or a pair of tensors ``(x, y)``; or a dataset
-            or a loader of PyTorch whose examples are such pairs, which is read once.
+        data: a :class:`~gradus.data.dataset.Dataset` or a pair of tensors ``(x, y)``, of which x
+            may be sparse, or a matrix of SciPy; or a dataset or a loader of PyTorch whose examples
+            are such pairs, which is read once.
         penalty: $\lambda\,\Omega$, or None.
         chunk_size: the largest number of examples evaluated at once.
         update_buffers: let layers such as batch normalisation move their running statistics, as

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data import Dataset as TorchDataset
 
-from gradus.risk.sparse import csr_of, in_pieces, is_csr, rows_at
+from gradus.risk.sparse import csr, csr_of, in_pieces, is_csr, rows_at
 
 Indices = Tensor | slice
 Batch = Indices | tuple[Tensor, Tensor]
@@ -31,14 +31,15 @@ class Examples(Protocol):
 
 
 class TensorPair:
-    """Data given as two tensors x ``[N, ...]`` and y ``[N, ...]``."""
+    """Data given as two tensors x ``[N, ...]`` and y ``[N, ...]``; x may be a matrix of SciPy."""
 
-    def __init__(self, x: Tensor, y: Tensor) -> None:
+    def __init__(self, x: Any, y: Any) -> None:
+        x, y = _as_tensor(x), torch.as_tensor(y)
         if len(x) != len(y):
             raise ValueError(f"x holds {len(x)} examples but y holds {len(y)}")
         if len(x) == 0:
             raise ValueError("the data hold no examples")
-        self.x, self.y = x if x.layout == torch.strided else csr_of(x), y
+        self.x, self.y = x, y
 
     def __len__(self) -> int:
         return len(self.x)
@@ -47,6 +48,16 @@ class TensorPair:
         """The examples at these indices."""
         x = rows_at(self.x, indices) if is_csr(self.x) else self.x[indices]
         return x, self.y[indices]
+
+
+def _as_tensor(given: Any) -> Tensor:
+    """What is given as a tensor; of a sparse one CSR."""
+    if hasattr(given, "tocsr"):
+        of = given.tocsr()
+        starts, columns, values = map(torch.as_tensor, (of.indptr, of.indices, of.data))
+        return csr_of(csr(starts, columns, values, of.shape[1]))
+    found = torch.as_tensor(given)
+    return found if found.layout == torch.strided else csr_of(found)
 
 
 def read_whole(data: TorchDataset[Any] | DataLoader[Any]) -> TensorPair:
