@@ -38,8 +38,8 @@ MISSING = ("mean", "median", "drop")
 
 _ACCEPTED = (
     f"{', '.join(NAMES)}, a .npz file, a pair of .npy files, a table ({', '.join(KINDS)}), "
-    f"sparse rows ({', '.join(SPARSE)}, a matrix of SciPy in .npz), a folder of images in one "
-    "folder a class, or a folder of IDX files (train-images-idx3-ubyte, ..)"
+    f"sparse rows ({', '.join(SPARSE)}), a folder of images in one folder a class, or a folder of "
+    "IDX files (train-images-idx3-ubyte, ..)"
 )
 
 

@@ -139,12 +139,10 @@ def read_matrix(path: Path) -> tuple[Tensor, NDArray[Any] | None] | None:
         >>> x.to_dense().tolist(), y
         ([[1.0, 0.0], [0.0, 1.0]], None)
     """
-    import scipy.sparse
-
-    names = ("format", "shape", "data", "indices", "indptr", "row", "col", "y")
-    arrays = read_npz(path, names)
-    if "format" not in arrays or "shape" not in arrays:
+    arrays = read_npz(path, ("format", "shape"))
+    if len(arrays) < 2:
         return None
+    arrays |= read_npz(path, ("data", "indices", "indptr", "row", "col", "y"))
     kind = _text(arrays["format"])
     if kind not in FORMATS:
         raise InputError(
@@ -157,6 +155,8 @@ def read_matrix(path: Path) -> tuple[Tensor, NDArray[Any] | None] | None:
                 f"{path}: array {name!r} is missing or no vector; save the matrix again by "
                 "scipy.sparse.save_npz"
             )
+    import scipy.sparse
+
     shape = tuple(arrays["shape"].ravel().tolist())
     try:
         parts = [arrays[name] for name in _PARTS.get(kind, _PARTS[None])]
