@@ -108,6 +108,7 @@ def test_a_loop_of_ones_own_is_written_too(tmp_path, monkeypatch):
     assert session(events) == {
         "model": "Linear", "method": "Adam", "lr": 0.02, "betas": "0.9,0.999", "batch_size": 4.0,
         "eps": 1e-8, "weight_decay": 0.0, "amsgrad": False, "maximize": False, "width": 7.0,
+        "decoupled_weight_decay": False,
     }  # fmt: skip
 
 
