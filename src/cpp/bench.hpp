@@ -67,9 +67,6 @@ public:
                                       at_[0] + int64_t(i) * m_, at_[1] + int64_t(i) * m_);
             }
         }
-        for (int c = 0; n_.is_hogwild_ && c < n_.columns_; ++c) {
-            before_[c].assign(at_[c], at_[c] + width_);
-        }
     }
 
     // The mean of the losses with these weights; the gradient of it, if it is asked for.
@@ -100,32 +97,6 @@ public:
                             at_[c], n_.memory_[size_t(c)].data());
         }
         leave();
-    }
-
-    // Add what the step has changed to columns that others may have moved since they were taken. A
-    // threshold is of what one has left of a column, whatever others did.
-    void add(const Shrinking& before, const Shrinking& after) {
-        const bool thresholds = n_.upkeep_ == Upkeep::SHRINK && !n_.behind_.empty();
-        for (int c = 0; c < n_.columns_; ++c) {
-            const double from = c == 0 ? before.scale : 1, to = c == 0 ? after.scale : 1;
-            for (size_t i = 0; i < list_.size(); ++i) {
-                for (int64_t o = 0; o < m_; ++o) {
-                    const size_t k = i * size_t(m_) + size_t(o);
-                    T* const v = n_.memory_[size_t(c)].data() + list_[i] * m_ + o;
-                    T now = T(double(at_[c][k]) / to);
-                    if (c > 0 || !thresholds) {
-                        T others;
-                        __atomic_load(v, &others, __ATOMIC_RELAXED);
-                        now = others + T(double(at_[c][k]) / to - double(before_[c][k]) / from);
-                    }
-                    __atomic_store(v, &now, __ATOMIC_RELAXED);
-                }
-            }
-        }
-        for (size_t i = 0; thresholds && i < list_.size(); ++i) {
-            double made_up_for = after.threshold;
-            __atomic_store(&n_.behind_[size_t(list_[i])], &made_up_for, __ATOMIC_RELAXED);
-        }
     }
 
     // Forget the batch.
@@ -254,7 +225,7 @@ private:
     bool all_ = false;
     std::vector<int32_t> list_, places_, placed_;
     std::vector<int64_t> begins_;
-    std::vector<T> own_[4], own_gradient_, whole_, before_[4], z_, deltas_, numbers_;
+    std::vector<T> own_[4], own_gradient_, whole_, z_, deltas_, numbers_;
     T* at_[4] = {};
     T* gradient_ = nullptr;
 };

@@ -16,7 +16,6 @@ namespace {
 constexpr int64_t SPAN = 1 << 16;   // steps whose matrices are kept
 constexpr int64_t AHEAD = 8;        // examples that are asked of the memory before their step
 constexpr int64_t LINE = 64;        // bytes
-constexpr int64_t PIECE = 64;       // steps that a thread takes before it asks for more
 constexpr double LEAST = 1e-12;     // of a scale: then all columns are put down anew
 
 // Beside an eps, the root of a mean of squares that is flushed counts nothing.
@@ -31,7 +30,7 @@ bool is_same(const Step<double>& a, const Step<double>& b) {
 template <class T>
 Sparse<T>::Sparse(const Kernels<T>& kernels, const Kernels<double>& exact, int64_t features,
                   int64_t outputs, bool has_bias, bool log_softmax, Risk<T> risk, Method method,
-                  Penalty penalty, Clip clip, int threads, bool is_hogwild)
+                  Penalty penalty, Clip clip, int threads)
     : kernels_(kernels),
       exact_(exact),
       features_(features),
@@ -43,7 +42,6 @@ Sparse<T>::Sparse(const Kernels<T>& kernels, const Kernels<double>& exact, int64
       penalty_(penalty),
       clip_(clip),
       threads_(threads),
-      is_hogwild_(is_hogwild),
       columns_(1 + REMEMBERED[int(method.rule)]),
       upkeep_(upkeep_of(method, penalty, clip)),
       memory_(size_t(columns_), std::vector<T>(size_t(padded(size())))) {
@@ -264,66 +262,9 @@ int64_t Sparse<T>::run(const SparseExamples<T>& examples, const Batches& batches
     is_fresh_ = false;
     Bench bench(*this);
     int64_t taken = 0;
-    bool goes_on = true;
-    while (goes_on && taken < batches.steps()) {
-        if (is_hogwild_) {
-            const int64_t before = taken;
-            goes_on = run_apart(examples, batches, taken);
-            if (taken > before) continue;
-        }
-        goes_on = goes_on && take_step(bench, examples, batches, taken);
-        taken += goes_on;
-    }
+    while (taken < batches.steps() && take_step(bench, examples, batches, taken)) ++taken;
     step_ += taken;
     return taken;
-}
-
-// From a step on, by threads that do not wait for each other, until the scale is too small; false
-// where a loss is not finite. What is kept of a column does not change while it shrinks, so that
-// each thread knows by the number of its step how far that is.
-template <class T>
-bool Sparse<T>::run_apart(const SparseExamples<T>& examples, const Batches& batches,
-                          int64_t& taken) {
-    settle();
-    const int64_t begin = taken;
-    std::vector<Shrinking> shrinkings{shrinking_};
-    int64_t end = begin;
-    for (; end < batches.steps(); ++end) {
-        Shrinking after = shrinkings.back();
-        if (upkeep_ == Upkeep::SHRINK) {
-            after = shrunk_further(after, method_, penalty_, batches.rates[end]);
-        }
-        if (!(after.scale >= LEAST)) break;
-        shrinkings.push_back(after);
-    }
-    std::atomic<int64_t> next{begin}, stop{end};
-    together(threads_, [&](int) {
-        const SubnormalsAreZero subnormals(flushes(method_));
-        Bench bench(*this);
-        for (int64_t from; (from = next.fetch_add(PIECE)) < stop.load();) {
-            for (int64_t step = from; step < std::min(from + PIECE, stop.load()); ++step) {
-                const int64_t* const order = batches.order + step;
-                const Shrinking& before = shrinkings[size_t(step - begin)];
-                const Shrinking& after = shrinkings[size_t(step - begin) + 1];
-                fetch(examples, batches, step + AHEAD, 1);
-                bench.take(examples, order, 1, false, before);
-                const double mass =
-                    mass_of(risk_, outputs_, examples.classes, examples.weights, order, 1);
-                const double loss = bench.evaluate(bench.weights(), mass, true);
-                batches.losses[step] = loss;
-                if (!std::isfinite(loss)) {
-                    int64_t first = stop.load();
-                    while (step < first && !stop.compare_exchange_weak(first, step)) {}
-                    break;
-                }
-                bench.move(numbers<T>(method_, penalty_, batches.rates[step], 0, step_ + step, 0));
-                bench.add(before, after);
-            }
-        }
-    });
-    taken = stop.load();
-    shrinking_ = shrinkings[size_t(taken - begin)];
-    return taken == end;
 }
 
 template class Sparse<float>;

@@ -32,11 +32,9 @@ struct SparseExamples {
 template <class T>
 class Sparse {
 public:
-    // Hogwild: threads take steps of one example each without waiting for each other (Recht, Re,
-    // Wright & Niu, "Hogwild!", 2011), and the result depends on who was sooner.
     Sparse(const Kernels<T>& kernels, const Kernels<double>& exact, int64_t features,
            int64_t outputs, bool has_bias, bool log_softmax, Risk<T> risk, Method method,
-           Penalty penalty, Clip clip, int threads, bool is_hogwild);
+           Penalty penalty, Clip clip, int threads);
     Sparse(const Sparse&) = delete;
 
     // Weights [outputs][features] and biases, and forget all steps.
@@ -64,7 +62,6 @@ public:
     void outputs(const SparseExamples<T>& examples, const int64_t* order, int64_t count, T* to);
 
     int64_t steps() const { return step_; }
-    int threads() const { return is_hogwild_ ? threads_ : 1; }
 
 private:
     class Bench;
@@ -77,7 +74,6 @@ private:
     void each_column(const Do& act) const;
     bool take_step(Bench& bench, const SparseExamples<T>& examples, const Batches& batches,
                    int64_t step);
-    bool run_apart(const SparseExamples<T>& examples, const Batches& batches, int64_t& taken);
 
     const Kernels<T>& kernels_;
     const Kernels<double>& exact_;
@@ -88,7 +84,6 @@ private:
     const Penalty penalty_;
     const Clip clip_;
     const int threads_;
-    const bool is_hogwild_;
     const int columns_;
     const Upkeep upkeep_;
     std::vector<std::vector<T>> memory_;  // [column][features + has_bias][outputs]

@@ -147,15 +147,15 @@ void bind(nb::module_& module, const char* model_name, const char* data_name) {
         .def("__init__",
              [](Sparse<T>* self, const std::string& variant, int64_t features, int64_t outputs,
                 bool has_bias, bool log_softmax, const Risk<T>& risk, const Method& method,
-                const Penalty& penalty, int threads, double clip_norm, double clip_value,
-                bool hogwild) {
+                const Penalty& penalty, int threads, double clip_norm,
+                double clip_value) {
                  new (self) Sparse<T>(kernels_of<T>(variant), kernels_of<double>(variant), features,
                                       outputs, has_bias, log_softmax, risk, method, penalty,
-                                      Clip{clip_norm, clip_value}, threads, hogwild);
+                                      Clip{clip_norm, clip_value}, threads);
              },
              "variant"_a, "features"_a, "outputs"_a, "has_bias"_a, "log_softmax"_a, "risk"_a,
              "method"_a, "penalty"_a, "threads"_a, "clip_norm"_a = Clip().norm,
-             "clip_value"_a = Clip().value, "hogwild"_a = false)
+             "clip_value"_a = Clip().value)
         .def("set",
              [](Sparse<T>& self, Matrix<const T> weight, std::optional<Vector1<const T>> bias) {
                  self.set(weight.data(), bias ? bias->data() : nullptr);
@@ -192,8 +192,7 @@ void bind(nb::module_& module, const char* model_name, const char* data_name) {
              },
              "data"_a, "order"_a, "to"_a.noconvert())
         .def_prop_ro("steps", &Sparse<T>::steps)
-        .def_prop_ro("columns", &Sparse<T>::columns)
-        .def_prop_ro("threads", &Sparse<T>::threads);
+        .def_prop_ro("columns", &Sparse<T>::columns);
 }
 
 }  // namespace

@@ -390,14 +390,10 @@ class Sparse32:
         threads: int,
         clip_norm: float = ...,
         clip_value: float = ...,
-        hogwild: bool = False,
     ) -> None: ...
     @property
     def steps(self) -> int:
         """How many steps were taken since the parameters were set."""
-    @property
-    def threads(self) -> int:
-        """How many threads take steps."""
     @property
     def columns(self) -> int:
         """How many numbers belong to a parameter: itself, and what the method remembers."""
@@ -470,14 +466,10 @@ class Sparse64:
         threads: int,
         clip_norm: float = ...,
         clip_value: float = ...,
-        hogwild: bool = False,
     ) -> None: ...
     @property
     def steps(self) -> int:
         """How many steps were taken since the parameters were set."""
-    @property
-    def threads(self) -> int:
-        """How many threads take steps."""
     @property
     def columns(self) -> int:
         """How many numbers belong to a parameter: itself, and what the method remembers."""
