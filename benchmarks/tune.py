@@ -47,7 +47,7 @@ from gradus.errors import InputError
 from gradus.runs.job import load_for, prepare
 from gradus.runs.learning_rate.range_test import Growing
 from gradus.runs.spec import RunSpec
-from gradus.tuning.alternatives import SCALED
+from gradus.tuning.alternatives import UNSCALED
 from gradus.tuning.tune import tune
 
 LOWEST, HIGHEST, GRID = 1e-5, 10.0, 30
@@ -157,7 +157,7 @@ def automatic(spec: RunSpec) -> dict[str, Any]:
 
 def adapted(spec: RunSpec, given: dict[str, Any], package: str) -> dict[str, Any]:
     """An optimizer that finds its learning rate as it goes, trained once."""
-    kind = "DAdaptAdam" if spec.method in SCALED else "DAdaptSGD"
+    kind = "DAdaptSGD" if spec.method in UNSCALED else "DAdaptAdam"
     optimizer = getattr(importlib.import_module(package), KINDS.get(package, kind))
     options = {name: value for name, value in given.items() if name not in ("method", "momentum")}
     run = gradus.train(options.pop("data"), method=optimizer, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 from gradus.methods.hyperparameters import Number, is_set, require, require_betas
 from gradus.methods.method import GradientAtIterate, Point
@@ -12,7 +13,33 @@ from gradus.methods.schedules import LearningRate, learning_rate, require_learni
 from gradus.risk.tensors import zeros_like
 
 
-class AdaptiveMoments(GradientAtIterate):
+class TwoMeans(GradientAtIterate):
+    """What Adam and its kind share: two means of gradients, forgetting, and the numbers of both."""
+
+    betas: tuple[Number, Number]
+    eps: Number
+    weight_decay: Number
+
+    @dataclass(frozen=True)
+    class State:
+        """The number of steps taken, and the means m and v of gradients and of their squares."""
+
+        step: int
+        m: Point
+        v: Point
+
+    def __post_init__(self) -> None:
+        require_learning_rate(self.lr)
+        require_betas(self.betas)
+        require("eps", self.eps, at_least=0.0)
+        require("weight_decay", self.weight_decay, at_least=0.0)
+
+    def init(self, w: Point) -> Any:
+        """Both 0."""
+        return self.State(0, zeros_like(w), zeros_like(w))
+
+
+class AdaptiveMoments(TwoMeans):
     r"""The step that Adam and AdamW share; how weight decay enters is their own.
 
     $$\begin{aligned}
@@ -23,9 +50,6 @@ class AdaptiveMoments(GradientAtIterate):
     \end{aligned}$$
     """
 
-    betas: tuple[Number, Number]
-    eps: Number
-    weight_decay: Number
     amsgrad: bool
     maximize: bool
 
@@ -37,12 +61,6 @@ class AdaptiveMoments(GradientAtIterate):
         m: Point
         v: Point
         v_max: Point
-
-    def __post_init__(self) -> None:
-        require_learning_rate(self.lr)
-        require_betas(self.betas)
-        require("eps", self.eps, at_least=0.0)
-        require("weight_decay", self.weight_decay, at_least=0.0)
 
     @abstractmethod
     def decayed(self, w: Point, g: Point, alpha: Number) -> tuple[Point, Point]:

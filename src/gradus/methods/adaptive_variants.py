@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gradus.methods.hyperparameters import Number, is_set, require, require_betas
-from gradus.methods.method import GradientAtIterate, Point
+from gradus.methods.adaptive import TwoMeans
+from gradus.methods.hyperparameters import Number, is_set, require
+from gradus.methods.method import Point
 from gradus.methods.precision import are_lost, in_float32
-from gradus.methods.schedules import LearningRate, learning_rate, require_learning_rate
+from gradus.methods.schedules import LearningRate, learning_rate
 from gradus.risk.tensors import zeros_like
 
 
 @dataclass(frozen=True)
-class Adamax(GradientAtIterate):
+class Adamax(TwoMeans):
     r"""Adamax as PyTorch runs it: Adam with the largest of the past gradients for their root mean.
 
     $$\begin{aligned}
@@ -62,12 +63,6 @@ class Adamax(GradientAtIterate):
         m: Point
         u: Point
 
-    def __post_init__(self) -> None:
-        require_learning_rate(self.lr)
-        require_betas(self.betas)
-        require("eps", self.eps, at_least=0.0)
-        require("weight_decay", self.weight_decay, at_least=0.0)
-
     def init(self, w: Point) -> State:
         """Both 0."""
         return self.State(0, zeros_like(w), zeros_like(w))
@@ -87,7 +82,7 @@ class Adamax(GradientAtIterate):
 
 
 @dataclass(frozen=True)
-class NAdam(GradientAtIterate):
+class NAdam(TwoMeans):
     r"""NAdam as PyTorch runs it: Adam with Nesterov's momentum, which grows with the step.
 
     $$\begin{aligned}
@@ -145,10 +140,7 @@ class NAdam(GradientAtIterate):
         product: Any
 
     def __post_init__(self) -> None:
-        require_learning_rate(self.lr)
-        require_betas(self.betas)
-        require("eps", self.eps, at_least=0.0)
-        require("weight_decay", self.weight_decay, at_least=0.0)
+        super().__post_init__()
         require("momentum_decay", self.momentum_decay, at_least=0.0)
 
     def init(self, w: Point) -> State:
@@ -176,7 +168,7 @@ class NAdam(GradientAtIterate):
 
 
 @dataclass(frozen=True)
-class RAdam(GradientAtIterate):
+class RAdam(TwoMeans):
     r"""RAdam as PyTorch runs it: Adam that does not divide until v is known well enough.
 
     $$\begin{aligned}
@@ -224,25 +216,7 @@ class RAdam(GradientAtIterate):
     decoupled_weight_decay: bool = False
     maximize: bool = False
 
-    @dataclass(frozen=True)
-    class State:
-        """The number of steps taken, m, and v."""
-
-        step: int
-        m: Point
-        v: Point
-
-    def __post_init__(self) -> None:
-        require_learning_rate(self.lr)
-        require_betas(self.betas)
-        require("eps", self.eps, at_least=0.0)
-        require("weight_decay", self.weight_decay, at_least=0.0)
-
-    def init(self, w: Point) -> State:
-        """Both averages 0."""
-        return self.State(0, zeros_like(w), zeros_like(w))
-
-    def update(self, w: Point, g: Point, state: State) -> tuple[Point, State]:
+    def update(self, w: Point, g: Point, state: Any) -> tuple[Point, Any]:
         """PyTorch's order of operations, line by line."""
         if are_lost(w, self.eps, *self.betas):
             return in_float32(self.update, w, g, state)
@@ -291,7 +265,7 @@ def _decayed(method: NAdam | RAdam, w: Point, g: Point, alpha: Number) -> tuple[
 
 
 @dataclass(frozen=True)
-class ADOPT(GradientAtIterate):
+class ADOPT(TwoMeans):
     r"""ADOPT: Adam whose denominator has not seen the gradient that it divides.
 
     $$\begin{aligned}
@@ -334,32 +308,14 @@ class ADOPT(GradientAtIterate):
     weight_decay: Number = 0.0
     maximize: bool = False
 
-    @dataclass(frozen=True)
-    class State:
-        """The number of steps taken, m, and v."""
-
-        step: int
-        m: Point
-        v: Point
-
-    def __post_init__(self) -> None:
-        require_learning_rate(self.lr)
-        require_betas(self.betas)
-        require("eps", self.eps, at_least=0.0)
-        require("weight_decay", self.weight_decay, at_least=0.0)
-
-    def init(self, w: Point) -> State:
-        """Both averages 0."""
-        return self.State(0, zeros_like(w), zeros_like(w))
-
-    def update(self, w: Point, g: Point, state: State) -> tuple[Point, State]:
+    def update(self, w: Point, g: Point, state: Any) -> tuple[Point, Any]:
         """The equation; the first step is that whose bound and whose past weigh 0."""
         if are_lost(w, self.eps, *self.betas):
             return in_float32(self.update, w, g, state)
         alpha, (b1, b2) = learning_rate(self.lr, state.step), self.betas
         if self.maximize:
             g = -g
-        step: Any = state.step  # a tensor where a device counts
+        step = state.step  # a tensor where a device counts
         begun = step.clamp(max=1) if isinstance(step, Tensor) else min(step, 1)
         bound = step**0.25
         ratio = at_least(g / at_least(state.v.sqrt(), self.eps), -bound)

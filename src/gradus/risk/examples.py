@@ -53,6 +53,8 @@ class TensorPair:
 def _as_tensor(given: Any) -> Tensor:
     """What is given as a tensor; of a sparse one CSR."""
     if hasattr(given, "tocsr"):
+        if given.ndim != 2:
+            raise ValueError(f"x is sparse, of shape {list(given.shape)}: give [N, features]")
         of = given.tocsr()
         starts, columns, values = map(torch.as_tensor, (of.indptr, of.indices, of.data))
         return csr_of(csr(starts, columns, values, of.shape[1]))

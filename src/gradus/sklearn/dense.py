@@ -80,12 +80,12 @@ class GradusClassifier(Dense, Classifier):
         hidden: widths of the hidden layers.
         activation: between the layers: relu, tanh, sigmoid, gelu, silu or identity.
         label_smoothing: share of a target that is spread evenly over all classes.
-        method: how w moves, by the name it has in ``gradus methods``.
+        method: how w moves, as ``gradus train --method`` names it.
         lr: the learning rate; None for 0.002 with adamw, 0.001 with others.
         momentum: of the method, where it has one; None for its default.
         weight_decay: likewise.
-        schedule: of the learning rate: constant, step, inverse-time, inverse-sqrt, cosine; None for
-            cosine with adamw as it is, else constant.
+        schedule: of the learning rate, as ``gradus train --schedule`` names it; None for cosine
+            with adamw as it is, else constant.
         options: any other options of a run by name, as ``{"betas": (0.9, 0.99), "warmup": 100}``.
         penalty: $\Omega$: l1, l2, squared-l2 or elastic-net, of all parameters.
         strength: $\lambda$.

@@ -31,8 +31,8 @@ WIDTH_FACTORS = (1 / 4, 1 / 2, 2, 4)
 FREE = ("lr", "batch_size", "momentum", "weight_decay", "hidden")
 """What a search can find."""
 
-SCALED = ("adam", "adamw", "rmsprop", "adagrad")
-"""Methods that scale their gradient."""
+UNSCALED = ("sgd", "polyak", "nesterov", "gradient-descent", "proximal-gradient")
+"""Methods whose step is as long as the gradient says; others bring it to a scale of their own."""
 
 
 def alternatives_of(
@@ -63,7 +63,7 @@ def _alternatives(spec: RunSpec, name: str, examples: float) -> list[Alternative
             f"--free {quoted(name)}: choose {', '.join(each.replace('_', '-') for each in FREE)}"
         )
     if name == "batch_size" and spec.batch_size is not None:
-        power = 0.5 if spec.method in SCALED else 1.0
+        power = 1.0 if spec.method in UNSCALED else 0.5
         sizes = [max(1, round(spec.batch_size * factor)) for factor in BATCH_FACTORS]
         return [
             Alternative({name: size}, (size / spec.batch_size) ** power)
