@@ -283,5 +283,5 @@ def test_a_folder_without_room_is_said(table, monkeypatch):
     import shutil
 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))
-    with pytest.raises(InputError, match=r"GB are needed for the prepared rows"):
+    with pytest.raises(InputError, match=r"GB are needed there"):
         streamed(table)

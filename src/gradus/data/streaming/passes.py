@@ -20,18 +20,19 @@ from gradus.data.dataset import Treatment
 from gradus.data.named import columns_left, target_names
 from gradus.data.preparation import Classes, Preparation, Quantities, pieces_for
 from gradus.data.prepared import check_columns, column_as, targets_as
-from gradus.data.reading import Source
+from gradus.data.reading import Source, is_separated
 from gradus.data.side_by_side import side_by_side
 from gradus.data.streaming.goal import GoalStatistics
 from gradus.data.streaming.kept import Cache
 from gradus.data.streaming.parts import TEST, TRAIN, VALIDATION, Shares
 from gradus.data.streaming.rows_file import BUCKET, Layout, RowsFile, RowsWriter
+from gradus.data.streaming.spool import Spool
 from gradus.data.streaming.statistics import ColumnStatistics, left_out
 from gradus.data.streaming.table_files import TableFiles
 from gradus.data.table_options import TableOptions
 from gradus.data.table_rows import column_of
 from gradus.data.tables import goal_told
-from gradus.errors import MOST_QUOTED, InputError, brief, quoted
+from gradus.errors import MOST_QUOTED, InputError, brief
 
 Watch = Callable[[str, int, int], None]
 """Told what is being done, and with how many rows of about how many."""
@@ -68,12 +69,16 @@ class Passes:
     Args:
         files: the table.
         options: what the user wants.
+        folder: where files lie that the passes write.
         watch: told how far a pass is.
     """
 
-    def __init__(self, files: TableFiles, options: TableOptions, watch: Watch) -> None:
-        self.files, self.options, self.watch = files, options, watch
+    def __init__(
+        self, files: TableFiles, options: TableOptions, folder: Path, watch: Watch
+    ) -> None:
+        self.files, self.options, self.folder, self.watch = files, options, folder, watch
         self.shares = Shares.of(options.parts, files.rows)
+        self.spool: Spool | None = None
 
     def look(self) -> Found:
         """The first pass: what columns hold, and what is fitted to the rows that train.
@@ -100,6 +105,9 @@ class Passes:
         goal_seen = GoalStatistics(goals, path)
         rows = _Usable(options)
         notes: dict[str, None] = {}
+        if is_separated(self.files.files[0]):
+            _check_room(self.folder, 8 * self.files.rows * (len(goals) + len(used)))
+            self.spool = Spool(self.folder)
         for piece, at in self._numbered("reading", itertools.chain([first], parts)):
             notes |= dict.fromkeys(piece.notes)
             goals, inputs = _columns(piece, goal_seen.columns), _columns(piece, used)
@@ -107,6 +115,8 @@ class Passes:
             train = kept & (self.shares.dealt(at, len(kept)) == TRAIN)
             sampled = train & self.shares.sampled(at, len(kept))
             goal_seen.add(goals, kept, train, sampled)
+            if self.spool is not None:
+                self.spool.add([*goals, *inputs])
             for name in gone:
                 seen[name].missing += piece.arrow[name].null_count
 
@@ -185,13 +195,11 @@ class Passes:
         buckets = max(1, round(trains / rows_of_bucket))
         with _written(cache, place, layout.row * self.files.rows) as file:
             writer, usable = RowsWriter(file, layout, buckets), _Usable(options)
-            pieces = self.files.pieces(options.notation)
-            for piece, at in self._numbered("preparing", pieces):
-                goals = _columns(piece, _targets(preparation))
-                inputs = _columns(piece, preparation.encoders)
+            for goals, inputs, at in self._again(preparation):
+                n = len(goals[0].values)
                 kept = np.flatnonzero(usable.kept(goals, inputs))
-                part = shares.dealt(at, piece.arrow.num_rows)[kept]
-                drawn = shares.buckets(at, piece.arrow.num_rows, buckets)
+                part = shares.dealt(at, n)[kept]
+                drawn = shares.buckets(at, n, buckets)
                 y = self._y(preparation, [column.rows(kept) for column in goals])
                 for code, name in ((TRAIN, "train"), (VALIDATION, "validation"), (TEST, "test")):
                     of = part == code
@@ -214,6 +222,32 @@ class Passes:
             written = RowsFile.read(place, file)
         assert written is not None
         return written
+
+    def _again(
+        self, preparation: Preparation
+    ) -> Iterator[tuple[Sequence[Column], Sequence[Column], int]]:
+        """Targets and inputs, piece by piece, each with the number of its first row."""
+        targets, encoders = _targets(preparation), preparation.encoders
+        if self.spool is None:
+            parts = self.files.pieces(self.options.notation)
+            for piece, at in self._numbered("preparing", parts):
+                yield _columns(piece, targets), _columns(piece, encoders), at
+            return
+        at = 0
+        for columns in self.spool.pieces():
+            goals = [columns[each.name] for each in targets]
+            yield goals, [columns[each.name] for each in encoders], at
+            at += len(goals[0].values)
+            self.watch(f"preparing {self.files.root.name}", at, max(self.files.rows, at))
+
+    @contextmanager
+    def begun(self) -> Iterator[Passes]:
+        """Within, passes are taken; what lies between them is gone behind it."""
+        try:
+            yield self
+        finally:
+            if self.spool is not None:
+                self.spool.close()
 
     def _y(self, preparation: Preparation, goals: Sequence[Column]) -> NDArray[np.generic]:
         """The targets of some rows, as they are learned."""
@@ -285,36 +319,38 @@ def _layout(preparation: Preparation, options: TableOptions) -> Layout:
     return Layout(len(preparation.features), options.dtype, targets)
 
 
+def _check_room(folder: Path, size: int) -> None:
+    """Refuse to begin what would not fit on the disk.
+
+    Raises:
+        InputError: fewer bytes are free.
+    """
+    if (free := shutil.disk_usage(folder).free) < size:
+        raise InputError(
+            f"--cache {folder}: {size / 1e9:.2g} GB are needed there, and {free / 1e9:.2g} are "
+            "free; give a folder with more room"
+        )
+
+
 @contextmanager
 def _written(cache: Cache, place: Path, size: int) -> Iterator[BinaryIO]:
     """A file to write into, which has its name when all is written, or none.
 
     Raises:
-        InputError: there is no room for so many bytes, or it cannot be written.
+        InputError: there is no room for so many bytes.
+        OSError: it cannot be written.
     """
+    _check_room(cache.place, size)
+    if not cache.stays:
+        with tempfile.TemporaryFile(dir=cache.place) as nameless:
+            yield cast(BinaryIO, nameless)
+        return
+    number, name = tempfile.mkstemp(dir=cache.place, suffix=".part")
     try:
-        cache.place.mkdir(parents=True, exist_ok=True)
-        if (free := shutil.disk_usage(cache.place).free) < size:
-            raise InputError(
-                f"--cache {cache.place}: {size / 1e9:.2g} GB are needed for the prepared rows, and "
-                f"{free / 1e9:.2g} are free; give a folder with more room"
-            )
-        if not cache.stays:
-            with tempfile.TemporaryFile(dir=cache.place) as nameless:
-                yield cast(BinaryIO, nameless)
-            return
-        number, name = tempfile.mkstemp(dir=cache.place, suffix=".part")
-        try:
-            with os.fdopen(number, "w+b") as file:
-                yield file
-            os.replace(name, place)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(name)
-            raise
-    except OSError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"--cache {cache.place}: prepared rows cannot be written there ({quoted(error)})"
-        ) from None
+        with os.fdopen(number, "w+b") as file:
+            yield file
+        os.replace(name, place)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise

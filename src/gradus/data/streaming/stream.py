@@ -23,8 +23,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -91,9 +91,9 @@ def stream_table(
         said = f"rows were prepared before, in {place}"
     else:
         began = time.perf_counter()
-        passes = Passes(files, options, watch)
-        found = passes.look() if preparation is None else passes.take(preparation)
-        rows = passes.prepare(found, cache, place, buffer)
+        with _writable(cache.place), Passes(files, options, cache.place, watch).begun() as passes:
+            found = passes.look() if preparation is None else passes.take(preparation)
+            rows = passes.prepare(found, cache, place, buffer)
         if files.fingerprint() != fingerprint:
             with suppress(OSError):
                 place.unlink()
@@ -102,6 +102,22 @@ def stream_table(
         seconds = time.perf_counter() - began
         said = f"rows were prepared in {seconds:.0f} s, and are {rows.bytes / 1e9:.2g} GB in {kept}"
     return _split(path, options, rows, buffer, said)
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    """Within, files are written into a folder, which is made.
+
+    Raises:
+        InputError: they cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise InputError(
+            f"--cache {folder}: prepared rows cannot be written there ({quoted(error)})"
+        ) from None
 
 
 def _check(options: TableOptions) -> None:
