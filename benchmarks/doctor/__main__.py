@@ -4,7 +4,8 @@
     examine HALF     what the doctor says of the runs of a half; goes on likewise
     score HALF       the tables of what is known of it
 
-A half is ``tune``, on which rules and limits are chosen, or ``held``, which is looked at once.
+A half is ``tune``, on which rules and limits are chosen, or ``held``, which was looked at once; or
+``second``, held as well, for rules that have changed since.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def main() -> None:
     commands.add_parser("truth")
     for name in ("examine", "score"):
         command = commands.add_parser(name)
-        command.add_argument("half", choices=["tune", "held"])
+        command.add_argument("half", choices=["tune", "held", "second"])
     examining = commands.choices["examine"]
     for group in GROUPS:
         examining.add_argument(f"--{group}", type=float, default=1.0, help="share of them")

@@ -31,6 +31,7 @@ class Fault:
             same thing by the same means. Nothing else counts.
         plant: plants it.
         fits: which tasks can have it.
+        later: whether it was added after the first drawing.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Fault:
     causes: tuple[str, ...]
     plant: Plant
     fits: Callable[[Task], bool] = anywhere
+    later: bool = False
 
 
 def between(severity: float, mild: float, fatal: float) -> float:

@@ -80,6 +80,12 @@ def _dropout(dropping: str) -> Plant:
     return plant
 
 
+def _lagging(trial: Trial, severity: float, random: Random) -> Trial:
+    """Batch norms whose running figures follow so slowly that the run ends before they arrive."""
+    follows = f"{between(severity, 0.003, 1e-5):.6f}".replace(".", "p")
+    return trial.with_(network=trial.network.with_(norm=follows))
+
+
 def _is_dense(task: Task) -> bool:
     return task.kind == "dense"
 
@@ -90,7 +96,10 @@ def _is_hidden_relu(task: Task) -> bool:
 
 def _curved(task: Task) -> bool:
     """Whether a linear model falls short of it."""
-    return task.source in ("spirals", "moons", "hills", "waves", "friedman")
+    return task.source in (
+        *("spirals", "moons", "hills", "waves", "friedman"),
+        *("rings", "hastie", "roll", "friedman 2", "friedman 3"),
+    )
 
 
 FAULTS = (
@@ -131,4 +140,6 @@ FAULTS = (
           _dropout("training"), is_hidden),
     Fault("dropout in evaluation", "mode", ("dropout in evaluation",),
           _dropout("always"), is_hidden),
+    Fault("batch norm that does not follow", "mode", ("batch norm out of step",),
+          _lagging, lambda task: task.kind in ("dense", "conv"), later=True),
 )  # fmt: skip

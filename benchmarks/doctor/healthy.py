@@ -1,19 +1,19 @@
-"""Runs that nothing is wrong with: plain ones by the hundred, and forty that look odd."""
+"""Runs that nothing is wrong with: plain ones by the hundred, and sixty that look odd."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from benchmarks.doctor.faults import in_parts
-from benchmarks.doctor.tasks import TASKS, Half, Task, half
+from benchmarks.doctor.tasks import FIRST, SECOND, Half, Task, half
 from benchmarks.doctor.trials import Array, Trial
 
 SEED = 300
-PLAIN = 300
+PLAIN, PLAIN_OF_SECOND = 300, 126
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,13 @@ class Sound:
 
 def plain() -> Iterator[Sound]:
     """The tasks with other seeds, and learning rates, widths and batches a little off the best."""
-    random = np.random.default_rng(SEED)
-    for number, task in zip(range(PLAIN), itertools.cycle(TASKS.values()), strict=False):
+    yield from _plain("plain", FIRST, PLAIN, SEED)
+    yield from _plain("plain, second", SECOND, PLAIN_OF_SECOND, SEED + 1)
+
+
+def _plain(name: str, tasks: Mapping[str, Task], count: int, seed: int) -> Iterator[Sound]:
+    random = np.random.default_rng(seed)
+    for number, task in zip(range(count), itertools.cycle(tasks.values()), strict=False):
         trial = task.trial
         factor = 2 ** random.uniform(-0.5, 0.5)
         changes = {"lr": float(f"{task.options['lr'] * factor:.3g}")}
@@ -51,19 +56,19 @@ def plain() -> Iterator[Sound]:
             widths = tuple(round(wider * width) for width in widths)
         network = trial.network.with_(widths=widths)
         yield Sound(
-            f"plain {number}", task.name, trial.with_(network=network, options=changes),
+            f"{name} {number}", task.name, trial.with_(network=network, options=changes),
             100 + number,
         )  # fmt: skip
 
 
 def odd() -> Iterator[Sound]:
-    """Forty whose curves, units, classes or sizes would make a rule suspicious."""
-    for name, task, trial in _odd():
+    """Sixty whose curves, units, classes or sizes would make a rule suspicious."""
+    for name, task, trial in itertools.chain(_odd(), _odd_of_second()):
         yield Sound(f"{name}: {task.name}", task.name, trial, 7)
 
 
 def _odd() -> Iterator[tuple[str, Task, Trial]]:
-    of = TASKS
+    of = FIRST
     for name in ("digits, dense, sgd", "digits, linear, sgd", "groups, dense, sgd",
                  "fashion, linear, adam", "plane, linear, sgd"):  # fmt: skip
         task = of[name]
@@ -112,6 +117,38 @@ def _odd() -> Iterator[tuple[str, Task, Trial]]:
         yield "long after it has arrived", task, task.trial.with_(
             options={"epochs": 4 * task.options["epochs"], "lr": task.options["lr"] / 2}
         )  # fmt: skip
+
+
+def _odd_of_second() -> Iterator[tuple[str, Task, Trial]]:
+    of = SECOND
+    for name in ("blobs, linear, sgd", "digit fifths, dense, sgd"):
+        yield "the rate falls to a tenth twice", of[name], _scheduled(of[name], "step")
+    for name in ("kinds, dense, adam", "digit parity, conv, adam", "fashion later, dense, adam"):
+        yield "cosine with a long warm-up", of[name], _scheduled(of[name], "cosine")
+    for name in ("iris, dense, sgd", "friedman 2, dense, sgd"):
+        yield "full batches at the edge of stability", of[name], of[name].trial.with_(
+            options={"sampling": "full", "batch_size": None, "lr": 3 * of[name].options["lr"],
+                     "epochs": 600}
+        )  # fmt: skip
+    for name in ("digit fifths, dense, sgd", "fashion later, dense, sgd"):
+        yield "the loss leaps up before it falls", of[name], _catapult(of[name])
+    for name in ("rings, dense, adam", "digit parity, dense, nesterov"):
+        silent = of[name].trial.network.with_(begin="silent0p3")
+        yield "few units speak", of[name], of[name].trial.with_(network=silent)
+    for name in ("hastie, dense, momentum", "digit fifths, conv, momentum", "blobs, linear, sgd"):
+        yield "a hundred examples", of[name], _few(of[name], 100)
+    for name in ("kinds, linear, momentum", "digit fifths, dense, sgd"):
+        yield "two classes that nobody can tell apart", of[name], _alike(of[name])
+    yield (
+        "one class in twenty",
+        of["fashion later, dense, sgd"],
+        _rare(of["fashion later, dense, sgd"]),
+    )
+    for name in ("hastie, dense, momentum", "fashion later, conv, momentum"):
+        norm = of[name].trial.network.with_(norm="0p1")
+        yield "batch norms", of[name], of[name].trial.with_(network=norm)
+    for name in ("sparse, linear, adam", "friedman 3, dense, adam"):
+        yield "most of the target is noise", of[name], _noisy(of[name])
 
 
 def _steps(task: Task) -> int:

@@ -51,6 +51,7 @@ class Network:
         dropout: the share of hidden outputs that is dropped.
         dropping: when: in training only, or always.
         bottleneck: units of one more hidden layer before the last, 0 for none.
+        norm: of a batch norm before each activation the momentum, empty for none.
     """
 
     kind: Literal["dense", "conv", "transformer"] = "dense"
@@ -62,6 +63,7 @@ class Network:
     dropout: float = 0.0
     dropping: Literal["training", "always"] = "training"
     bottleneck: int = 0
+    norm: str = ""
 
     @property
     def name(self) -> str:
@@ -103,7 +105,7 @@ def network_of(name: str) -> Network:
     for field, value in rest:
         fields[field] = value
     if "dropout" in fields:
-        fields["dropout"] = float(fields["dropout"].replace("p", "."))
+        fields["dropout"] = _number(fields["dropout"])
     if "bottleneck" in fields:
         fields["bottleneck"] = int(fields["bottleneck"])
     return Network(**fields)
@@ -138,16 +140,25 @@ def build(network: Network, input_shape: Sequence[int], outputs: int) -> nn.Modu
     return nn.Sequential(*layers, last, *_ENDS[network.end]())
 
 
+def _number(written: str) -> float:
+    """As it stands in a name: p is the point."""
+    return float(written.replace("p", "."))
+
+
 def _dense(network: Network, input_shape: Sequence[int]) -> Iterator[nn.Module]:
     yield nn.Flatten()
     for before, after in itertools.pairwise([math.prod(input_shape), *network.widths]):
         yield nn.Linear(before, after)
+        if network.norm:
+            yield nn.BatchNorm1d(after, momentum=_number(network.norm))
         yield ACTIVATIONS[network.activation]()
 
 
 def _conv(network: Network, input_shape: Sequence[int]) -> Iterator[nn.Module]:
     for before, after in itertools.pairwise([input_shape[0], *network.widths]):
         yield nn.Conv2d(before, after, 3, stride=2, padding=1)
+        if network.norm:
+            yield nn.BatchNorm2d(after, momentum=_number(network.norm))
         yield ACTIVATIONS[network.activation]()
     yield nn.Flatten()
 
@@ -235,8 +246,8 @@ def _begin(begin: str, body: nn.Module, last: nn.Module) -> None:
             parameter.fill_(1 / parameter[0].numel() ** 0.5)
     elif begin.startswith("times"):
         for parameter in weights:
-            parameter.mul_(float(begin.removeprefix("times").replace("p", ".")))
+            parameter.mul_(_number(begin.removeprefix("times")))
     elif begin.startswith("silent"):
         for module in body.modules():
             if isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None:
-                module.bias.sub_(float(begin.removeprefix("silent").replace("p", ".")))
+                module.bias.sub_(_number(begin.removeprefix("silent")))

@@ -14,13 +14,46 @@ from benchmarks.doctor.faults import Fault
 from benchmarks.doctor.tasks import TASKS, Half, Task, half
 from benchmarks.doctor.trials import Trial
 
-SEED = 2_026
 
-ALONE, IN_PAIRS = 160, 40
-"""Of the planted faults that count, how many are alone and how many are pairs."""
+@dataclass(frozen=True)
+class Drawing:
+    """Faults that are drawn at once, numbered from ``first`` on.
 
-DRAWN_ALONE, DRAWN_PAIRS = 240, 60
-"""How many are drawn, of which the first that count are taken."""
+    Attributes:
+        first: number of the first.
+        seed: by which they are drawn.
+        alone: of those that count, how many are alone.
+        pairs: how many are pairs.
+        drawn_alone: how many are drawn, of which the first that count are taken.
+        drawn_pairs: the same of pairs.
+        halves: of which tasks, in turn.
+        later: whether kinds are among them that were added after the first drawing.
+    """
+
+    first: int
+    seed: int
+    alone: int
+    pairs: int
+    drawn_alone: int
+    drawn_pairs: int
+    halves: tuple[Half, ...]
+    later: bool = True
+
+    def is_pair(self, number: int) -> bool:
+        """Whether a number of this drawing is of a pair."""
+        return number >= self.first + self.drawn_alone
+
+
+DRAWINGS = (
+    Drawing(0, 2_026, 160, 40, 240, 60, ("tune", "held"), later=False),
+    Drawing(1_000, 2_027, 76, 20, 132, 36, ("second",)),
+)
+
+
+def drawing_of(number: int) -> Drawing:
+    """In which a number stands."""
+    return max((each for each in DRAWINGS if each.first <= number), key=lambda each: each.first)
+
 
 FAULTS: dict[str, Fault] = {
     fault.name: fault
@@ -64,7 +97,7 @@ class Planted:
         trial = TASKS[self.task].trial
         for index in kept:
             name, severity = self.faults[index]
-            random = np.random.default_rng([SEED, self.number, index])
+            random = np.random.default_rng([drawing_of(self.number).seed, self.number, index])
             trial = FAULTS[name].plant(trial, severity, random)
         if any(FAULTS[name].row == "leak" or name == ELSEWHERE for name, _ in self.faults):
             return trial.with_(judged="report")
@@ -75,33 +108,39 @@ ELSEWHERE = "test drawn from elsewhere"
 
 
 def planted() -> Iterator[Planted]:
-    """All that are drawn: alone, then pairs."""
-    yield from _alone()
-    yield from _pairs()
+    """All that are drawn: of each drawing those alone, then the pairs."""
+    for drawing in DRAWINGS:
+        yield from _alone(drawing)
+        yield from _pairs(drawing)
 
 
-def _alone() -> Iterator[Planted]:
-    """Every kind in turn, in tasks of the two halves in turn."""
-    random = np.random.default_rng(SEED)
-    kinds = list(FAULTS.values())
-    for number in range(DRAWN_ALONE):
-        kind = kinds[number % len(kinds)]
-        task = _drawn(kind, number // len(kinds), random)
-        yield Planted(number, task.name, ((kind.name, round(float(random.random()), 3)),))
+def _kinds(drawing: Drawing) -> list[Fault]:
+    return [fault for fault in FAULTS.values() if drawing.later or not fault.later]
 
 
-def _pairs() -> Iterator[Planted]:
-    random = np.random.default_rng(SEED + 1)
-    kinds = [each for each in FAULTS.values() if each.row != "leak" and each.name != ELSEWHERE]
-    number = DRAWN_ALONE
-    while number < DRAWN_ALONE + DRAWN_PAIRS:
-        first, second = (kinds[at] for at in random.choice(len(kinds), size=2, replace=False))
-        task = _drawn(first, number, random)
+def _alone(drawing: Drawing) -> Iterator[Planted]:
+    """Every kind in turn, in tasks of the halves in turn."""
+    random = np.random.default_rng(drawing.seed)
+    kinds = _kinds(drawing)
+    for at in range(drawing.drawn_alone):
+        kind = kinds[at % len(kinds)]
+        task = _drawn(drawing, kind, at // len(kinds), random)
+        severity = round(float(random.random()), 3)
+        yield Planted(drawing.first + at, task.name, ((kind.name, severity),))
+
+
+def _pairs(drawing: Drawing) -> Iterator[Planted]:
+    random = np.random.default_rng(drawing.seed + 1)
+    kinds = [each for each in _kinds(drawing) if each.row != "leak" and each.name != ELSEWHERE]
+    at = drawing.drawn_alone
+    while at < drawing.drawn_alone + drawing.drawn_pairs:
+        first, second = (kinds[each] for each in random.choice(len(kinds), size=2, replace=False))
+        task = _drawn(drawing, first, at, random)
         severities = random.random(2)
         if first.row == second.row or not second.fits(task):
             continue
         pair = Planted(
-            number,
+            drawing.first + at,
             task.name,
             tuple(
                 (kind.name, round(float(severity), 3))
@@ -111,12 +150,13 @@ def _pairs() -> Iterator[Planted]:
         if _changed(pair, 0) & _changed(pair, 1):
             continue
         yield pair
-        number += 1
+        at += 1
 
 
-def _drawn(kind: Fault, number: int, random: np.random.Generator) -> Task:
-    fitting = [task for task in TASKS.values() if kind.fits(task)]
-    wanted = ("tune", "held")[number % 2]
+def _drawn(drawing: Drawing, kind: Fault, number: int, random: np.random.Generator) -> Task:
+    halves = drawing.halves
+    fitting = [task for task in TASKS.values() if half(task.name) in halves and kind.fits(task)]
+    wanted = halves[number % len(halves)]
     alike = [task for task in fitting if half(task.name) == wanted] or fitting
     return alike[int(random.integers(len(alike)))]
 

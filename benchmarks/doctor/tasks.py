@@ -2,7 +2,8 @@
 
 Tables that come with scikit-learn and generated ones, the digits, and a part of Fashion-MNIST at
 half its height and width; half of the tasks, drawn of each kind of network, is for tuning the
-doctor's rules, the other is held.
+doctor's rules, the other is held. A second held half has tasks of its own
+(:mod:`benchmarks.doctor.second_tasks`).
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import datasets
 
+from benchmarks.doctor import second_tasks
 from benchmarks.doctor.networks import Network
 from benchmarks.doctor.trials import Trial
 from gradus.data import load
 
 Array = NDArray[Any]
-Half = Literal["tune", "held"]
+Half = Literal["tune", "held", "second"]
 
 SPLIT_SEED = 17
 
@@ -158,7 +160,7 @@ SOURCES: dict[str, tuple[Read, tuple[int, int, int], bool]] = {
 @cache
 def parts_of(name: str) -> tuple[Array, Array, int | None, tuple[int, int, int]]:
     """The examples in a fixed order of chance, as float32; numbers to predict in deviations."""
-    read, sizes, standardised = SOURCES[name]
+    read, sizes, standardised = (SOURCES | second_tasks.SOURCES)[name]
     x, y, classes = read()
     order = np.random.default_rng(5).permutation(len(x))[: sum(sizes) + 1_500]
     x, y = x[order], y[order]
@@ -193,7 +195,7 @@ def _former(*widths: int) -> Network:
     return Network("transformer", widths)
 
 
-TASKS: dict[str, Task] = {
+FIRST: dict[str, Task] = {
     task.name: task
     for task in (
         Task("breast, linear, sgd", "breast", Network(), _sgd(0.1, 16, 20)),
@@ -230,10 +232,16 @@ TASKS: dict[str, Task] = {
     )
 }  # fmt: skip
 
+SECOND: dict[str, Task] = {made[0]: Task(*made) for made in second_tasks.MADE}
+
+TASKS = FIRST | SECOND
+
 
 @cache
 def half(name: str) -> Half:
     """On which half a task is: of each kind every other one, in an order of chance."""
-    alike = sorted(each.name for each in TASKS.values() if each.kind == TASKS[name].kind)
+    if name in SECOND:
+        return "second"
+    alike = sorted(each.name for each in FIRST.values() if each.kind == FIRST[name].kind)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(alike))
     return "held" if order[alike.index(name)] % 2 else "tune"

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.doctor.plant import ALONE, DRAWN_ALONE, IN_PAIRS, Planted, planted
+from benchmarks.doctor.plant import Planted, drawing_of, planted
 from benchmarks.doctor.trials import Trial, train
 from gradus.errors import InputError
 
@@ -103,12 +104,19 @@ def write() -> None:
 
 def _enough(records: dict[int, dict[str, Any]], plant: Planted) -> bool:
     """Whether as many as are wanted are known to count, of those before it that are like it."""
-    of_pair = plant.number >= DRAWN_ALONE
+    group, wanted = _like(plant.number)
     counts = [
         each["counts"] for number, each in records.items()
-        if number < plant.number and (number >= DRAWN_ALONE) == of_pair
+        if number < plant.number and _like(number)[0] == group
     ]  # fmt: skip
-    return bool(sum(counts) >= (IN_PAIRS if of_pair else ALONE))
+    return bool(sum(counts) >= wanted)
+
+
+def _like(number: int) -> tuple[tuple[int, bool], int]:
+    """What tells the drawing and whether it is of a pair; and how many of those are wanted."""
+    drawing = drawing_of(number)
+    of_pair = drawing.is_pair(number)
+    return (drawing.first, of_pair), drawing.pairs if of_pair else drawing.alone
 
 
 def _records() -> dict[int, dict[str, Any]]:
@@ -127,10 +135,10 @@ def _write(records: dict[int, dict[str, Any]]) -> None:
 def counted() -> Iterator[tuple[Planted, dict[str, Any]]]:
     """The planted faults that count, each with what was measured of it: alone, then pairs."""
     records = _records()
-    left = {False: ALONE, True: IN_PAIRS}
+    taken: Counter[tuple[int, bool]] = Counter()
     for plant in planted():
         record = records.get(plant.number)
-        of_pair = plant.number >= DRAWN_ALONE
-        if record is not None and record["counts"] and left[of_pair]:
-            left[of_pair] -= 1
+        group, wanted = _like(plant.number)
+        if record is not None and record["counts"] and taken[group] < wanted:
+            taken[group] += 1
             yield plant, record

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import gradus
 from gradus.data.dataset import Dataset, Split
@@ -128,7 +129,40 @@ def by_heart():
     return Split(parts[0], parts[1], "noise", "classification", validation=parts[2])
 
 
+def as_numbers():
+    """Five classes in a plane, which no line has in their order, and their numbers."""
+    random = torch.Generator().manual_seed(9)
+    y = torch.arange(300) % 5
+    angle = 1.2566 * (2 * y % 5)
+    x = torch.stack([angle.cos(), angle.sin()], dim=1) + 0.1 * torch.randn(300, 2, generator=random)
+    data = Dataset(x, y.float()[:, None])
+    return Split(data.subset(slice(0, 200)), data.subset(slice(200, 300)), "five", "regression")
+
+
+def marks():
+    """Whole numbers that are numbers: one more where the input is larger, and chance."""
+    random = torch.Generator().manual_seed(9)
+    x = torch.randn(300, 2, generator=random)
+    y = (2.5 + x[:, :1] + 0.7 * torch.randn(300, 1, generator=random)).round().clamp(0, 5)
+    data = Dataset(x, y)
+    return Split(data.subset(slice(0, 200)), data.subset(slice(200, 300)), "marks", "regression")
+
+
+def far():
+    x, y = blobs()
+    return of(x + 20, y)
+
+
+def lagging():
+    norm = nn.BatchNorm1d(16, momentum=1e-5)
+    return nn.Sequential(nn.Flatten(), nn.Linear(2, 16), norm, nn.ReLU(), nn.Linear(16, 3))
+
+
 TRIED = {
+    "classes taken for numbers": {
+        "data": as_numbers(), "model": net(2, 16, 1), "method": SGD(0.05), "epochs": 8,
+    },
+    "batch norm out of step": {"data": far(), "model": lagging},
     "extreme values": {"data": extreme(), "model": "linear", "method": SGD(0.1)},
     "examples sorted by class": {
         "data": in_order(), "sampling": "sequential", "method": SGD(1.0), "epochs": 3,
@@ -153,6 +187,11 @@ def test_what_can_be_undone_is_undone(cause):
     finding = gradus.diagnose(trained(**TRIED[cause]), budget=5).confirmed[0]
     assert finding.cause == cause
     assert finding.experiment.exceeds_noise
+
+
+def test_marks_are_no_classes():
+    found = gradus.diagnose(trained(marks(), model="linear", method=SGD(0.05)), budget=3)
+    assert not found.confirmed
 
 
 def test_rare_classes_that_are_missed_are_possible_only():

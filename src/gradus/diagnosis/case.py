@@ -54,6 +54,7 @@ class Case:
         objects: of which the spec says only what identifies them.
         run: its record; None where nothing was trained.
         automatic: options that were not given and followed from the data.
+        changes: what is done otherwise in its job, beside the options of the spec.
     """
 
     spec: RunSpec
@@ -61,6 +62,7 @@ class Case:
     objects: Objects = NO_OBJECTS
     run: Run | None = None
     automatic: Mapping[str, Any] = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
 
     def __post_init__(self) -> None:
         if self.split.train.is_sparse:
@@ -77,7 +79,21 @@ class Case:
 
     def job(self) -> Job:
         """The job of the run itself, before its first step, every loss of which is recorded."""
-        return replace(self._prepared(self.spec, self.split), log_every=1)
+        job = self._prepared(self.spec, self.split)
+        for change in self.changes:
+            assert change.apply is not None
+            job = change.apply(job)
+        return replace(job, log_every=1)
+
+    def mended(self, changes: Sequence[Change]) -> Case:
+        """What would be the run with these changes, of which there is no record."""
+        options: dict[str, Any] = {}
+        for change in changes:
+            if change.apply is None:
+                options |= change.options
+        spec, _ = again(self.spec, self.automatic, options)
+        applied = tuple(change for change in changes if change.apply is not None)
+        return replace(self, spec=resolved(spec, self.split), run=None, changes=applied)
 
     def trial(self, pair: int, changes: Sequence[Change] = ()) -> Job:
         """The job of a trial; its test part are held examples, that of the run is not looked at.

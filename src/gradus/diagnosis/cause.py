@@ -60,6 +60,8 @@ class Cause:
         whole: whether only a training of all steps shows it: a shorter one is then held against the
             end of the run.
         opposite: the name of a cause that is none where this one is.
+        shows: what an experiment has to show beside, for the cause to be confirmed.
+        last: whether it is told only where nothing else explains the run.
     """
 
     name: str
@@ -70,3 +72,5 @@ class Cause:
     least_gain: float = LEAST_GAIN
     whole: bool = False
     opposite: str = ""
+    shows: Callable[[Experiment], bool] = lambda found: True
+    last: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from gradus.data.dataset import Dataset
 from gradus.diagnosis.case import Case
+from gradus.diagnosis.clock import now
 from gradus.diagnosis.findings import Figure
 from gradus.diagnosis.forest import Unseen, unseen
 from gradus.diagnosis.fork import WORST, WORST_EXAMPLE, Trial
@@ -49,6 +49,13 @@ class Evidence:
         self._losses: dict[int, float] = {}
         self._layers: dict[int, tuple[Layer, ...]] = {}
         self._activations: dict[int, tuple[Activation, ...]] = {}
+
+    def of_mended(self, case: Case, replay: Replay, allowed: float) -> Evidence:
+        """That of the run with a cause undone; what its data say is known already."""
+        found = Evidence(case, replay, allowed)
+        if "unseen" in self.__dict__:
+            found.__dict__["unseen"] = self.unseen
+        return found
 
     @property
     def job(self) -> Job:
@@ -157,6 +164,13 @@ class Evidence:
         return np.clip(np.nan_to_num(shares, nan=WORST_EXAMPLE), -WORST_EXAMPLE, WORST_EXAMPLE)
 
     @cached_property
+    def reached(self) -> float:
+        """The worse of the training loss and that of held examples where the run ended."""
+        if self.held is None or self.end >= WORST or not self.replay.is_whole:
+            return self.end
+        return max(self.end, min(float(self.held_at(self.sights[-1]).mean()), WORST))
+
+    @cached_property
     def limit(self) -> Limit | None:
         """What the learning rate times the sharpness has to stay below."""
         return stability_limit(self.job.method)
@@ -173,13 +187,13 @@ class Evidence:
         if sight.step not in self._sharpness:
             if self.allowed < 0:
                 return None
-            started = time.monotonic()
+            started = now()
             found = sharpness(self.job, sight)
             decay = getattr(self.job.method, "weight_decay", 0.0)
             if found is not None and not limit.preconditioned:
                 found += float(decay)  # the decay bends what is descended, and is no part of f
             self._sharpness[sight.step] = found
-            self.allowed -= time.monotonic() - started
+            self.allowed -= now() - started
         return self._sharpness[sight.step]
 
     def stability_at(self, sight: Sight) -> Figure | None:

@@ -2,20 +2,20 @@
 
 Every cause that something speaks for is tried alone. What helps is confirmed, the most helpful one
 first. Then the others are tried once more on top of it: a cause that no longer helps explained the
-same harm, and was none; one that still does is a second cause; and one that was hidden behind the
-first may come to light.
+same harm, and was none; one that still does is a second cause. The run with the first one undone is
+looked at anew: what was hidden behind it may come to light.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gradus.diagnosis.case import Case
 from gradus.diagnosis.cause import Cause, Suspicion
 from gradus.diagnosis.causes import all_causes
+from gradus.diagnosis.clock import now
 from gradus.diagnosis.evidence import Evidence
 from gradus.diagnosis.findings import Diagnosis, Experiment, Finding
 from gradus.diagnosis.fork import (
@@ -54,6 +54,9 @@ ALIKE = 0.8
 WORSE = 0.05
 """A change that is worse by so much than a milder one goes the wrong way."""
 
+FACTS = 7
+"""Causes up to this rank are facts of the data, which no change of the run makes others."""
+
 BAD = 0.5
 """A run that ends above, in losses of the best constant prediction, has not learned enough to be
 left without a finding while two causes may hide each other."""
@@ -83,8 +86,9 @@ class Tried:
         found = self.found
         if self.suspicion.certain:
             return self.suspicion.certain is True
-        enough = found is not None and found.difference >= self.cause.least_gain
-        return enough and found is not None and found.exceeds_noise
+        if found is None or found.difference < self.cause.least_gain:
+            return False
+        return found.exceeds_noise and self.cause.shows(found)
 
     @property
     def open(self) -> bool:
@@ -94,15 +98,23 @@ class Tried:
             return self.suspicion.certain == "possible"
         if found is None or self.confirmed:
             return found is None
-        return self.suspicion.told or found.difference >= self.cause.least_gain
+        enough = found.difference >= self.cause.least_gain and self.cause.shows(found)
+        return self.suspicion.told or enough
 
 
-def time_for(case: Case) -> float:
-    """Seconds that an examination of a case may take where nothing is said."""
+def time_for(case: Case, took: float | None = None) -> float:
+    """Seconds that an examination of a case may take where nothing is said.
+
+    Args:
+        case: that is examined.
+        took: seconds that the run took; None for those of its record.
+    """
     if case.run is None:
         return OF_A_LOST_RUN * LEAST_SECONDS
     summary = case.run.summary
-    took = sum(float(summary["timings"][f"{what}_seconds"]) for what in ("load", "train", "test"))
+    if took is None:
+        parts = ("load", "train", "test")
+        took = sum(float(summary["timings"][f"{what}_seconds"]) for what in parts)
     final, constant = summary["final"], summary["constant"]
     is_lost = case.run.status != "finished" or (
         final is not None and constant and final["train_loss"] > BAD * constant["train_loss"]
@@ -123,7 +135,7 @@ def examine(
             where it is lost.
         tell: told, in a line each, what is done.
     """
-    began = time.monotonic()
+    began = now()
     budget = time_for(case) if budget is None else budget
     tell("repeating the run")
     seen = replay(case, began + budget / 3)
@@ -140,7 +152,7 @@ def examine(
     return Diagnosis(
         *(case.name, evidence.status, tuple(findings), tuple(cause.name for cause in causes)),
         tuple(_notes(evidence, examination)),
-        time.monotonic() - began,
+        now() - began,
         evidence,
     )
 
@@ -152,10 +164,10 @@ def _laboratory(case: Case, until: float) -> Laboratory:
     if hasattr(job.method, "lr"):
         # Standing still it does not diverge, and a step takes as long.
         job = with_options(job, lr=0.0)
-    started = time.monotonic()
+    started = now()
     _, taken = trained(job, tried, case.engine(job))
-    a_step = (time.monotonic() - started) / max(1, taken)
-    steps = (until - time.monotonic()) / TRIALS / a_step
+    a_step = (now() - started) / max(1, taken)
+    steps = (until - now()) / TRIALS / a_step
     part = max(steps, SHORTEST) / job.steps
     # A little less than the whole is worth no other comparison.
     return Laboratory(case, 1.0 if part > 0.8 else part, until)
@@ -192,37 +204,80 @@ class _Examination:
 
     def findings(self, suspected: Sequence[tuple[Cause, Suspicion]]) -> list[Finding]:
         """What comes of these suspicions."""
-        alone = [self.tried(cause, suspicion) for cause, suspicion in suspected]
-        confirmed: list[Tried] = []
-        left = list(alone)
-        while helpful := [each for each in left if each.confirmed]:
-            first = _first_of(helpful)
-            confirmed.append(first)
-            on = [each.change for each in confirmed if not each.suspicion.certain]
-            left = [
-                self.tried(each.cause, each.suspicion, on)
-                for each in left
-                if each is not first and each.cause.name != first.cause.opposite
-            ]
+        alone = [self.tried(cause, suspicion) for cause, suspicion in suspected if not cause.last]
+        confirmed = self._confirmed(alone)
         if not confirmed and self._is_bad:
             confirmed = self._together(alone)
+        if not confirmed:
+            lasts = [self.tried(cause, suspicion) for cause, suspicion in suspected if cause.last]
+            confirmed = [each for each in lasts if each.confirmed]
+            alone += lasts
         # What helps by itself is told by that; what the first had hidden, by what it adds.
         by_itself = {each.cause: each for each in alone if each.confirmed}
         states = _in_order([by_itself.get(each.cause, each) for each in confirmed])
+        meant = [each for each in alone if each.suspicion.certain == "possible"]
         # Of a run that did well, what there was no time to try is not worth a finding.
         open_ones = [
             each
             for each in alone
             if each.open
             and not confirmed
-            and (each.found is not None or each.suspicion.certain or self._is_bad)
+            and each not in meant
+            and (each.found is not None or self._is_bad)
         ]
         self.untried = [
             each.cause.name for each in alone if each.found is None and not each.suspicion.certain
         ]
+        is_last = any(each.cause.last for each in confirmed)
+        told = [(each, True) for each in states]
+        told = (
+            [*((each, False) for each in meant), *told]
+            if is_last
+            else [*told, *((each, False) for each in meant)]
+        )
+        told += [(each, False) for each in open_ones]
+        return [self._finding(each, confirmed=state) for each, state in told]
+
+    def _confirmed(self, alone: Sequence[Tried]) -> list[Tried]:
+        """What helps: the most helpful first, then what helps on top of it."""
+        confirmed: list[Tried] = []
+        left = list(alone)
+        while helpful := [each for each in left if each.confirmed]:
+            first = _first_of(helpful)
+            confirmed.append(first)
+            on = [each.change for each in confirmed if not each.suspicion.certain]
+            left = [each for each in left if each is not first]
+            if len(on) == 1 and not first.suspicion.certain:
+                left += self._hidden(on, {each.cause for each in alone})
+            known = {each.cause.opposite for each in confirmed}
+            left = [
+                self.tried(each.cause, each.suspicion, on)
+                for each in left
+                if each.cause.name not in known
+            ]
+        return confirmed
+
+    def _hidden(self, on: Sequence[Change], known: set[Cause]) -> list[Tried]:
+        """What speaks for other causes in the run with the first one undone."""
+        left = self.laboratory.until - now()
+        if left < 3 * self.evidence.replay.seconds:
+            return []
+        self.tell(f"looking at the run with {on[0].said}")
+        case = self.evidence.case.mended(on)
+        try:
+            seen = replay(case, now() + left / 3)
+        except (RuntimeError, ValueError):  # as a batch of one for a batch norm
+            return []
+        evidence = self.evidence.of_mended(case, seen, left / 8)
         return [
-            *(self._finding(each, confirmed=True) for each in states),
-            *(self._finding(each, confirmed=False) for each in open_ones),
+            Tried(cause, suspicion, suspicion.changes[0], None)
+            for cause in all_causes()
+            if cause.rank > FACTS
+            and cause not in known
+            and not cause.last
+            and (suspicion := cause.suspect(evidence)) is not None
+            and not suspicion.certain
+            and suspicion.shown is None
         ]
 
     @property

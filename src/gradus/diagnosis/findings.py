@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from gradus.diagnosis.evidence import Evidence
 
 State = Literal["confirmed", "possible"]
+
+LEVEL, ERRORS = 0.99, 3.0
+"""A difference is beyond noise if it is more than this quantile of Student's t of its standard
+error, and more than so many standard errors."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class Experiment:
         standard_error: of that difference, over pairs and over examples; infinite where there was
             time for one pair alone.
         beside: what it was held against.
+        freedom: degrees of freedom of the standard error (Welch, 1947): next to those of the pairs
+            where these differ more than examples do.
     """
 
     changed: str
@@ -71,11 +78,28 @@ class Experiment:
     difference: float
     standard_error: float
     beside: str = "the same without"
+    freedom: float = math.inf
+
+    @property
+    def noise(self) -> float:
+        """What noise alone may make of the difference."""
+        from scipy.special import stdtrit
+
+        errors = ERRORS
+        if math.isfinite(self.freedom):
+            errors = max(errors, float(stdtrit(self.freedom, LEVEL)))
+        return errors * self.standard_error
 
     @property
     def exceeds_noise(self) -> bool:
-        """Whether the difference is more than three standard errors."""
-        return self.difference > 3 * self.standard_error
+        """Whether the difference is more than noise alone makes.
+
+        Example:
+            >>> told = "lr 0.1 in place of 10", "training loss", 100, 2, 0.9, 0.5, 0.4, 0.02
+            >>> Experiment(*told).exceeds_noise, Experiment(*told, freedom=1.0).exceeds_noise
+            (True, False)
+        """
+        return self.difference > self.noise
 
     def __str__(self) -> str:
         times = "once" if self.pairs == 1 else f"{self.pairs} times"
@@ -112,7 +136,7 @@ class Finding:
         figures: what was measured.
         experiment: what was tried, None where nothing was.
         remedy: what mends it.
-        page: of the documentation, as ``docs/ideas/descent.md``.
+        page: of the documentation that explains it, as ``docs/ideas/descent.md`` in the sources.
     """
 
     cause: str
@@ -128,12 +152,18 @@ class Finding:
         """What undoing the cause takes off the loss, as a share of what knowing nothing has."""
         return 0.0 if self.experiment is None else self.experiment.difference
 
+    @property
+    def read(self) -> str:
+        """Where it is explained, in words: an installed package has no pages."""
+        return f"“{Path(self.page).stem.capitalize()}”, among the ideas of the documentation"
+
     def as_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
         experiment = None
         if (e := self.experiment) is not None:
             error = _number(e.standard_error)
-            experiment = vars(e) | {"standard_error": error, "exceeds_noise": e.exceeds_noise}
+            found = {"standard_error": error, "freedom": _number(e.freedom)}
+            experiment = vars(e) | found | {"exceeds_noise": e.exceeds_noise}
         return {
             "cause": self.cause,
             "state": self.state,
@@ -233,7 +263,7 @@ class Diagnosis:
             if finding.experiment is not None:
                 lines.append(f"  tried: {finding.experiment}")
             mends = finding.remedy.command or finding.remedy.call
-            lines += [f"  mend it: {mends}", f"  read: {finding.page}"]
+            lines += [f"  mend it: {mends}", f"  read: {finding.read}"]
         return "\n".join([*lines, *(["", *self.notes] if self.notes else [])])
 
 

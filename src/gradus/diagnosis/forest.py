@@ -16,9 +16,9 @@ from gradus.data.dataset import Dataset
 
 Array = NDArray[Any]
 
-TREES, FOLDS = 30, 3
+TREES, FOLDS = 20, 3
 
-ROWS = 1_000
+ROWS = 800
 """Of what it is grown, at most."""
 
 

@@ -8,7 +8,6 @@ free of what both share; what is left of chance is its standard error, over pair
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from gradus.data.dataset import Dataset
 from gradus.diagnosis.case import Case
+from gradus.diagnosis.clock import now
 from gradus.diagnosis.findings import Experiment
 from gradus.diagnosis.replay import Enough, put
 from gradus.engine import choose
@@ -33,7 +33,9 @@ from gradus.optim.as_method import OptimizerMethod
 from gradus.risk.losses import CrossEntropyLoss
 
 Numbers = NDArray[np.float64]
-Measure = Literal["training loss", "validation loss", "log loss of what is predicted"]
+Measure = Literal[
+    "training loss", "validation loss", "log loss of what is predicted", "share of wrong classes"
+]
 
 WORST = 2.0
 """What a trial counts at most, and if it diverged, in losses of the best constant prediction."""
@@ -71,6 +73,8 @@ class Trial:
         predicted: the log loss of the probabilities that outputs stand for, whatever loss is
             trained on, over examples that are held, if there are any; None where no classes are
             predicted.
+        wrong: which are taken for another class, likewise, where outputs are classes or the numbers
+            of classes; in shares that the most frequent class gets wrong.
     """
 
     status: str
@@ -78,6 +82,7 @@ class Trial:
     training: Numbers
     held: Numbers | None
     predicted: Numbers | None
+    wrong: Numbers | None = None
 
     def share(self, measure: Measure) -> float:
         """Its loss, at most ``WORST``."""
@@ -88,6 +93,8 @@ class Trial:
         """What each example adds; where none are held, training examples stand for them."""
         if measure == "log loss of what is predicted" and self.predicted is not None:
             return self.predicted
+        if measure == "share of wrong classes" and self.wrong is not None:
+            return self.wrong
         if measure == "validation loss" and self.held is not None:
             return self.held
         return self.training
@@ -101,6 +108,16 @@ def with_options(job: Job, **options: Any) -> Job:
     return replace(job, method=replace(method, **options))
 
 
+def whole_numbers(data: Dataset) -> tuple[float, float] | None:
+    """The least and the largest target, where all are whole numbers of one column."""
+    if data.outputs != 1 and data.y.is_floating_point():
+        return None
+    y = data.y.flatten()
+    if data.y.is_floating_point() and not bool((y == y.round()).all()):
+        return None
+    return float(y.min()), float(y.max())
+
+
 class OutOfTime(Exception):  # noqa: N818  (no error: what is under way is left)
     """There is no time left for another trial."""
 
@@ -111,7 +128,7 @@ class Laboratory:
     Args:
         case: of which they are trials.
         part: of the run that a trial takes, at most 1, in examples that are consumed.
-        until: when it closes, on the clock of ``time.monotonic``.
+        until: when it closes, on the clock of ``gradus.diagnosis.clock``.
     """
 
     def __init__(self, case: Case, part: float, until: float) -> None:
@@ -135,7 +152,7 @@ class Laboratory:
         """
         key = pair, tuple(changes)
         if key not in self.trials:
-            started = time.monotonic()
+            started = now()
             if started + 0.8 * self.longest > self.until:
                 raise OutOfTime
             try:
@@ -144,7 +161,7 @@ class Laboratory:
                 if not changes:
                     raise
                 self.trials[key] = self._failed()
-            self.longest = max(self.longest, time.monotonic() - started)
+            self.longest = max(self.longest, now() - started)
         return self.trials[key]
 
     def _failed(self) -> Trial:
@@ -168,6 +185,7 @@ class Laboratory:
             self._judged(job, job.train, line, status),
             None if held is None else self._judged(job, held, line, status),
             self._predicted(job, job.train if held is None else held),
+            self._wrong(job, job.train if held is None else held, status),
         )
 
     def _predicted(self, job: Job, data: Dataset) -> Numbers | None:
@@ -177,8 +195,26 @@ class Laboratory:
         constant = best_constant(job.train, CrossEntropyLoss())
         line = 0.0 if constant is None else constant.judge(data).loss
         losses = -outputs_on(job.model.cpu(), data).double().log_softmax(dim=1)
-        found: Numbers = losses.gather(1, data.y[:, None])[:, 0].numpy() / max(line, 1e-9)
-        return np.where(np.isfinite(found), found, WORST_EXAMPLE)
+        found: Numbers = losses.gather(1, data.y[:, None])[:, 0].numpy()
+        return np.where(np.isfinite(found), found / max(line, 1e-9), WORST_EXAMPLE)
+
+    def _wrong(self, job: Job, data: Dataset, status: str) -> Numbers | None:
+        data = self.case.sample(data, job.dtype).to(device="cpu")
+        whole = whole_numbers(job.train)
+        if whole is None:
+            return None
+        if status == "diverged":
+            return np.full(len(data), WORST)
+        least = 1 - float(job.train.y.flatten().unique(return_counts=True)[1].max()) / len(
+            job.train
+        )
+        outputs = outputs_on(job.model.cpu(), data).double()
+        if data.y.is_floating_point():
+            said = outputs.flatten().nan_to_num(nan=-1.0).round().clamp(*whole)
+        else:
+            said = outputs.nan_to_num(nan=0.0).argmax(dim=1)
+        wrong: Numbers = (said != data.y.flatten()).double().numpy() / max(least, 1e-9)
+        return wrong
 
     def _judged(self, job: Job, data: Dataset, line: float, status: str) -> Numbers:
         data = self.case.sample(data, job.dtype).to(device="cpu")
@@ -209,7 +245,16 @@ def experiment(
         *(change.said, measure, max(other.steps for _, other in both), len(both)),
         *(float(before.mean()), float(after.mean()), float(differences.mean())),
         *(math.hypot(float(over_pairs), over_examples), beside),
+        _freedom(float(over_pairs), len(both), over_examples, len(both[0][0].examples(measure))),
     )
+
+
+def _freedom(over_pairs: float, pairs: int, over_examples: float, examples: int) -> float:
+    """Degrees of freedom of the sum of two variances, each known from so many differences."""
+    if pairs < 2 or over_pairs == 0:
+        return math.inf
+    one, other = over_pairs**2, over_examples**2
+    return (one + other) ** 2 / (one**2 / (pairs - 1) + other**2 / max(examples - 1, 1))
 
 
 def _error(before: Sequence[Numbers], after: Sequence[Numbers]) -> float:

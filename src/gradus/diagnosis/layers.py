@@ -153,6 +153,8 @@ def redrawn(model: nn.Module, seed: int) -> None:
                     module.weight.normal_(0.0, deviation)
                     if module.bias is not None:
                         module.bias.zero_()
+            elif isinstance(module, nn.MultiheadAttention):
+                module._reset_parameters()
             elif callable(getattr(module, "reset_parameters", None)):
                 module.reset_parameters()  # type: ignore[operator]
 

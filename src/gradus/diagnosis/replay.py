@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gradus.diagnosis.case import Case
+from gradus.diagnosis.clock import now
 from gradus.diagnosis.preconditioner import preconditioner
 from gradus.engine import choose
 from gradus.engine.execution import Execution
@@ -111,7 +111,7 @@ def replay(case: Case, until: float) -> Replay:
 
     Args:
         case: of it.
-        until: when to stop, on the clock of ``time.monotonic``.
+        until: when to stop, on the clock of ``gradus.diagnosis.clock``.
     """
     job = case.job()
     recorded = None if case.run is None else case.run.summary
@@ -125,7 +125,7 @@ def replay(case: Case, until: float) -> Replay:
 
     def see(step: int, w: Tensor) -> None:
         execution = begun[0]
-        late = time.monotonic() > until
+        late = now() > until
         if (step in kept or late) and bool(w.isfinite().all()):
             found = preconditioner(execution)
             seen.append(Sight(step, w, _buffers(execution.model), found))
@@ -134,7 +134,7 @@ def replay(case: Case, until: float) -> Replay:
             raise Enough
 
     running = replace(job, model=copy.deepcopy(job.model))
-    started, outcome = time.monotonic(), Outcome()
+    started, outcome = now(), Outcome()
     with torch.random.fork_rng(), suppress(Enough):
         torch.manual_seed(job.seed)
         course = Course(watch=Watch(sorted(looks), see), attach=begun.append)
@@ -146,7 +146,7 @@ def replay(case: Case, until: float) -> Replay:
     if ended[0] == "interrupted":
         raise KeyboardInterrupt
     return Replay(
-        *(job, seen, losses, ended[0], taken.step, time.monotonic() - started),
+        *(job, seen, losses, ended[0], taken.step, now() - started),
         _deviation(case, losses),
     )
 

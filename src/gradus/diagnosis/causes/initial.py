@@ -17,12 +17,13 @@ from gradus.diagnosis.findings import Figure
 from gradus.diagnosis.fork import Change
 from gradus.diagnosis.layers import BOUNDED, ONE_SIDED, WEIGHTED, redrawn, with_modules
 from gradus.engine.job import Job
+from gradus.risk.losses import CrossEntropyLoss, NLLLoss
 
 RANGE = 30.0
 """So many times the variance that one layer gives may be that of another."""
 
 ABOVE = 1.3
-"""The loss before the first step, in losses of the best constant prediction, is not above this."""
+"""The loss before the first step, in losses of saying nothing, is not above this."""
 
 SILENT = 0.3
 """A larger share of the units of a layer that are silent is too many."""
@@ -46,9 +47,9 @@ def _suspect(evidence: Evidence) -> Suspicion | None:
         if spread > RANGE and math.isfinite(spread):
             name = "largest over least variance of what a layer gives"
             figures.append(Figure(name, spread, "near 1 lets signals through", 0))
-    begins = evidence.share_at(evidence.sights[0])
+    begins = evidence.share_at(evidence.sights[0]) / _of_none(evidence)
     if begins > ABOVE:
-        name = "loss before the first step, over that of the best constant"
+        name = "loss before the first step, over that of outputs that say nothing"
         figures.append(Figure(name, begins, "about 1 where the outputs begin small", 0))
     if silent := [a for a in evidence.activations_at(evidence.sights[0]) if a.silent > SILENT]:
         name = f"silent units of layer {silent[0].name} ({silent[0].kind})"
@@ -65,6 +66,17 @@ def _suspect(evidence: Evidence) -> Suspicion | None:
         "through the layers, or units begin all alike, so training cannot take hold."
     )
     return Suspicion(sentence, tuple(figures), [change], 0.85 if constant else 0.6)
+
+
+def _of_none(evidence: Evidence) -> float:
+    """The loss of equal shares, in losses of the best constant: where classes are rare, it is more.
+
+    A model begins by saying nothing, and not by knowing how often each class is.
+    """
+    data = evidence.job.train
+    if data.classes is None or not isinstance(evidence.job.loss, CrossEntropyLoss | NLLLoss):
+        return 1.0
+    return max(1.0, math.log(len(data.classes)) / evidence.line)
 
 
 def _redrawn(job: Job) -> Job:

@@ -10,11 +10,11 @@ not lower the loss that they end with.
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from gradus.diagnosis.cause import LEAST_GAIN, Cause, Suspicion
+from gradus.diagnosis.clock import now
 from gradus.diagnosis.evidence import Evidence
 from gradus.diagnosis.findings import Figure
 from gradus.diagnosis.fork import Change, with_options
@@ -101,7 +101,7 @@ def _beyond(evidence: Evidence) -> tuple[Figure | None, bool]:
     rises = [after - before for before, after in itertools.pairwise(shares)]
     order = sorted(range(len(sights)), key=lambda at: -rises[at])
     found: Figure | None = None
-    started = time.monotonic()
+    started = now()
     for at in order[:LOOKS]:
         figure = evidence.stability_at(sights[at])
         if figure is None:
@@ -109,7 +109,7 @@ def _beyond(evidence: Evidence) -> tuple[Figure | None, bool]:
         found = figure if found is None or figure.value > found.value else found
         if figure.value > limit.value:
             return figure, True
-        if time.monotonic() - started > SECONDS:
+        if now() - started > SECONDS:
             break
     return found, False
 

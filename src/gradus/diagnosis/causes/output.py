@@ -44,6 +44,8 @@ def _suspect(evidence: Evidence) -> Suspicion | None:
     outputs = outputs_on(evidence.sights[-1].model(evidence.job), evidence.sample).double()
     if not bool(outputs.isfinite().all()):
         outputs = outputs_on(evidence.sights[0].model(evidence.job), evidence.sample).double()
+    if not bool(outputs.isfinite().all()):
+        return None
     loss = evidence.job.loss
     if isinstance(loss, CrossEntropyLoss):
         return _of_cross_entropy(evidence, outputs)

@@ -40,7 +40,11 @@ def _columns(data: Dataset) -> Tensor:
 
 def _inputs(evidence: Evidence) -> Suspicion | None:
     data = evidence.sample
-    if evidence.end < LEAST_GAIN or data.x.dtype == torch.int64 or evidence.case.spec.standardize:
+    if (
+        evidence.reached < LEAST_GAIN
+        or data.x.dtype == torch.int64
+        or evidence.case.spec.standardize
+    ):
         return None
     x = _columns(data)
     deviation, size = x.std(dim=0), x.square().mean(dim=0).sqrt()

@@ -57,7 +57,9 @@ def _held_share(evidence: Evidence) -> float | None:
     """The loss of the held examples at the end, in losses of the best constant prediction."""
     run = evidence.case.run
     if run is None or run.summary["final"] is None:
-        return None
+        if evidence.held is None or evidence.replay.status == "diverged":
+            return None
+        return float(evidence.held_at(evidence.sights[-1]).mean())
     held = run.summary["final"]["validation_loss"]
     held = run.summary["final"]["test_loss"] if held is None else held
     return None if held is None else float(held) / evidence.line

@@ -41,5 +41,5 @@ def _finding(found: Finding) -> str:
     return (
         f'<section class="{found.state}"><h2>{escape(found.cause)} ({found.state})</h2>'
         f"<p>{escape(found.sentence)}</p><ul>{figures}</ul>{tried}"
-        f"<pre>{escape(remedy)}</pre><p class='note'>Read {escape(found.page)}.</p></section>"
+        f"<pre>{escape(remedy)}</pre><p class='note'>Read {escape(found.read)}.</p></section>"
     )
