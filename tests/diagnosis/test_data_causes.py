@@ -1,5 +1,6 @@
 """What is wrong with data is found, and is told as what it is; data that only look odd are not."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,13 @@ from torch import nn
 
 import gradus
 from gradus.data.dataset import Dataset, Split
+from gradus.diagnosis.case import case_of
+from gradus.diagnosis.causes import all_causes
 from gradus.diagnosis.causes.fit import widened
 from gradus.diagnosis.causes.targets import suspected_labels
+from gradus.diagnosis.evidence import Evidence
 from gradus.diagnosis.forest import unseen
+from gradus.diagnosis.replay import replay
 from gradus.methods import SGD
 from tests.diagnosis.planted import CLASSES, blobs, net, numbers, split, trained
 
@@ -187,6 +192,32 @@ def test_what_can_be_undone_is_undone(cause):
     finding = gradus.diagnose(trained(**TRIED[cause]), budget=5).confirmed[0]
     assert finding.cause == cause
     assert finding.experiment.exceeds_noise
+
+
+@pytest.mark.parametrize(
+    ("cause", "data", "outputs"),
+    [("inputs not brought to scale", split((300.0, 0.3)), 3),
+     ("classes taken for numbers", as_numbers(), 1)],
+)  # fmt: skip
+def test_a_change_of_the_data_is_one_of_the_held_examples_too(cause, data, outputs):
+    data = replace(data, validation=data.test)
+    case = case_of(trained(data, net(2, 16, outputs), SGD(0.05), epochs=3))
+    evidence = Evidence(case, replay(case, math.inf))
+    suspicion = next(each for each in all_causes() if each.name == cause).suspect(evidence)
+    mended = case.mended(suspicion.changes)
+    found = evidence.of_mended(mended, replay(mended, math.inf), math.inf)
+    held, trial = found.held.batch(), case.trial(0, suspicion.changes).test.batch()
+    assert all(torch.equal(*each) for each in zip(held, trial, strict=True))
+    assert found.end <= found.reached < 1
+
+
+def test_labels_that_are_suspected_are_left_out_of_the_whole_run_too():
+    case = case_of(trained(noisy(), "linear", epochs=1))
+    evidence = Evidence(case, replay(case, math.inf))
+    change = next(each for each in all_causes() if each.name == "label noise").suspect(evidence)
+    jobs = case.job(), case.mended(change.changes).job(), case.trial(0, change.changes)
+    wrong = [float((job.train.x.argmax(1) != job.train.y).double().mean()) for job in jobs]
+    assert max(wrong[1:]) < wrong[0] / 2
 
 
 def test_marks_are_no_classes():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gradus.data.dataset import Dataset, Split
 from gradus.diagnosis.findings import Remedy
@@ -78,8 +79,14 @@ class Case:
         return title if self.run is None or self.run.folder is None else str(self.run.folder)
 
     def job(self) -> Job:
-        """The job of the run itself, before its first step, every loss of which is recorded."""
+        """The job of the run itself, before its first step, every loss of which is recorded.
+
+        Its test part are the examples that the run held, if it held any: what a change does to the
+        data it does to them too.
+        """
         job = self._prepared(self.spec, self.split)
+        if self.split.validation is not None:
+            job = replace(job, test=self.split.validation)
         for change in self.changes:
             assert change.apply is not None
             job = change.apply(job)
@@ -132,19 +139,25 @@ class Case:
         )  # fmt: skip
 
     @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """Training examples of the run that trials train on: the others they hold."""
+        n = len(self.split.train)
+        if self.split.validation is not None or n < FEWEST:
+            return np.arange(n)
+        held = min(SAMPLE, round(HELD * n))
+        if (n - held) % (self.spec.batch_size or 1) == 1:
+            held += 1  # a batch of one example is more than a batch norm can take
+        return np.sort(np.random.default_rng(0).permutation(n)[held:])
+
+    @cached_property
     def parts(self) -> Split:
         """The data of trials: with examples that are held, where there are enough."""
-        split = self.split
-        if split.validation is not None or len(split.train) < FEWEST:
-            return split
-        order = torch.from_numpy(np.random.default_rng(0).permutation(len(split.train)))
-        held = min(SAMPLE, round(HELD * len(order)))
-        if (len(order) - held) % (self.spec.batch_size or 1) == 1:
-            held += 1  # a batch of one example is more than a batch norm can take
-        train, validation = order[held:].sort().values, order[:held].sort().values
-        return replace(
-            *(split,), train=split.train.subset(train), validation=split.train.subset(validation)
-        )
+        data, rows = self.split.train, self.rows
+        if len(rows) == len(data):
+            return self.split
+        held = np.setdiff1d(np.arange(len(data)), rows)
+        train, validation = (data.subset(torch.from_numpy(each)) for each in (rows, held))
+        return replace(self.split, train=train, validation=validation)
 
     def sample(self, data: Dataset, dtype: torch.dtype) -> Dataset:
         """At most ``SAMPLE`` of these examples, the same always."""

@@ -150,8 +150,9 @@ class Evidence:
     @cached_property
     def held(self) -> Dataset | None:
         """Examples that the run held, on which points are compared."""
-        held = self.case.split.validation
-        return None if held is None else self.case.sample(held, self.job.dtype).to(device="cpu")
+        if self.case.split.validation is None:
+            return None
+        return self.case.sample(self.job.test, self.job.dtype).to(device="cpu")
 
     def held_at(self, sight: Sight) -> NDArray[np.float64]:
         """What each held example adds to their mean loss where the run stood, ``[n]``.

@@ -27,9 +27,7 @@ def _unbalanced(evidence: Evidence) -> Suspicion | None:
     if not bool(rare.any()) or evidence.case.spec.class_weight:
         return None
     sight = evidence.sights[-1]
-    split = evidence.case.split
-    part = split.test if split.validation is None else split.validation
-    held = evidence.case.sample(part, evidence.job.dtype)
+    held = evidence.case.sample(evidence.job.test, evidence.job.dtype)
     said = outputs_on(sight.model(evidence.job), held.to(device="cpu"))
     if said.ndim != 2 or said.shape[1] != len(data.classes):
         return None

@@ -125,13 +125,15 @@ def _noise(evidence: Evidence) -> Suspicion | None:
         return None
     doubtful = found.rows[suspected]
     # As many rows as before, and so as many steps: others stand twice in the place of suspected.
-    rows = np.arange(len(evidence.case.parts.train))
+    case = evidence.case
+    rows, whole = np.arange(len(case.rows)), np.arange(len(case.split.train))
     kept = np.setdiff1d(rows, doubtful)
     rows[doubtful] = np.random.default_rng(0).choice(kept, size=len(doubtful))
-    chosen = torch.from_numpy(rows)
+    whole[case.rows] = case.rows[rows]
 
     def apply(job: Job) -> Job:
-        return replace(job, train=job.train.subset(chosen))
+        chosen = rows if len(job.train) == len(rows) else whole
+        return replace(job, train=job.train.subset(torch.from_numpy(chosen)))
 
     words = f"look at labels like the {len(doubtful):,} that are suspected, and mend them"
     change = Change("without the suspected labels", apply=apply, otherwise=words)
