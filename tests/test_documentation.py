@@ -14,6 +14,7 @@ import gradus
 from gradus import methods
 from gradus.cli import main
 from gradus.methods import FirstOrder
+from gradus.methods.catalogue import entries, wrappers
 from tests.figures.subject_facts import facts_of
 
 ROOT = Path(__file__).parents[1]
@@ -176,6 +177,16 @@ def exported_methods():
 
 def test_the_table_has_a_row_for_every_method():
     assert TABLE.keys() == exported_methods()
+
+
+def test_the_table_says_what_the_docstrings_do():
+    names = ("Cost", "Memory", "Take it", "Leave it")
+    told = {**entries(), **wrappers()}.values()
+    notes = {entry.class_name: [entry.note(name) for name in names] for entry in told}
+    assert notes == {
+        name: [cell.replace("`", "") for cell in (*cells[:2], *cells[3:])]
+        for name, cells in TABLE.items()
+    }
 
 
 @pytest.mark.parametrize("name", sorted(exported_methods()))

@@ -12,7 +12,9 @@ import pytest
 
 import gradus
 from gradus import methods
-from gradus.methods.catalogue import REQUIRED, entries
+from gradus.cli import main
+from gradus.methods.catalogue import REQUIRED, entries, wrappers
+from gradus.methods.notation import written
 
 
 @pytest.mark.parametrize("entry", entries().values(), ids=entries())
@@ -40,6 +42,69 @@ def test_every_method_that_wraps_no_other_has_an_entry():
     }
     around = {name for name in classes if issubclass(getattr(methods, name), methods.Wrapper)}
     assert classes - around == {entry.class_name for entry in entries().values()}
+
+
+def test_everything_that_is_told_of_a_method_is_plain_text():
+    for entry in (*entries().values(), *wrappers().values()):
+        told = (
+            entry.summary,
+            entry.equation,
+            entry.source,
+            *(h.meaning for h in entry.hyperparameters),
+        )
+        assert all(text and not set(text) & set("\\{}$`&") for text in told), (entry.name, told)
+
+
+@pytest.mark.parametrize(
+    ("latex", "text"),
+    [
+        (
+            r"H_{t+1} = V_t^T H_t V_t + \frac{s_t s_t^T}{y_t^T s_t}",
+            "Hₜ₊₁ = Vₜᵀ Hₜ Vₜ + sₜ sₜᵀ / (yₜᵀ sₜ)",
+        ),
+        (r"\frac{1 - \mu_t}{1 - \pi_t}\, g", "(1 − μₜ) / (1 − πₜ) · g"),
+        (r"\frac{m}{u}\, (a + b)", "m / u · (a + b)"),
+        (r"\sqrt{(a - 4)(a - 2)}\, a", "√((a − 4)(a − 2)) a"),
+        (r"0.96^{t \psi} + x^{1/4} + \tfrac12 \rho_\infty", "0.96^(t ψ) + x^(1/4) + ½ ρ_∞"),
+        (
+            r"\begin{aligned} a &= -g \quad\text{if } g, \qquad b &= 0 \\ c &= d \end{aligned}",
+            "a = −g if g\nb = 0\nc = d",
+        ),
+        (
+            r"m \begin{cases} r & \rho > 5 \\ 1 & \text{else} \end{cases}",
+            "m (r if ρ > 5, else 1)",
+        ),
+    ],
+)
+def test_equations_are_written_as_they_are_read(latex, text):
+    assert written(latex) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("adamw", ["w ← (1 − αₜ λ) w", "--weight-decay", "Loshchilov", "gradus.methods.AdamW"]),
+        ("GradientDescent", ["wₜ₊₁ = wₜ − αₜ ∇ f(wₜ; ξₜ)", "--lr"]),
+        ("sam", ["2 gradients", "--asam", "Foret"]),
+    ],
+)
+def test_a_method_tells_of_itself(name, told, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["methods", name])
+    assert not ended.value.code
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in told)
+
+
+def test_all_methods_stand_in_one_table_and_no_other_name_is_one(capsys):
+    with pytest.raises(SystemExit):
+        main(["methods"])
+    first = {line.split(" ")[0] for line in capsys.readouterr().out.splitlines()}
+    assert {*entries(), *wrappers()} <= first
+    with pytest.raises(SystemExit) as ended:
+        main(["methods", "adagard"])
+    assert ended.value.code == 2
+    assert "adagard is no method; did you mean adagrad" in capsys.readouterr().err
 
 
 NEW_METHOD = r'''

@@ -16,6 +16,7 @@ from gradus.cli.export_command import export
 from gradus.cli.figures_command import figures
 from gradus.cli.landscape_command import landscape
 from gradus.cli.map_command import trainability
+from gradus.cli.methods_command import methods
 from gradus.cli.predict_command import predict
 from gradus.cli.streams import write_ascii_forms
 from gradus.cli.sweep_command import sweep
@@ -47,6 +48,7 @@ def cli(ctx: click.Context) -> None:
       gradus figures momentum            the pictures of the subject
       gradus landscape runs/digits-sgd-1 the path of a run over the true risk
       gradus doctor runs/digits-sgd-1    why a run diverged, crawled or learned nothing
+      gradus methods                     which methods there are, and when to take which
     """  # noqa: D301
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -64,6 +66,7 @@ cli.add_command(report)
 cli.add_command(figures)
 cli.add_command(landscape)
 cli.add_command(doctor)
+cli.add_command(methods)
 
 
 def command() -> None:

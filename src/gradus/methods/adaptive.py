@@ -123,6 +123,11 @@ class Adam(AdaptiveMoments):
         >>> gradus.minimize(f, torch.tensor([2.0]), method, steps=2).points.flatten()
         tensor([2.0000, 1.5000, 1.0087])
 
+    - Cost: 1 gradient.
+    - Memory: 2, 3 with ``amsgrad``.
+    - Take it: a first try on any network.
+    - Leave it: weight decay is meant: ``AdamW``.
+
     Source: Kingma and Ba (2015), algorithm 1; Reddi, Kale, Kumar (2018) for AMSGrad;
         torch.optim.Adam for the order of operations.
     """
@@ -173,6 +178,11 @@ class AdamW(AdaptiveMoments):
         >>> method = gradus.methods.AdamW(lr=0.5, weight_decay=0.1)
         >>> gradus.minimize(f, torch.tensor([2.0]), method, steps=1).points.flatten()
         tensor([2.0000, 1.4000])
+
+    - Cost: 1 gradient.
+    - Memory: 2, 3 with ``amsgrad``.
+    - Take it: networks with weight decay.
+    - Leave it: memory for two more vectors is missing.
 
     Source: Loshchilov, Hutter (2019), "Decoupled weight decay regularization", algorithm 2;
         torch.optim.AdamW for the order of operations.

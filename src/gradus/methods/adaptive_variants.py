@@ -46,6 +46,11 @@ class Adamax(TwoMeans):
         >>> gradus.minimize(f, torch.tensor([2.0]), method, steps=2).points.flatten()
         tensor([2.0000, 1.5000, 1.0654])
 
+    - Cost: 1 gradient.
+    - Memory: 2.
+    - Take it: gradients with rare large entries, as of embeddings.
+    - Leave it: one outlier is to be forgotten soon.
+
     Source: Kingma and Ba (2015), algorithm 2; torch.optim.Adamax for the order of operations.
     """
 
@@ -117,6 +122,11 @@ class NAdam(TwoMeans):
         >>> method = gradus.methods.NAdam(lr=0.5)
         >>> gradus.minimize(f, torch.tensor([2.0]), method, steps=2).points.flatten()
         tensor([2.0000, 1.4718, 1.1366])
+
+    - Cost: 1 gradient.
+    - Memory: 2.
+    - Take it: ``Adam`` is right and a little more speed is wanted.
+    - Leave it: ``Adam`` oscillates already.
 
     Source: Dozat (2016), "Incorporating Nesterov momentum into Adam", algorithm 8;
         torch.optim.NAdam for the order of operations.
@@ -204,6 +214,11 @@ class RAdam(TwoMeans):
         >>> method = gradus.methods.RAdam(lr=0.1)
         >>> gradus.minimize(f, torch.tensor([2.0]), method, steps=2).points.flatten()
         tensor([2.0000, 1.6000, 1.2421])
+
+    - Cost: 1 gradient.
+    - Memory: 2.
+    - Take it: ``Adam`` without a warm-up of the learning rate.
+    - Leave it: few steps: the first five do not adapt.
 
     Source: Liu et al. (2020), "On the variance of the adaptive learning rate and beyond",
         algorithm 2; torch.optim.RAdam for the order of operations and for 5, where the paper has 4.
@@ -297,6 +312,11 @@ class ADOPT(TwoMeans):
         >>> method = gradus.methods.ADOPT(lr=0.5, betas=(0.5, 0.999))
         >>> gradus.minimize(f, torch.tensor([2.0]), method, steps=3).points.flatten()
         tensor([2.0000, 2.0000, 1.7500, 1.4062])
+
+    - Cost: 1 gradient.
+    - Memory: 2.
+    - Take it: ``Adam`` that converges for any ``betas[1]``.
+    - Leave it: few steps: its v forgets slowly.
 
     Source: Taniguchi et al. (2024), "ADOPT: Modified Adam can converge with any beta2 with the
         optimal rate", algorithm 2, with the clipping of its third version.

@@ -49,6 +49,11 @@ class SAM(Wrapper):
         >>> gradus.minimize(f, torch.tensor([2.0]), method, steps=2).points.flatten()
         tensor([2.0000, 0.7500, 0.1250])
 
+    - Cost: 2 gradients.
+    - Memory: as the method within.
+    - Take it: networks that fit their examples, where the test part counts.
+    - Leave it: time is what is short.
+
     Source: Foret et al. (2021), "Sharpness-aware minimization for efficiently improving
         generalization", equation (2) and algorithm 1; Kwon et al. (2021), "ASAM", equation (7).
     """
@@ -104,6 +109,11 @@ class Lookahead(Wrapper):
         >>> method = gradus.methods.Lookahead(gradus.methods.GradientDescent(0.25), every=2)
         >>> gradus.minimize(f, torch.tensor([2.0]), method, steps=3).points.flatten()
         tensor([2.0000, 1.0000, 1.2500, 0.6250])
+
+    - Cost: that of the method within.
+    - Memory: 1 beside the method within.
+    - Take it: a fast method that oscillates.
+    - Leave it: full batch: nothing oscillates.
 
     Source: Zhang et al. (2019), "Lookahead optimizer: k steps forward, 1 step back", algorithm 1.
     """

@@ -10,11 +10,13 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+from gradus.methods.notation import written
 
 REQUIRED: Final = object()
 """The default of a hyper-parameter that has none."""
@@ -24,13 +26,6 @@ WRAPPER: Final = "Wrapper"
 
 LINE = 72
 """Characters up to which a sentence of a docstring is kept whole."""
-
-SYMBOLS = {
-    r"\alpha": "α", r"\beta": "β", r"\gamma": "γ", r"\epsilon": "ε", r"\eta": "η", r"\lambda": "λ",
-    r"\mu": "μ", r"\psi": "ψ", r"\rho": "ρ", r"\tau": "τ", r"\ge": "≥", r"\in": "∈",
-    "_0": "₀", "_1": "₁", "_2": "₂", "_t": "",
-}  # fmt: skip
-"""What LaTeX writes, as a terminal does."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +53,41 @@ class Entry:
         class_name: in :mod:`gradus.methods`.
         hyperparameters: in the order of its fields.
         second_order: whether it sees all examples at every step unless it is told otherwise.
+        docstring: of its class.
     """
 
     name: str
     class_name: str
     hyperparameters: tuple[Hyperparameter, ...]
     second_order: bool
+    docstring: str
+
+    @property
+    def summary(self) -> str:
+        """What it is, in its first sentence that is no equation."""
+        text = re.sub(r"\$\$.*?\$\$", "", self.docstring, flags=re.DOTALL).strip()
+        return _text(re.split(r"\.(?:\s|$)|\n\n", text, maxsplit=1)[0])
+
+    @property
+    def equation(self) -> str:
+        """The equation of a step, as a terminal writes it."""
+        _, latex, _ = self.docstring.split("$$", 2)
+        return written(latex)
+
+    def note(self, name: str) -> str:
+        """What its list says under a name: ``Cost``, ``Memory``, ``Take it`` or ``Leave it``."""
+        return self._said(rf"^- {name}: (.*(?:\n  .*)*)").rstrip(".")
+
+    @property
+    def source(self) -> str:
+        """Where it was published."""
+        return self._said(r"^Source: (.*(?:\n    .*)*)")
+
+    def _said(self, pattern: str) -> str:
+        found = re.search(pattern, self.docstring, flags=re.MULTILINE)
+        if found is None:
+            raise LookupError(f"the docstring of {self.class_name} has no {pattern}")
+        return _text(found[1])
 
 
 @cache
@@ -79,17 +103,40 @@ def entries() -> Mapping[str, Entry]:
         >>> entries()["newton-cg"].second_order
         True
     """
+    found = [entry for entry, is_around in _found() if not is_around]
+    return {entry.name: entry for entry in sorted(found, key=lambda entry: entry.second_order)}
+
+
+@cache
+def wrappers() -> Mapping[str, Entry]:
+    """Every method around another, by the name of its class in small letters.
+
+    Example:
+        >>> from gradus.methods.catalogue import wrappers
+        >>> sorted(wrappers())
+        ['lookahead', 'proximal', 'sam']
+    """
+    return {entry.name: entry for entry, is_around in _found() if is_around}
+
+
+@cache
+def _found() -> Sequence[tuple[Entry, bool]]:
+    """All methods, and whether each is around another."""
     classes = {node.name: node for module in _modules() for node in _classes(module)}
     found = []
     for node in classes.values():
         ancestors = set(_ancestors(node, classes))
-        if not _is_dataclass(node) or "Method" not in ancestors:
+        if not _is_dataclass(node) or "Method" not in ancestors or node.name == WRAPPER:
             continue
-        if node.name != WRAPPER and WRAPPER not in ancestors:
-            hyperparameters = tuple(_hyperparameters(node))
-            second_order = "SecondOrder" in ancestors
-            found.append(Entry(name_of(node.name), node.name, hyperparameters, second_order))
-    return {entry.name: entry for entry in sorted(found, key=lambda entry: entry.second_order)}
+        entry = Entry(
+            name_of(node.name),
+            node.name,
+            tuple(_hyperparameters(node)),
+            second_order="SecondOrder" in ancestors,
+            docstring=ast.get_docstring(node) or "",
+        )
+        found.append((entry, WRAPPER in ancestors))
+    return found
 
 
 def name_of(class_name: str) -> str:
@@ -147,7 +194,11 @@ def _plain(text: str) -> str:
     sentence = re.split(r"(?<=[^.])\.(?: |$)", text, maxsplit=1)[0]
     if len(sentence) > LINE:
         sentence = sentence.partition(";")[0]
-    sentence = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"\1", sentence)
-    for written, symbol in SYMBOLS.items():
-        sentence = sentence.replace(written, symbol)
-    return re.sub(r"[$`]|``", "", sentence)
+    return _text(sentence)
+
+
+def _text(said: str) -> str:
+    """One line, without marks of LaTeX and reStructuredText."""
+    said = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"\1", " ".join(said.split()))
+    said = re.sub(r"\$([^$]*)\$", lambda found: written(found[1]), said)
+    return said.replace("`", "")

@@ -70,6 +70,11 @@ class LBFGS(SecondOrder):
         >>> gradus.minimize(rosenbrock, start, gradus.methods.LBFGS(), steps=50).values[-1] < 1e-12
         tensor(True)
 
+    - Cost: 1 gradient and those of the line search (mostly one).
+    - Memory: at most 2 ``history`` + 11.
+    - Take it: full batch, any d: the default.
+    - Leave it: mini-batches so small that two gradients differ by noise.
+
     Source: Nocedal (1980), "Updating quasi-Newton matrices with limited storage"; Liu, Nocedal
         (1989), "On the limited memory BFGS method for large scale optimization"; Nocedal, Wright
         (2006), "Numerical Optimization", algorithms 7.4 and 7.5, equation (7.20).

@@ -37,6 +37,11 @@ class Polyak(GradientAtIterate):
         >>> gradus.minimize(f, torch.tensor([8.0]), method, steps=3).points.flatten()
         tensor([ 8.,  4.,  0., -2.])
 
+    - Cost: 1 gradient.
+    - Memory: 1.
+    - Take it: ill-conditioned, nearly quadratic f.
+    - Leave it: ``lr`` near its limit: it may cycle where Nesterov converges.
+
     Source: Polyak (1964), "Some methods of speeding up the convergence of iteration methods".
     """
 
@@ -79,6 +84,11 @@ class Nesterov(FirstOrder):
         >>> method = gradus.methods.Nesterov(lr=0.25, beta=0.5)
         >>> gradus.minimize(f, torch.tensor([8.0]), method, steps=3).points.flatten()
         tensor([ 8.0000,  4.0000,  1.0000, -0.2500])
+
+    - Cost: 1 gradient, at the query.
+    - Memory: 1.
+    - Take it: convex f, accelerated.
+    - Leave it: the noise of the gradient is larger than the gradient.
 
     Source: Nesterov (1983), "A method of solving a convex programming problem with convergence
         rate O(1/k^2)"; in this form Sutskever et al. (2013), equations (3)-(4).
@@ -139,6 +149,11 @@ class SGD(GradientAtIterate):
         >>> method = gradus.methods.SGD(lr=0.25, momentum=0.5)
         >>> gradus.minimize(f, torch.tensor([8.0]), method, steps=3).points.flatten()
         tensor([ 8.,  4.,  0., -2.])
+
+    - Cost: 1 gradient.
+    - Memory: 0, 1 with ``momentum``.
+    - Take it: noisy mini-batches, with time to choose ``lr``.
+    - Leave it: full batch; coordinates of very different scale.
 
     Source: torch.optim.SGD; Sutskever et al. (2013), "On the importance of initialization and
         momentum in deep learning".

@@ -65,6 +65,11 @@ class Newton(SecondOrder):
         >>> gradus.minimize(f, start, gradus.methods.Newton(), steps=1).points[-1]
         tensor([0., 0.])
 
+    - Cost: 1 gradient, d hvp, d³/3 flops.
+    - Memory: 2 d, 4 d with ``saddle_free``.
+    - Take it: few parameters, the last digit.
+    - Leave it: d in the tens of thousands; far from a minimum without damping.
+
     Source: Nocedal, Wright (2006), "Numerical Optimization", equation (3.30); saddle-free: Dauphin
         et al. (2014), "Identifying and attacking the saddle point problem in high-dimensional
         non-convex optimization", algorithm 1.

@@ -62,6 +62,11 @@ class NewtonCG(SecondOrder):
         >>> path.values[-1] < 1e-6
         tensor(True)
 
+    - Cost: 1 gradient, at most ``max_iterations`` hvp, the line search (mostly one value).
+    - Memory: 6 beside what an hvp holds.
+    - Take it: many parameters, badly conditioned, saddles.
+    - Leave it: an hvp is not to be had: f has no second derivative.
+
     Source: Nocedal, Wright (2006), "Numerical Optimization", algorithm 7.1; Dembo, Steihaug (1983),
         "Truncated-Newton algorithms for large-scale unconstrained optimization".
     """  # noqa: D205

@@ -50,6 +50,11 @@ class Proximal(Wrapper):
         >>> path.points[-1]
         tensor([2.5000, 0.0000])
 
+    - Cost: that of the method within, and one prox.
+    - Memory: as the method within.
+    - Take it: exact zeros on mini-batches.
+    - Leave it: the method within scales coordinates and the optimum itself matters.
+
     Source: Duchi and Singer (2009), "Efficient online and batch learning using forward backward
         splitting", equations (2)-(3), there for gradient steps.
     """
@@ -95,6 +100,11 @@ class ProximalGradient(Method):
         ... )
         >>> path.points[-1]
         tensor([2.5000, 0.0000])
+
+    - Cost: 1 gradient and one prox.
+    - Memory: 0, 1 with ``accelerated``.
+    - Take it: exact zeros, full batch.
+    - Leave it: there is no penalty.
 
     Source: Beck and Teboulle (2009), "A fast iterative shrinkage-thresholding algorithm for linear
         inverse problems", equation (3.1) and theorem 3.1; accelerated: equations (4.1)-(4.3), with

@@ -41,6 +41,11 @@ class Adagrad(GradientAtIterate):
         >>> gradus.minimize(f, torch.tensor([2.0]), method, steps=2).points.flatten()
         tensor([2.0000, 1.5000, 1.2000])
 
+    - Cost: 1 gradient.
+    - Memory: 1.
+    - Take it: sparse gradients, rare features.
+    - Leave it: long runs: its steps only shrink.
+
     Source: Duchi, Hazan, Singer (2011), "Adaptive subgradient methods for online learning and
         stochastic optimization", figure 1 (diagonal form); torch.optim.Adagrad for the rest.
     """
@@ -120,6 +125,11 @@ class RMSprop(GradientAtIterate):
         >>> method = gradus.methods.RMSprop(lr=0.5, alpha=0.75)
         >>> gradus.minimize(f, torch.tensor([2.0]), method, steps=1).points.flatten()
         tensor([2., 1.])
+
+    - Cost: 1 gradient.
+    - Memory: 1, 2 with ``momentum`` or ``centered``, 3 with both.
+    - Take it: moving targets: reinforcement learning, recurrent networks.
+    - Leave it: a fixed goal: ``Adam`` corrects the start.
 
     Source: Tieleman, Hinton (2012), lecture 6.5; Graves (2013), "Generating sequences with
         recurrent neural networks", equations (38)-(41), for the centered form;
@@ -208,6 +218,11 @@ class Adadelta(GradientAtIterate):
         >>> method = gradus.methods.Adadelta(rho=0.75, eps=0.01)
         >>> gradus.minimize(f, torch.tensor([2.0]), method, steps=2).points.flatten()
         tensor([2.0000, 1.8002, 1.5967])
+
+    - Cost: 1 gradient.
+    - Memory: 2.
+    - Take it: there is to be no learning rate at all.
+    - Leave it: few steps: it starts as slowly as √``eps``.
 
     Source: Zeiler (2012), "ADADELTA: an adaptive learning rate method", algorithm 1;
         torch.optim.Adadelta for the order of operations.

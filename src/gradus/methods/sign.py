@@ -40,6 +40,11 @@ class Lion(GradientAtIterate):
         >>> gradus.minimize(f, torch.tensor([2.0]), method, steps=2).points.flatten()
         tensor([2.0000, 1.5000, 1.0000])
 
+    - Cost: 1 gradient.
+    - Memory: 1.
+    - Take it: large batches, memory for one vector only.
+    - Leave it: small batches: the sign of noise is noise.
+
     Source: Chen et al. (2023), "Symbolic discovery of optimization algorithms", program 1 and
         algorithm 2.
     """
