@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from gradus.methods import ADOPT, Lion
+import gradus
+from gradus.methods import ADOPT, LBFGS, SAM, Adam, Averaged, GradientDescent, Lion, Polyak
 
 
 def adopt(gradients, w, lr, betas, eps, weight_decay):
@@ -49,3 +50,41 @@ def test_a_method_moves_as_its_paper_says(method, program, options, weight_decay
     expected = program(gradients, start, weight_decay=weight_decay, **options)
     np.testing.assert_allclose(w.numpy(), expected, rtol=1e-12, atol=1e-12)
     assert not np.allclose(w.numpy(), start, atol=0.05)
+
+
+@pytest.mark.parametrize("method", [Polyak(0.1, 0.9), SAM(Adam(0.1)), LBFGS()])
+@pytest.mark.parametrize("after", [0, 3])
+def test_an_averaged_method_gives_the_mean_of_the_points_that_it_goes_through(method, after):
+    def f(w):
+        return (w**2).sum() + w.cos().sum()
+
+    start = torch.tensor([3.0, -1.0], dtype=torch.float64)
+    own = gradus.minimize(f, start, method, steps=8).points
+    averaged = gradus.minimize(f, start, Averaged(method, after), steps=8).points
+    torch.testing.assert_close(averaged[: after + 1], own[: after + 1])
+    for t in range(after + 1, 9):
+        torch.testing.assert_close(averaged[t], own[after + 1 : t + 1].mean(dim=0))
+
+
+def test_the_mean_of_noisy_steps_is_as_near_as_the_mean_of_their_noise():
+    """Of f = h w^2 / 2 with gradients of variance s^2 that of the mean is s^2 / (h^2 T)."""
+    generator = torch.Generator().manual_seed(0)
+    noise = 3.0 * torch.randn(500, 1000, generator=generator, dtype=torch.float64)
+    h, start = 0.5, torch.zeros(1000, dtype=torch.float64)
+
+    def f(w, batch=None):
+        return h * (w**2).sum() / 2 + (0.0 if batch is None else (batch * w).sum())
+
+    ends = {
+        name: gradus.minimize(f, start, method, steps=500, batches=noise).points[-1]
+        for name, method in (
+            ("last", GradientDescent(0.4)),
+            ("mean", Averaged(GradientDescent(0.4))),
+            ("half", Averaged(GradientDescent(0.4), after=250)),
+        )
+    }
+    least = 3.0**2 / h**2
+    variance = {name: float((end**2).mean()) for name, end in ends.items()}
+    assert variance["mean"] == pytest.approx(least / 500, rel=0.1)
+    assert variance["half"] == pytest.approx(least / 250, rel=0.1)
+    assert variance["last"] == pytest.approx(0.4 * 3.0**2 / (h * (2 - 0.4 * h)), rel=0.1)

@@ -20,6 +20,7 @@ from gradus.methods import (
     Adam,
     Adamax,
     AdamW,
+    Averaged,
     GradientDescent,
     Lion,
     Lookahead,
@@ -116,6 +117,10 @@ MAKERS = {
     "lookahead": (
         lambda lr, momentum, share: Lookahead(SGD(lr, momentum), 2, share),
         {"lr": 0.1, "momentum": 0.9, "share": 0.5},
+    ),
+    "averaged": (
+        lambda lr, momentum: Averaged(SGD(lr, momentum), after=2),
+        {"lr": 0.1, "momentum": 0.9},
     ),
     "proximal-nesterov": (
         lambda **given: Proximal(Nesterov(**given)),

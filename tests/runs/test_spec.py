@@ -118,6 +118,10 @@ def test_a_schedule_that_falls_to_a_rate_ends_with_the_run(schedule):
         ({"method": "sdg"}, "--method sdg: choose adam | adamw | adamax | nadam"),
         ({"method": "sdg"}, "did you mean sgd?"),
         ({"sam": 0.1, "lookahead": 5}, "--sam does not go with --lookahead: give one of them"),
+        (
+            {"average": "all", "ema": 0.9},
+            "--average does not go with --ema, another mean: give one",
+        ),
         ({"lookahead": 5, "method": "polyak"}, "lookahead does not go with Polyak, which takes"),
         ({"sam": 0.1, "method": "newton"}, "--sam needs a first-order method, which newton is"),
         ({"method": "adam", "momentum": 0.9}, "--momentum is not an option of --method adam"),

@@ -17,6 +17,7 @@ from gradus.methods import (
     Adam,
     Adamax,
     AdamW,
+    Averaged,
     Cosine,
     GaussNewton,
     GradientDescent,
@@ -76,6 +77,7 @@ METHODS = {
     "proximal-nesterov": (Proximal(Nesterov(0.1, 0.9)), {}),
     "sam": (SAM(Nesterov(0.1, 0.9), rho=0.01), {}),
     "asam": (SAM(Adam(0.1), rho=0.01, adaptive=True), {}),
+    "averaged": (Averaged(Nesterov(0.1, 0.9), after=100), {}),
     "lookahead": (Lookahead(SGD(0.1, momentum=0.9)), {}),
     # The penalty does not see Adam's scales, so that it comes to rest elsewhere.
     "proximal-adam": (Proximal(Adam(0.1)), {"descends": False}),

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 
 from gradus.cli.sweep_report import WIDE
 from gradus.methods.catalogue import REQUIRED, Entry, entries, wrappers
 from gradus.runs.choices import OPTIONS, flag
-from gradus.runs.spec import RunSpec
+from gradus.runs.spec import WRAPPERS, RunSpec
 
 NOTES = ("Cost", "Memory", "Take it", "Leave it")
 
@@ -58,25 +57,22 @@ def show(entry: Entry) -> None:
     console = _console()
     console.print(f"{entry.name}: {entry.summary}.", soft_wrap=True)
     console.print()
-    console.print(Padding(entry.equation, (0, 0, 1, 2)), soft_wrap=True)
+    console.print("".join(f"  {line}\n" for line in entry.equation.splitlines()), soft_wrap=True)
     facts = _pairs((note.lower(), entry.note(note)) for note in NOTES)
     facts.add_row("in Python", f"gradus.methods.{entry.class_name}")
     facts.add_row("source", entry.source)
     console.print(facts)
     console.print()
-    console.print(f"gradus train --{_usage(entry)} takes", style="dim")
+    chosen = "" if entry.name in wrappers() else f" --method {entry.name}"
+    console.print(f"gradus train{chosen} takes", style="dim")
     console.print(_pairs(_options(entry)))
-
-
-def _usage(entry: Entry) -> str:
-    return entry.name if entry.name in wrappers() else f"method {entry.name}"
 
 
 def _options(entry: Entry) -> Iterable[tuple[str, str]]:
     """The options of the command line, each with its default and what it means."""
     if entry.name in wrappers():
-        for name in (entry.name, f"a{entry.name}"):  # SAM has a second form
-            if name in RunSpec.model_fields:
+        for name, class_name in WRAPPERS.items():
+            if class_name == entry.class_name:
                 yield flag(name), RunSpec.model_fields[name].description or ""
         return
     usual = OPTIONS["method"][entry.name]

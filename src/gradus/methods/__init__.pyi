@@ -6,6 +6,7 @@ from .adaptive_variants import NAdam as NAdam
 from .adaptive_variants import RAdam as RAdam
 from .around import SAM as SAM
 from .around import Lookahead as Lookahead
+from .averaging import Averaged as Averaged
 from .descent import GradientDescent as GradientDescent
 from .gauss_newton import GaussNewton as GaussNewton
 from .gauss_newton import LevenbergMarquardt as LevenbergMarquardt

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from gradus.methods.hyperparameters import Number, require, require_whole
-from gradus.methods.method import Batch, Oracle, Point
+from gradus.methods.method import Batch, FirstOrder, Oracle, Point
 from gradus.methods.momentum import Nesterov, Polyak
 from gradus.methods.wrapper import Wrapper
 from gradus.risk.tensors import norm
@@ -18,7 +18,7 @@ TINY = 1e-12
 
 
 @dataclass(frozen=True)
-class SAM(Wrapper):
+class SAM(Wrapper[FirstOrder]):
     r"""Sharpness-aware minimisation: the gradient is taken where the loss nearby is largest.
 
     $$\begin{aligned}
@@ -84,7 +84,7 @@ ETA = 0.01
 
 
 @dataclass(frozen=True)
-class Lookahead(Wrapper):
+class Lookahead(Wrapper[FirstOrder]):
     r"""Fast weights go ahead by k steps of the method; then slow weights follow a part of the way.
 
     $$s \leftarrow s + \alpha\, (w - s), \qquad w \leftarrow s

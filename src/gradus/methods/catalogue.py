@@ -114,7 +114,7 @@ def wrappers() -> Mapping[str, Entry]:
     Example:
         >>> from gradus.methods.catalogue import wrappers
         >>> sorted(wrappers())
-        ['lookahead', 'proximal', 'sam']
+        ['averaged', 'lookahead', 'proximal', 'sam']
     """
     return {entry.name: entry for entry, is_around in _found() if is_around}
 
@@ -161,7 +161,8 @@ def _classes(module: ast.Module) -> Iterator[ast.ClassDef]:
 
 
 def _ancestors(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> Iterator[str]:
-    for base in node.bases:
+    for written_base in node.bases:
+        base = written_base.value if isinstance(written_base, ast.Subscript) else written_base
         if isinstance(base, ast.Name):
             yield base.id
             if base.id in classes:

@@ -47,10 +47,10 @@ def require_betas(betas: object) -> None:
         require(name, beta, at_least=0.0, below=1.0)
 
 
-def require_whole(name: str, value: object) -> None:
-    """Refuse what is not a whole number >= 1."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name} must be a whole number >= 1, not {value!r}")
+def require_whole(name: str, value: object, *, at_least: int = 1) -> None:
+    """Refuse what is not a whole number that large."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < at_least:
+        raise ValueError(f"{name} must be a whole number >= {at_least}, not {value!r}")
 
 
 def is_set(value: Number) -> bool:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradus.methods.hyperparameters import Number
-from gradus.methods.method import Batch, Method, Oracle, Point
+from gradus.methods.method import Batch, FirstOrder, Method, Oracle, Point
 from gradus.methods.schedules import LearningRate, learning_rate, require_learning_rate
 from gradus.methods.wrapper import Wrapper
 from gradus.risk.penalties import Penalty
 
 
 @dataclass(frozen=True)
-class Proximal(Wrapper):
+class Proximal(Wrapper[FirstOrder]):
     r"""A first-order method on the smooth part of f, then the proximal step of the penalty.
 
     $$\begin{aligned}

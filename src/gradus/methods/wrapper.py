@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
 from gradus.methods.method import FirstOrder, Method, Point
 from gradus.methods.schedules import LearningRate
 
+Within = TypeVar("Within", bound=Method)
+
 
 @dataclass(frozen=True)
-class Wrapper(Method):
-    """A method that takes any first-order method and is one: its learning rate is that within.
+class Wrapper(Method, Generic[Within]):
+    """A method that takes another and is one: its learning rate is that within.
 
     Args:
         method: the method within.
 
     Raises:
-        TypeError: it is not a first-order method.
+        TypeError: it is not a method of the kind that is taken.
     """
 
-    method: FirstOrder
+    method: Within
+
+    takes: ClassVar[Any] = FirstOrder
+    """The kind of method that it takes."""
 
     @dataclass(frozen=True)
     class State:
@@ -30,8 +35,9 @@ class Wrapper(Method):
         inner: Any
 
     def __post_init__(self) -> None:
-        if not isinstance(self.method, FirstOrder):
-            raise TypeError(f"method must be a first-order method, not {self.method!r}")
+        if not isinstance(self.method, self.takes):
+            kind = "first-order method" if self.takes is FirstOrder else "method"
+            raise TypeError(f"method must be a {kind}, not {self.method!r}")
 
     @property
     def lr(self) -> LearningRate:  # type: ignore[override]  # read only, as all fields here

@@ -196,7 +196,17 @@ class RunSpec(
         """
         from gradus import methods
 
-        method = given or self.build_equation(self.build_schedule(self.lr, steps))
+        method = self._moved_by(given or self.build_equation(self.build_schedule(self.lr, steps)))
+        if self.average is None:
+            return method
+        if self.ema is not None:
+            raise ValueError("average does not go with --ema, another mean: give one of them")
+        return methods.Averaged(method, after=steps // 2 if self.average == "suffix" else 0)
+
+    def _moved_by(self, method: Method) -> Method:
+        """The method, or what is around it."""
+        from gradus import methods
+
         if any(getattr(self, name) is not None for name in AROUND):
             return self._around(method)
         if not self.proximal or isinstance(method, methods.ProximalGradient):
@@ -275,6 +285,15 @@ def canonical(spec: RunSpec) -> str:
 
 AROUND = ("sam", "asam", "lookahead")
 """What puts another method around that of the run; one of them at most."""
+
+WRAPPERS = {
+    "sam": "SAM",
+    "asam": "SAM",
+    "lookahead": "Lookahead",
+    "proximal": "Proximal",
+    "average": "Averaged",
+}
+"""The class that each option puts around the method."""
 
 OBJECTS = ("data", "model", "loss", "method")
 """Parts that ``gradus.train`` takes as objects too."""

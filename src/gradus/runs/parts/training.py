@@ -123,6 +123,11 @@ class TrainingPart(Part):
         ge=1,
         description="steps after which the parameters go half of the way back to where they were",
     )
+    average: Literal["all", "suffix"] | None = Field(
+        default=None,
+        description="the mean of the points of all steps, or of the second half of them, in place "
+        "of the last point",
+    )
     ema: float | None = Field(
         default=None,
         gt=0,
