@@ -66,6 +66,11 @@ test-long: setup
 	        tests/engine tests/optim || exit 1; \
 	done
 
+# Those of sparse inputs that reach every kind of step in short.
+SPARSE_STEPS := test_it_follows_a_schedule test_it_takes_losses_of_numbers test_it_clips \
+	test_a_scale_that_has_become_small_is_taken_into_the_weights \
+	test_every_variant_gives_the_same test_rows_of_zeros_move_the_bias_alone
+
 # The kernels' tests on a core that checks every address and every operation. It stands in a copy of
 # the package. Python itself never frees some of what it allocates, so leaks are not looked for.
 sanitize: setup
@@ -80,7 +85,8 @@ sanitize: setup
 	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" \
 	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	    PYTHONPATH=build/sanitize/site OMP_NUM_THREADS=1 \
-	    $(BIN)/pytest -q -n 2 tests/kernels tests/optim/test_kernels.py
+	    $(BIN)/pytest -q -n 2 tests/kernels tests/optim/test_kernels.py \
+	    $(addprefix tests/engine/test_native_sparse.py::,$(SPARSE_STEPS))
 
 # The pictures that the documentation shows: those of the subject, and those of three runs.
 PICTURED := --hidden 64 --epochs 8 --batch-size 32 --log-every 1 --quiet --overwrite

@@ -40,8 +40,8 @@ def losses(run):
 def test_a_file_trains_a_linear_model_as_its_matrix_does(files):
     runs = [
         train("news.svm", **QUICK),
-        train("news.npz", target="y.npy", standardize=False, **SAME),
-        train("with_y.npz", standardize=False, **SAME),
+        train("news.npz", target="y.npy", **QUICK),
+        train("with_y.npz", **QUICK),
         train((X, Y), **SAME),
     ]
     for run in runs[1:]:
@@ -85,10 +85,13 @@ def test_indices_of_other_files_count_as_those_that_trained(files, tmp_path):
 def test_columns_that_did_not_train_are_left_out_and_told_of(files, tmp_path, capsys):
     (tmp_path / "wide.svm").write_text("1 1:1 99:2\n-1 99:2\n")
     run = train("news.svm", test="wide.svm", **QUICK)
-    assert "wide.svm: 1 columns that did not train are left out" in run.summary["data"]["notes"]
+    assert (
+        "wide.svm: 1 column beyond the 12 that trained is left out"
+        in (run.summary["data"]["notes"])
+    )
     run.save("run")
     assert gradus("predict", "run", "wide.svm") == 0
-    assert "x: 1 columns that did not train are left out" in capsys.readouterr().err
+    assert "x: 1 column beyond the 12 that trained is left out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -199,3 +199,8 @@ def test_new_examples_have_the_columns_that_were_trained_on():
         run.predict(X[:, :11])
     with pytest.raises(InputError, match=r"has missing values .NaN. in 1 rows"):
         run.predict(broken(X, data=(3, np.nan)))
+    for given in ({3: 1.0}, [X[0], X[1]], object()):
+        with pytest.raises(InputError, match="is no array of numbers; give a path, an array, or a"):
+            run.predict(given)
+    with pytest.raises(InputError, match=r"other shapes .*: x_train \[N, 12\], .* x_\w+ \[N, 11\]"):
+        train((X, Y), validation=(X[:, :11], Y), **QUICK)

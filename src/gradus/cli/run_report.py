@@ -18,6 +18,7 @@ from gradus.engine.job import Job, Progress, Report
 from gradus.formatting import duration, number
 from gradus.models.own import is_own
 from gradus.runs.curve import in_terminal
+from gradus.runs.lost import is_on_sparse
 from gradus.runs.progress_line import progress_line
 from gradus.runs.record import Run
 from gradus.runs.record_files import OVERVIEW
@@ -342,6 +343,8 @@ def ending(run: Run) -> None:
 def doctor_line(run: Run) -> str | None:
     """Who says why, where the run is lost, or learned next to nothing."""
     if run.folder is None or run.status not in ("diverged", "failed", "finished"):
+        return None
+    if is_on_sparse(run):
         return None
     asked = f"gradus doctor {run.folder} says why"
     if is_own(run.spec.model):

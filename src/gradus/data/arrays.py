@@ -319,7 +319,14 @@ def _parts(
     shapes = [x.shape[1:] for _, x, _ in parts]
     if len(set(shapes)) > 1 or len({y.shape[1:] for _, _, y in parts}) > 1:
         names = " and ".join(suffix[1:] for suffix in suffixes[1:])
-        raise InputError(f"{where}: the {names} part has other shapes than the training part")
+        shown = ", ".join(
+            f"{name}{suffix} [{', '.join(map(str, ['N', *each.shape[1:]]))}]"
+            for suffix, *pair in parts
+            for name, each in zip("xy", pair, strict=True)
+        )
+        raise InputError(
+            f"{where}: the {names} part has other shapes than the training part: {shown}"
+        )
     return parts
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradus.data.memory import memory
 from gradus.data.preparation.image_form import ImageForm, Mode
 from gradus.data.side_by_side import side_by_side
 from gradus.data.unpacking import stored_size
@@ -247,13 +248,11 @@ def _room(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     Raises:
         InputError: the memory does not hold it.
     """
-    import os
-
     size = int(np.prod(shape, dtype=np.int64))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if size > memory:
+    there = memory()
+    if size > there:
         raise InputError(
             f"{shape[0]:,} images of {' × '.join(map(str, shape[1:]))} bytes do not fit into the "
-            f"memory, {size / 2**30:.1f} of {memory / 2**30:.1f} GB; give a smaller --image-size"
+            f"memory, {size / 2**30:.1f} of {there / 2**30:.1f} GB; give a smaller --image-size"
         )
     return np.empty(shape, np.uint8)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gradus.data.memory import too_wide
 from gradus.errors import InputError, quoted
 from gradus.risk.sparse import csr, csr_of, is_csr, parts_of
 
@@ -127,6 +128,8 @@ def _check(shape: Any, dtype: str, name: str, *, is_numbers: bool) -> None:
         raise InputError(
             f"{name}: has {shape[1]:,} columns; {MOST_COLUMNS:,} are the most: hash them to fewer"
         )
+    if (fault := too_wide(shape[1])) is not None:
+        raise InputError(f"{name}: has {fault}")
 
 
 def _check_within(indices: Any, end: int, what: str, name: str) -> None:

@@ -17,6 +17,7 @@ from gradus.data.dataset import Split
 from gradus.data.preparation import Arrays, Sparse
 from gradus.data.reading.svmlight import SUFFIXES, Base, SparseRows, read_svmlight
 from gradus.data.sparse import as_csr
+from gradus.data.unfamiliar import left_out
 from gradus.errors import InputError, quoted
 from gradus.risk.sparse import csr
 
@@ -95,7 +96,7 @@ def tensor_of(rows: SparseRows) -> Tensor:
 def _notes(path: Path, rows: SparseRows) -> list[str]:
     if not rows.left_out:
         return []
-    return [f"{path}: {rows.left_out:,} columns that did not train are left out"]
+    return [f"{path}: {left_out(rows.left_out, rows.width)}"]
 
 
 def load_matrix(

@@ -16,6 +16,20 @@ FAR = 0.5
 """Widths of the range of training: a number further outside it is far outside."""
 
 
+def left_out(columns: int, width: int) -> str:
+    """What becomes of so many columns beyond the width that trained.
+
+    Example:
+        >>> left_out(1, 300)
+        '1 column beyond the 300 that trained is left out'
+    """
+    what = "column" if columns == 1 else "columns"
+    return (
+        f"{columns:,} {what} beyond the {width:,} that trained "
+        f"{'is' if columns == 1 else 'are'} left out"
+    )
+
+
 @dataclass
 class Unfamiliar:
     """Counts such rows, as the columns of a table or of its pieces are read.
@@ -35,6 +49,7 @@ class Unfamiliar:
 
     _found: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     _columns_left_out: int = 0
+    _width: int = 0
 
     def look(self, encoder: AnyEncoder, column: Column) -> None:
         """Look at a column, or at a piece of it, read as ``encoder`` takes it."""
@@ -60,15 +75,15 @@ class Unfamiliar:
         if rows:
             self._count("x", rows, "have missing values, filled as in training")
 
-    def left_out(self, columns: int) -> None:
-        """Note columns of sparse rows that did not train."""
-        self._columns_left_out = max(self._columns_left_out, columns)
+    def left_out(self, columns: int, width: int) -> None:
+        """Note columns of sparse rows beyond the width that trained."""
+        self._columns_left_out, self._width = max(self._columns_left_out, columns), width
 
     def told(self, rows: int) -> tuple[str, ...]:
         """A line for each column with such rows, of so many in all."""
         columns = self._columns_left_out
-        left_out = [f"x: {columns:,} columns that did not train are left out"] if columns else []
-        return *left_out, *(
+        beyond = [f"x: {left_out(columns, self._width)}"] if columns else []
+        return *beyond, *(
             f"{brief(name, 60)}: {count:,} of {rows:,} rows {what}{such and f', such as {such}'}"
             for (name, what), (count, such) in self._found.items()
         )

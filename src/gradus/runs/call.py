@@ -23,7 +23,7 @@ from gradus.runs.progress_line import progress_line
 from gradus.runs.record import Run
 from gradus.runs.spec import RunSpec
 from gradus.runs.start import OF_THE_MODEL
-from gradus.runs.table_defaults import is_sparse, is_table
+from gradus.runs.table_defaults import is_svmlight, is_table
 from gradus.runs.train import LOG, Observer, Shown, Tell
 from gradus.runs.train import resume as resume_named
 from gradus.runs.train import train as train_spec
@@ -348,7 +348,7 @@ def asked(
     if isinstance(data, os.PathLike):
         data = os.fspath(data)
     if isinstance(data, str) and parts:
-        if not is_table(data) and not is_sparse(data):
+        if not is_table(data) and not is_svmlight(data):
             raise InputError(f"{next(iter(parts))}: {quoted(data)} says itself what its parts are")
         options, parts = {**_files(parts), **options}, {}
     if isinstance(data, str) and length is not None:

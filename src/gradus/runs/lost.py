@@ -20,12 +20,18 @@ def what_came_of(run: Run) -> str | None:
     return None if summary["stopped"] is None else f"stopped at {summary['stopped']}"
 
 
+def is_on_sparse(run: Run) -> bool:
+    """Whether its inputs are sparse, which the doctor does not examine."""
+    return run.preparation is not None and run.preparation.kind == "sparse"
+
+
 def told_of_its_end(run: Run, tell: Tell) -> Run:
     """The run, after a word where it is lost: it is returned as any other.
 
     Where nobody else is told, that is logged as a warning.
     """
     if run.status in ("diverged", "failed"):
-        said = f"{run.title}: {what_came_of(run)}; gradus.diagnose(run) says why"
+        asked = "" if is_on_sparse(run) else "; gradus.diagnose(run) says why"
+        said = f"{run.title}: {what_came_of(run)}{asked}"
         (logging.getLogger("gradus").warning if tell is LOG else tell)(said)
     return run

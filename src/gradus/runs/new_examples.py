@@ -272,7 +272,7 @@ def _sparse(
     from gradus.data.sparse_files import read_rows
 
     x, y, left_out = read_rows(Path(given), preparation)
-    seen.left_out(left_out)
+    seen.left_out(left_out, preparation.columns)
     return x, os.fspath(given), y
 
 
@@ -303,15 +303,21 @@ def _as_array(given: Any, what: str) -> Any:
     """An array in memory, or a list of numbers; a CSR tensor of what is sparse.
 
     Raises:
-        TypeError: it is nothing of the kind.
+        InputError: it is nothing of the kind.
     """
     if is_sparse(given):
         return as_csr(given, what)
     if isinstance(given, torch.Tensor):
         given = given.detach().cpu().numpy()
-    found = np.asarray(given)
+    try:
+        found = np.asarray(given)
+    except ValueError:  # rows of several lengths
+        found = np.empty(0, object)
     if found.dtype.kind not in "biufU":
-        raise TypeError(f"{what} must be a path or hold numbers, not {type(given).__name__}")
+        raise InputError(
+            f"{what}: a {type(given).__name__} is no array of numbers; give a path, an array, or a "
+            "matrix of SciPy"
+        )
     return found
 
 

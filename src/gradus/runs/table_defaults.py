@@ -10,6 +10,7 @@ model is learned on them.
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -79,14 +80,30 @@ def is_table(data: object) -> bool:
     return name.endswith(TABLES) or (is_object(data) and shown(name) == "table")
 
 
-def is_sparse(data: object) -> bool:
-    """Whether the name of data is that of a file of sparse rows.
+def is_svmlight(data: object) -> bool:
+    """Whether the name of data is that of a file of svmlight.
 
     Example:
-        >>> is_sparse("news.svm"), is_sparse("news.libsvm.gz"), is_sparse("news.csv")
+        >>> is_svmlight("news.svm"), is_svmlight("news.libsvm.gz"), is_svmlight("news.csv")
         (True, True, False)
     """
     return re.sub(r"\.(gz|bz2|zst)$", "", str(data).lower()).endswith(SPARSE)
+
+
+def is_sparse(data: object) -> bool:
+    """Whether data are a file of sparse rows; of a ``.npz`` file only its table of contents says.
+
+    Example:
+        >>> is_sparse("news.svm"), is_sparse("not-there.npz")
+        (True, False)
+    """
+    if not str(data).lower().endswith(".npz"):
+        return is_svmlight(data)
+    try:
+        with zipfile.ZipFile(str(data)) as file:
+            return {"format.npy", "shape.npy", "data.npy"} <= set(file.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):  # who reads it says what is wrong
+        return False
 
 
 def prepared_by_default(data: object, stream: object = None) -> Mapping[str, Any] | None:

@@ -9,8 +9,10 @@ import pytest
 import scipy.sparse as sp
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
+from gradus.data import memory
 from gradus.data.reading import svmlight
 from gradus.data.reading.svmlight import read_svmlight
+from gradus.data.sparse import as_csr
 from gradus.errors import InputError
 
 X = sp.random_array((60, 40), density=0.2, rng=0, format="csr")
@@ -101,6 +103,18 @@ def test_the_line_that_is_wrong_is_named(tmp_path, line, said):
         read_svmlight(path, base=1)
     assert str(error.value).startswith(f"{path}, line 3: ")
     assert said in str(error.value)
+
+
+def test_an_index_that_asks_for_more_than_the_memory_is_named_by_its_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "memory", lambda: 2**30)
+    path = tmp_path / "own.svm"
+    path.write_text(WHOLE + "1 3:1 # 2000000000:1\n1 3:1 2000000000:1\n" + WHOLE)
+    said = "line 4: index 2000000000 asks for 2,000,000,000 columns, whose linear model takes"
+    with pytest.raises(InputError, match=said):
+        read_svmlight(path)
+    assert read_svmlight(path, width=3).left_out == 1
+    with pytest.raises(InputError, match="X: has 2,000,000,000 columns, whose linear model takes"):
+        as_csr(sp.csr_array((1, 2_000_000_000)), "X")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import IO, Any, Literal, NoReturn, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from gradus.data.memory import too_wide
 from gradus.data.reading.contents import HEAD, check_contents
 from gradus.data.reading.packing import open_unpacked
 from gradus.errors import InputError, quoted
@@ -110,6 +111,8 @@ def read_svmlight(
     least, most = int(at.min()), int(at.max())
     if base == 1 and least == 0:
         _refuse(path, base)
+    if width is None:
+        _check_fits(path, most)
     base = base if base is not None else 0 if least == 0 else 1
     rows = SparseRows(
         np.append(0, np.cumsum(np.concatenate(counts))).astype(np.int64),
@@ -120,6 +123,16 @@ def read_svmlight(
         base,
     )
     return rows if width is None else _cut(rows, width)
+
+
+def _check_fits(path: Path, most: int) -> None:
+    """Refuse an index that asks for a larger model than this machine trains."""
+    if (fault := too_wide(most)) is None:
+        return
+    with open_unpacked(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            if re.search(rb"\s0*%d:" % most, line.partition(b"#")[0]):
+                raise InputError(f"{path}, line {number}: index {most} asks for {fault}")
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

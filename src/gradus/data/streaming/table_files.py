@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from gradus.data.memory import memory
 from gradus.data.reading import KINDS, SUFFIXES, Notation, Source, is_separated, stream
 from gradus.data.unpacking import stored_size
 from gradus.errors import InputError, brief, quoted
@@ -151,15 +152,6 @@ def exceeds_memory(path: Path) -> bool:
     files = TableFiles(path, (path,))
     limit = SHARE_OF_MEMORY * memory()
     return path.stat().st_size * 8 > limit and files.rows * files.columns * 8 > limit
-
-
-def memory() -> int:
-    """Bytes of memory that this process may have, about."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        return min(found, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    except (OSError, ValueError):  # no group, or one without a limit
-        return found
 
 
 def _tables_in(folder: Path) -> Iterator[Path]:
