@@ -101,9 +101,12 @@ class Dropping:
         self._step = self._row = self._rows = self._layer = 0
 
     @contextmanager
-    def of(self, step: int, *, in_chunks: bool) -> Iterator[None]:
-        """An evaluation within this step, of a batch that comes in one piece or in several."""
-        self._step, self._row, self._rows, self._layer = step, 0, 0, 0
+    def of(self, step: int, *, in_chunks: bool, row: int = 0) -> Iterator[None]:
+        """An evaluation within this step, of a batch that comes in one piece or in several.
+
+        Its first example is that of this row of the batch: others have those before.
+        """
+        self._step, self._row, self._rows, self._layer = step, row, row, 0
         with ExitStack() as stack:
             if in_chunks:
                 stack.callback(self.model.register_forward_pre_hook(self._called).remove)

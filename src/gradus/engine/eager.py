@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
-from gradus.engine import evaluate
+from gradus.engine import evaluate, parallel
 from gradus.engine.bfloat16 import InBfloat16
 from gradus.engine.compiled import Compiled
 from gradus.engine.dropping import dropping
@@ -41,6 +41,8 @@ def execute(
     The record does not depend on the speed of the machine: on a CPU every loss is looked at before
     its step is accepted; elsewhere, where looking means waiting for the device, at every logged
     row and at the end of the epoch.
+
+    Several processes may take the steps of one run together, see :mod:`gradus.engine.parallel`.
 
     A run ends early as ``diverged`` at the first loss that is not finite, as ``stopped`` where the
     method cannot take its next step, and as ``interrupted`` on KeyboardInterrupt; what it has
@@ -70,6 +72,11 @@ class _Execution(Execution):
         if job.validation is not None:
             self.parts["validation"] = job.validation.to(device=job.device, dtype=job.dtype)
         self.outputs = evaluate.outputs_of(self.model)
+        self.together, self.apart = job.together, job.together is not None and job.average_every > 1
+        self.rank = 0 if self.together is None else self.together.rank
+        if self.together is not None:
+            self.outputs = parallel.sharing(self.outputs, self.together)
+        evaluated_by = parallel.Apart(self.together) if self.apart else self.together
         self.loss = job.placed_loss
         trained: nn.Module = self.model
         if job.precision == "bf16":
@@ -77,7 +84,10 @@ class _Execution(Execution):
         if job.compiled:
             trained = Compiled(trained)
         risk = partial(
-            EmpiricalRisk, trained, self.loss, train, job.penalty, chunk_size=job.chunk_size
+            EmpiricalRisk,
+            *(trained, self.loss, train, job.penalty),
+            chunk_size=job.chunk_size,
+            together=evaluated_by,
         )
         self.risk, self.resting = risk(update_buffers=True), risk()
         self.oracle = RecordedRisk(
@@ -88,7 +98,7 @@ class _Execution(Execution):
             # What is compiled draws by itself.
             dropping=None if job.compiled else dropping(self.model, job.seed),
         )
-        self.looks_at_every_step = job.device.type == "cpu"
+        self.looks_at_every_step = job.device.type == "cpu" and not self.apart
         self.iteration: Iteration
         if isinstance(job.method, OptimizerMethod):
             self.iteration = OptimizerIteration(job.method, self.oracle, self.risk.parameters)
@@ -108,7 +118,7 @@ class _Execution(Execution):
         begun = len(looked_at)
         sizes = job.sampling.sizes[:begun].tolist()
         if not begun:
-            torch.manual_seed(_seed_of(job.seed, epoch))
+            self._seed(epoch)
         self.model.train()
         seen: list[Tensor] = []
         batches = itertools.islice(job.sampling.epoch(epoch - 1, device=job.device), begun, None)
@@ -127,10 +137,11 @@ class _Execution(Execution):
                         outcome.status, outcome.stopped = "stopped", str(error)
                         return None
                     seen.append(self.oracle.first.loss)
-                    logged = index % job.log_every == 0
-                    if logged or self.looks_at_every_step or index + 1 == job.sampling.steps:
+                    logged, is_last = index % job.log_every == 0, index + 1 == job.sampling.steps
+                    meets = self.apart and ((index + 1) % job.average_every == 0 or is_last)
+                    if logged or self.looks_at_every_step or meets or is_last:
                         first = outcome.step + 1 - len(seen)
-                        values = torch.stack(seen).tolist() if len(seen) > 1 else [seen[0].item()]
+                        values = self._values_of(seen, sizes)
                         seen.clear()
                         for step, value in enumerate(values, start=first):
                             if not math.isfinite(value):
@@ -140,12 +151,15 @@ class _Execution(Execution):
                         looked_at += values
                     work = self.oracle.work.examples
                     if logged:
-                        loss = self._loss_at_iterate(batch)
+                        loss = self._loss_at_iterate(batch, size, values[-1])
                         journal.log(epoch, outcome.samples + size, loss, outcome.work + work)
                     with in_one_piece:
                         self.iteration.update(outcome.step)
                         if self.average is not None:
                             self.average.update(self.iteration.w)
+                        if meets:
+                            assert self.together is not None
+                            parallel.meet(self.iteration, self.average, self.together)
                         journal.stepped(1, size, self.oracle.work.examples)
                     if self.course.stepped is not None:
                         self.course.stepped()
@@ -155,10 +169,14 @@ class _Execution(Execution):
                         journal.observed(epoch)
                         if outcome.ended_by_observer:
                             break
-                    if not seen and index + 1 < job.sampling.steps:
+                    if not (seen or is_last) and (meets or not self.apart):
                         self.keeper.offer(lambda: self.snapshot(time.perf_counter() - started))
         finally:
             outcome.train_seconds += time.perf_counter() - started
+        if self.together is not None:
+            if self.apart and outcome.ended_by_observer:
+                parallel.meet(self.iteration, self.average, self.together)
+            parallel.take_buffers_of_first(self.model, self.together)
         return float(np.average(looked_at, weights=sizes[: len(looked_at)]))
 
     def settle(self) -> None:
@@ -205,17 +223,32 @@ class _Execution(Execution):
         torch.set_rng_state(tensors["random"])
         if self.job.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.job.device)
+        if self.rank > 0:  # what is kept is of process 0
+            self._seed(since.epoch, since.index)
 
-    def _loss_at_iterate(self, batch: Batch) -> float:
-        """The mean loss of the batch at w_t, where the method may not have looked."""
-        loss = self.oracle.first.loss
-        if self.oracle.first.point is not self.iteration.w:
-            # Logging draws nothing that training would draw.
-            with torch.random.fork_rng(), self.oracle.drawing(batch):
-                loss = self.resting.mean_loss(self.iteration.w, batch)
-        return loss.item()
+    def _values_of(self, seen: list[Tensor], sizes: list[int]) -> list[float]:
+        """The losses of the latest steps, which are waited for."""
+        if self.apart:
+            assert self.together is not None
+            return parallel.losses_of_all(
+                torch.stack(seen), sizes[-len(seen) :], self.together
+            ).tolist()
+        return torch.stack(seen).tolist() if len(seen) > 1 else [seen[0].item()]
 
+    def _loss_at_iterate(self, batch: Batch, size: int, seen: float) -> float:
+        """The mean loss of the batch at w_t; the method has seen this one, perhaps elsewhere."""
+        if self.oracle.first.point is self.iteration.w:
+            return seen
+        # Logging draws nothing that training would draw.
+        with torch.random.fork_rng(), self.oracle.drawing(batch):
+            loss = self.resting.mean_loss(self.iteration.w, batch)
+        return self._values_of([loss], [size])[-1]
 
-def _seed_of(seed: int, epoch: int) -> int:
-    """One seed for what is random within an epoch, so that a run can start at any epoch."""
-    return int(np.random.SeedSequence(seed, spawn_key=(1, epoch)).generate_state(1, np.uint64)[0])
+    def _seed(self, *place: int) -> None:
+        """Seed what is random within an epoch, so that a run can start at any of them.
+
+        Processes draw apart: their examples are others.
+        """
+        key = (1, *place) if self.rank == 0 else (1, *place, self.rank)
+        drawn = np.random.SeedSequence(self.job.seed, spawn_key=key).generate_state(1, np.uint64)
+        torch.manual_seed(int(drawn[0]))

@@ -18,6 +18,7 @@ from gradus.engine.selection import NOTHING_SELECTED, Scores, Selection
 from gradus.methods.method import Method
 from gradus.risk.losses import Loss
 from gradus.risk.penalties import Penalty
+from gradus.risk.together import Together
 
 Part = Literal["train", "validation", "test"]
 """A part of the data: that of training stands for itself up to 10,000 of its examples."""
@@ -44,6 +45,10 @@ class Job:
         ema: the decay of a moving average of the parameters, which is evaluated and left in their
             place; None: there is none.
         precision: of the products of training, ``"float32"``: that of ``dtype``, or ``"bf16"``.
+        together: the processes that train the run, each by its share of every batch; None: this one
+            alone.
+        average_every: H, the steps that each of them takes by itself before their parameters are
+            averaged; 1: they average the gradient of every step.
     """
 
     model: nn.Module
@@ -68,6 +73,8 @@ class Job:
     metrics: Scores = field(default_factory=dict)
     ema: float | None = None
     compiled: bool = False
+    together: Together | None = None
+    average_every: int = 1
 
     @property
     def tests_every_epoch(self) -> bool:

@@ -46,6 +46,8 @@ def obstacle(job: Job) -> str | None:
     kernels.variant()
     if job.compiled:
         return "the native engine does not call a model that PyTorch compiles"
+    if job.together is not None:
+        return "the native engine trains in one process"
     if job.ema is not None:
         return "the native engine does not average parameters over the steps"
     if job.precision == "bf16" and not kernels.multiplies_bfloat16():

@@ -17,6 +17,7 @@ from gradus.risk.curvature import Curvature
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.risk.examples import Batch, size_of
 from gradus.risk.tensors import Tensors
+from gradus.risk.together import share
 
 
 @dataclass
@@ -174,8 +175,13 @@ class RecordedRisk:
             return
         with ExitStack() as stack:
             if self.dropping is not None:
-                size, limit = size_of(batch, len(self.moving.data)), self.moving.chunk_size
-                stack.enter_context(self.dropping.of(self.first.step, in_chunks=size > limit))
+                row, size = 0, size_of(batch, len(self.moving.data))
+                if self.moving.together is not None:
+                    at = share(size, self.moving.together)
+                    row, size = at.start, at.stop - at.start
+                in_chunks = size > self.moving.chunk_size
+                drawn = self.dropping.of(self.first.step, in_chunks=in_chunks, row=row)
+                stack.enter_context(drawn)
             if self.repeats:
                 stack.enter_context(torch.random.fork_rng())
                 torch.manual_seed(self.first.seed)

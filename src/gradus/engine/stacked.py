@@ -56,6 +56,8 @@ def obstacle(jobs: Sequence[Job]) -> str | None:
                 raise dense.Obstacle("inputs that are sparse")
             if job.compiled:
                 raise dense.Obstacle("models that PyTorch compiles")
+            if job.together is not None:
+                raise dense.Obstacle("runs of several processes")
             if job.ema is not None:
                 raise dense.Obstacle("parameters that are averaged over the steps")
             if job.precision == "bf16":

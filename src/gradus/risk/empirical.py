@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, partial
 from typing import Any, TypeVar, get_args
@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from gradus.errors import quoted
-from gradus.risk.chunks import averaged, reduced, share, summed
+from gradus.risk.chunks import Mass, averaged, reduced, share, summed
 from gradus.risk.curvature.chunk import of_chunk
 from gradus.risk.curvature.functions import Matrix, require_matrix
 from gradus.risk.curvature.matrix import LIMIT, Curvature, Summand, split_parameters
@@ -36,6 +36,7 @@ from gradus.risk.penalties import Penalty
 from gradus.risk.precision import is_narrow, narrow, wide
 from gradus.risk.substitution import substituted
 from gradus.risk.tensors import Tensors
+from gradus.risk.together import Together, added, cut
 
 Point = TypeVar("Point", Tensor, Tensors)
 
@@ -79,6 +80,8 @@ class EmpiricalRisk:
         chunk_size: the largest number of examples evaluated at once.
         update_buffers: let layers such as batch normalisation move their running statistics, as
             training does.
+        together: the processes that evaluate every batch together, each a share of its examples;
+            values and gradients are then those of the whole batch, and differentiable no further.
 
     Raises:
         ValueError: the data are no pair, x and y differ in length or are empty, the model has no
@@ -109,6 +112,7 @@ class EmpiricalRisk:
         *,
         chunk_size: int = 4096,
         update_buffers: bool = False,
+        together: Together | None = None,
     ) -> None:
         self.model = model
         self.loss = loss
@@ -128,6 +132,7 @@ class EmpiricalRisk:
         self.penalty = penalty
         self.chunk_size = chunk_size
         self.update_buffers = update_buffers
+        self.together = together
         moving = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not moving:
             raise ValueError("the model has no parameter with requires_grad=True: nothing to move")
@@ -156,6 +161,7 @@ class EmpiricalRisk:
             self.data,
             chunk_size=self.chunk_size,
             update_buffers=self.update_buffers,
+            together=self.together,
         )
 
     @property
@@ -202,16 +208,22 @@ class EmpiricalRisk:
     def mean_loss(self, w: Tensor | Tensors, batch: Batch | None = None) -> Tensor:
         """R(h_w) on a batch, or on the whole data: f(w) without the penalty."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and w.requires_grad):
-            entries, chunks = _entries(w), in_chunks(batch, len(self.data), self.chunk_size)
-            if len(chunks) == 1:
+            entries, chunks = _entries(w), self._chunks(batch)
+            if len(chunks) == 1 and self.together is None:
                 with self._at(entries):
                     return self._loss(chunks[0])
-            parts = []
+            totals: list[Tensor] = []
+            masses: list[Mass] = []
             for chunk in chunks:
                 with self._at(entries):
-                    parts.append(self._part(chunk))
-            totals, masses = zip(*parts, strict=True)
-            return averaged(torch.stack(totals).sum(), masses)
+                    total, mass = self._part(chunk)
+                totals.append(total)
+                masses.append(mass)
+            if self.together is None:
+                return averaged(torch.stack(totals).sum(), masses)
+            nothing = Tensors([entries[0].new_empty(0)])
+            total, mass, _ = added(self.together, totals, masses, nothing)
+            return averaged(total, self._divisor(mass))
 
     def gradient(self, w: Point, batch: Batch | None = None) -> Point:
         """The gradient of f at w, of w's own form; differentiable in w if w requires gradients."""
@@ -389,12 +401,13 @@ class EmpiricalRisk:
             )
 
         twice = twice_differentiable if create_graph else nullcontext
-        chunks = in_chunks(batch, len(self.data), self.chunk_size)
-        if len(chunks) == 1:
+        chunks = self._chunks(batch)
+        if len(chunks) == 1 and self.together is None:
             with self._at(leaves), twice():
                 value = self._loss(chunks[0])
                 return value, gradients_of(value)
-        totals, masses = [], []
+        totals: list[Tensor] = []
+        masses: list[Mass] = []
         gradients = wide(Tensors([torch.zeros_like(leaf) for leaf in leaves]))
         is_any_narrow = any(is_narrow(leaf.dtype) for leaf in leaves)
         for chunk in chunks:
@@ -408,9 +421,25 @@ class EmpiricalRisk:
                     gradients = gradients + Tensors(gradients_of(total))
             totals.append(total if create_graph else total.detach())
             masses.append(mass)
-        total = torch.stack(totals).sum()
+        if self.together is None:
+            total = torch.stack(totals).sum()
+        else:
+            total, mass, gradients = added(self.together, totals, masses, gradients)
+            masses = self._divisor(mass)
         share = averaged(torch.ones_like(total), masses)
         return averaged(total, masses), narrow(gradients * share, Tensors(leaves)).values
+
+    def _chunks(self, batch: Batch | None) -> Sequence[Batch]:
+        """The chunks of a batch that are evaluated here."""
+        if self.together is not None:
+            batch = cut(batch, len(self.data), self.together)
+            if batch is None:
+                return []
+        return in_chunks(batch, len(self.data), self.chunk_size)
+
+    def _divisor(self, mass: Tensor) -> list[Mass]:
+        """What the sum over all processes is divided by; of a loss that is a sum, nothing."""
+        return [0.0] if getattr(self.loss, "reduction", "mean") == "sum" else [mass]
 
     def _loss(self, chunk: Batch) -> Tensor:
         x, y = examples_of(self.data, chunk)
