@@ -31,6 +31,18 @@ class OwnCodeError(InputError):
     """Code of the user's own fails, or gives what it may not; the message says which."""
 
 
+class ProcessLostError(InputError):
+    """A process that trained a run together with this one has ended before it.
+
+    The message says which, and why, as far as it is known.
+
+    Attributes:
+        is_said: whether that process has said so itself, to the user of all.
+    """
+
+    is_said = False
+
+
 class NotPositiveDefiniteError(InputError):
     """A method needs a positive definite matrix, and f has none at this point.
 

@@ -34,4 +34,3 @@ def together(size, call):
 
     with ThreadPoolExecutor(size) as pool:
         return list(pool.map(called, range(size)))
-

@@ -234,5 +234,3 @@ def test_what_several_processes_do_not_train_is_refused(changes, said):
         changes["together"] = dataclasses.make_dataclass("Two", ["size"])(2)
     with pytest.raises(InputError, match=said):
         parallel.check(job(**changes))
-
-

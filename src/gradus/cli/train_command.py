@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradus.cli.exit_codes import EXIT_CODES, warn
+from gradus.cli.exit_codes import EXIT_CODES, WRONG, warn
 from gradus.cli.options import RunCommand, cache_option, data_dir_option, no_cache_option
-from gradus.errors import InputError, quoted
+from gradus.errors import InputError, ProcessLostError, quoted
 from gradus.importing import without_collection
+from gradus.runs.processes.taking_part import follows
 from gradus.tracking import tracking
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ Examples:
   gradus train --spec run.toml --seed 1          a file, with changes
   gradus train --spec sweeps/digits-sgd-1        the best configuration of a sweep, once more
   gradus train new.csv --from runs/houses-adamw-1 --lr 0.0001    from the parameters of another
+  gradus train --processes 2                     by two processes, each its share of a batch
   gradus train --resume runs/digits-sgd-1        a run that was broken off
   gradus train --resume runs/digits-sgd-1 --epochs 40    more epochs for one that was not
 """
@@ -85,6 +87,13 @@ Examples:
     "(mlflow.db, or $MLFLOW_TRACKING_URI), wandb (offline, or as $WANDB_MODE says)",
 )
 @click.option(
+    "--processes",
+    type=int,
+    metavar="K",
+    help="train by so many processes of this machine, each of which takes its share of every "
+    "batch; under torchrun they are those that it starts",
+)
+@click.option(
     "--trust", is_flag=True, help="import the model that --spec or --resume names, whatever it is"
 )
 @click.option("--quiet", is_flag=True, help="print nothing but the path of the record")
@@ -100,6 +109,7 @@ def train(
     freeze: str | None,
     no_state: bool,
     track: str | None,
+    processes: int | None,
     trust: bool,
     quiet: bool,
     **given: Any,
@@ -112,6 +122,8 @@ def train(
     (with --target the .npy file of their targets); images in one folder a class; or the four IDX
     files of an image set.
     """
+    if follows(processes):
+        return _follow(data_dir)
     as_guessed = not any(given[name] for name in ("separator", "decimal", "missing_values"))
     at_once = resume is spec is start is None and as_guessed and not given["stream"]
     reads = at_once and _reads_ahead(given["data"])
@@ -137,6 +149,7 @@ def train(
             trust=trust,
             keep_state=not no_state,
             track=track,
+            processes=processes,
         )
     tell = (lambda message: None) if quiet else warn
     begins: dict[str, Any] = {"freeze": tuple(freeze.split(",")) if freeze else (), "tell": tell}
@@ -150,7 +163,8 @@ def train(
     with _fresh_folder(run_spec) if out is None else nullcontext(out) as folder:
         kept: dict[str, Any] = {
             "out": folder, "overwrite": overwrite, "keep_state": not no_state,
-            "data_dir": data_dir, "cache": Cache(cache, not no_cache), **begins,
+            "data_dir": data_dir, "cache": Cache(cache, not no_cache), "processes": processes,
+            **begins,
         }  # fmt: skip
         with _tracking(track, folder) as tracks:
             kept["callbacks"] = _callbacks(tracks)
@@ -185,6 +199,20 @@ def _callbacks(tracks: Tracking | None) -> Callbacks | None:
     return Callbacks((tracks,))
 
 
+def _follow(data_dir: Path | None) -> int:
+    """Train with the process that keeps the record, and leave it to that one to speak."""
+    from gradus.runs.processes.group import joined, of_environment
+    from gradus.runs.train import join
+
+    try:
+        with joined(of_environment) as processes:
+            return EXIT_CODES[join(processes, data_dir=data_dir).status]
+    except ProcessLostError as error:
+        if error.is_said:
+            return WRONG
+        raise
+
+
 def _reads_ahead(data: str | None) -> bool:
     """Begin to read a table while torch is imported, which takes as long; whether it is one."""
     from gradus.data.reading import SUFFIXES, reading_ahead
@@ -209,6 +237,7 @@ def _resume(
     trust: bool,
     keep_state: bool,
     track: str | None,
+    processes: int | None,
 ) -> int:
     """Go on with the run of a folder."""
     from gradus.cli import run_report as report
@@ -244,6 +273,7 @@ def _resume(
             reading=(lambda what, done, of: None) if live is None else live.reading,
             tell=warn,
             callbacks=_callbacks(tracks),
+            processes=processes,
         )
     if (folder / "run.json").stat().st_mtime < started:
         warn(f"{folder}: this run has ended already, as {run.status}")

@@ -72,11 +72,12 @@ class _Execution(Execution):
         if job.validation is not None:
             self.parts["validation"] = job.validation.to(device=job.device, dtype=job.dtype)
         self.outputs = evaluate.outputs_of(self.model)
-        self.together, self.apart = job.together, job.together is not None and job.average_every > 1
-        self.rank = 0 if self.together is None else self.together.rank
+        self.together, self.apart, self.rank = job.together, False, 0
+        evaluated_by = self.together
         if self.together is not None:
+            self.apart, self.rank = job.average_every > 1, self.together.rank
             self.outputs = parallel.sharing(self.outputs, self.together)
-        evaluated_by = parallel.Apart(self.together) if self.apart else self.together
+            evaluated_by = parallel.Apart(self.together) if self.apart else self.together
         self.loss = job.placed_loss
         trained: nn.Module = self.model
         if job.precision == "bf16":

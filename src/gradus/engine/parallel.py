@@ -1,7 +1,7 @@
 r"""One run by several processes: what the eager engine does otherwise then.
 
-Each of k processes evaluates a share $S_j$ of the examples of every batch S, consecutive rows of it;
-the sums are added up, and every process takes the same step:
+Each of k processes evaluates a share $S_j$ of the examples of every batch S, consecutive rows of
+it; the sums are added up, and every process takes the same step:
 
 $$g = \frac{\sum_j \sum_{i \in S_j} \nabla L_i(w)}{\sum_j m(S_j)} + \nabla \lambda\,\Omega(w)$$
 
@@ -16,8 +16,8 @@ $$w^j_{t+1} = \mathrm{step}\big(w^j_t, \nabla f_{S_j}(w^j_t)\big), \qquad
 
 What the method remembers (a momentum, a mean of squares) is averaged with w.
 
-Source: Zinkevich, Weimer, Li, Smola (2010), "Parallelized stochastic gradient descent"; Stich (2019),
-    "Local SGD converges fast and communicates little", algorithm 1.
+Source: Zinkevich, Weimer, Li, Smola (2010), "Parallelized stochastic gradient descent"; Stich
+    (2019), "Local SGD converges fast and communicates little", algorithm 1.
 """
 
 from __future__ import annotations

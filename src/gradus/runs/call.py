@@ -19,6 +19,7 @@ from gradus.runs.lost import told_of_its_end
 from gradus.runs.objects.asked import objects_of, with_groups
 from gradus.runs.objects.given import Objects
 from gradus.runs.objects.groups import Groups
+from gradus.runs.processes.taking_part import follows
 from gradus.runs.progress_line import progress_line
 from gradus.runs.record import Run
 from gradus.runs.spec import RunSpec
@@ -74,6 +75,7 @@ def train(
     callbacks: Sequence[Any] = (),
     track: Track = (),
     tell: Tell = LOG,
+    processes: int | None = None,
     parameters: Sequence[Mapping[str, Any]] = (),
     decay: str = "all",
     **options: Any,
@@ -141,6 +143,9 @@ def train(
         tell: told, in one line each, what keeps the run from the native engine and what that costs,
             of a tracker that fails, and how the run was lost; by default that is logged by
             ``logging.getLogger("gradus")``, at the level INFO, and a lost run as a WARNING.
+        processes: how many train the run, each its share of every batch; the others are started by
+            this one, and end with it. None: those that ``torchrun`` has started, of which each
+            calls this; else this one alone. The record is kept by the first.
         parameters: groups that are moved by options of their own, each a dict of the names of its
             layers or parameters and its options: ``{"names": ["0", "2.bias"], "lr": 0.01}``. The
             others have those of the method.
@@ -177,7 +182,7 @@ def train(
     kept: dict[str, Any] = {
         "out": out, "overwrite": overwrite, "keep_state": keep_state, "start": start,
         "freeze": freeze, "data_dir": data_dir, "cache": _cache(cache), "observe": observe,
-        "progress": _shown(progress), "tell": tell,
+        "progress": _shown(progress), "tell": tell, "processes": processes,
     }  # fmt: skip
     called = _called(callbacks)
     if isinstance(data, RunSpec):
@@ -189,7 +194,7 @@ def train(
             raise InputError(f"{said[0]}: stands in the RunSpec; give it there")
         with in_words_of_the_call(), tracking(track, out, tell) as tracks:
             run = train_spec(data, **kept, callbacks=called.and_of(tracks))
-        return told_of_its_end(run, tell)
+        return run if follows(processes) else told_of_its_end(run, tell)
     with in_words_of_the_call():
         if called.schedulers:
             objects["schedule"] = called.schedulers[0].make
@@ -199,7 +204,7 @@ def train(
         spec, found = asked({"data": data, **objects}, parts, options, groups, length)
         with tracking(track, out, tell) as tracks:
             run = train_spec(spec, **kept, objects=found, callbacks=called.and_of(tracks))
-    return told_of_its_end(run, tell)
+    return run if follows(processes) else told_of_its_end(run, tell)
 
 
 def resume(
@@ -225,6 +230,7 @@ def resume(
     callbacks: Sequence[Any] = (),
     track: Track = (),
     tell: Tell = LOG,
+    processes: int | None = None,
 ) -> Run:
     """Go on with a run that was broken off, as if it had not been: its record is the same.
 
@@ -260,6 +266,7 @@ def resume(
         track: likewise; trackers are told what was recorded before, too.
         tell: told, in one line each, of checkpoints that are damaged, of a stretched schedule, and
             how the run was lost; by default that is logged, as for ``train``.
+        processes: as for ``train``; as many as before, or not.
 
     Returns:
         The run.
@@ -307,8 +314,9 @@ def resume(
                 tell=tell,
                 objects=found,
                 callbacks=_called(callbacks).and_of(tracks),
+                processes=processes,
             )
-    return told_of_its_end(run, tell)
+    return run if follows(processes) else told_of_its_end(run, tell)
 
 
 def _cache(given: str | os.PathLike[str] | Literal[False] | None) -> Cache:

@@ -219,6 +219,11 @@ class Callbacks:
         return [each for each in self.given if isinstance(each, Scheduler)]
 
     @property
+    def of_schedulers(self) -> Callbacks | None:
+        """These alone, which other processes need too; None where there are none."""
+        return Callbacks(tuple(self.schedulers)) if self.schedulers else None
+
+    @property
     def sees_every_step(self) -> bool:
         """Whether one of them has to be called after every step."""
         return any(each.every == "step" for each in self.schedulers)

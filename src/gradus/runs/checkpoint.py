@@ -75,7 +75,7 @@ def begin(
     content: dict[str, Any] = {
         "format": BEGINNING_VERSION,
         "spec": spec.model_dump(mode="json"),
-        "data": _digest(split),
+        "data": digest(split),
         "origin": list(origin),
     }
     if rate is not None:
@@ -164,19 +164,19 @@ def check_data(folder: Path, split: Split) -> None:
     Raises:
         InputError: they are not.
     """
-    if beginning(folder).data != _digest(split):
+    if beginning(folder).data != digest(split):
         raise InputError(
             f"{folder.parent}: was begun on other data: {split.description} has changed since; "
             "train it again with --overwrite"
         )
 
 
-def _digest(split: Split) -> str:
+def digest(split: Split) -> str:
+    """What identifies prepared data: all their numbers."""
+    from gradus.data.streaming.order import StreamOrder
     from gradus.risk.sparse import parts_of
 
     digest = hashlib.sha256()
-    from gradus.data.streaming.order import StreamOrder
-
     if isinstance(split.order, StreamOrder):
         digest.update(split.order.digest.encode())
     for data in (split.train, split.validation, split.test):
@@ -249,6 +249,16 @@ def read(folder: Path, tell: Callable[[str], None]) -> Snapshot | None:
     from gradus.engine.snapshot import snapshot_of
 
     return read_parts(folder, tell, snapshot_of)
+
+
+def engine_of(folder: Path) -> str | None:
+    """Which engine left the last checkpoint of a folder; None where it cannot be told."""
+    for number in sorted(_numbers(folder), reverse=True):
+        try:
+            return str(dict(read_json(_paths(folder, number)[1]))["facts"]["engine"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
 
 
 def read_parts(

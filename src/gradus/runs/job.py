@@ -252,6 +252,7 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
         precision=spec.precision,
         ema=spec.ema,
         compiled=spec.compile,
+        average_every=spec.average_every,
         **_gradients(spec),
     )
 

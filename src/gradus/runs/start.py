@@ -101,20 +101,47 @@ class Start:
         """
         import safetensors.torch
 
-        tensors = {
-            f"{net}.{name}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for net, given in enumerate(self.parameters)
-            for name, value in given.items()
-        }
+        tensors, facts = parts_of_start(self)
         content = safetensors.torch.save(tensors)
-        facts = {
-            "nets": len(self.parameters),
-            "preparation": None if self.preparation is None else self.preparation.record(),
-            "freeze": list(self.freeze),
-            "sha256": hashlib.sha256(content).hexdigest(),
-        }
+        facts["sha256"] = hashlib.sha256(content).hexdigest()
         write_whole(folder / PARAMETERS, content)
         write_whole(folder / FACTS, json.dumps(facts).encode())
+
+
+def parts_of_start(start: Start) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What a run begins with as tensors by name and facts that JSON knows."""
+    tensors = {
+        f"{net}.{name}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for net, given in enumerate(start.parameters)
+        for name, value in given.items()
+    }
+    return tensors, {
+        "nets": len(start.parameters),
+        "preparation": None if start.preparation is None else start.preparation.record(),
+        "freeze": list(start.freeze),
+    }
+
+
+def start_of_parts(
+    tensors: Mapping[str, Tensor], facts: Mapping[str, Any], where: str = ""
+) -> Start:
+    """What was taken into these parts.
+
+    Raises:
+        ValueError: they are none.
+        KeyError: one is missing.
+    """
+    from gradus.data.preparation import read_preparation
+
+    if not 0 < int(facts["nets"]) <= len(tensors):
+        raise ValueError(f"{len(tensors)} tensors of {quoted(facts['nets'])} nets")
+    parameters: list[dict[str, Tensor]] = [{} for _ in range(int(facts["nets"]))]
+    for name, value in tensors.items():
+        net, _, rest = name.partition(".")
+        parameters[int(net)][rest] = value
+    record, freeze = facts["preparation"], tuple(map(str, facts["freeze"]))
+    preparation = None if record is None else read_preparation(record, where)
+    return Start(parameters, preparation, freeze)
 
 
 def read_start(folder: Path) -> Start | None:
@@ -126,8 +153,6 @@ def read_start(folder: Path) -> Start | None:
     import safetensors.torch
     from safetensors import SafetensorError
 
-    from gradus.data.preparation import read_preparation
-
     path = folder / FACTS
     if not path.exists():
         return None
@@ -135,20 +160,11 @@ def read_start(folder: Path) -> Start | None:
         facts, content = dict(read_json(path)), read_whole(folder / PARAMETERS)
         if hashlib.sha256(content).hexdigest() != facts["sha256"]:
             raise ValueError(f"{PARAMETERS} is not what was written")
-        tensors = safetensors.torch.load(content)
-        if not 0 < int(facts["nets"]) <= len(tensors):
-            raise ValueError(f"{len(tensors)} tensors of {quoted(facts['nets'])} nets")
-        parameters: list[dict[str, Tensor]] = [{} for _ in range(int(facts["nets"]))]
-        for name, value in tensors.items():
-            net, _, rest = name.partition(".")
-            parameters[int(net)][rest] = value
-        record, freeze = facts["preparation"], tuple(map(str, facts["freeze"]))
-        preparation = None if record is None else read_preparation(record, str(path))
+        return start_of_parts(safetensors.torch.load(content), facts, str(path))
     except (OSError, ValueError, KeyError, TypeError, IndexError, SafetensorError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: is damaged ({quoted(error)}); train the run again") from None
-    return Start(parameters, preparation, freeze)
 
 
 def start_of(run: Run, spec: RunSpec, freeze: Sequence[str] = ()) -> tuple[RunSpec, Start]:

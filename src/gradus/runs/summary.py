@@ -43,7 +43,7 @@ def summary_of(
     job: Job,
     outcome: Outcome,
     line: LineToBeat,
-    executed: Mapping[str, str | None],
+    executed: Mapping[str, str | int | None],
     *,
     predictions: Predictions | None,
     auto: Sequence[str],
@@ -62,7 +62,8 @@ def summary_of(
         job: what was run, its model as the run left it.
         outcome: what the engine recorded.
         line: what the run is held against.
-        executed: the engine, why it was not the native one, and the variant of the kernels.
+        executed: the engine, why it was not the native one, the variant of the kernels, and by how
+            many processes.
         predictions: on the test part, where the run left parameters that give any.
         auto: the options that were not given and follow from the data being a table.
         origin: the runs that it goes on from.

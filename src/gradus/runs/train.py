@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
@@ -19,13 +18,14 @@ import torch
 from gradus import kernels
 from gradus.data.dataset import Split
 from gradus.data.streaming import USUAL_CACHE, Cache
-from gradus.engine import choose
-from gradus.engine.job import Job, Observe, Outcome, Report
+from gradus.engine import choose, parallel
+from gradus.engine.job import Job, Observe, Report
 from gradus.engine.snapshot import WHOLE_RUN, Course
-from gradus.errors import InputError, OwnCodeError
-from gradus.models.own import check_named, is_users, told
+from gradus.errors import InputError, ProcessLostError
+from gradus.models.own import check_named
 from gradus.runs import checkpoint
 from gradus.runs.choices import flag
+from gradus.runs.executing import execute, told_apart
 from gradus.runs.further import Further, further
 from gradus.runs.interrupt import OneInterrupt
 from gradus.runs.job import load_for, prepare, resolved, streamed_if_long
@@ -33,6 +33,7 @@ from gradus.runs.judging import predictions_on_test
 from gradus.runs.lock import locked
 from gradus.runs.objects.given import NO_OBJECTS, Objects
 from gradus.runs.parts.method import AUTO
+from gradus.runs.processes.taking_part import follows, taking_part
 from gradus.runs.record import Run, open_run
 from gradus.runs.record_files import check_apart, in_the_way
 from gradus.runs.record_tables import HISTORY, evaluated, table
@@ -41,11 +42,12 @@ from gradus.runs.spec import RunSpec
 from gradus.runs.standing import CHECKPOINT, Engine, Standing
 from gradus.runs.start import Start, read_start, start_of
 from gradus.runs.status import line_to_beat
-from gradus.runs.summary import as_options, summary_of
+from gradus.runs.summary import summary_of
 
 if TYPE_CHECKING:
     from gradus.data.streaming.passes import Watch
     from gradus.runs.callbacks import Callbacks
+    from gradus.runs.processes.group import Processes
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -74,6 +76,7 @@ def train(
     finding: Finding = lambda what, done, of: None,
     cache: Cache = USUAL_CACHE,
     reading: Watch = lambda what, done, of: None,
+    processes: int | None = 1,
 ) -> Run:
     """Train what the spec says and keep its record: :func:`gradus.train`, in the words of flags.
 
@@ -89,10 +92,10 @@ def train(
     """
     if not isinstance(spec, RunSpec):
         raise TypeError(f"spec must be a RunSpec, as RunSpec(data='digits'), not {spec!r}")
-    folder = None if out is None else Path(out)
+    folder = None if out is None or follows(processes) else Path(out)
     objects = objects.named_by(spec)
     objects.check(spec)
-    seen = _Seen(data_dir, observe, progress, tell, callbacks, finding, cache, reading)
+    seen = _Seen(data_dir, observe, progress, tell, callbacks, finding, cache, reading, processes)
     begins = None
     if start is not None:
         spec, begins = start_of(start, spec, freeze)
@@ -136,6 +139,7 @@ def resume(
     callbacks: Callbacks | None = None,
     cache: Cache = USUAL_CACHE,
     reading: Watch = lambda what, done, of: None,
+    processes: int | None = 1,
 ) -> Run:
     """Go on with the run of a folder: :func:`gradus.resume`, in the words of flags.
 
@@ -149,7 +153,14 @@ def resume(
             With more epochs: it was broken off, did not end well, or kept no state.
     """
     folder = Path(folder)
-    seen = _Seen(data_dir, observe, progress, tell, callbacks, cache=cache, reading=reading)
+    seen = _Seen(
+        *(data_dir, observe, progress, tell, callbacks),
+        cache=cache,
+        reading=reading,
+        processes=processes,
+    )
+    if follows(processes):
+        return _train(None, None, seen, objects=objects)
     given = {"epochs": epochs, "patience": patience}
     changes = {name: value for name, value in given.items() if value is not None}
     if spec := _broken_off(folder):
@@ -218,10 +229,11 @@ class _Seen(NamedTuple):
     finding: Finding = lambda what, done, of: None
     cache: Cache = USUAL_CACHE
     reading: Watch = lambda what, done, of: None
+    processes: int | None = 1
 
 
 def _train(
-    spec: RunSpec,
+    spec: RunSpec | None,
     folder: Path | None,
     seen: _Seen,
     *,
@@ -231,23 +243,94 @@ def _train(
     keep_state: bool = False,
     objects: Objects = NO_OBJECTS,
 ) -> Run:
-    """Train a run, or the rest of it, and keep its record in a folder that is locked."""
+    """Train a run, or the rest of it, and keep its record in a folder that is locked.
+
+    Without a spec it is the run that another process trains.
+    """
+    moving = None if seen.callbacks is None else seen.callbacks.of_schedulers
+    handed: dict[str, Any] = {"data_dir": seen.data_dir, "objects": objects, "callbacks": moving}
+    try:
+        with taking_part(seen.processes, handed) as together:
+            if together is not None and together.rank > 0:
+                return join(together, spec, **handed)
+            assert spec is not None
+            return _trained(
+                *(spec, folder, seen, together),
+                goes_on=goes_on,
+                more=more,
+                start=start,
+                keep_state=keep_state,
+                objects=objects,
+            )
+    except ProcessLostError as error:
+        if folder is None or checkpoint.begun(folder / CHECKPOINT) is None:
+            raise
+        raise ProcessLostError(
+            f"{error}; go on with --resume {folder}, by any number of processes"
+        ) from None
+
+
+def join(
+    processes: Processes,
+    spec: RunSpec | None = None,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    objects: Objects = NO_OBJECTS,
+    callbacks: Callbacks | None = None,
+) -> Run:
+    """Train with others the run that the first of them keeps the record of.
+
+    Args:
+        processes: they.
+        spec: what this one was asked for; None: what the first was.
+        data_dir: as for ``train``.
+        objects: likewise.
+        callbacks: those that move the run.
+    """
+    seen = _Seen(data_dir, None, None, lambda message: None, callbacks)
+    return _trained(spec, None, seen, processes, objects=objects)
+
+
+def _trained(
+    spec: RunSpec | None,
+    folder: Path | None,
+    seen: _Seen,
+    together: Processes | None,
+    *,
+    goes_on: bool = False,
+    more: Further | None = None,
+    start: Start | None = None,
+    keep_state: bool = False,
+    objects: Objects = NO_OBJECTS,
+) -> Run:
+    """The run of this process, alone or together with others."""
     began, started = time.perf_counter(), datetime.now(UTC)
     if folder is not None and (goes_on or more is not None):
         start = read_start(folder / CHECKPOINT if more is None else more.state)
-    elif more is None:
+    if together is not None:
+        from gradus.runs.processes import agreement
+
+        spec, start = agreement.on_run(together, spec, start)
+    assert spec is not None
+    if not goes_on and more is None:
         spec = streamed_if_long(spec, objects, seen.tell)
     preparation = None if start is None else start.preparation
     split = load_for(
         *(spec, seen.data_dir, preparation, objects), cache=seen.cache, watch=seen.reading
     )
+    if together is not None:
+        agreement.on_data(together, checkpoint.digest(split))
     rate: Mapping[str, Any] | None = None
     with torch.random.fork_rng():
         if spec.lr == AUTO:
-            from gradus.runs.learning_rate.automatic import found_for
+            lr = None
+            if together is None or together.rank == 0:
+                from gradus.runs.learning_rate.automatic import found_for
 
-            found = found_for(spec, split, start, objects, seen.finding)
-            rate, spec = found.record(), spec.model_copy(update={"lr": found.lr})
+                found = found_for(spec, split, start, objects, seen.finding)
+                rate, lr = found.record(), found.lr
+            lr = lr if together is None else agreement.on_rate(together, lr)
+            spec = spec.model_copy(update={"lr": lr})
         job = prepare(spec, split, start, objects=objects)
         auto = spec.auto if more is None else more.auto
         spec = resolved(spec, split)
@@ -255,6 +338,13 @@ def _train(
         variant = None if kernels.core() is None else kernels.variant()
         callbacks = seen.callbacks
         job = job if callbacks is None else callbacks.moved(job)
+        if together is not None:
+            from gradus.runs.processes.group import device_of
+
+            job = replace(job, together=together, device=device_of(job.device, together))
+        parallel.check(job)
+        if (remark := parallel.remark(job)) is not None:
+            seen.tell(remark)
         engine, why = choose.chosen(spec.engine, job)
         if callbacks is not None:
             engine, why = callbacks.choose(spec.engine, engine, why)
@@ -262,6 +352,13 @@ def _train(
             seen.tell(choose.costs(why, job))
         standing = None
         if folder is not None:
+            kept = folder / CHECKPOINT if more is None else more.state
+            if spec.engine == "auto" and engine == "native" and (goes_on or more is not None):
+                # Several processes may have begun it.
+                was_eager = checkpoint.engine_of(kept) == "eager"
+                engine, why = (
+                    ("eager", "it was begun on that engine") if was_eager else (engine, why)
+                )
             standing = Standing(
                 folder,
                 Engine(engine, why),
@@ -281,15 +378,15 @@ def _train(
         observe = (
             None
             if seen.observe is None
-            else _told_apart(_function("observe", seen.observe(job, split)))
+            else told_apart(_function("observe", seen.observe(job, split)))
         )
 
         def course(net: int, job: Job) -> Course:
             whole = WHOLE_RUN if standing is None else standing.course(net)
             whole = replace(whole, observe=observe)
-            if callbacks is None or not callbacks.given:
-                return whole
-            return callbacks.course(whole, spec, job, _told_apart)
+            if callbacks is not None and callbacks.given:
+                whole = callbacks.course(whole, spec, job, told_apart)
+            return whole if together is None else agreement.on_course(together, whole)
 
         shown = seen.progress
         report: Report = lambda progress: None  # noqa: E731
@@ -298,12 +395,13 @@ def _train(
         line = line_to_beat(job, continued=start is not None)
         loaded = time.perf_counter()
         with OneInterrupt() as interrupts:
-            outcome = _execute(spec, engine, job, report, course(0, job))
+            outcome = execute(spec, engine, job, report, course(0, job))
             if spec.models > 1 and outcome.status == "finished" and not outcome.ended_by_observer:
                 model, outcome = train_others(
                     *(spec, split, job, outcome),
-                    lambda other, net, told: _execute(
-                        spec, engine, other, told, course(net, other)
+                    lambda other, net, told: execute(
+                        *(spec, engine, replace(other, together=together, device=job.device)),
+                        *(told, course(net, other)),
                     ),
                     report,
                     start,
@@ -316,7 +414,12 @@ def _train(
                     line = replace(line, beginning=beginning)
                 job = replace(job, model=model)
             interrupts.close()
-            executed = {"engine": engine, "not_native": why, "kernels": variant}
+            executed = {
+                "engine": engine,
+                "not_native": why,
+                "kernels": variant,
+                "processes": 1 if together is None else together.size,
+            }
             predictions = predictions_on_test(spec, split, job, outcome)
             summary = summary_of(
                 *(spec, split, job, outcome, line, executed),
@@ -373,52 +476,6 @@ def _made(folder: Path) -> Iterator[None]:
                 with suppress(OSError):
                     path.rmdir()
         raise
-
-
-class _ObserverError(Exception):
-    """Carries what an observer raised past what is said of methods and models."""
-
-    def __init__(self, raised: Exception) -> None:
-        self.raised = raised
-
-
-def _told_apart(called: Callable[Given, Result]) -> Callable[Given, Result]:
-    """The same observer or callback, whose errors are known as its own."""
-
-    @wraps(called)
-    def observed(*given: Given.args, **named: Given.kwargs) -> Result:
-        try:
-            return called(*given, **named)
-        except Exception as error:
-            raise _ObserverError(error) from error
-
-    return observed
-
-
-def _execute(
-    spec: RunSpec, engine: choose.Chosen, job: Job, report: Report, course: Course
-) -> Outcome:
-    try:
-        return choose.execute(engine, job, report, course)
-    except _ObserverError as error:
-        raise error.raised from None
-    except OwnCodeError:
-        raise
-    except InputError as error:
-        raise InputError(f"--method {spec.method}: {as_options(str(error))}") from None
-    except OSError as error:
-        if error.filename is None or f"/{CHECKPOINT}/" not in str(error.filename):
-            raise
-        raise InputError(
-            f"{error.filename}: the checkpoint cannot be written: {error.strerror}; go on with "
-            f"--resume {Path(error.filename).parent.parent} once it can"
-        ) from None
-    except (Exception, SystemExit) as error:
-        own = [name for name in ("method", "model") if is_users(getattr(spec, name))]
-        if not own:
-            raise
-        said = f"--{own[0]} {getattr(spec, own[0])}: failed in training: {told(error)}"
-        raise InputError(said) from error
 
 
 def _check_writable(folder: Path) -> None:

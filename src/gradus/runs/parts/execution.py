@@ -33,3 +33,9 @@ class ExecutionPart(Part):
         description="compile the calls of the model that train, by torch.compile: takes seconds to "
         "minutes at the beginning, and pays on GPUs rather than on processors",
     )
+    average_every: int = Field(
+        default=1,
+        ge=1,
+        description="steps that each of several processes takes by itself before their parameters "
+        "are averaged (local SGD); 1: they average every gradient",
+    )

@@ -1,0 +1,1 @@
+"""One run by several processes: how they find each other, what goes between them, how they end."""
