@@ -15,7 +15,7 @@ from gradus.cli.exit_codes import EXIT_CODES, WRONG, warn
 from gradus.cli.options import RunCommand, cache_option, data_dir_option, no_cache_option
 from gradus.errors import InputError, ProcessLostError, quoted
 from gradus.importing import without_collection
-from gradus.runs.processes.taking_part import follows
+from gradus.runs.processes.taking_part import check_folder, follows
 from gradus.tracking import tracking
 
 if TYPE_CHECKING:
@@ -160,6 +160,8 @@ def train(
     else:
         run_spec = _options_in(spec, options, tell, trust=trust) if spec else RunSpec.read(options)
 
+    if out is None:
+        check_folder(processes)
     with _fresh_folder(run_spec) if out is None else nullcontext(out) as folder:
         kept: dict[str, Any] = {
             "out": folder, "overwrite": overwrite, "keep_state": not no_state,

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from gradus.engine.job import Job, Judged, Outcome, Part, Report, Tested
 from gradus.engine.journal import Journal
 from gradus.engine.snapshot import Course, Keeper, Snapshot, copied
+from gradus.errors import ProcessLostError
 
 BEST = "best."
 """Begins the names of the parameters of the best epoch, in a snapshot."""
@@ -158,7 +159,17 @@ class Execution(ABC):
         except KeyboardInterrupt:
             self.settle()
             outcome.status = "interrupted"
+        except ProcessLostError:
+            if self.course.keep is not None and self._is_between_steps:
+                self.course.keep(self.snapshot())
+            raise
         return outcome
+
+    @property
+    def _is_between_steps(self) -> bool:
+        """Whether all losses that were seen are of steps that were taken, by all processes."""
+        taken = self.journal.outcome.step - (self.now.epoch - 1) * self.job.sampling.steps
+        return self.job.average_every == 1 and taken == len(self.now.losses)
 
     def _close(self) -> None:
         """Leave the parameters that are kept in the model, and measure them."""

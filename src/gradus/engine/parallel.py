@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
+from gradus.data.streaming.order import StreamOrder
 from gradus.engine.evaluate import Outputs
 from gradus.engine.iteration import Iteration
 from gradus.engine.job import Job
@@ -81,6 +82,11 @@ def check(job: Job) -> None:
     if isinstance(job.method, SecondOrder):
         raise InputError(
             f"{asked}: is for first-order methods: those that use curvature train in one process"
+        )
+    if isinstance(job.sampling, StreamOrder):
+        raise InputError(
+            f"{asked}: rows that are read as they train are not cut into shares yet: train in one "
+            "process, or without --stream"
         )
     if type(job.sampling) is not Sampling:
         raise InputError(

@@ -33,7 +33,7 @@ from gradus.runs.judging import predictions_on_test
 from gradus.runs.lock import locked
 from gradus.runs.objects.given import NO_OBJECTS, Objects
 from gradus.runs.parts.method import AUTO
-from gradus.runs.processes.taking_part import follows, taking_part
+from gradus.runs.processes.taking_part import follows, is_restarted, taking_part
 from gradus.runs.record import Run, open_run
 from gradus.runs.record_files import check_apart, in_the_way
 from gradus.runs.record_tables import HISTORY, evaluated, table
@@ -97,6 +97,22 @@ def train(
     objects.check(spec)
     seen = _Seen(data_dir, observe, progress, tell, callbacks, finding, cache, reading, processes)
     begins = None
+    if processes != 1 and is_restarted():
+        if folder is None:
+            return _train(None, None, seen, objects=objects)
+        if checkpoint.begun(folder / CHECKPOINT) is not None:
+            return resume(
+                folder,
+                keep_state=keep_state,
+                trust=True,  # what the run names was named by this call as well
+                data_dir=data_dir,
+                observe=observe,
+                progress=progress,
+                tell=tell,
+                objects=objects,
+                callbacks=callbacks,
+                processes=processes,
+            )
     if start is not None:
         spec, begins = start_of(start, spec, freeze)
     elif freeze:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import IO, final
@@ -22,6 +22,28 @@ START = (
 )
 END_SECONDS = 10.0
 """So long a child may take to end after the run."""
+
+
+def start_child(content: int, said: int, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a process that trains with this one.
+
+    Args:
+        content: the descriptor of the file that holds what it is given.
+        said: the descriptor of the file that takes what it says.
+        variables: of its environment, beside those of this process.
+    """
+    path = [entry or os.getcwd() for entry in sys.path]
+    return subprocess.Popen(
+        [sys.executable, "-c", START.format(path=path, fd=content)],
+        pass_fds=[content],
+        # Never written to: it ends where this process does.
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=said,
+        env={**os.environ, **variables},
+        # A terminal sends Ctrl-C to the group in front: this process ends them.
+        process_group=0,
+    )
 
 
 @final
@@ -43,23 +65,11 @@ class Children:
         with tempfile.TemporaryFile() as file:
             file.write(content)
             file.flush()
-            path = [entry or os.getcwd() for entry in sys.path]
-            code = START.format(path=path, fd=file.fileno())
             for rank in range(1, size):
-                self._said.append(tempfile.TemporaryFile())  # noqa: SIM115
-                self._processes.append(
-                    subprocess.Popen(
-                        [sys.executable, "-c", code],
-                        pass_fds=[file.fileno()],
-                        # Never written to: it ends where this process does.
-                        stdin=subprocess.PIPE,
-                        stdout=subprocess.DEVNULL,
-                        stderr=self._said[-1],
-                        env=os.environ | _variables(rank, size, port, threads),
-                        # A terminal sends Ctrl-C to the group in front: this process ends them.
-                        process_group=0,
-                    )
-                )
+                said = tempfile.TemporaryFile()  # noqa: SIM115
+                self._said.append(said)
+                variables = _variables(rank, size, port, threads)
+                self._processes.append(start_child(file.fileno(), said.fileno(), variables))
 
     def ended(self) -> str | None:
         """Which of them has ended before the run, and how; None where all are there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,25 @@ def follows(processes: int | None) -> bool:
     """
     where = _found(processes)
     return where is not None and where[0] > 0
+
+
+def is_restarted() -> bool:
+    """Whether ``torchrun`` has started the processes again, after one of them failed."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def check_folder(processes: int | None) -> None:
+    """Refuse a run without a folder of its own where processes are to be started again.
+
+    Raises:
+        InputError: they are: a restart would not find what it is to go on with.
+    """
+    restarts = os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")
+    if _found(processes) is not None and int(restarts) > 0:
+        raise InputError(
+            f"--max-restarts {restarts}: a restart goes on with the run of a folder; give it by "
+            "--out"
+        )
 
 
 @contextmanager
