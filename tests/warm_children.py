@@ -32,9 +32,8 @@ class Forks:
     def _fork(self, asked, descriptors):
         if self._process is None:
             self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            code = (
-                f"import sys; sys.path[:] = {sys.path!r}; import tests.warm_children as w; w.serve()"
-            )
+            code = f"import sys; sys.path[:] = {sys.path!r}\nfrom tests import warm_children\n"
+            code += "warm_children.serve()"
             self._process = subprocess.Popen(
                 [sys.executable, "-c", code],
                 stdin=theirs,

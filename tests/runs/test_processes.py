@@ -19,7 +19,6 @@ from gradus.runs.standing import CHECKPOINT
 from tests.warm_children import Forks
 
 
-
 @pytest.fixture(autouse=True, scope="module")
 def warm_children():
     """This process forks its children: importing torch for each costs seconds."""
