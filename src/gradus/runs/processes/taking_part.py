@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gradus.errors import InputError, reason
-from gradus.runs.processes.group import in_environment
+from gradus.runs.processes.environment import in_environment
 
 if TYPE_CHECKING:
     from gradus.runs.processes.group import Processes
