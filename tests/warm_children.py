@@ -4,6 +4,7 @@ The first process of a run sees what it always sees: a process of its own, in a 
 that runs `gradus.runs.processes.child.main` on its end of a pipe.
 """
 
+import importlib
 import json
 import os
 import select
@@ -12,6 +13,16 @@ import socket
 import subprocess
 import sys
 
+IMPORTED = (
+    "cloudpickle",
+    "gradus.engine.eager",
+    "gradus.runs.callbacks",
+    "gradus.runs.processes.agreement",
+    "gradus.runs.processes.group",
+    "gradus.runs.train",
+    "safetensors.torch",
+    "torch.distributed",
+)
 ROOT = os.path.dirname(os.path.dirname(__file__))
 
 
@@ -87,13 +98,10 @@ class Fork:
 
 def serve():
     """Fork a process for every request on standard input, and tell of those that have ended."""
-    import torch
-
-    import gradus.runs.callbacks
+    for name in IMPORTED:
+        importlib.import_module(name)
     from gradus.runs.processes import child
 
-    assert torch is not None
-    assert gradus.runs.callbacks is not None
     requests = socket.socket(fileno=os.dup(0))
     while True:
         message, descriptors, _, _ = socket.recv_fds(requests, 1 << 20, 3)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import torch
 from torch import Tensor, nn
@@ -33,13 +33,14 @@ from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
 from gradus.data.streaming.order import StreamOrder
 from gradus.engine.evaluate import Outputs
-from gradus.engine.iteration import Iteration
 from gradus.engine.job import Job
-from gradus.engine.moving_average import MovingAverage
 from gradus.errors import InputError
-from gradus.methods.second_order import SecondOrder
 from gradus.risk.tensors import Tensors
 from gradus.risk.together import Together, share
+
+if TYPE_CHECKING:
+    from gradus.engine.iteration import Iteration
+    from gradus.engine.moving_average import MovingAverage
 
 LOCAL = "--average-every"
 
@@ -78,6 +79,8 @@ def check(job: Job) -> None:
                 f"{LOCAL} {job.average_every}: is for several processes; give --processes too"
             )
         return
+    from gradus.methods.second_order import SecondOrder
+
     asked = f"--processes {job.together.size}"
     if isinstance(job.method, SecondOrder):
         raise InputError(
