@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gradus import InputError
+from gradus.figures import curves
 from gradus.figures.bars import SHOWN, draw_final, draw_importance, final_measures, importances
 from gradus.figures.curves import draw_overlay, overlay, panels
 from gradus.figures.heat import draw_heat_map, heat_map
@@ -12,6 +13,8 @@ from gradus.figures.style import save
 from gradus.figures.sweep_figures import pictures
 from gradus.figures.thinning import curves_of
 from gradus.runs.thinning import thin
+from gradus.sweep.bins import BINS
+from gradus.sweep.compare import places
 from gradus.sweep.measures import accuracy_of
 from tests.figures.sweeps import grid, lecture, made, sgd, thousand
 
@@ -29,10 +32,10 @@ KINDS = dict.fromkeys(SWEEPS, "png") | {"regression": "svg", "seeds": "svg"}
 
 
 @pytest.mark.parametrize("points", [4, 5, 16, 100, 1000])
-@pytest.mark.parametrize("curves", [1, 3])
-def test_thinning_keeps_the_ends_and_the_extremes(points, curves):
+@pytest.mark.parametrize("many", [1, 3])
+def test_thinning_keeps_the_ends_and_the_extremes(points, many):
     random = np.random.default_rng(points)
-    lengths = random.integers(1, 700, curves)
+    lengths = random.integers(1, 700, many)
     values = random.standard_normal(lengths.sum())
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     kept = thin(starts, values, points)
@@ -93,6 +96,38 @@ def test_clipped_losses_are_counted():
     said = draw_overlay(facts)._supxlabel.get_text()
     assert f"{facts.clipped[0]} recorded losses" in said
     assert f"{sum(r['status'] == 'diverged' for r in sweep.runs.to_pylist())} diverged" in said
+
+
+def test_of_very_many_runs_some_have_a_thin_curve(monkeypatch):
+    monkeypatch.setattr(curves, "DRAWN", 50)
+    sweep = thousand()
+    facts = overlay(sweep, "lr")
+    drawn = [curve.run for pane in facts.panes for curve in pane.thin]
+    assert len(drawn) == len(set(drawn)) == 50
+    best = int(np.argmin(places(sweep.runs, "test_loss")))
+    assert sweep.runs["run"][best].as_py() in drawn
+    diverged = sum(row["status"] == "diverged" for row in sweep.runs.to_pylist())
+    said = draw_overlay(facts)._supxlabel.get_text()
+    assert "thin: 50 of 1,000 runs" in said
+    assert f"{diverged} diverged" in said
+
+
+@pytest.mark.parametrize("scale", [np.linspace, np.geomspace])
+def test_of_very_many_values_those_near_each_other_stand_together(scale):
+    rates = scale(0.001, 1, 300).tolist()
+    sweep = made("rates", [sgd(lr, m, 16) for lr in rates for m in (0.0, 0.5)], points=3)
+    (one,) = response(sweep, "lr").responses
+    (grid_of,) = heat_map(sweep, "momentum", "lr").grids
+    assert len(one.values) == len(grid_of.columns) == BINS
+    assert set(one.values) <= set(rates)
+    assert sum(one.configurations) == sweep.runs.num_rows
+    losses = np.sort(sweep.runs["test_loss"].to_numpy())
+    assert np.nanmin(one.best) == np.nanmin(grid_of.best) == losses[0]
+    assert np.nanmax(one.worst) == losses[-1]
+    assert (
+        f"300 values of lr in {BINS} groups"
+        in draw_sensitivity(response(sweep, "lr")).get_supxlabel()
+    )
 
 
 def test_where_runs_diverge_is_shaded():

@@ -64,12 +64,12 @@ def final_measures(sweep: Compared, measure: str | None = None) -> FinalMeasures
     runs = sweep.runs
     measure = measure_of(runs) if measure is None else measure
     options = tuple(varied(runs))
-    rows = ranking(sweep, measure).to_pylist()
+    ranked = ranking(sweep, measure)
+    kept, dropped = ranked.slice(0, SHOWN).to_pylist(), ranked.slice(SHOWN)
     whole = Grouped(runs, options)
     values, good = numbers(runs, measure), complete(runs, measure)
     firsts = runs.take(whole.first).select(list(options)).to_pylist() if options else [{}]
     place = {tuple(row.values()): at for at, row in enumerate(firsts)}
-    kept, dropped = rows[:SHOWN], rows[SHOWN:]
     seeds = tuple(
         values[good & (whole.codes == place[tuple(row[name] for name in options)])] for row in kept
     )
@@ -81,9 +81,9 @@ def final_measures(sweep: Compared, measure: str | None = None) -> FinalMeasures
     ceiling = None
     if len(finite) and not rises(measure):
         ceiling = style.ceiling(finite, 10 * float(np.median(finite)))
-    hidden = {"configurations": len(dropped)}
+    hidden = {"configurations": dropped.num_rows}
     for name in ("runs", *STATUSES):
-        hidden[name] = sum(row[name] for row in dropped)
+        hidden[name] = int(numbers(dropped, name).sum())
     return FinalMeasures(
         f"{sweep.name}: final {style.word(measure)}",
         measure,

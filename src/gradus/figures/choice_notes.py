@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from gradus.engine.selection import ON_TEST
 from gradus.figures.style import figure_of, titled, word
@@ -100,7 +101,7 @@ def choice(sweep: Compared, measure: str | None = None) -> Choice | None:
         interval = wilson_interval(round(accuracy * n), n)
     on_test = f"test_{measure.removeprefix('best_').partition('_')[2]}"
     low, high = best[f"{measure}_low"], best[f"{measure}_high"]
-    rows = ranked.to_pylist()
+    may_be_best = int(pc.sum(ranked["may_be_best"]).as_py() or 0)
     told = best["may_be_best"] is not None
     return Choice(
         configuration=titled(best, options),
@@ -108,10 +109,10 @@ def choice(sweep: Compared, measure: str | None = None) -> Choice | None:
         value=best[measure],
         half_width=None if low is None else (high - low) / 2,
         seeds=int(own.sum()),
-        configurations=len(rows),
-        cut=sum(row["rank"] is None for row in rows),
-        compared=sum(row["finished"] == row["runs"] for row in rows),
-        may_be_best=max(0, sum(bool(row["may_be_best"]) for row in rows) - 1) if told else None,
+        configurations=ranked.num_rows,
+        cut=ranked["rank"].null_count,
+        compared=int(pc.sum(pc.equal(ranked["finished"], ranked["runs"])).as_py()),
+        may_be_best=max(0, may_be_best - 1) if told else None,
         test_loss=mean("test_loss"),
         test_error=mean("test_standard_error"),
         test_accuracy=accuracy,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from gradus.figures import style
 from gradus.figures.curve_styles import STYLES, CurveStyle, style_of
 from gradus.figures.thinning import Curves, curves_of
 from gradus.runs.curve import AXES, CONSTANT, Against, TrainingCurve, place
-from gradus.sweep.compare import places
+from gradus.sweep.compare import evenly, places
 from gradus.sweep.groups import Compared, Grouped, check_varied, levels, varied
 from gradus.sweep.measures import (
     COMPLETE,
@@ -42,6 +42,9 @@ FEW_MARKS = 30
 
 POINTS = 200_000
 """About so many points are drawn in a figure."""
+
+DRAWN = 2_000
+"""So many runs have a thin curve; of more, some do, evenly spread over their places."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +95,8 @@ class Pane:
     Attributes:
         title: what it is about.
         bold: a curve a value, ``NAMED`` at most.
-        thin: a curve a run, of all runs.
-        ends: where runs ended that did not finish.
+        thin: a curve a run: of all, or of ``DRAWN`` that are spread evenly over their places.
+        ends: where runs ended that did not finish, of those that have a curve.
         counts: runs by status.
         values: how many values the option has here.
         without: runs that recorded nothing.
@@ -125,6 +128,8 @@ class Overlay:
         against: what x counts.
         constant: the training loss of the best constant prediction, the line to beat, where it is
             the same for all runs.
+        counts: the runs in all panes, by status.
+        drawn: how many runs have a thin curve, where not all have.
     """
 
     title: str
@@ -135,6 +140,8 @@ class Overlay:
     chosen_by: str | None
     against: Against = "samples"
     constant: float | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    drawn: int | None = None
 
 
 def overlay(
@@ -184,12 +191,14 @@ def _overlay(
     ceiling = style.ceiling(curves.loss, reference)
     over = np.zeros(len(curves.loss), bool) if ceiling is None else curves.loss > ceiling
     hit = np.add.reduceat(over, curves.starts) > 0 if curves.runs else np.zeros(0, bool)
-    finest = max(16, min(400, POINTS // max(1, len(curves.runs))))
-    thinned = curves.thinned(finest)
+    drawn = evenly(runs, _placing(runs), DRAWN)
+    some = curves if len(drawn) == runs.num_rows else curves.among(drawn)
+    thinned = some.thinned(max(16, min(400, POINTS // max(1, len(some.runs)))))
     panes = [
-        _pane(name, by, runs.filter(pa.array(kept)), curves, thinned, against)
+        _pane(name, by, runs.filter(pa.array(kept)), curves, thinned, set(drawn), against)
         for name, by, kept in parts
     ]
+    in_panes = np.any([kept for *_, kept in parts], axis=0)
     lowest = min((b.loss.min() for p in panes for b in p.bold if len(b.loss)), default=math.nan)
     return Overlay(
         title,
@@ -200,7 +209,15 @@ def _overlay(
         measure_of(runs) if any(pane.chosen for pane in panes) else None,
         against,
         _constant(runs),
+        _counts(statuses(runs)[in_panes]),
+        None if len(drawn) == runs.num_rows else len(drawn),
     )
+
+
+def _placing(runs: pa.Table) -> str:
+    """The measure that gives runs their places."""
+    measure = measure_of(runs)
+    return measure if measure in measured(runs) else "running_train_loss"
 
 
 def _constant(runs: pa.Table) -> float | None:
@@ -222,16 +239,20 @@ def _x_of(history: pa.Table, runs: pa.Table, against: Against) -> NDArray[Any]:
 
 
 def _pane(
-    title: str, by: str | None, runs: pa.Table, curves: Curves, thinned: Curves, against: Against
+    title: str,
+    by: str | None,
+    runs: pa.Table,
+    curves: Curves,
+    thinned: Curves,
+    drawn: Container[str],
+    against: Against,
 ) -> Pane:
     ids, status = listed(runs, "run"), statuses(runs)
     named, codes = levels(runs, by) if by else ([None], np.zeros(len(ids), np.int64))
     bold_of = np.unique(np.linspace(0, len(named) - 1, NAMED).round().astype(int))
     lines = {int(level): style_of(by, named[level], place) for place, level in enumerate(bold_of)}
     whole = Grouped(runs, tuple(varied(runs)))
-    measure = measure_of(runs)
-    known = measure in measured(runs)
-    place = places(runs, measure if known else "running_train_loss")
+    place = places(runs, _placing(runs))
     bold = []
     for level, line in lines.items():
         here = np.flatnonzero(codes == level)
@@ -242,17 +263,16 @@ def _pane(
         label = style.told(by, named[level]) if by else "all runs"
         x, loss, averaged = _mean_curve([ids[i] for i in chosen], status[chosen], curves)
         bold.append(Bold(label, line, x, loss, averaged, _counts(status[here])))
-    thin = [
-        Thin(run, lines.get(int(code)), *thinned[run]) for run, code in zip(ids, codes, strict=True)
-    ]
+    own = np.array([at for at, run in enumerate(ids) if run in drawn], np.int64)
+    thin = [Thin(ids[at], lines.get(int(codes[at])), *thinned[ids[at]]) for at in own.tolist()]
     return Pane(
         title,
         tuple(bold),
         tuple(thin),
-        tuple(_ends(runs, ids, status, curves, against)),
+        tuple(_ends(runs.take(own), [ids[at] for at in own], status[own], curves, against)),
         _counts(status),
         len(named),
-        sum(len(curve.loss) == 0 for curve in thin),
+        sum(run not in curves for run in ids),
         any(len(np.unique(whole.codes[codes == level])) > 1 for level in lines),
     )
 
@@ -409,14 +429,14 @@ def _few_ticks() -> Any:
 
 def _caption(facts: Overlay) -> list[str]:
     """What the marks mean and what is not drawn to scale, with counts."""
-    ends = [end for pane in facts.panes for end in pane.ends]
     told = []
+    if facts.drawn is not None:
+        told.append(f"thin: {facts.drawn:,} of {facts.counts['runs']:,} runs, evenly by rank")
     if facts.chosen_by is not None:
         told.append(f"bold: of each value the best, by {style.word(facts.chosen_by)}")
     for status, sign in SIGNS.items():
-        runs = len({end.run for end in ends if end.status == status})
-        if runs:
-            told.append(f"{sign} {runs:,} {status}")
+        if facts.counts[status]:
+            told.append(f"{sign} {facts.counts[status]:,} {status}")
     if facts.ceiling is not None:
         points, runs = facts.clipped
         losses, of = "loss" if points == 1 else "losses", "run" if runs == 1 else "runs"

@@ -52,7 +52,10 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class HeatMap:
-    """Grids to one scale; values above ``ceiling`` have its colour and are counted."""
+    """Grids to one scale; values above ``ceiling`` have its colour and are counted.
+
+    ``binned`` says of which options many values stand together.
+    """
 
     title: str
     row: str
@@ -61,6 +64,7 @@ class HeatMap:
     grids: tuple[Grid, ...]
     ceiling: float | None
     clipped: int
+    binned: tuple[str, ...] = ()
 
 
 def heat_map(
@@ -73,7 +77,7 @@ def heat_map(
     """
     options = (row, column) if facet is None else (facet, row, column)
     measure = measure_of(sweep.runs) if measure is None else measure
-    found = cells(sweep, options, measure).to_pylist()
+    found = cells(sweep, options, measure, bins=True).to_pylist()
     found = [cell for cell in found if cell[row] is not None and cell[column] is not None]
     facets: list[Any] = list(dict.fromkeys(cell[facet] for cell in found)) if facet else [None]
     grids = []
@@ -97,7 +101,8 @@ def heat_map(
         ceiling = style.ceiling(finite, 50 * float(np.median(finite)))
     clipped = 0 if ceiling is None else int((finite > ceiling).sum())
     title = f"{sweep.name}: {style.word(measure)}, {style.word(row)} × {style.word(column)}"
-    return HeatMap(title, row, column, measure, tuple(grids), ceiling, clipped)
+    binned = style.binned(sweep.runs, (row, column))
+    return HeatMap(title, row, column, measure, tuple(grids), ceiling, clipped, binned)
 
 
 def draw_heat_map(facts: HeatMap) -> Figure:
@@ -191,7 +196,7 @@ def _short(counts: Mapping[str, int]) -> str:
 
 
 def _caption(facts: HeatMap) -> list[str]:
-    told = []
+    told = [*facts.binned]
     if any(grid.configurations > 1 for grid in facts.grids):
         told.append(f"each cell: its best configuration, by {style.word(facts.measure)}")
     ended = len(told)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gradus.engine.selection import rises
 from gradus.figures import style
 from gradus.figures.curve_styles import STYLES
-from gradus.sweep.compare import sensitivity
+from gradus.sweep.compare import cells
 from gradus.sweep.groups import Compared, shown
 from gradus.sweep.measures import in_percent, measure_of
 
@@ -53,7 +53,10 @@ class Response:
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """Responses to one scale; ``clipped`` counts values above the ceiling."""
+    """Responses to one scale; ``clipped`` counts values above the ceiling.
+
+    ``binned`` says of which options many values stand together.
+    """
 
     title: str
     by: str
@@ -61,6 +64,7 @@ class Sensitivity:
     responses: tuple[Response, ...]
     ceiling: float | None
     clipped: int
+    binned: tuple[str, ...] = ()
 
 
 def response(
@@ -72,7 +76,8 @@ def response(
         InputError: as `gradus.sweep.compare.sensitivity`.
     """
     measure = measure_of(sweep.runs) if measure is None else measure
-    rows = sensitivity(sweep, by, facet, measure).to_pylist()
+    options = (by,) if facet is None else (facet, by)
+    rows = cells(sweep, options, measure, bins=True).to_pylist()
     facets: list[Any] = list(dict.fromkeys(row[facet] for row in rows)) if facet else [None]
     responses = []
     for value in facets:
@@ -100,7 +105,8 @@ def response(
         ceiling = style.ceiling(finite, 50 * float(np.median(finite)))
     clipped = 0 if ceiling is None else sum(int((r.worst > ceiling).sum()) for r in responses)
     title = f"{sweep.name}: {style.word(measure)} against {style.word(by)}"
-    return Sensitivity(title, by, measure, tuple(responses), ceiling, clipped)
+    binned = style.binned(sweep.runs, (by,))
+    return Sensitivity(title, by, measure, tuple(responses), ceiling, clipped, binned)
 
 
 def _column(rows: Sequence[Mapping[str, Any]], name: str) -> Numbers:
@@ -253,7 +259,7 @@ def _shade(axes: Axes, one: Response, scale: Scale) -> None:
 
 
 def _caption(facts: Sensitivity) -> list[str]:
-    told = []
+    told = [*facts.binned]
     if any(n > 1 for one in facts.responses for n in one.configurations):
         told.append(f"best: chosen at each value, by {style.word(facts.measure)}")
     lost = {

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gradus.figures.scores import measure_name
 from gradus.runs.files import write_whole
+from gradus.sweep.bins import BINS, values_of
 from gradus.sweep.groups import shown
 from gradus.sweep.measures import FINISHED, STATUSES, in_percent
 
@@ -124,6 +126,16 @@ def counted(counts: Mapping[str, int]) -> str:
     if len(kinds) == 1:
         return f"{noun}, {'all ' if runs > 1 else ''}{next(iter(kinds))}"
     return f"{noun}: {', '.join(f'{n:,} {name}' for name, n in kinds.items())}" if kinds else noun
+
+
+def binned(runs: pa.Table, options: Sequence[str]) -> tuple[str, ...]:
+    """Which of these options have so many values that those near each other stand together."""
+    many = {name: values_of(runs, name) for name in options}
+    return tuple(
+        f"{count:,} values of {name.replace('_', ' ')} in {BINS} groups"
+        for name, count in many.items()
+        if count is not None
+    )
 
 
 def named_count(name: str, counts: Mapping[str, int]) -> str:

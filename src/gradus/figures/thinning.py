@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -36,14 +37,25 @@ class Curves:
         rows = slice(self.starts[at], self.ends[at])
         return self.x[rows], self.loss[rows]
 
+    def __contains__(self, run: str) -> bool:
+        return run in self._place
+
     @cached_property
     def _place(self) -> dict[str, int]:
         return {run: at for at, run in enumerate(self.runs)}
 
-    @property
+    @cached_property
     def ends(self) -> Indices:
         """``[curves]``: the row behind the last of each."""
         return np.append(self.starts[1:], len(self.loss))
+
+    def among(self, runs: Sequence[str]) -> Curves:
+        """Those of some runs."""
+        at = np.array([self._place[run] for run in runs if run in self._place], np.int64)
+        lengths = self.ends[at] - self.starts[at]
+        starts = np.cumsum(lengths) - lengths
+        rows = np.arange(lengths.sum()) + np.repeat(self.starts[at] - starts, lengths)
+        return Curves([self.runs[i] for i in at.tolist()], starts, self.x[rows], self.loss[rows])
 
     def thinned(self, points: int) -> Curves:
         """With about so many rows each."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from gradus.sweep.bins import in_bins
 from gradus.sweep.groups import Compared, Grouped, check_varied, mean_by, varied
 from gradus.sweep.measures import (
     COMPLETE,
@@ -176,8 +177,20 @@ def sensitivity(
     return cells(sweep, (by,) if facet is None else (facet, by), measure)
 
 
-def cells(sweep: Compared, options: Sequence[str], measure: str | None = None) -> pa.Table:
+def cells(
+    sweep: Compared,
+    options: Sequence[str],
+    measure: str | None = None,
+    *,
+    bins: bool = False,
+) -> pa.Table:
     """The same as `sensitivity` for the values of any number of options taken together.
+
+    Args:
+        sweep: what is compared.
+        options: whose values are told apart.
+        measure: as in `ranking`.
+        bins: whether of very many numbers those near each other stand together.
 
     Example:
         >>> import pyarrow as pa
@@ -195,7 +208,8 @@ def cells(sweep: Compared, options: Sequence[str], measure: str | None = None) -
     check_measure(runs, measure)
     for option in options:
         check_varied(runs, option)
-    cell, whole = Grouped(runs, tuple(options)), Grouped(runs, tuple(varied(runs)))
+    told = in_bins(runs, options) if bins else runs
+    cell, whole = Grouped(told, tuple(options)), Grouped(runs, tuple(varied(runs)))
     mean, low, high = interval(whole.figures(measure))
     of = cell.codes[whole.first]  # the cell of each configuration
     there = np.isfinite(mean)
@@ -208,13 +222,31 @@ def cells(sweep: Compared, options: Sequence[str], measure: str | None = None) -
         found[name][where] = values[by_worth[at]]
     worst = np.full(len(cell.first), np.nan)
     worst[where] = mean[by_worth[np.append(at[1:], len(by_worth)) - 1]] if len(at) else np.nan
-    columns: dict[str, Any] = {name: runs[name].take(cell.first) for name in cell.options}
+    columns: dict[str, Any] = {name: told[name].take(cell.first) for name in cell.options}
     columns["configurations"] = pa.array(np.bincount(of, minlength=len(cell.first)))
     columns |= {name: pa.array(count) for name, count in cell.counts.items()}
     columns |= {name: floats(values) for name, values in found.items()}
     columns["mean"] = floats(mean_by(of[there], mean[there], len(cell.first)))
     columns["worst"] = floats(worst)
     return pa.table(columns)
+
+
+def evenly(runs: pa.Table, measure: str, most: int) -> list[str]:
+    """So many runs at most, evenly spread over the places that runs have, in the order of the rows.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> runs = pa.table({"run": ["a", "b", "c", "d", "e"], "status": ["finished"] * 5,
+        ...                  "test_loss": [0.1, 0.5, 0.3, 0.2, 0.4]})
+        >>> evenly(runs, "test_loss", 3)
+        ['a', 'b', 'c']
+    """
+    names = runs["run"]
+    if runs.num_rows > most:
+        order = np.argsort(places(runs, measure), kind="stable")
+        at = np.linspace(0, runs.num_rows - 1, most).round().astype(np.int64)
+        names = names.take(np.sort(order[at]))
+    return [str(name) for name in names.to_pylist()]
 
 
 def places(runs: pa.Table, measure: str) -> Numbers:

@@ -111,11 +111,12 @@ def levels(runs: pa.Table, option: str) -> tuple[list[Any], Codes]:
         ([0.1, 1.0, None], [1, 2, 0, 1])
     """
     encoded = _decoded(runs, option).combine_chunks().dictionary_encode(null_encoding="encode")
-    values = encoded.dictionary.to_pylist()
-    order = sorted(range(len(values)), key=lambda at: (values[at] is None, values[at]))
+    values: Any = encoded.dictionary
+    compared = values.cast(pa.int8()) if pa.types.is_boolean(values.type) else values
+    order = np.asarray(pc.sort_indices(compared))  # what is missing comes last
     place = np.empty(len(values), np.int64)
     place[order] = np.arange(len(values))
-    return [values[at] for at in order], place[encoded.indices.to_numpy(zero_copy_only=False)]
+    return values.take(order).to_pylist(), place[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
 @dataclass(frozen=True, eq=False)

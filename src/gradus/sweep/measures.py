@@ -56,7 +56,7 @@ def measure_of(runs: pa.Table) -> str:
         >>> measure_of(pa.table({"measure": ["validation-loss"]})), measure_of(pa.table({}))
         ('validation_loss', 'test_loss')
     """
-    asked = runs["measure"].to_pylist() if "measure" in runs.column_names else []
+    asked = pc.unique(runs["measure"]).to_pylist() if "measure" in runs.column_names else []
     known = next((measure for measure in asked if measure is not None), "test-loss")
     return str(known).replace("-", "_")
 
@@ -151,7 +151,9 @@ def statuses(runs: pa.Table) -> NDArray[np.str_]:
         >>> statuses(pa.table({"status": ["finished", "diverged"]})) == "diverged"
         array([False,  True])
     """
-    return np.asarray(runs["status"].to_pylist(), dtype=np.str_)
+    encoded: Any = runs["status"].dictionary_encode().combine_chunks()
+    names = np.asarray(encoded.dictionary.to_pylist(), dtype=np.str_)
+    return np.asarray(names[encoded.indices.to_numpy()])
 
 
 def complete(runs: pa.Table, measure: str) -> NDArray[np.bool_]:
