@@ -11,6 +11,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from gradus.figures import page as page_module
 from gradus.figures.page import page
 from gradus.figures.thinning import curves_of
 from tests.figures.sweeps import grid, lecture, made, sgd, thousand
@@ -54,6 +55,37 @@ def unpacked(text):
     return np.frombuffer(base64.b64decode(text), "<f8")
 
 
+def column(data, name):
+    kept = data["values"][data["columns"].index(name)]
+    if isinstance(kept, str):
+        return unpacked(kept).tolist()
+    if "which" not in kept:
+        return kept["of"]
+    return [kept["of"][i] for i in np.frombuffer(base64.b64decode(kept["which"]), "<i4")]
+
+
+def test_every_value_of_every_run_stands_in_the_page(monkeypatch):
+    monkeypatch.setattr(page_module, "pictures", lambda *given: [])
+    sweep = grid()
+    _, data = read(page(sweep))
+    for name in sweep.runs.column_names:
+        if (said := name.replace("_", " ")) in data["columns"]:
+            shown = [None if value != value else value for value in column(data, said)]
+            assert shown == sweep.runs[name].to_pylist()
+
+
+def test_of_very_many_runs_some_have_a_curve_and_all_a_row(monkeypatch):
+    monkeypatch.setattr(page_module, "POINTS", 640)
+    monkeypatch.setattr(page_module, "pictures", lambda *given: [])
+    sweep = thousand()
+    _, data = read(page(sweep))
+    assert data["runs"] == 1000 == len(data["starts"]) - 1
+    rows = np.diff(data["starts"])
+    assert (rows > 0).sum() == 640 // page_module.FEWEST
+    assert rows[np.nanargmin(column(data, "test loss"))] > 0
+    assert len(unpacked(data["loss"])) == len(unpacked(data["samples"])) == rows.sum()
+
+
 def test_a_thousand_runs_of_500_points_are_one_small_file_with_their_extremes():
     sweep = thousand()
     content = page(sweep)
@@ -61,11 +93,10 @@ def test_a_thousand_runs_of_500_points_are_one_small_file_with_their_extremes():
     reader, data = read(content)
     assert reader.loaded == []
     assert not re.search(r"url\((?!#)", content)
-    assert len(data["rows"]) == 1000
+    assert data["runs"] == 1000
     curves, loss, starts = curves_of(sweep.history), unpacked(data["loss"]), data["starts"]
-    at = data["columns"].index("run")
-    for row, start, end in zip(data["rows"], starts, starts[1:], strict=False):
-        true = curves[row[at]][1]
+    for run, start, end in zip(column(data, "run"), starts, starts[1:], strict=False):
+        true = curves[run][1]
         kept = loss[start:end]
         assert (kept.min(), kept.max()) == (true.min(), true.max())
         assert (kept[0], kept[-1]) == (true[0], true[-1])
@@ -95,7 +126,7 @@ def test_names_are_text_and_nothing_else():
     reader, data = read(content)
     assert reader.loaded == []
     assert "<img" not in content
-    assert any(name in row for row in data["rows"])
+    assert name in column(data, "data")
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium is installed")

@@ -10,6 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gradus.engine.selection import rises
@@ -19,7 +20,7 @@ from gradus.figures.document import drawn, filled, table
 from gradus.figures.sweep_figures import pictures
 from gradus.figures.thinning import Curves, curves_of
 from gradus.runs.curve import Against
-from gradus.sweep.compare import ranking
+from gradus.sweep.compare import evenly, ranking
 from gradus.sweep.groups import Compared, Grouped, cell, varied
 from gradus.sweep.measures import accuracy_of, check_measure, measure_of, measured
 from gradus.sweep.store import listed
@@ -51,10 +52,10 @@ def page(
     measure: str | None = None,
     against: Against = "samples",
 ) -> str:
-    """The ranking, the figures and the curves of all runs of a sweep, as one HTML document.
+    """The ranking, the figures, all runs of a sweep and their curves, as one HTML document.
 
     Curves with many points are thinned so that the extremes of every stretch, and so of the whole
-    curve, stay what they are, to the bit.
+    curve, stay what they are, to the bit; of very many runs, some have a curve.
 
     Args:
         sweep: what is shown.
@@ -79,8 +80,9 @@ def page(
     measure = measure_of(sweep.runs) if measure is None else measure
     check_measure(sweep.runs, measure)
     curves = curves_of(sweep.history)
-    points = max(FEWEST, min(MOST, POINTS // max(1, len(curves.runs))))
-    thinned = curves.thinned(points)
+    chosen = evenly(sweep.runs, measure, POINTS // FEWEST)
+    some = curves if len(chosen) == sweep.runs.num_rows else curves.among(chosen)
+    thinned = some.thinned(max(FEWEST, min(MOST, POINTS // max(1, len(some.runs)))))
     counts = {name: int(count[0]) for name, count in Grouped(sweep.runs, ()).counts.items()}
     parts = {
         "title": escape(sweep.name),
@@ -88,7 +90,7 @@ def page(
         "ranking_note": "<br>".join(map(escape, _ranking_notes(sweep, measure))),
         "ranking": ranking_table(sweep, measure),
         "figures": drawn(pictures(sweep, by, facet, measure, against)),
-        "thinned": _thinned(curves, thinned),
+        "thinned": _thinned(curves, thinned, sweep.runs.num_rows),
         "specification_name": "sweep.toml",
         "specification": escape(to_toml(sweep.spec)),
         "data": json.dumps(_data(sweep, thinned, measure)).replace("<", "\\u003c"),
@@ -133,8 +135,14 @@ def _figure(measure: str, row: Mapping[str, Any], name: str) -> str:
     return style.figure_of(measure, row[name], None if low is None else (high - low) / 2)
 
 
-def _thinned(curves: Curves, thinned: Curves) -> str:
+def _thinned(curves: Curves, thinned: Curves, runs: int) -> str:
     kept, all_points = len(thinned.loss), len(curves.loss)
+    if len(thinned.runs) < len(curves.runs):
+        return (
+            f"The curves of {len(thinned.runs):,} of {runs:,} runs, evenly by rank; "
+            f"{kept:,} of {all_points:,} recorded losses: of every stretch the first, the lowest "
+            "and the highest, exactly as recorded."
+        )
     if kept == all_points:
         return f"All {all_points:,} recorded losses."
     return (
@@ -144,38 +152,42 @@ def _thinned(curves: Curves, thinned: Curves) -> str:
 
 
 def _data(sweep: Sweep, curves: Curves, measure: str) -> dict[str, Any]:
-    """What the script reads: a row a run, and the curves one behind the other in that order."""
+    """What the script reads: columns with a value a run, and the curves in the order of runs."""
     known = measured(sweep.runs)
     figures = ["epochs_trained", *(name for name in FIGURES if name in known)]
     columns = ["status", *varied(sweep.runs), "seed", *figures, "engine", "run"]
     if measure not in columns:
         columns.insert(1, measure)
-    columns_of = sweep.runs.select(columns).to_pydict()
-    rows = list(zip(*(map(_plain, columns_of[name]) for name in columns), strict=True))
-    pieces = [curves[run] for run in listed(sweep.runs, "run")]
-    lengths = [len(loss) for _, loss in pieces]
-    loss = np.concatenate([loss for _, loss in pieces]) if pieces else np.zeros(0)
-    samples = np.concatenate([samples for samples, _ in pieces]) if pieces else np.zeros(0)
+    ordered = curves.among(runs := listed(sweep.runs, "run"))
+    lengths = [len(curves[run][1]) for run in runs]
     reference = float(np.median(curves.loss[curves.starts])) if curves.runs else math.nan
     return {
         "columns": [name.replace("_", " ") for name in columns],
-        "rows": rows,
+        "runs": len(runs),
+        "values": [_column(sweep.runs[name]) for name in columns],
         "status": columns.index("status"),
         "sorted": columns.index(measure),
         "rises": rises(measure),
         "starts": np.concatenate([[0], np.cumsum(lengths)]).astype(int).tolist(),
-        "samples": _packed(samples),
-        "loss": _packed(loss),
-        "ceiling": style.ceiling(loss, reference),
+        "samples": _packed(ordered.x),
+        "loss": _packed(ordered.loss),
+        "ceiling": style.ceiling(ordered.loss, reference),
     }
 
 
-def _plain(value: Any) -> Any:
-    """JSON has no infinities."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
+def _column(column: Any) -> Any:
+    """The values of runs: numbers packed, NaN where one is missing; others once each, and which.
+
+    Where each run has another, there is no which: they stand in the order of runs.
+    """
+    if pa.types.is_floating(column.type):
+        return _packed(np.asarray(column.fill_null(math.nan).to_numpy()))
+    encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    found = {"of": encoded.dictionary.to_pylist()}
+    if len(found["of"]) < len(column):
+        found["which"] = _packed(encoded.indices.to_numpy(), "<i4")
+    return found
 
 
-def _packed(values: NDArray[Any]) -> str:
-    return base64.b64encode(values.astype("<f8").tobytes()).decode()
+def _packed(values: NDArray[Any], kind: str = "<f8") -> str:
+    return base64.b64encode(values.astype(kind).tobytes()).decode()
