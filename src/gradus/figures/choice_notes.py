@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from gradus.engine.selection import ON_TEST
 from gradus.figures.style import figure_of, titled, word
@@ -101,7 +100,7 @@ def choice(sweep: Compared, measure: str | None = None) -> Choice | None:
         interval = wilson_interval(round(accuracy * n), n)
     on_test = f"test_{measure.removeprefix('best_').partition('_')[2]}"
     low, high = best[f"{measure}_low"], best[f"{measure}_high"]
-    may_be_best = int(pc.sum(ranked["may_be_best"]).as_py() or 0)
+    may_be_best = ranked["may_be_best"].to_pylist().count(True)
     told = best["may_be_best"] is not None
     return Choice(
         configuration=titled(best, options),
@@ -111,7 +110,7 @@ def choice(sweep: Compared, measure: str | None = None) -> Choice | None:
         seeds=int(own.sum()),
         configurations=ranked.num_rows,
         cut=ranked["rank"].null_count,
-        compared=int(pc.sum(pc.equal(ranked["finished"], ranked["runs"])).as_py()),
+        compared=int((numbers(ranked, "finished") == numbers(ranked, "runs")).sum()),
         may_be_best=max(0, may_be_best - 1) if told else None,
         test_loss=mean("test_loss"),
         test_error=mean("test_standard_error"),
