@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import gradus
+from gradus.cli import main
 from gradus.data.streaming import Cache
 from gradus.engine import snapshot
 from gradus.errors import InputError
@@ -113,6 +114,36 @@ def test_the_record_opens_and_predicts_as_any_other(table, tmp_path):
     assert opened.predict(table).num_rows == N
     held_out = opened.evaluate(table)["accuracy"].value if hasattr(opened, "evaluate") else 1
     assert held_out > 0.75
+
+
+def test_files_are_evaluated_a_piece_at_a_time_as_at_once(table, tmp_path, monkeypatch):
+    run = trained(table, tmp_path / "run")
+    rows = pq.read_table(table)
+    targets = np.where(np.arange(N) < 250, None, rows["y"].to_numpy(zero_copy_only=False))
+    rows = rows.set_column(3, "y", pa.array(targets))  # two pieces and a half without a target
+    (tmp_path / "parts").mkdir()
+    for at in range(3):
+        pq.write_table(rows.slice(500 * at, 500), tmp_path / "parts" / f"{at}.parquet")
+    at_once = run.evaluate(rows)
+    monkeypatch.setattr("gradus.data.reading.parquet.rows_of_piece", lambda columns: 100)
+    found = run.evaluate(tmp_path / "parts")
+    for name, figure in at_once.items():
+        assert found[name].value == pytest.approx(figure.value, nan_ok=True), name
+    pq.write_table(rows.slice(0, 250), tmp_path / "none.parquet")
+    with pytest.raises(InputError, match=r"none\.parquet: no row has a target"):
+        run.evaluate(tmp_path / "none.parquet")
+
+
+def test_figures_of_many_rows_are_of_those_drawn(table, tmp_path, monkeypatch, capsys):
+    trained(table, tmp_path / "run")
+    monkeypatch.setattr("gradus.runs.drawn.MOST", 100)
+    monkeypatch.setattr("gradus.data.reading.parquet.rows_of_piece", lambda columns: 100)
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", str(tmp_path / "run"), str(table)])
+    said = capsys.readouterr()
+    assert ended.value.code in (0, None)
+    assert "figures are of 100 rows, drawn from 1,500" in said.err
+    assert "(100)" in said.out
 
 
 def test_a_run_begins_with_the_parameters_and_the_preparation_of_another(table, tmp_path):

@@ -36,9 +36,10 @@ def evaluate(
 ) -> int:
     """Hold the model of RUN, the folder of its record, against the rows of FILE, target included.
 
-    FILE is a table; for a run on arrays a .npz file with x and y, or a .npy file with x; for one on
-    sparse rows a file of svmlight, or a matrix of SciPy in .npz with its --target; for one on
-    images a folder that holds one for each class.
+    FILE is a table, or a folder of files that are one, of which a piece at a time is in memory; for
+    a run on arrays a .npz file with x and y, or a .npy file with x; for one on sparse rows a file
+    of svmlight, or a matrix of SciPy in .npz with its --target; for one on images a folder that
+    holds one for each class. Of more than a million rows that many are drawn.
 
     Each figure stands beside its interval of 95 % and what the best constant prediction of the
     training rows reaches on these rows. Numbers are in the unit of the target.
@@ -52,15 +53,18 @@ def evaluate(
 
     opened = open_run(run, model=model, trust=trust)
     seen = Unfamiliar()
-    said, left_out = beside_truth(opened, file, target, seen, threshold)
+    beside = beside_truth(opened, file, target, seen, threshold)
+    said = beside.said
     known = training_targets(opened)
     summary = {
         **judged(said, known, "test"),
         "data": {"classes": opened.summary["data"]["classes"], **known},
     }
-    if left_out:
-        warn(f"{file}: {left_out:,} rows have no target, and are left out")
-    for told in seen.told(said.examples):
+    if beside.left_out:
+        warn(f"{file}: {beside.left_out:,} rows have no target, and are left out")
+    if said.examples < beside.examples:
+        warn(f"{file}: figures are of {said.examples:,} rows, drawn from {beside.examples:,}")
+    for told in seen.told(beside.examples):
         warn(told)
     for line in (
         *lines(rows_of(summary), said.examples, quoted(file.name, 60)),

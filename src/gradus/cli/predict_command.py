@@ -49,9 +49,9 @@ def predict(
 ) -> int:
     """Predict the target for the rows of FILE by the model of RUN, the folder of its record.
 
-    FILE is a table; for a run on arrays a .npz file with x in it, or a .npy file; for one on sparse
-    rows a file of svmlight, or a matrix of SciPy in .npz; for one on images
-    an image, or a folder of them, whose names stand beside what is predicted.
+    FILE is a table, or a folder of files that are one; for a run on arrays a .npz file with x in
+    it, or a .npy file; for one on sparse rows a file of svmlight, or a matrix of SciPy in .npz; for
+    one on images an image, or a folder of them, whose names stand beside what is predicted.
 
     Columns are found by their names, in any order; others are not looked at. Rows are prepared as
     those that trained were. Of classes the likeliest is given and, as p(class), the probability of

@@ -21,8 +21,9 @@ from gradus.data.preparation import AnyPreparation, Arrays, Classes, Preparation
 from gradus.data.preparation.arrays import faults, pieces
 from gradus.data.preparation.targets import labels_for
 from gradus.data.prepared import check_columns, column_as, inputs_of
-from gradus.data.reading import Source, stream
+from gradus.data.reading import Notation, Source, stream
 from gradus.data.sparse import as_csr, is_sparse
+from gradus.data.streaming.table_files import table_files
 from gradus.data.unfamiliar import Unfamiliar
 from gradus.errors import InputError, brief, quoted
 from gradus.risk.sparse import rows_at
@@ -99,7 +100,7 @@ def in_pieces(
         InputError: as of ``whole``.
     """
     if preparation.kind == "table":
-        for source in stream(path, preparation.notation):
+        for source in _rows_of(path, preparation.notation):
             yield Piece(inputs_of(preparation, source, dtype, seen.look))
         return
     if preparation.kind == "sparse":
@@ -122,8 +123,10 @@ def in_pieces(
 
 def with_targets(
     preparation: AnyPreparation, given: Any, target: Any, dtype: Dtype, seen: Unfamiliar
-) -> Known:
-    """Examples of which the target is known; those where it is missing are left out.
+) -> Iterator[Known]:
+    """Examples of which the target is known, of a table's files a piece at a time.
+
+    Those where it is missing are left out: a piece may have none.
 
     Args:
         preparation: of the run.
@@ -134,8 +137,8 @@ def with_targets(
         seen: as of ``whole``.
 
     Raises:
-        InputError: as of ``whole``; or no example has a target, or one has a class that was not
-            trained on.
+        InputError: as of ``whole``; or no example of an array has a target, or one has a class that
+            was not trained on.
     """
     if preparation.kind == "table":
         if target is not None:
@@ -143,8 +146,19 @@ def with_targets(
                 f"--target {quoted(target, 60)}: is for arrays; a table has the columns of the "
                 "target, which are found by their names"
             )
-        return _of_table(preparation, source_of(given, preparation.notation), dtype, seen)
-    return _of_arrays(preparation, given, target, dtype, seen)
+        if isinstance(given, str | os.PathLike):
+            for source in _rows_of(Path(given), preparation.notation):
+                yield _of_table(preparation, source, dtype, seen)
+        else:
+            source = source_of(given, preparation.notation)
+            yield _of_table(preparation, source, dtype, seen)
+        return
+    yield _of_arrays(preparation, given, target, dtype, seen)
+
+
+def _rows_of(path: Path, notation: Notation) -> Iterator[Source]:
+    """The rows of a file, or of the files of a folder, some at a time."""
+    return table_files(path).pieces(notation) if path.is_dir() else stream(path, notation)
 
 
 def _of_table(preparation: Preparation, source: Source, dtype: Dtype, seen: Unfamiliar) -> Known:
@@ -153,7 +167,6 @@ def _of_table(preparation: Preparation, source: Source, dtype: Dtype, seen: Unfa
     check_columns([str(target.name) for target in targets], source)
     columns = [column_as(source, str(target.name), target.form) for target in targets]
     missing = np.any([column.missing for column in columns], axis=0)
-    _check_some(missing, f"{source.path}: no row", [column.name for column in columns])
     columns = [column.rows(~missing) for column in columns]
     truth = (
         labels_for(goal, columns[0], str(source.path))
@@ -198,7 +211,8 @@ def _of_arrays(
     missing, infinite = faults(y)
     if infinite is not None:
         raise InputError(f"{where}: y{infinite} is infinite; give a finite number or NaN")
-    _check_some(missing, f"{where}: no example", ["y"])
+    if missing.all():
+        raise none_has_a_target(f"{where}: no example", ["y"])
     if missing.any():
         kept = np.flatnonzero(~missing)
         x, y = rows_at(x, torch.from_numpy(kept)) if is_sparse(x) else x[kept], y[kept]
@@ -248,10 +262,10 @@ def _labels(goal: Goal, y: Tensor) -> NDArray[Any]:
     return found
 
 
-def _check_some(missing: NDArray[np.bool_], none: str, names: Sequence[str]) -> None:
-    if missing.all():
-        shown = ", ".join(map(brief, names))
-        raise InputError(f"{none} has a target ({shown}): nothing can be evaluated")
+def none_has_a_target(none: str, names: Sequence[str]) -> InputError:
+    """What is said where there is nothing to hold predictions against."""
+    shown = ", ".join(map(brief, names))
+    return InputError(f"{none} has a target ({shown}): nothing can be evaluated")
 
 
 def _target(where: str, target: Any) -> Any:

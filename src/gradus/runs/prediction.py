@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +20,9 @@ from gradus.errors import InputError
 from gradus.metrics import Figure
 from gradus.metrics.predictions import ClassPredictions, NumberPredictions, Predictions
 from gradus.risk.sparse import in_pieces as in_pieces_of
+from gradus.runs.drawn import Drawn
 from gradus.runs.judging import probabilities
-from gradus.runs.new_examples import Piece, in_pieces, whole, with_targets
+from gradus.runs.new_examples import Piece, in_pieces, none_has_a_target, whole, with_targets
 from gradus.runs.thresholds import given_threshold
 
 if TYPE_CHECKING:
@@ -127,12 +131,13 @@ def evaluated(
 ) -> dict[str, Figure]:
     """How good the model of a run is on examples of which the target is known.
 
-    Those without a target are left out.
+    Those without a target are left out. Of more rows of a file than `gradus.runs.drawn.MOST`, that
+    many are drawn.
 
     Raises:
         InputError: none has a target, a column is missing, or a class was not trained on.
     """
-    said, _ = beside_truth(run, given, target, Unfamiliar(), threshold)
+    said = beside_truth(run, given, target, Unfamiliar(), threshold).said
     known = training_targets(run)
     if isinstance(said, ClassPredictions):
         return said.figures(known["shares"])
@@ -152,14 +157,31 @@ def training_targets(run: Run) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """Predictions beside what is true.
+
+    Attributes:
+        said: the predictions, of all examples that have a target or of those drawn of them.
+        examples: how many have one.
+        left_out: how many have none.
+    """
+
+    said: Predictions
+    examples: int
+    left_out: int
+
+
 def beside_truth(
     run: Run,
     given: Any,
     target: Any,
     seen: Unfamiliar,
     threshold: float | str | None = None,
-) -> tuple[Predictions, int]:
+) -> Beside:
     """What the model of a run says of examples that have a target, beside that.
+
+    No more of a file is in memory than a piece of it, and what was said of those drawn so far.
 
     Args:
         run: of which the model predicts.
@@ -168,22 +190,27 @@ def beside_truth(
         seen: told of every column of a table.
         threshold: by which one of two classes is predicted; None: that of the run.
 
-    Returns:
-        The predictions, and how many examples have no target and are left out.
-
     Raises:
         InputError: none has a target, a column is missing, or a class was not trained on.
     """
-    goal, decided_by = run.preparation.goal, deciding(run, threshold)
-    known = with_targets(run.preparation, given, target, run.spec.dtype, seen)
-    outputs = outputs_of(model_of(run), known.x)
+    goal, decided_by, left_out = run.preparation.goal, deciding(run, threshold), 0
+    is_file = isinstance(given, str | os.PathLike)
+    drawn = Drawn() if is_file else Drawn(sys.maxsize)
+    for known in with_targets(run.preparation, given, target, run.spec.dtype, seen):
+        left_out += known.left_out
+        if len(known.truth):
+            drawn.add(outputs_of(model_of(run), known.x).numpy(), known.truth)
+    names = (goal.name,) if isinstance(goal, Classes) else tuple(t.name for t in goal.targets)
+    if not drawn.rows:
+        raise none_has_a_target(f"{given if is_file else 'the table'}: no row", names)
+    outputs, truth = drawn.arrays()
     if isinstance(goal, Classes):
-        p = probabilities(outputs, logarithms=run.spec.takes_log_probabilities)
-        return ClassPredictions(p, known.truth, goal.names, decided_by), known.left_out
-    values = goal.unscaled(outputs.double().numpy())
-    names = tuple(target.name for target in goal.targets)
-    said = NumberPredictions(values, known.truth, names, run.spec.quantile)
-    return said, known.left_out
+        p = probabilities(torch.from_numpy(outputs), logarithms=run.spec.takes_log_probabilities)
+        said: Predictions = ClassPredictions(p, truth, goal.names, decided_by)
+    else:
+        values = goal.unscaled(outputs.astype(np.float64))
+        said = NumberPredictions(values, truth, names, run.spec.quantile)
+    return Beside(said, drawn.rows, left_out)
 
 
 def predict_file(

@@ -14,6 +14,7 @@ import torch
 
 from gradus._version import __version__
 from gradus.data.dataset import Split
+from gradus.data.streaming.order import StreamOrder
 from gradus.engine import choose
 from gradus.engine.job import Job, Outcome
 from gradus.metrics.predictions import Predictions
@@ -127,7 +128,7 @@ def summary_of(
         "learning_rate": rate,
         "parameters": sum(p.numel() for p in job.model.parameters()),
         "zeros": sum(int((p == 0).sum()) for p in job.model.parameters()),
-        "timings": _timings(outcome, load_seconds=load_seconds),
+        "timings": _timings(job, outcome, load_seconds=load_seconds),
         "started": started.isoformat(timespec="seconds"),
         "versions": {
             "gradus": __version__,
@@ -150,12 +151,15 @@ def as_options(advised: str) -> str:
     return advised
 
 
-def _timings(outcome: Outcome, *, load_seconds: float) -> Mapping[str, float]:
+def _timings(job: Job, outcome: Outcome, *, load_seconds: float) -> Mapping[str, float]:
+    order = job.sampling
+    waiting = {"waiting_seconds": order.waiting.seconds} if isinstance(order, StreamOrder) else {}
     return {
         "load_seconds": load_seconds,
         "train_seconds": outcome.train_seconds,
         "test_seconds": outcome.test_seconds,
         "samples_per_second": outcome.samples_per_second,
+        **waiting,
     }
 
 

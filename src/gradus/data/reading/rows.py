@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -73,6 +73,8 @@ class Rows:
     notes: tuple[str, ...]
     before: int = 0
     """How many rows of the file stand before these."""
+    kinds: Mapping[str, pa.DataType] | None = None
+    """How pyarrow is to read each column, after the rows before; None: it is told by the first."""
 
     def pieces(self, size: int) -> Iterator[Source]:
         """The rows as tables one after another, of about so many bytes of the file each."""
@@ -92,6 +94,7 @@ class Rows:
                     rows,
                     line=rows.line + line_ends(piece),
                     before=rows.before + source.arrow.num_rows,
+                    kinds=self._kinds(source.arrow) or rows.kinds,
                 )
 
     def source(self) -> Source:
@@ -201,7 +204,7 @@ class Rows:
     def _columns(self) -> list[pa.ChunkedArray[Any]]:
         import pyarrow as pa
 
-        types = self._types()
+        types = self._types() if self.kinds is None else dict(self.kinds)
         if types is None:
             return [pa.chunked_array([pa.nulls(0)])] * len(self.dialect.names)
         try:
@@ -209,6 +212,8 @@ class Rows:
         except pa.ArrowInvalid as error:
             if "conversion error" not in str(error):
                 raise
+            if self.kinds is not None:
+                return replace(self, kinds=None)._columns()
             # What looked like real numbers at the beginning is something else further on.
             types = {
                 name: kind if pa.types.is_dictionary(kind) else pa.string()
@@ -231,6 +236,20 @@ class Rows:
 
         side_by_side(settle, range(len(columns)))
         return columns
+
+    def _kinds(self, arrow: pa.Table) -> dict[str, pa.DataType] | None:
+        """How rows behind those of a table are to be read, as ``_types`` says it of these."""
+        import pyarrow as pa
+
+        kinds: dict[str, pa.DataType] = {
+            str(at): pa.string() for at in range(len(self.dialect.names))
+        }
+        for at, column in enumerate(arrow.columns):
+            if pa.types.is_floating(column.type):
+                kinds[str(at)] = column.type
+            elif pa.types.is_dictionary(column.type):
+                kinds[str(at)] = pa.dictionary(pa.int32(), pa.string())
+        return kinds if arrow.num_rows else None
 
     def _types(self) -> dict[str, pa.DataType] | None:
         """How pyarrow is to read each column, after the first rows; None where there are none.
