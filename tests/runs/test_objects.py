@@ -250,6 +250,30 @@ NAN, INFINITE = X.copy(), X.copy()
 NAN[3, 1], INFINITE[3, 1] = np.nan, np.inf
 
 
+class Apart(nn.Module):
+    """A loss that says what each example adds; of its first ``upto`` examples only."""
+
+    reduction = "none"
+
+    def __init__(self, upto=None):
+        super().__init__()
+        self.upto = upto
+
+    def forward(self, output, target):
+        return nn.functional.cross_entropy(output, target, reduction="none")[: self.upto]
+
+
+def test_what_examples_give_apart_is_averaged_and_can_be_weighted(usual):
+    theirs = train((X, Y), model=net(), loss=nn.CrossEntropyLoss(reduction="none"), epochs=1)
+    assert theirs.spec.loss == "cross-entropy"
+    table = {**{f"x{at}": X[:, at] for at in range(4)}, "y": Y, "w": np.arange(len(Y)) % 3}
+    options = {"target": "y", "weights": "w", "model": net(), "epochs": 1, "lr": 0.1}
+    options |= {"standardize": False, "method": "sgd", "engine": "eager"}
+    named, own = (train(table, loss=loss, **options) for loss in ("cross-entropy", Apart()))
+    losses = np.array([run.history["loss"].to_numpy() for run in (named, own)])
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
 HOOKED = net()
 HOOKED[0].weight.register_hook(torch.zeros_like)
 
@@ -290,7 +314,7 @@ HOOKED[0].weight.register_hook(torch.zeros_like)
         ((X, Y), {"loss": lambda z, y: z.sum().detach()}, "does not depend on the output so that"),
         ((X, Y), {"loss": lambda z, y: z.nothing}, "fails on an output of shape [2, 2] and a"),
         ((X, Y), {"loss": nn.MSELoss}, "loss MSELoss: is a class; give an object, MSELoss()"),
-        ((X, Y), {"loss": nn.MSELoss(reduction="none")}, 'has reduction="none", but a risk is'),
+        ((X, Y), {"loss": Apart(1)}, 'has reduction="none" and gives shape [1], but must give'),
         ((X, Y), {"loss": 5}, "loss 5: give a name, a loss of gradus or torch.nn, or a callable"),
         ((X, NUMBERS), {"loss": nn.CrossEntropyLoss(), "model": "linear"}, "loss=cross-entropy"),
         (RunSpec(), {}, "model: stands in the RunSpec; give it there"),

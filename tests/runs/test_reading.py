@@ -74,7 +74,7 @@ WRONG = [
     (("spec",), [], "--"),
     (("spec",), 7, "not iterable"),
     (("spec", "lr"), "x" * 10_000, "--lr xxx"),
-    (("spec", "model"), {"a": [1] * 10_000}, "--model: a dict, where a spec takes a name"),
+    (("spec", "model"), {"a": [1] * 10_000}, "--model: an object of dict, where a spec takes"),
 ]
 
 

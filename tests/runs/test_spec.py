@@ -161,8 +161,11 @@ def test_a_schedule_that_falls_to_a_rate_ends_with_the_run(schedule):
         ({"nesterov": True, "momentum": 0}, "--nesterov needs momentum > 0"),
         ({"engine": "fast"}, "--engine fast: choose auto | eager | native"),
         ({"method": ["sgd"]}, "--method ['sgd']: choose adam"),
-        ({"method": methods.Adam(0.1)}, "--method: a Adam, where a spec takes a name; objects go"),
-        ({"data": (1, 2)}, "--data: a tuple, where a spec takes a name; objects go to gradus.tra"),
+        ({"method": methods.Adam(0.1)}, "--method: an object of Adam, where a spec takes a name"),
+        (
+            {"data": (1, 2)},
+            "--data: an object of tuple, where a spec takes a name; give it",
+        ),
         ({"seed": -1}, "--seed -1: must be greater than or equal to 0"),
     ],
 )

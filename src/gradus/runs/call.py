@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from gradus.runs.objects.groups import Groups
 from gradus.runs.processes.taking_part import follows
 from gradus.runs.progress_line import progress_line
 from gradus.runs.record import Run
-from gradus.runs.spec import RunSpec
+from gradus.runs.spec import RunSpec, no_such_option
 from gradus.runs.start import OF_THE_MODEL
 from gradus.runs.table_defaults import is_svmlight, is_table
 from gradus.runs.train import LOG, Observer, Shown, Tell
@@ -177,6 +178,7 @@ def train(
         raise InputError(f"start {quoted(start)}: give a run, as gradus.open_run(..) opens one")
     _check_functions(observe=observe, progress=progress, tell=tell)
     _check_path("out", out)
+    _check_names(options)
     objects = _given(model=model, loss=loss, method=method, metrics=metrics)
     parts = _given(validation=validation, test=test)
     kept: dict[str, Any] = {
@@ -395,6 +397,18 @@ def _shown(progress: Shown | Literal[False] | None) -> Shown | None:
     if line is None:
         return None
     return lambda job, split: progress_line(job, line, LINE_EVERY)
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
+    """Refuse an option that neither a spec nor a call has."""
+    for name in options.keys() - RunSpec.model_fields.keys():
+        raise InputError(as_call(no_such_option(name, {**RunSpec.model_fields, **_keywords()})))
+
+
+def _keywords() -> Mapping[str, Any]:
+    """What a call takes beside the options of a spec."""
+    parameters = inspect.signature(train).parameters
+    return {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
 
 
 def _check_functions(**given: Any) -> None:

@@ -222,10 +222,11 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
     if loss is None:
         loss = spec.build_loss(weights_of(spec.class_weight or (), split.train))
     loss = copy.deepcopy(loss).to(dtype=dtype)
-    if isinstance(loss, OwnLoss) and split.train.weights is not None:
+    is_of_batches = isinstance(loss, OwnLoss) and not loss.is_of_examples
+    if is_of_batches and split.train.weights is not None:
         raise InputError(
             f"--weights {spec.weights}: a loss of one's own does not say what each example adds to "
-            "it; give one of gradus or torch.nn"
+            'it; give one of gradus or torch.nn, or a module with reduction="none"'
         )
     _check_precision(spec, torch.device(device))
     _check_compiled(spec, torch.device(device))

@@ -40,6 +40,9 @@ OTHER_NAMES = {
     "group": "groups group-column",
     "patience": "early-stopping early-stopping-patience early-stopping-rounds early-stop "
     "n-iter-no-change",
+    "clip-norm": "gradient-clip-val grad-clip clipnorm max-grad-norm max-norm clip-grad-norm",
+    "clip-value": "clipvalue clip-grad-value",
+    "accumulate": "accumulate-grad-batches gradient-accumulation-steps grad-accumulation",
     "ema": "ema-decay ema-rate moving-average averaging model-ema use-ema swa polyak-averaging",
     "keep": "save-best-only restore-best-weights save-best load-best-model-at-end",
     "threshold": "decision-threshold cutoff cut-off classification-threshold pos-threshold",
@@ -72,6 +75,7 @@ OTHER_NAMES = {
     "resume": "checkpoint ckpt ckpt-path resume-from resume-from-checkpoint continue",
     "spec": "config config-file params",
     "quiet": "silent",
+    "track": "logger loggers log-to report-to tracker trackers",
     "data-dir": "data-path data-root dataset-dir root",
     "workers": "n-jobs jobs num-workers processes njobs max-workers",
     "trials": "n-trials num-trials num-samples n-iter",

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -309,15 +309,11 @@ def first_line(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
         return flag(message) if name in fields else message
     name, given, reason = str(found["loc"][0]), found["input"], found["msg"]
     if found["type"] == "extra_forbidden":
-        option = flag(quoted(name))
-        known = [flag(each) for each in fields]
-        others = " or ".join(meant(name, known))
-        hint = f" (did you mean {others}?)" if others else nearest(option, known)
-        return f"{option}: no such option{hint}"
+        return no_such_option(name, fields)
     if name in OBJECTS and not isinstance(given, str | int | float | list | None):
         return (
-            f"{flag(name)}: a {type(given).__name__}, where a spec takes a name; objects go to "
-            "gradus.train(data, model=.., loss=.., method=..)"
+            f"{flag(name)}: an object of {type(given).__name__}, where a spec takes a name; give "
+            "it to gradus.train(data, model=.., loss=.., method=..)"
         )
     if found["type"] == "literal_error":
         accepted = choices(fields[name].annotation)
@@ -331,6 +327,20 @@ def first_line(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
     if found["type"] == "float_parsing" and (words := choices(fields[name].annotation)):
         reason += f", or {' | '.join(words)}"
     return f"{flag(name)} {quoted(given)}: {reason}"
+
+
+def no_such_option(name: str, known: Iterable[str]) -> str:
+    """What is said of an option that there is not, with what may be meant of those there are.
+
+    Example:
+        >>> no_such_option("max_epochs", ["epochs", "lr"])
+        '--max-epochs: no such option (did you mean --epochs?)'
+    """
+    flags = {each: flag(each) for each in known}
+    others = meant(name, flags.values())
+    others = others or [flags[each] for each in difflib.get_close_matches(name, flags, n=1)]
+    hint = f" (did you mean {' or '.join(others)}?)" if others else ""
+    return f"{flag(quoted(name))}: no such option{hint}"
 
 
 def nearest(given: object, known: Collection[str]) -> str:

@@ -3,12 +3,13 @@
 The classical settings of the subject are those of its classical data. A table is brought to scale,
 its numbers cut into pieces, arrays and images are standardised; all is learned by AdamW with a
 cosine schedule; nets of which each is that of its best epoch on rows that it did not see are
-averaged. ``python -m benchmarks.tables`` measures it. Sparse rows stay as they are, and a linear
-model is learned on them.
+averaged. ``python -m benchmarks.tables`` measures it, ``python -m benchmarks.small_tables`` what
+small ones take. Sparse rows stay as they are, and a linear model is learned on them.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import zipfile
 from collections.abc import Mapping
@@ -63,6 +64,10 @@ USUAL_INPUTS = 1024
 
 FEWEST_EPOCHS = 8
 """Of such inputs."""
+
+FEWEST_STEPS = 512
+"""How many are taken on shorter ones, unless no epoch gets better any more: 32 epochs of 100 rows
+are 128 steps, after which a net has hardly begun."""
 
 
 SIZED = ("batch_size", "epochs", "models", "pieces", "patience", "standardize_target")
@@ -175,7 +180,7 @@ def by_size(rows: int, numbers: int, inputs: int = 0) -> dict[str, Any]:
 
     Example:
         >>> by_size(150, 4)
-        {'batch_size': 32, 'epochs': 32, 'models': 4, 'pieces': 32}
+        {'batch_size': 32, 'epochs': 110, 'models': 4, 'pieces': 8}
         >>> by_size(1_000_000, 30)
         {'batch_size': 256, 'epochs': 2, 'models': 1, 'pieces': 0}
         >>> by_size(5_000, 0, inputs=3 * 64 * 64)
@@ -186,9 +191,11 @@ def by_size(rows: int, numbers: int, inputs: int = 0) -> dict[str, Any]:
     size = 32 if rows < 2_000 else 64 if rows < 6_000 else 128 if rows < 50_000 else 256
     long = inputs > USUAL_INPUTS
     seen = rows * inputs // USUAL_INPUTS if long else rows
+    size = min(size, max(1, rows // 4))
+    epochs = min(COURSE["epochs"], max(FEWEST_EPOCHS if long else 2, WORK // seen))
     return {
-        "batch_size": min(size, max(1, rows // 4)),
-        "epochs": min(COURSE["epochs"], max(FEWEST_EPOCHS if long else 2, WORK // seen)),
+        "batch_size": size,
+        "epochs": epochs if long else max(epochs, math.ceil(FEWEST_STEPS * size / rows)),
         "models": NETS if seen <= 50_000 else 2 if seen <= 200_000 else 1,
         "pieces": pieces_for(rows, numbers),
     }

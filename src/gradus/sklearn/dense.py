@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,13 +32,6 @@ OPTIONS = (
 STEPS = 128
 """How many steps are taken that see all rows, where the number of epochs is free."""
 
-FEWEST_STEPS = 512
-"""How many are taken in mini-batches, at least, unless no epoch gets better any more."""
-
-FEWEST_PIECES, ROWS_OF_A_PIECE = 8, 32
-"""A column of a small table is cut into so few pieces that each has that many rows, but no fewer:
-with more of them nets fit the noise, with none they learn too slowly."""
-
 
 class Dense:
     """What is an option of a run in the dense estimators, and what is taken where it is free."""
@@ -58,9 +50,6 @@ class Dense:
         from gradus.runs.table_defaults import by_size
 
         sized = by_size(rows, columns)
-        sized["pieces"] = min(sized["pieces"], max(FEWEST_PIECES, rows // ROWS_OF_A_PIECE))
-        needed = math.ceil(FEWEST_STEPS * sized["batch_size"] / rows)
-        sized["epochs"] = max(sized["epochs"], needed)
         if rows <= SMALL:
             sized |= {"batch_size": rows, "epochs": STEPS}
         return sized

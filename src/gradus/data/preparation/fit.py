@@ -47,6 +47,10 @@ HEIGHT = 0.3
 MOST_PIECES = 32
 """Of a column of numbers."""
 
+FEWEST_PIECES, ROWS_OF_A_PIECE = 8, 32
+"""A column of a small table is cut into so few pieces that each has that many rows, but no fewer:
+with more of them nets fit the noise, with none they learn too slowly."""
+
 PIECES_OF_A_ROW = 1024
 """Of all columns together."""
 
@@ -58,11 +62,14 @@ def pieces_for(rows: int, columns: int) -> int:
     """Into how many pieces columns of numbers are cut, where nothing is said of it; 0 for none.
 
     Example:
-        >>> pieces_for(1000, 10), pieces_for(100_000, 30), pieces_for(1_000_000, 30)
-        (32, 16, 0)
+        >>> pieces_for(100, 10), pieces_for(2_000, 10), pieces_for(100_000, 30)
+        (8, 32, 16)
+        >>> pieces_for(1_000_000, 30)
+        0
     """
     columns = max(1, columns)
-    pieces = min(MOST_PIECES, PIECES_OF_A_ROW // columns, PIECES_IN_ALL // (rows * columns))
+    most = min(MOST_PIECES, max(FEWEST_PIECES, rows // ROWS_OF_A_PIECE))
+    pieces = min(most, PIECES_OF_A_ROW // columns, PIECES_IN_ALL // (rows * columns))
     return pieces if pieces >= 4 else 0
 
 

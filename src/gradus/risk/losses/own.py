@@ -16,7 +16,8 @@ class OwnLoss(Loss):
     r"""$L(z, y)$ by any callable ``(output, target) -> scalar``, a mean over the examples.
 
     What it gives for a batch of B examples counts B times in a mean over several batches. A module
-    with ``reduction="sum"`` counts once.
+    with ``reduction="sum"`` counts once. One with ``reduction="none"`` gives values of the examples
+    ``[B, ...]``, of which the mean is taken: so it is known what each example adds.
 
     Args:
         function: a function, or a module such as those of ``torch.nn``.
@@ -30,20 +31,33 @@ class OwnLoss(Loss):
     """
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor], name: str) -> None:
-        super().__init__(None, None, "sum" if _reduction(function) == "sum" else "mean")
+        reduction = str(getattr(function, "reduction", "mean"))
+        super().__init__(None, None, "sum" if reduction == "sum" else "mean")
         self.function, self.name = function, name  # the tensors of a module move with this one
+        self.is_of_examples = reduction == "none"
 
     def terms(self, input: Tensor, target: Tensor) -> Terms:  # noqa: A002
-        """Return what the whole batch adds to the sum, in one value, and its number of examples."""
+        """Return what the examples add to the sum, and their number.
+
+        Where only their mean is known that is one value for the whole batch.
+        """
+        if self.is_of_examples:
+            values = self._values(input, target)
+            return Terms(values, float(values.numel()))
         value = self(input, target)[None]
         return Terms(value if self.reduction == "sum" else value * len(input), float(len(input)))
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002
-        """Return what the callable gives.
+        """Return what the callable gives, or the mean of it.
 
         Raises:
-            OwnCodeError: it fails, or gives something else than one number.
+            OwnCodeError: it fails, or gives something else than one number; or, where it is one of
+                examples, than one for each.
         """
+        values = self._values(input, target)
+        return values.mean() if self.is_of_examples else values
+
+    def _values(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002
         try:
             value = self.function(input, target)
         except Exception as error:
@@ -55,16 +69,17 @@ class OwnLoss(Loss):
             raise OwnCodeError(
                 f"--loss {self.name}: gives a {type(value).__name__}, not a tensor of one number"
             )
-        if value.dim() != 0:
+        if self.is_of_examples and value.shape[:1] != input.shape[:1]:
+            raise OwnCodeError(
+                f'--loss {self.name}: has reduction="none" and gives shape {list(value.shape)}, '
+                f"but must give values for each of the {len(input)} examples"
+            )
+        if not self.is_of_examples and value.dim() != 0:
             raise OwnCodeError(
                 f"--loss {self.name}: gives shape {list(value.shape)}, but must give one number: a "
                 'mean over the examples, as by .mean() or reduction="mean"'
             )
         return value
-
-
-def _reduction(function: object) -> str:
-    return str(getattr(function, "reduction", "mean"))
 
 
 def _kind(target: Tensor) -> str:

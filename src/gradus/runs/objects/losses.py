@@ -54,15 +54,13 @@ def loss_of(given: Any) -> tuple[dict[str, Any], losses.Loss | None]:
     is_theirs = name in ARGUMENTS and kind is getattr(nn, name, None)
     if not is_theirs and kind is not getattr(losses, name, None):
         return {}, losses.OwnLoss(given, identity_of(given).name)
-    if given.reduction == "none":
-        raise InputError(
-            f'loss {name}: has reduction="none", but a risk is a mean; give reduction="mean"'
-        )
     arguments = {each: getattr(given, each) for each in ARGUMENTS[name]}
+    # A risk is a mean of what examples give, however these are handed out.
+    reduction = "mean" if given.reduction == "none" else given.reduction
     usual = "batchmean" if name == "KLDivLoss" else "mean"
     if (
         name in _NAMES
-        and given.reduction == usual
+        and reduction == usual
         and all(
             arguments.get(each, value) is value or arguments[each] == value
             for each, value in UNSAID.items()
@@ -70,7 +68,7 @@ def loss_of(given: Any) -> tuple[dict[str, Any], losses.Loss | None]:
     ):
         said = {each: value for each, value in arguments.items() if each not in UNSAID}
         return {"loss": _NAMES[name], **said}, None
-    made: losses.Loss = getattr(losses, name)(**arguments, reduction=given.reduction)
+    made: losses.Loss = getattr(losses, name)(**arguments, reduction=reduction)
     return {}, made
 
 
