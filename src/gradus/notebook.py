@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+LINE_EVERY = 0.25
+"""Seconds between two lines below a cell."""
+
 
 def in_notebook(result: object) -> str:
     """A result as HTML: a picture and a table, for any ground.

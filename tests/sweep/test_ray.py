@@ -33,7 +33,11 @@ gradus.train_sweep(spec, name="killed", out=sys.argv[2], on="ray", workers=2)
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"on": "rai"}, "--on rai: is no place; give ray or ray://HOST"),
+        ({"on": "rai"}, "--on rai: is no place; give ray"),
+        (
+            {"on": "ray://host:10001"},
+            "--on ray://host:10001: Ray Client does not carry .* --on ray",
+        ),
         ({"cpus_per_run": 2}, "--cpus-per-run 2: is for a cluster; give --on ray"),
         ({"on": "ray", "gpus_per_run": -1}, "--gpus-per-run -1: must be a number that is not"),
         ({"on": "ray", "cpus_per_run": 0}, "--cpus-per-run 0: a run takes something"),

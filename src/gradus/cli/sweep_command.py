@@ -36,9 +36,7 @@ Examples:
     "--resume", metavar="NAME", help="train what this sweep lacks, by its own specification"
 )
 @workers_option
-@click.option(
-    "--on", metavar="ray|ray://HOST", help="train on a Ray cluster (pip install gradus[ray])"
-)
+@click.option("--on", metavar="ray", help="train on a Ray cluster (pip install gradus[ray])")
 @click.option("--cpus-per-run", type=float, metavar="X", help="of a cluster  [default: 1]")
 @click.option("--gpus-per-run", type=float, metavar="X", help="of a cluster  [default: 0]")
 @data_dir_option

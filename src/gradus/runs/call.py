@@ -14,7 +14,7 @@ from gradus.data.arrays import KEYS
 from gradus.data.streaming import USUAL_CACHE, Cache
 from gradus.errors import InputError, quoted
 from gradus.models.own import is_object, shown
-from gradus.notebook import cell_line
+from gradus.notebook import LINE_EVERY, cell_line
 from gradus.runs.callbacks import Callbacks
 from gradus.runs.lost import told_of_its_end
 from gradus.runs.objects.asked import objects_of, with_groups
@@ -33,9 +33,6 @@ from gradus.runs.words import as_call
 from gradus.tracking import Track, tracking
 
 P = ParamSpec("P")
-
-LINE_EVERY = 0.25
-"""Seconds between two lines of progress in a notebook."""
 
 
 def _of_one_pair(train: Callable[P, Run]) -> Callable[P, Run]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from gradus.formatting import duration, number
-from gradus.notebook import cell_line
+from gradus.notebook import LINE_EVERY, cell_line
 from gradus.runs.selection import column_of
 from gradus.runs.spec import RunSpec
 from gradus.sweep.measures import FINISHED
@@ -46,9 +46,6 @@ Observer = Callable[[SweepProgress], None]
 
 ENDED = ("finished", "failed", "diverged", "stopped", "pruned")
 """How runs end, in the order in which they are counted."""
-
-LINE_EVERY = 0.25
-"""Seconds between two lines in a notebook."""
 
 
 def observer(given: Observer | None) -> Observer:

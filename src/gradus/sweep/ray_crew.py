@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import math
 import mmap
+import os
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,16 +20,14 @@ from typing import Any, Literal, final
 
 import numpy as np
 
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
 from gradus.sweep.backlog import WorkItem
 from gradus.sweep.messages import FilesKept, Ready, Task, TaskBatch, WorkerMessage
 from gradus.sweep.ray_actor import Place, RunActor, versions
+from gradus.sweep.room import FROM_OUTSIDE
 from gradus.sweep.split_cache import CAPACITY, CachedSplit
 from gradus.sweep.worker import HEARTBEAT_SECONDS
 from gradus.sweep.workers import Crew, Ended, Worker
-
-CLIENT_PORT = 10001
-"""Of a cluster that is reached from outside, by Ray's own convention."""
 
 BEATS_A_SECOND = 200
 """So many heartbeats a second arrive at most, however many workers there are."""
@@ -95,7 +94,7 @@ class RayCrew(Crew):
 
     Args:
         folder: of the sweep.
-        on: ``ray``, the cluster that Ray finds, or of this machine; or ``ray://HOST:PORT``.
+        on: ``ray``, as the user said it.
         cpus: processors that each reserves; it trains on so many threads.
         gpus: GPUs that each reserves, or a share of one.
         workers: how many are wanted; None: as many as the cluster has room for now.
@@ -270,13 +269,12 @@ class RayCrew(Crew):
                 )
 
     def _connect(self) -> None:
-        address = None if self.on == "ray" else self.on
-        if address is not None and ":" not in address.removeprefix("ray://"):
-            address = f"{address}:{CLIENT_PORT}"
+        if (given := os.environ.get("RAY_ADDRESS", "")).startswith("ray://"):
+            raise InputError(f"RAY_ADDRESS={quoted(given)}: {FROM_OUTSIDE}")
         try:
             self._ray.init(
-                address, log_to_driver=False, logging_level="ERROR", configure_logging=False,
-                **({"include_dashboard": False} if address is None else {}),
+                log_to_driver=False, logging_level="ERROR", configure_logging=False,
+                include_dashboard=False,
             )  # fmt: skip
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             raise InputError(

@@ -17,14 +17,21 @@ if TYPE_CHECKING:
     from gradus.sweep.workers import Crew
 
 
+FROM_OUTSIDE = (
+    "Ray Client does not carry calls of several kinds to one worker; give --on ray on a machine of "
+    "the cluster, as by ray job submit"
+)
+"""Why a cluster is not reached from a machine that is none of it."""
+
+
 @dataclass(frozen=True)
 class Room:
     """Where runs are trained, and what each takes there.
 
     Args:
         workers: how many are trained at a time; None: as many as there is room for.
-        on: ``ray``, the cluster that Ray finds, or of this machine; ``ray://HOST``, the one that is
-            reached there; None: this machine.
+        on: ``ray``, the cluster of which this machine is one, or a new one on it; None: this
+            machine, without Ray.
         cpus_per_run: processors that a run takes of a cluster, 1 where it is not given.
         gpus_per_run: GPUs, or a share of one, none where it is not given.
 
@@ -45,8 +52,10 @@ class Room:
     gpus_per_run: float | None = None
 
     def __post_init__(self) -> None:
-        if self.on is not None and self.on != "ray" and not self.on.startswith("ray://"):
-            raise InputError(f"--on {quoted(self.on)}: is no place; give ray or ray://HOST")
+        if self.on is not None and self.on != "ray":
+            if self.on.startswith("ray://"):
+                raise InputError(f"--on {quoted(self.on)}: {FROM_OUTSIDE}")
+            raise InputError(f"--on {quoted(self.on)}: is no place; give ray")
         taken = {"--cpus-per-run": self.cpus_per_run, "--gpus-per-run": self.gpus_per_run}
         for option, value in taken.items():
             if value is None:

@@ -180,8 +180,8 @@ def train_sweep(
             whose folder holds this sweep, or one to which this one adds, or nothing.
         out: where sweeps are kept.
         workers: how many processes train; None: one on each processor.
-        on: ``ray`` or ``ray://HOST``: train on a cluster of `Ray <https://docs.ray.io>`_; None: on
-            this machine.
+        on: ``ray``: train on a cluster of `Ray <https://docs.ray.io>`_ of which this machine is
+            one; None: on this machine.
         cpus_per_run: processors that a run takes of a cluster; None: one.
         gpus_per_run: GPUs that it takes there, or a share of one; None: none.
         data_dir: where data sets that are not embedded are looked for first.
