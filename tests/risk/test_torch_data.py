@@ -1,6 +1,7 @@
 """A risk on data of PyTorch: that on their tensors."""
 
 import pytest
+import scipy.sparse
 import torch
 from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
@@ -15,6 +16,8 @@ MODEL = torch.nn.Linear(3, 2)
     [
         TensorDataset(X, Y),
         Subset(TensorDataset(X, Y), range(10)),
+        {"x": X, "y": Y},
+        (scipy.sparse.coo_array(X.numpy()), Y.numpy()),
         DataLoader(TensorDataset(X, Y), batch_size=3),
         DataLoader(TensorDataset(X, Y), batch_size=4, shuffle=True),
     ],
@@ -38,6 +41,8 @@ class Endless(IterableDataset):
     [
         (TensorDataset(X, Y, Y), "the data yield 3 things: let them yield x and y"),
         (Endless(), "the data have no length: give a dataset with a __len__"),
+        ({"a": X}, r"the data have the keys \['a'\]: give x and y"),
+        ("digits", r"the data are a str: give a pair \(x, y\), a dict of both"),
         (DataLoader([]), "the data hold no examples"),
     ],
 )

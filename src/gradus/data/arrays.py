@@ -20,10 +20,10 @@ from gradus.data.partition import USUAL_PARTS, Parts, Rows, three_parts, trainin
 from gradus.data.preparation import Arrays, Classes, Quantities, Sparse, fit_arrays, fit_sparse
 from gradus.data.preparation.goal import Goal, outputs_of
 from gradus.data.preparation.targets import goal_of, labels_for
-from gradus.data.sparse import as_csr
 from gradus.data.targets import Targets, class_targets, column_targets, label, row_targets
 from gradus.errors import InputError, brief, quoted
 from gradus.risk.sparse import stacked
+from gradus.risk.sparse_matrices import as_csr
 
 Matrix = NDArray[Any] | Tensor
 """An array, or a sparse matrix as a CSR tensor."""

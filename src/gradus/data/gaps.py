@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from gradus.data.preparation.arrays import faults
-from gradus.data.sparse import faults as sparse_faults
-from gradus.data.sparse import is_sparse
 from gradus.errors import InputError
 from gradus.risk.sparse import rows_at
+from gradus.risk.sparse_matrices import faults as sparse_faults
+from gradus.risk.sparse_matrices import is_sparse
 
 
 def complete(

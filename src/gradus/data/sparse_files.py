@@ -16,10 +16,10 @@ from gradus.data.arrays import ArrayOptions, split_of_arrays, target_array
 from gradus.data.dataset import Split
 from gradus.data.preparation import Arrays, Sparse
 from gradus.data.reading.svmlight import SUFFIXES, Base, SparseRows, read_svmlight
-from gradus.data.sparse import as_csr
 from gradus.data.unfamiliar import left_out
 from gradus.errors import InputError, quoted
 from gradus.risk.sparse import csr
+from gradus.risk.sparse_matrices import as_csr
 
 FORMATS = ("csr", "csc", "coo")
 """Of the matrices that ``scipy.sparse.save_npz`` writes, those that are read."""

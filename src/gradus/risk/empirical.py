@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, partial
 from typing import Any, TypeVar, get_args
@@ -25,10 +25,9 @@ from gradus.risk.curvature.products import (
 from gradus.risk.examples import (
     Batch,
     Examples,
-    TensorPair,
     examples_of,
+    given_examples,
     in_chunks,
-    read_whole,
     weights_of,
 )
 from gradus.risk.losses import weighted
@@ -73,9 +72,9 @@ class EmpiricalRisk:
     Args:
         model: any module that maps ``x [B, ...]`` to an output that the loss takes.
         loss: a loss of this package, of ``torch.nn``, or any callable ``(output, y) -> scalar``.
-        data: a :class:`~gradus.data.dataset.Dataset` or a pair of tensors ``(x, y)``, of which x
-            may be sparse, or a matrix of SciPy; or a dataset or a loader of PyTorch whose examples
-            are such pairs, which is read once.
+        data: a :class:`~gradus.data.dataset.Dataset`; a pair ``(x, y)``, or a dict of both, of
+            tensors, arrays or frames of numbers, of which x may be sparse, of PyTorch or SciPy; or
+            a dataset or a loader of PyTorch whose examples are such pairs, which is read once.
         penalty: $\lambda\,\Omega$, or None.
         chunk_size: the largest number of examples evaluated at once.
         update_buffers: let layers such as batch normalisation move their running statistics, as
@@ -107,7 +106,7 @@ class EmpiricalRisk:
         self,
         model: nn.Module,
         loss: Callable[[Tensor, Tensor], Tensor],
-        data: Examples | tuple[Tensor, Tensor] | TorchDataset[Any] | DataLoader[Any],
+        data: Examples | tuple[Any, Any] | Mapping[str, Any] | TorchDataset[Any] | DataLoader[Any],
         penalty: Penalty | None = None,
         *,
         chunk_size: int = 4096,
@@ -116,19 +115,11 @@ class EmpiricalRisk:
     ) -> None:
         self.model = model
         self.loss = loss
-        self.data: Examples
         if not callable(loss):
             raise ValueError(
                 f"loss {quoted(loss)}: give a loss of gradus or torch.nn, or a callable"
             )
-        if isinstance(data, tuple | list):
-            if len(data) != 2:
-                raise ValueError(f"the data hold {len(data)} things: give a pair, x and y")
-            self.data = TensorPair(*data)
-        elif isinstance(data, TorchDataset | DataLoader):
-            self.data = read_whole(data)
-        else:
-            self.data = data
+        self.data = given_examples(data)
         self.penalty = penalty
         self.chunk_size = chunk_size
         self.update_buffers = update_buffers

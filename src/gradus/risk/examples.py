@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data import Dataset as TorchDataset
 
-from gradus.risk.sparse import csr, csr_of, in_pieces, is_csr, rows_at
+from gradus.errors import quoted
+from gradus.risk.sparse import csr_of, in_pieces, is_csr, rows_at
+from gradus.risk.sparse_matrices import as_csr
 
 Indices = Tensor | slice
 Batch = Indices | tuple[Tensor, Tensor]
@@ -34,7 +36,7 @@ class TensorPair:
     """Data given as two tensors x ``[N, ...]`` and y ``[N, ...]``; x may be a matrix of SciPy."""
 
     def __init__(self, x: Any, y: Any) -> None:
-        x, y = _as_tensor(x), torch.as_tensor(y)
+        x, y = _as_tensor(x), _as_tensor(y)
         if len(x) != len(y):
             raise ValueError(f"x holds {len(x)} examples but y holds {len(y)}")
         if len(x) == 0:
@@ -53,13 +55,36 @@ class TensorPair:
 def _as_tensor(given: Any) -> Tensor:
     """What is given as a tensor; of a sparse one CSR."""
     if hasattr(given, "tocsr"):
-        if given.ndim != 2:
-            raise ValueError(f"x is sparse, of shape {list(given.shape)}: give [N, features]")
-        of = given.tocsr()
-        starts, columns, values = map(torch.as_tensor, (of.indptr, of.indices, of.data))
-        return csr_of(csr(starts, columns, values, of.shape[1]))
+        return as_csr(given, "x")
+    if not isinstance(given, Tensor) and hasattr(given, "__array__"):
+        given = given.__array__()  # columns of a frame
     found = torch.as_tensor(given)
     return found if found.layout == torch.strided else csr_of(found)
+
+
+def given_examples(data: Any) -> Examples:
+    """The examples of what is given: a pair, a dict of x and y, data of PyTorch or of Gradus.
+
+    Raises:
+        ValueError: it is none of these, or x and y do not go together.
+    """
+    if isinstance(data, Mapping):
+        if set(data) != {"x", "y"}:
+            raise ValueError(f"the data have the keys {quoted(sorted(data))}: give x and y")
+        data = data["x"], data["y"]
+    if isinstance(data, tuple | list):
+        if len(data) != 2:
+            raise ValueError(f"the data hold {len(data)} things: give a pair, x and y")
+        return TensorPair(*data)
+    if isinstance(data, TorchDataset | DataLoader):
+        return read_whole(data)
+    if not hasattr(data, "batch"):
+        raise ValueError(
+            f"the data are a {type(data).__name__}: give a pair (x, y), a dict of both, a dataset "
+            "or a loader of PyTorch, or a gradus.data.Dataset"
+        )
+    examples: Examples = data
+    return examples
 
 
 def read_whole(data: TorchDataset[Any] | DataLoader[Any]) -> TensorPair:

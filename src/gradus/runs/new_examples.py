@@ -22,11 +22,11 @@ from gradus.data.preparation.arrays import faults, pieces
 from gradus.data.preparation.targets import labels_for
 from gradus.data.prepared import check_columns, column_as, inputs_of
 from gradus.data.reading import Notation, Source, stream
-from gradus.data.sparse import as_csr, is_sparse
 from gradus.data.streaming.table_files import table_files
 from gradus.data.unfamiliar import Unfamiliar
 from gradus.errors import InputError, brief, quoted
 from gradus.risk.sparse import rows_at
+from gradus.risk.sparse_matrices import as_csr, is_sparse
 
 if TYPE_CHECKING:
     from gradus.data.preparation.goal import Goal

@@ -16,7 +16,6 @@ from torch import nn
 from gradus.data.dataset import Dataset
 from gradus.data.partition import Parts, check_turns, in_turn, training_parts
 from gradus.data.sampling import Sampling
-from gradus.data.sparse import as_csr
 from gradus.engine import choose
 from gradus.engine.job import Evaluation, Job, Outcome, Progress
 from gradus.engine.selection import NOTHING_SELECTED, Selection
@@ -25,6 +24,7 @@ from gradus.errors import InputError
 from gradus.methods.schedules import learning_rate
 from gradus.models.networks import mlp
 from gradus.risk.losses import Loss
+from gradus.risk.sparse_matrices import as_csr
 from gradus.runs.seeds import seed_of
 from gradus.runs.spec import RunSpec
 from gradus.sklearn.examples import Examples

@@ -12,8 +12,8 @@ from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 from gradus.data import memory
 from gradus.data.reading import svmlight
 from gradus.data.reading.svmlight import read_svmlight
-from gradus.data.sparse import as_csr
 from gradus.errors import InputError
+from gradus.risk.sparse_matrices import as_csr
 
 X = sp.random_array((60, 40), density=0.2, rng=0, format="csr")
 Y = np.random.default_rng(0).normal(size=60)

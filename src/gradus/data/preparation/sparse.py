@@ -111,7 +111,7 @@ class Sparse(BaseModel):
         Raises:
             InputError: they are of another type or shape, or a value is no finite number.
         """
-        from gradus.data.sparse import as_csr, faults
+        from gradus.risk.sparse_matrices import as_csr, faults
 
         x = as_csr(given, where)
         if x.shape[1] != self.columns:

@@ -16,10 +16,10 @@ from gradus.data.arrays import KEYS, ArrayOptions, Matrix, ReadAs, split_of_arra
 from gradus.data.dataset import Dataset, Split, Task
 from gradus.data.in_memory import is_frame
 from gradus.data.partition import Parts, three_parts, training_parts
-from gradus.data.sparse import as_csr, is_sparse
 from gradus.errors import InputError, brief, quoted
 from gradus.models.own import is_object, told
 from gradus.risk.precision import is_narrow
+from gradus.risk.sparse_matrices import as_csr, is_sparse
 from gradus.runs.objects.batches import Batches
 from gradus.runs.objects.handed import OF_PARTS, OF_TABLES, Data, refuse
 from gradus.runs.objects.identity import Identity, digest_of
