@@ -370,6 +370,14 @@ def test_what_is_wrong_is_said_in_one_line(changes, message):
     assert "--" not in str(refusal.value)
 
 
+def test_a_missing_value_is_one_line():
+    missing = np.where(np.arange(4) == 1, np.nan, X)
+    fitted = classifier().fit(X, NAMES)
+    for call in (lambda: classifier().fit(missing, NAMES), lambda: fitted.predict(missing)):
+        with pytest.raises(ValueError, match=r"^Input X contains NaN: fill it in, as .*line$"):
+            call()
+
+
 def test_calls_that_do_not_fit_are_refused():
     fitted = classifier(warm_start=True).fit(X, NAMES)
     with pytest.raises(InputError, match=r"^warm_start: 1 nets of widths"):

@@ -153,7 +153,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             ValueError: they are none that can be fitted to.
         """
         fresh = not call.goes_on
-        X, y = validate_data(self, X, y, reset=fresh, multi_output=True, **ACCEPTED)
+        with without_advice():
+            X, y = validate_data(self, X, y, reset=fresh, multi_output=True, **ACCEPTED)
         weights = None
         if sample_weight is not None:
             weights = _check_sample_weight(
@@ -327,12 +328,27 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def _outputs(self, X: Any) -> Array:
         """What each net gives, ``[K, N, m]``."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, **ACCEPTED)
+        with without_advice():
+            X = validate_data(self, X, reset=False, **ACCEPTED)
         x = self.inputs_.encode(X, self.networks_[0].dtype)
         threads = _openmp_effective_n_threads()
         if len(self.networks_) == 1:
             return self.networks_[0].outputs(x, threads)[None]
         return np.stack([network.outputs(x, threads) for network in self.networks_])
+
+
+@contextmanager
+def without_advice() -> Iterator[None]:
+    """Within, a missing value is said in one line, where scikit-learn names other estimators."""
+    try:
+        yield
+    except ValueError as error:
+        first, advice, _ = str(error).partition("\n")
+        if not advice or "contains NaN" not in first:
+            raise
+        raise ValueError(
+            f"{first.rstrip('.')}: fill it in, as by sklearn.impute.SimpleImputer in a pipeline"
+        ) from None
 
 
 @contextmanager

@@ -114,7 +114,8 @@ def _arrays(given: Any, name: str, suffix: str) -> Arrays:
     elif isinstance(given, torch.utils.data.Dataset):
         given = _stacked(given, name)
     elif not isinstance(given, tuple | list):
-        raise InputError(f"{name}: a {type(given).__name__}; {ACCEPTED}")
+        accepted = "give what it holds, by .collect()" if hasattr(given, "collect") else ACCEPTED
+        raise InputError(f"{name}: a {type(given).__name__}; {accepted}")
     if len(given) != 2:
         raise InputError(f"{name}: holds {len(given)} things, where X and y are taken; {ACCEPTED}")
     return {
