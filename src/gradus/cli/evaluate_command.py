@@ -47,6 +47,7 @@ def evaluate(
     from gradus.data.unfamiliar import Unfamiliar
     from gradus.errors import quoted
     from gradus.figures.scores import lines, rows_of, verdicts
+    from gradus.models.own import is_object
     from gradus.runs.judging import judged
     from gradus.runs.prediction import beside_truth, training_targets
     from gradus.runs.record import open_run
@@ -60,6 +61,11 @@ def evaluate(
         **judged(said, known, "test"),
         "data": {"classes": opened.summary["data"]["classes"], **known},
     }
+    if not is_object(opened.spec.data) and file.resolve() == Path(opened.spec.data).resolve():
+        warn(
+            f"{file}: is what the run was trained on, and most of its rows are known to it; "
+            f"gradus report {run} has the figures of its test part"
+        )
     if beside.left_out:
         warn(f"{file}: {beside.left_out:,} rows have no target, and are left out")
     if said.examples < beside.examples:
