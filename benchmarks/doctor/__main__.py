@@ -3,6 +3,7 @@
     truth            which planted faults count; goes on where it was broken off
     examine HALF     what the doctor says of the runs of a half; goes on likewise
     score HALF       the tables of what is known of it
+    histories        ten runs and what the doctor says of each, into docs/why.md
 
 A half is ``tune``, on which rules and limits are chosen, or ``held``, which was looked at once; or
 ``second``, held as well, for rules that have changed since.
@@ -15,7 +16,7 @@ import os
 
 import torch
 
-from benchmarks.doctor import examine, score, truth
+from benchmarks.doctor import examine, histories, score, truth
 
 GROUPS = ("fault", "pair", "plain", "odd", "case")
 
@@ -29,6 +30,7 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("truth")
+    commands.add_parser("histories")
     for name in ("examine", "score"):
         command = commands.add_parser(name)
         command.add_argument("half", choices=["tune", "held", "second"])
@@ -42,6 +44,8 @@ def main() -> None:
     torch.set_num_threads(1)
     if given.command == "truth":
         truth.write()
+    elif given.command == "histories":
+        histories.write()
     elif given.command == "examine":
         examine.write(given.half, {group: getattr(given, group) for group in GROUPS})
     else:
