@@ -1,7 +1,7 @@
 """Ten runs in which one thing is wrong: what the doctor prints of each, and the run that is mended.
 
 ``python -m benchmarks.doctor histories`` trains them, asks, does what is said, draws the curves
-into ``docs/figures`` and writes all of it at the end of ``docs/why.md``.
+into ``docs/figures`` and writes all of it at the end of ``docs/why.md``, for ``ruff format``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ABOUT = (
     "`python -m benchmarks.doctor histories` writes them anew; scripts begin with `import "
     "itertools, gradus, sklearn.datasets, torch` and `torch.manual_seed(0)`."
 )
-COLORS = 32
+COLORS = 96
 HIGHEST = 6.0
 """Of the loss of the best constant; what is higher leaves the picture."""
 
