@@ -7,11 +7,14 @@
 //     rows    [k / 16][row][16]       of which two neighbours are broadcast
 //     pairs   [k / 2][16][2]          a panel, two of its rows at a time
 //
-// so that it does the work of two of float32. Sums run over k in order, whoever computes them.
+// so that it does the work of two of float32. Sums run over k in order, whoever computes them. The
+// weights are kept as pairs too, which the update writes while they are in the first cache: forward
+// then rounds none, and reads half as much.
 #include "kernels.hpp"
 
 #include "ending.hpp"
 #include "product.hpp"
+#include "step.hpp"
 #include "vector.hpp"
 
 namespace gradus::GRADUS_VARIANT {
@@ -20,10 +23,11 @@ namespace {
 using Half = uint16_t;
 
 // How much is rounded at a time: of a product forward, examples and inputs; of an input gradient,
-// rows of weights; of an update, examples, which are those of a segment, and rows of weights.
+// rows of weights; of an update, examples, which are those of a segment, rows of weights, and panels
+// of gradients at the outputs.
 constexpr int64_t EXAMPLES = 64, RUN = 512;
 constexpr int64_t INPUTS = 64;
-constexpr int64_t SEGMENT = 128, WEIGHTS = 128;
+constexpr int64_t SEGMENT = 128, WEIGHTS = 128, DELTAS = 32;
 constexpr int WIDE = SIDE_BY_SIDE<float>;
 
 GRADUS_INLINE __m256i rounded(__m512 numbers) {
@@ -79,16 +83,20 @@ GRADUS_INLINE void add_product(Tile<float, R, P>& tile, const Half* rows, int64_
     for (int j = 0; j < k; j += 2) add(rows + j, pairs + j * PANEL);
 }
 
+// From a panel of pairs to the next.
+int64_t apart(const Layer<float>& layer) { return layer.pairs_of_a_panel() * 2 * PANEL; }
+
 void forward(const Layer<float>& layer, const float* weights, const Side<float>& in, int64_t count,
              int64_t stride, int64_t first, int64_t last, const Side<float>& out, float* pre) {
     const int64_t rows = layer.rows() * PANEL, outs = stride * PANEL;
+    const bool kept = layer.pairs && weights == layer.weights;
     // Runs of one length: a short one would bring sums into registers for little.
     const int64_t runs = (layer.inputs + RUN - 1) / RUN;
     const int64_t run = panels((layer.inputs + runs - 1) / runs) * PANEL;
     for (int64_t block = 0; block < count; block += EXAMPLES) {
         const int64_t here = least(EXAMPLES, count - block);
         for (int64_t from = 0; from < layer.inputs; from += run) {
-            alignas(64) Half inputs[RUN * EXAMPLES], panel_pairs[WIDE * RUN * PANEL];
+            alignas(64) Half inputs[RUN * EXAMPLES], made[WIDE * RUN * PANEL];
             const int64_t length = least(run, layer.inputs - from);
             for (int64_t k = 0; k < length; k += PANEL) {
                 pack_rows(in.by_feature + (from + k) * stride + block * PANEL, here, length - k,
@@ -99,9 +107,12 @@ void forward(const Layer<float>& layer, const float* weights, const Side<float>&
                 constexpr int P = decltype(side_by_side)::NUMBER;
                 const float* w = weights + panel * rows;
                 float* z = out.by_feature + panel * outs + block * PANEL;
-                for (int p = 0; p < P; ++p) {
-                    pack_pairs(w + p * rows + from * PANEL, length, panel_pairs + p * RUN * PANEL);
+                const Half* pairs = layer.pairs + panel * apart(layer) + from * PANEL;
+                for (int p = 0; !kept && p < P; ++p) {
+                    pack_pairs(w + p * rows + from * PANEL, length, made + p * RUN * PANEL);
                 }
+                if (!kept) pairs = made;
+                const int64_t wide = kept ? apart(layer) : RUN * PANEL;
                 tiles<float, P>(0, here, [&](int64_t example, auto& tile) GRADUS_INLINE_LAMBDA {
                     if (from > 0) {
                         tile.take(z + example * PANEL, outs);
@@ -110,16 +121,8 @@ void forward(const Layer<float>& layer, const float* weights, const Side<float>&
                     } else {
                         tile.clear();
                     }
-                    // The next panels, while this product goes on: rounding them would wait.
-                    const int64_t until = least(here, example + ROWS<float, P>);
-                    for (int p = 0; p < P && panel + P + p < last; ++p) {
-                        const float* next = w + (P + p) * rows + from * PANEL;
-                        for (int64_t k = length * example / here; k < length * until / here; ++k) {
-                            __builtin_prefetch(next + k * PANEL);
-                        }
-                    }
-                    add_product(tile, inputs + example * PANEL, EXAMPLES * PANEL, panel_pairs,
-                                RUN * PANEL, length);
+                    add_product(tile, inputs + example * PANEL, EXAMPLES * PANEL, pairs, wide,
+                                length);
                     tile.put(z + example * PANEL, outs);
                 });
             });
@@ -168,101 +171,126 @@ void input_gradient(const Layer<float>& layer, const Side<float>& delta, int64_t
     }
 }
 
-// The gradient of rows of weights, `WEIGHTS` of them at a time through all panels, and what the
-// kernels for float32 make of it.
+// The gradient of a panel of weights, or of two side by side, from factors that are rounded.
+struct Rounded {
+    const Layer<float>& layer;
+    int64_t panel;
+    const Half* inputs;  // of the rows of weights from `from` on
+    int64_t from;
+    const Half* delta;  // of the panel
+    int64_t count;
+    const float* begun;  // what it is added to, or null
+
+    int64_t apart() const { return layer.rows() * PANEL; }
+
+    template <int R, int P>
+    GRADUS_INLINE void into(Tile<float, R, P>& tile, int64_t row) const {
+        if (begun) {
+            tile.take(begun + row * PANEL, apart());
+        } else {
+            tile.clear();
+        }
+        add_product(tile, inputs + (row - from) * PANEL, WEIGHTS * PANEL, delta, SEGMENT * PANEL,
+                    count);
+    }
+
+    template <int P>
+    __attribute__((noinline)) void put(int64_t first, int64_t last, float* to,
+                                       int64_t apart) const {
+        tiles<float, P>(first, last, [&](int64_t row, auto& tile) GRADUS_INLINE_LAMBDA {
+            into(tile, row);
+            tile.put(to + (row - first) * PANEL, apart);
+        });
+    }
+
+    // Pairs begin at even rows, and so do tiles.
+    template <int P>
+    GRADUS_INLINE void moved(int64_t first, int64_t last) const {
+        const int64_t rows = least(last, layer.inputs) - first;
+        if (!layer.pairs || rows <= 0) return;
+        for (int64_t p = panel; p < panel + P; ++p) {
+            pack_pairs(layer.weights + p * apart() + first * PANEL, rows,
+                       layer.pairs + avx512_bf16::apart(layer) * p + first * PANEL);
+        }
+    }
+};
+
+// Panels of gradients at the outputs are rounded once; rows of weights pass over them, so many at a
+// time.
 void update(const Layer<float>& layer, const Side<float>& in, const float* delta, int64_t count,
             int64_t stride, int64_t first, int64_t last, bool begun, bool finished, Rule rule,
             Regularization regularization, const Step<float>& step) {
-    const Kernels<float>& exact = *avx512::single();
     if (count == 0) {  // the gradient is there
-        exact.update(layer, in, delta, count, stride, first, last, begun, finished, rule,
-                     regularization, step);
+        avx512::single()->update(layer, in, delta, count, stride, first, last, begun, finished, rule,
+                                 regularization, step);
         return;
     }
     const int64_t rows = layer.rows(), block = panels(layer.outputs) * stride * PANEL;
-    const bool remembered = REMEMBERED[int(rule)] > 0;
+    if (layer.moves_all()) {  // then members divide them anywhere
+        first -= first % rows % 2;
+        last -= last % rows % 2;
+    }
     const int64_t low = first / rows, high = (last + rows - 1) / rows;  // panels
-    for (int64_t from = 0; from < rows; from += WEIGHTS) {
-        const int64_t until = least(rows, from + WEIGHTS);
-        // Of a panel, what of these rows is asked for.
-        const auto begins = [&](int64_t panel) {
-            return panel == low && first - low * rows > from ? first - low * rows : from;
-        };
-        const auto ends = [&](int64_t panel) { return least(until, last - panel * rows); };
+    for (int64_t some = low; some < high; some += DELTAS) {
         for (int64_t example = 0; example < count; example += SEGMENT) {
-            alignas(64) Half inputs[SEGMENT * WEIGHTS], pairs[WIDE * SEGMENT * PANEL];
-            alignas(64) float sums[WIDE * WEIGHTS * PANEL];
-            const int64_t here = least(SEGMENT, count - example);
-            const bool adds = begun || example > 0, moves = finished && example + here == count;
-            for (int64_t k = 0; k < here; k += PANEL) {
-                pack_rows(in.by_example + (example + k) * in.rows + from * PANEL, until - from,
-                          here - k, inputs + k * WEIGHTS);
+            alignas(64) Half inputs[SEGMENT * WEIGHTS], pairs[DELTAS * SEGMENT * PANEL];
+            const int64_t here = least(SEGMENT, count - example), end = least(high, some + DELTAS);
+            const bool moves = finished && example + here == count;
+            for (int64_t panel = some; panel < end; ++panel) {
+                Half* const to = pairs + (panel - some) * SEGMENT * PANEL;
+                int64_t length;
+                for (int64_t k = 0; k < here; k += length) {
+                    const int64_t at = example + k, within = at % stride;
+                    length = least(stride - within, here - k);
+                    pack_pairs(delta + at / stride * block + (panel * stride + within) * PANEL,
+                               length, to + k * PANEL);
+                }
             }
-            const auto gradients = [&](int64_t panel, auto side_by_side) GRADUS_INLINE_LAMBDA {
-                constexpr int P = decltype(side_by_side)::NUMBER;
-                const int64_t top = begins(panel), bottom = ends(panel);
-                if (top >= bottom) return;
-                float* const kept = layer.gradient + panel * rows * PANEL;
-                for (int p = 0; p < P; ++p) {
-                    Half* const to = pairs + p * SEGMENT * PANEL;
-                    int64_t length;
-                    for (int64_t k = 0; k < here; k += length) {
-                        const int64_t at = example + k, within = at % stride;
-                        length = least(stride - within, here - k);
-                        pack_pairs(delta + at / stride * block +
-                                       ((panel + p) * stride + within) * PANEL,
-                                   length, to + k * PANEL);
-                    }
+            for (int64_t from = 0; from < rows; from += WEIGHTS) {
+                const int64_t until = least(rows, from + WEIGHTS);
+                for (int64_t k = 0; k < here; k += PANEL) {
+                    pack_rows(in.by_example + (example + k) * in.rows + from * PANEL, until - from,
+                              here - k, inputs + k * WEIGHTS);
                 }
-                tiles<float, P>(top, bottom, [&](int64_t row, auto& tile) GRADUS_INLINE_LAMBDA {
-                    if (adds) {
-                        tile.take(kept + row * PANEL, rows * PANEL);
-                    } else {
-                        tile.clear();
-                    }
-                    // What will move, while this product goes on.
-                    for (int p = 0; p < P; ++p) {
-                        const int64_t at = ((panel + p) * rows + row) * PANEL;
-                        for (int r = 0; r < ROWS<float, P>; ++r) {
-                            if (adds) {  // of the next tile
-                                const int64_t after = at + (r + ROWS<float, P>) * PANEL;
-                                __builtin_prefetch(layer.gradient + after);
-                            }
-                            if (!moves) continue;
-                            __builtin_prefetch(layer.weights + at + r * PANEL, 1);
-                            if (remembered) __builtin_prefetch(layer.state[0] + at + r * PANEL, 1);
-                        }
-                    }
-                    add_product(tile, inputs + (row - from) * PANEL, WEIGHTS * PANEL, pairs,
-                                SEGMENT * PANEL, here);
+                // Of a panel, what of these rows is asked for.
+                const auto begins = [&](int64_t panel) {
+                    const int64_t top = panel == low ? first - low * rows : 0;
+                    return top > from ? top : from;
+                };
+                const auto ends = [&](int64_t panel) { return least(until, last - panel * rows); };
+                const auto pass = [&](int64_t panel, auto side_by_side) GRADUS_INLINE_LAMBDA {
+                    constexpr int P = decltype(side_by_side)::NUMBER;
+                    const int64_t top = begins(panel), bottom = ends(panel);
+                    const int64_t at = panel * rows * PANEL;
+                    if (top >= bottom) return;
+                    const Rounded gradients{
+                        layer, panel, inputs, from, pairs + (panel - some) * SEGMENT * PANEL, here,
+                        begun || example > 0 ? layer.gradient + at : nullptr};
                     if (moves) {
-                        tile.put(sums + (row - top) * PANEL, WEIGHTS * PANEL);
+                        STEPS_BY_RULE<float, Rounded, P>[int(rule)][int(regularization)](
+                            gradients, at, top, bottom, step);
                     } else {
-                        tile.put(kept + row * PANEL, rows * PANEL);
+                        gradients.put<P>(top, bottom, layer.gradient + at + top * PANEL,
+                                         gradients.apart());
                     }
-                });
-                for (int p = 0; moves && p < P; ++p) {
-                    const int64_t at = ((panel + p) * rows + top) * PANEL;
-                    Layer<float> part = layer;
-                    part.inputs = bottom - top;
-                    part.has_bias = false;
-                    part.outputs = PANEL;
-                    part.weights += at;
-                    for (float*& state : part.state) state = state ? state + at : nullptr;
-                    part.gradient = sums + p * WEIGHTS * PANEL;
-                    exact.update(part, in, part.gradient, 0, 0, 0, bottom - top, true, true, rule,
-                                 regularization, step);
+                };
+                int64_t panel = some;
+                while (panel < end) {
+                    const bool wide = panel + 1 < end && begins(panel) == from &&
+                                      ends(panel) == until && ends(panel + 1) == until;
+                    if (wide) pass(panel, Panels<WIDE>{});
+                    else pass(panel, Panels<1>{});
+                    panel += wide ? WIDE : 1;
                 }
-            };
-            int64_t panel = low;
-            while (panel < high) {
-                const bool wide = panel + 1 < high && begins(panel) == from &&
-                                  ends(panel) == until && ends(panel + 1) == until;
-                if (wide) gradients(panel, Panels<WIDE>{});
-                else gradients(panel, Panels<1>{});
-                panel += wide ? WIDE : 1;
             }
         }
+    }
+}
+
+void pair(const Layer<float>& layer) {
+    for (int64_t panel = 0; panel < panels(layer.outputs); ++panel) {
+        pack_pairs(layer.weights + panel * layer.rows() * PANEL, layer.inputs,
+                   layer.pairs + panel * apart(layer));
     }
 }
 
@@ -271,6 +299,7 @@ Kernels<float> made() {
     table.forward = forward;
     table.input_gradient = input_gradient;
     table.update = update;
+    table.pair = pair;
     return table;
 }
 

@@ -30,7 +30,8 @@ void activate(const Activation<T>& given, int64_t count, T* at) {
     }
 }
 
-// From the numbers before the activation, by feature: `pre` holds them by example then.
+// From the numbers before the activation, by feature: `pre` holds them by example then. Where nobody
+// reads the outputs by example they are not written so.
 template <class T>
 void finish(const Layer<T>& layer, int64_t count, int64_t stride, int64_t first, int64_t last,
             const Side<T>& out, T* pre) {
@@ -38,7 +39,7 @@ void finish(const Layer<T>& layer, int64_t count, int64_t stride, int64_t first,
     for (int64_t panel = first; panel < last; ++panel) {
         activate<T>(layer.activation, count * PANEL, out.by_feature + panel * stride * PANEL);
     }
-    turn<T>(out, layer.outputs, count, stride, first, last);
+    if (out.by_example) turn<T>(out, layer.outputs, count, stride, first, last);
 }
 
 // The same panels by feature, from what lies by example.

@@ -29,8 +29,10 @@ void Network<T>::Work::Member::forward(const Part& part, size_t l, int64_t block
     const int64_t first = block * work.stride_, count = rows(part, block), stride = work.stride_;
     const int64_t inputs = n.shape_.width(given.reads);
     const Side<T> in = at(n.sides_[size_t(given.reads)], inputs, block);
-    const Side<T> out = at(n.sides_[l + 1], layer.outputs, block);
-    T* const before = kept.before ? kept.before + layer.outputs * first : nullptr;
+    Side<T> out = at(n.sides_[l + 1], layer.outputs, block);
+    if (by_feature_alone(purpose)) out.by_example = nullptr;
+    const bool bends = kept.before && purpose == Purpose::LEARN;
+    T* const before = bends ? kept.before + layer.outputs * first : nullptr;
     const T* const w = weights(layer, purpose);
     const bool drops = layer.kind == Kind::DROP && purpose != Purpose::GIVE;
     switch (layer.kind) {
@@ -91,7 +93,7 @@ void Network<T>::Work::Member::batch_norm(const Part& part, size_t l, Share mine
 // All of a block, through all layers.
 template <class T>
 void Network<T>::Work::Member::forward(const Part& part, int64_t block, Purpose purpose) {
-    load(part, block, {panels(n.shape_.inputs), 0, 1});
+    load(part, block, {panels(n.shape_.inputs), 0, 1}, purpose);
     clock(&Timings::load);
     for (size_t l = 0; l < layers(); ++l) {
         forward(part, l, block, {shared(part, l, block), 0, 1}, purpose);

@@ -8,6 +8,7 @@
 #include "move.hpp"
 #include "product.hpp"
 #include "rows.hpp"
+#include "step.hpp"
 #include "transpose.hpp"
 #include "update.hpp"
 #include "vector.hpp"
@@ -71,6 +72,7 @@ void gather_rows(const Source& source, const int64_t* order, int64_t count, int6
                     }
                 }
             }
+            if (!to.by_example) continue;
             transpose<T>(at, PANEL, to.by_example + (block * to.rows + begin * PANEL),
                          int(columns));
         }
@@ -331,26 +333,6 @@ void slope(int64_t features, const T* sums, int64_t number, int64_t apart,
     }
 }
 
-template <class T, Rule rule, Regularization regularization>
-void move_all(const Step<T>& numbers, int64_t size, const T* g, T* w, T* s, T* s2, T* s3) {
-    constexpr int KEPT = REMEMBERED[int(rule)];
-    const Step<Vector<T>> step = in_every_lane(numbers);
-    int64_t i = 0;
-    for (; i + LANES<T> <= size; i += LANES<T>) {
-        move<T, rule, regularization, Rounding::CHEAPEST>(load(g + i), w + i, s + i, s2 + i, s3 + i, step);
-    }
-    if (i == size) return;
-    T rest[5][LANES<T>] = {};  // g, w, and what is remembered
-    T* all[5] = {const_cast<T*>(g), w, s, s2, s3};
-    for (int k = 0; k < 2 + KEPT; ++k) {
-        for (int64_t j = i; j < size; ++j) rest[k][j - i] = all[k][j];
-    }
-    move<T, rule, regularization, Rounding::CHEAPEST>(load(rest[0]), rest[1], rest[2], rest[3], rest[4], step);
-    for (int k = 1; k < 2 + KEPT; ++k) {
-        for (int64_t j = i; j < size; ++j) all[k][j] = rest[k][j - i];
-    }
-}
-
 // The gradient of a panel of weights, or of several side by side, row by row.
 template <class T>
 struct Gradients {
@@ -387,65 +369,9 @@ struct Gradients {
             tile.put(to + (row - first) * PANEL, apart);
         });
     }
-};
 
-// Rows of a tile that moves weights. Low tiles follow each other sooner: while one waits for its
-// weights, the product of the next goes on.
-template <class T, int P>
-constexpr int UPDATE_ROWS = ROWS<T, P> < 8 ? ROWS<T, P> : 8;
-
-// Rows first..last of P panels, whose weights begin at `at`, move by one step.
-template <class T, Rule rule, Regularization regularization, int P>
-void update(const Gradients<T>& gradients, int64_t at, int64_t first, int64_t last,
-            const Step<T>& numbers) {
-    constexpr int R = UPDATE_ROWS<T, P>, KEPT = REMEMBERED[int(rule)];
-    const Step<Vector<T>> step = in_every_lane(numbers);
-    const Layer<T>& layer = gradients.layer;
-    const int64_t apart = gradients.apart();
-    T* const w = layer.weights + at;
-    T* s[3];
-    for (int i = 0; i < 3; ++i) s[i] = (i < KEPT ? layer.state[i] : layer.weights) + at;
-    int64_t row = first;
-    for (; row + R <= last; row += R) {
-        Tile<T, R, P> tile;
-        gradients.into(tile, row);
-        for (int v = 0; v < P * VECTORS_IN_PANEL<T>; ++v) {
-            for (int r = 0; r < R; ++r) {
-                const int64_t i = (row + r) * PANEL + tile.place(v, apart);
-                move<T, rule, regularization, Rounding::CHEAPEST>(tile.at[r][v], w + i, s[0] + i, s[1] + i,
-                                                       s[2] + i, step);
-            }
-        }
-    }
-    if (row == last) return;
-    T rest[P * R * PANEL];
-    const int64_t left = (last - row) * PANEL;
-    gradients.template put<P>(row, last, rest, left);
-    for (int p = 0; p < P; ++p) {
-        const int64_t i = row * PANEL + p * apart;
-        move_all<T, rule, regularization>(numbers, left, rest + p * left, w + i, s[0] + i, s[1] + i,
-                                          s[2] + i);
-    }
-}
-
-// Every rule with every regularization, by their numbers.
-
-template <class T>
-using Update = void (*)(const Gradients<T>&, int64_t, int64_t, int64_t, const Step<T>&);
-template <class T, int P, Rule rule>
-constexpr Update<T> UPDATES[3] = {
-    update<T, rule, Regularization::NONE, P>,
-    update<T, rule, Regularization::GRADIENT, P>,
-    update<T, rule, Regularization::PROXIMAL, P>,
-};
-
-template <class T, int P>
-constexpr const Update<T>* UPDATES_BY_RULE[] = {
-    UPDATES<T, P, Rule::DESCENT>, UPDATES<T, P, Rule::POLYAK>, UPDATES<T, P, Rule::NESTEROV>,
-    UPDATES<T, P, Rule::SGD>, UPDATES<T, P, Rule::SGD_NESTEROV>, UPDATES<T, P, Rule::ADAM>,
-    UPDATES<T, P, Rule::AMSGRAD>, UPDATES<T, P, Rule::ADAGRAD>, UPDATES<T, P, Rule::RMSPROP>,
-    UPDATES<T, P, Rule::RMSPROP_MOMENTUM>, UPDATES<T, P, Rule::RMSPROP_CENTERED>,
-    UPDATES<T, P, Rule::RMSPROP_CENTERED_MOMENTUM>,
+    template <int P>
+    GRADUS_INLINE void moved(int64_t, int64_t) const {}
 };
 
 // From so many examples on, the product takes longer than the weights.
@@ -464,8 +390,10 @@ void update_by(const Layer<T>& layer, const Side<T>& in, const T* delta, int64_t
         const Gradients<T> gradients{layer, in, delta + panel * stride * PANEL, count, stride,
                                      begun ? layer.gradient + at : nullptr};
         if (finished) {
-            const auto table = wide ? UPDATES_BY_RULE<T, WIDE> : UPDATES_BY_RULE<T, 1>;
-            table[int(rule)][int(regularization)](gradients, at, first - begin, end - begin, step);
+            const auto by_rule = wide ? STEPS_BY_RULE<T, Gradients<T>, WIDE>
+                                      : STEPS_BY_RULE<T, Gradients<T>, 1>;
+            by_rule[int(rule)][int(regularization)](gradients, at, first - begin, end - begin,
+                                                    step);
         } else if (wide) {
             gradients.template put<WIDE>(0, rows, layer.gradient + at, gradients.apart());
         } else {
@@ -506,7 +434,7 @@ constexpr Kernels<T> TABLE = {
     sum<T>, drop<T>, drop_gradient<T>, scales<T>, layer_norm<T>, layer_norm_gradient<T>,
     batch_norm<T>, batch_norm_gradient<T>, standardize<T>, norm_update<T>, update_by<T>,
     limit<T>, move_arrays<T>, activate_each<T>, map<T>, take_columns<T>, put_columns<T>,
-    multiply_row<T>, add_row<T>,
+    multiply_row<T>, add_row<T>, nullptr,
 };
 
 }  // namespace

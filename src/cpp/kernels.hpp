@@ -129,6 +129,9 @@ struct Layer {
     T* weights;
     T* state[3];
     T* gradient;  // only where a batch comes in segments, or is known before anything moves
+    // The weights in bfloat16, two rows of a panel side by side: where products are taken so, and
+    // the update alone moves them.
+    uint16_t* pairs;
     // The rows of every panel that move: not weights, or the bias, that are frozen.
     int64_t moves_from, moves_to;
 
@@ -136,6 +139,7 @@ struct Layer {
     bool moves() const { return moves_from < moves_to; }
     bool moves_all() const { return moves_from == 0 && moves_to == rows(); }
     int64_t size() const { return panels(outputs) * rows() * PANEL; }
+    int64_t pairs_of_a_panel() const { return (rows() + 1) / 2; }
 };
 
 // The numbers of a layer for the examples of a block, in both orders.
@@ -224,6 +228,7 @@ struct Source {
 template <class T>
 struct Kernels {
     // Bring examples into a block, features panel by panel; `order` holds their numbers in the data.
+    // Not by example where nobody reads them so, as in forward.
     void (*gather)(const Source&, const int64_t* order, int64_t count, int64_t stride,
                    int64_t first, int64_t last, const Side<T>& to);
 
@@ -333,6 +338,9 @@ struct Kernels {
     // adds to its columns.
     void (*multiply)(const Row<T>&, int64_t outputs, const T* weights, T* to, int64_t apart);
     void (*add)(const Row<T>&, int64_t outputs, const T* delta, int64_t apart, T* gradient);
+
+    // The pairs of a layer from its weights; null where products are not in bfloat16.
+    void (*pair)(const Layer<T>&);
 };
 
 // The tables of every variant; `single` for float, `twice` for double.

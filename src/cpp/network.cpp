@@ -56,9 +56,9 @@ std::vector<bool> moving(const Shape& shape) {
     return found;
 }
 
-bool has_batch_norm(const Shape& shape) {
-    return std::any_of(shape.layers.begin(), shape.layers.end(),
-                       [](const Given& layer) { return layer.kind == Kind::BATCH_NORM; });
+int64_t layers_of(const Shape& shape, Kind kind) {
+    return std::count_if(shape.layers.begin(), shape.layers.end(),
+                         [kind](const Given& layer) { return layer.kind == kind; });
 }
 
 }  // namespace
@@ -110,7 +110,8 @@ Network<T>::Network(const Kernels<T>& kernels, const Kernels<T>& products, Shape
       products_(products),
       shape_(std::move(shape)),
       graph_(shape_, moving(shape_)),
-      is_whole_(has_batch_norm(shape_)),
+      is_dense_(layers_of(shape_, Kind::DENSE) == int64_t(shape_.layers.size())),
+      is_whole_(layers_of(shape_, Kind::BATCH_NORM) > 0),
       risk_(std::move(risk)),
       method_(method),
       penalty_(penalty),
@@ -119,6 +120,7 @@ Network<T>::Network(const Kernels<T>& kernels, const Kernels<T>& products, Shape
       is_timed_(multiplications_of(shape_, batch_size) > WORTH_A_THREAD),
       columns_(1 + remembered(method_, penalty_)),
       flushes_(flushes(method_)),
+      pairs_(products.pair && !clip_.clips() && !(penalty_.proximal && penalty_.norm > 0)),
       segment_(rounded_up(is_whole_ ? batch_size : std::min(batch_size, SEGMENT), PANEL)),
       keeps_gradients_(batch_size > SEGMENT || clip_.clips()),
       stride_(stride_for(segment_, threads_)),
@@ -159,6 +161,10 @@ void Network<T>::add_layer(size_t index) {
     layer.moves_to = given.has_bias && given.moves_bias ? layer.rows() : layer.inputs;
     layer.weights = room(layer.size());
     for (int i = 0; i + 1 < columns_; ++i) layer.state[i] = room(layer.size());
+    if (pairs_ && given.kind == Kind::DENSE) {  // two numbers in the place of one
+        T* const place = room(panels(given.outputs) * layer.pairs_of_a_panel() * PANEL);
+        layer.pairs = reinterpret_cast<uint16_t*>(place);
+    }
     // Of a norm it is there before anything moves.
     if (keeps_gradients_ || given.kind != Kind::DENSE) layer.gradient = room(layer.size());
     layers_.push_back(layer);
@@ -204,6 +210,7 @@ T* Network<T>::column(int64_t index, int column) const {
 
 template <class T>
 void Network<T>::write(int64_t index, int column, const T* weight, const T* bias) {
+    is_paired_ = false;
     const Layer<T>& layer = layers_[size_t(index)];
     for (int64_t output = 0; output < layer.outputs; ++output) {
         T* to = this->column(index, column) + output / PANEL * layer.rows() * PANEL + output % PANEL;
@@ -263,6 +270,10 @@ int64_t Network<T>::get_running(int64_t index, T* mean, T* variance) const {
 template <class T>
 int64_t Network<T>::run(const Examples<T>& examples, const Batches& batches, int threads) {
     const int members = std::clamp(threads, 1, threads_);
+    for (const Layer<T>& layer : layers_) {
+        if (layer.pairs && !is_paired_) products_.pair(layer);
+    }
+    is_paired_ = true;
     const int64_t taken =
         Work(*this, products_, examples, batches, members, segment_, stride_).take_steps();
     step_ += taken;

@@ -177,6 +177,7 @@ private:
     const Kernels<T>& products_;
     const Shape shape_;
     const Graph graph_;
+    const bool is_dense_;  // every layer
     const bool is_whole_;  // a batch is in memory at once, and members share every layer
     const Risk<T> risk_;
     const Method method_;
@@ -186,6 +187,8 @@ private:
     const bool is_timed_;
     const int columns_;
     const bool flushes_;      // numbers too small for a whole mantissa
+    const bool pairs_;        // weights are kept in bfloat16 too
+    bool is_paired_ = false;  // and these are those that are there
     const int64_t segment_;   // examples of a batch that are in memory at once
     const bool keeps_gradients_;  // over the segments of a batch, or until it is known how long it is
     const int64_t stride_;    // examples of a block of them

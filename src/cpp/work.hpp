@@ -142,11 +142,13 @@ private:
                 for (int64_t b = member; b < blocks(part); b += work.members_) {
                     forward(part, b, Purpose::GIVE);
                     const Side<T> out = at(n.sides_.back(), outputs, b);
-                    T* row = to + (part.from + b * work.stride_) * outputs;
-                    for (int64_t example = 0; example < rows(part, b); ++example) {
-                        for (int64_t output = 0; output < outputs; ++output, ++row) {
-                            const int64_t panel = output / PANEL * work.stride_ + example;
-                            *row = out.by_feature[panel * PANEL + output % PANEL];
+                    T* const row = to + (part.from + b * work.stride_) * outputs;
+                    for (int64_t begin = 0; begin < outputs; begin += PANEL) {
+                        const T* from = out.by_feature + begin * work.stride_;
+                        const int64_t columns = std::min<int64_t>(PANEL, outputs - begin);
+                        for (int64_t example = 0; example < rows(part, b); ++example) {
+                            std::copy_n(from + example * PANEL, columns,
+                                        row + example * outputs + begin);
                         }
                     }
                 }
@@ -167,12 +169,19 @@ private:
             return blocks(part) >= work.members_ && !n.is_whole_;
         }
 
-        void load(const Part& part, int64_t block, Share panels) {
+        // Without a gradient nothing reads by example what dense layers leave.
+        bool by_feature_alone(Purpose purpose) const {
+            return purpose == Purpose::GIVE && n.is_dense_;
+        }
+
+        void load(const Part& part, int64_t block, Share panels, Purpose purpose) {
             const int64_t* order =
                 work.batches_.order + part.begin + part.from + block * work.stride_;
             const int64_t count = rows(part, block), inputs = n.shape_.inputs;
+            Side<T> to = at(n.sides_[0], inputs, block);
+            if (by_feature_alone(purpose)) to.by_example = nullptr;
             n.kernels_.gather(work.examples_.source, order, count, work.stride_, panels.first,
-                              panels.last, at(n.sides_[0], inputs, block));
+                              panels.last, to);
         }
 
         // forward.hpp
@@ -244,7 +253,7 @@ private:
                 }
                 return;
             }
-            for (int64_t b = 0; b < blocks(part); ++b) load(part, b, share(panels(n.shape_.inputs)));
+            for (int64_t b = 0; b < blocks(part); ++b) load(part, b, share(panels(n.shape_.inputs)), purpose);
             clock(&Timings::load);
             meet();
             for (size_t l = 0; l < layers(); ++l) {

@@ -100,6 +100,24 @@ def test_a_batch_that_is_in_memory_at_once_is_added_up_in_pieces(monkeypatch):
     assert 0 < (exact - near).norm() < 0.02 * exact.norm()
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("frozen", ["", "0.bias", "0.weight"])
+def test_weights_that_the_update_rounds_are_those_that_are_there(size, frozen):
+    """Two epochs in one go end where the second ends that begins with what the first left."""
+
+    def trained(given):
+        for name, parameter in given.model.named_parameters():
+            parameter.requires_grad_(name != frozen)
+        native.execute(given)
+        return where(given.model)
+
+    given = in_bfloat16(size)
+    given = dataclasses.replace(given, sampling=Sampling("full", len(given.train)))
+    both = dataclasses.replace(given, model=copy.deepcopy(given.model), epochs=2)
+    trained(given)
+    assert torch.equal(trained(both), trained(given))
+
+
 def test_what_is_evaluated_is_float32():
     given = in_bfloat16("ragged")
     outcome = native.execute(given)
