@@ -62,9 +62,9 @@ def test_seeds_of_the_parts_load_a_table_once_to_know_its_size(splits, monkeypat
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [
-        ({}, 32),
+        ({}, 126),
         ({"base": {"epochs": 9}}, 9),
-        ({"search": "random", "trials": 3, "vary": {"lr": "log:1e-3:1"}}, 32),
+        ({"search": "random", "trials": 3, "vary": {"lr": "log:1e-3:1"}}, 126),
     ],
 )
 def test_pruning_knows_the_epochs_that_follow_from_the_size(splits, changes, wanted):
@@ -81,13 +81,15 @@ def test_a_run_pauses_at_rungs_below_its_own_epochs(splits):
         Listed(runs), pruning, lambda run: 1.0, RUNS.empty_table(), {}, splits.resolved
     )
     first = backlog.take(2)
-    assert [(item.until, item.resolved.epochs) for item in first] == [(12, 32)] * 2
+    assert [(item.until, item.resolved.epochs) for item in first] == [(12, 126)] * 2
     assert first[0].spec == runs[0]
 
 
 def test_a_rung_beyond_the_epochs_of_the_table_is_refused_in_one_line(splits):
-    made = spec(prune="asha", first_rung=32)
-    with pytest.raises(InputError, match=r"--first-rung 32: nothing would be compared, of the 32 "):
+    made = spec(prune="asha", first_rung=126)
+    with pytest.raises(
+        InputError, match=r"--first-rung 126: nothing would be compared, of the 126 "
+    ):
         epochs_of(made, runs_of(made), splits)
     # Of other data it is known before they are read.
     with pytest.raises(InputError, match="--first-rung 10: nothing would be compared"):
@@ -98,5 +100,5 @@ def test_tables_of_other_sizes_have_no_common_rungs(splits, tmp_path):
     (tmp_path / "few.csv").write_text("x,y\n" + "".join(f"{i},{i % 2}\n" for i in range(40)))
     few = RunSpec(data=str(tmp_path / "few.csv"), target="y", epochs=7).fixed
     runs = [*runs_of(spec()), few]
-    with pytest.raises(InputError, match="they have 7 and 32 epochs: give --epochs one value"):
+    with pytest.raises(InputError, match="they have 7 and 126 epochs: give --epochs one value"):
         epochs_of(spec(prune="asha"), runs, splits)

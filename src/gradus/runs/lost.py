@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from gradus.errors import InputError
 from gradus.runs.record import Run
 from gradus.runs.train import LOG, Tell
 from gradus.runs.words import as_call
@@ -22,7 +23,10 @@ def what_came_of(run: Run) -> str | None:
 
 def is_on_sparse(run: Run) -> bool:
     """Whether its inputs are sparse, which the doctor does not examine."""
-    return run.preparation is not None and run.preparation.kind == "sparse"
+    try:
+        return run.preparation.kind == "sparse"
+    except InputError:  # of datasets and loaders nothing is prepared
+        return False
 
 
 def told_of_its_end(run: Run, tell: Tell) -> Run:
