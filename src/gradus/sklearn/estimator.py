@@ -325,12 +325,16 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         held = [row.validation_loss for row in first.evaluation]
         self.validation_curve_ = None if held[0] is None else held
 
-    def _outputs(self, X: Any) -> Array:
-        """What each net gives, ``[K, N, m]``."""
+    def _seen(self, X: Any) -> Any:
+        """What nets see of rows that they are to predict, ``[N, features]``."""
         check_is_fitted(self)
         with without_advice():
             X = validate_data(self, X, reset=False, **ACCEPTED)
-        x = self.inputs_.encode(X, self.networks_[0].dtype)
+        return self.inputs_.encode(X, self.networks_[0].dtype)
+
+    def _outputs(self, X: Any) -> Array:
+        """What each net gives, ``[K, N, m]``."""
+        x = self._seen(X)
         threads = _openmp_effective_n_threads()
         if len(self.networks_) == 1:
             return self.networks_[0].outputs(x, threads)[None]

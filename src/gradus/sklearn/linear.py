@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -289,8 +290,22 @@ class GradusLinearClassifier(Linear, Classifier):
 
     def decision_function(self, X: Any) -> Array:
         """Scores: of two classes of the second over the first, ``[N]``; else ``[N, C]``."""
-        scores: Array = self._outputs(X)[0]
-        return scores if len(self.classes_) > 2 else self._of_two(scores.T)[0]
+        check_is_fitted(self)
+        if len(self.classes_) > 2:
+            all_scores: Array = self._outputs(X)[0]
+            return all_scores
+        (network,) = self.networks_
+        apart = [(self._of_two(each),) for each in (network.weights[0], network.biases[0])]
+        scores: Array = replace(network, weights=apart[0], biases=apart[1]).outputs(self._seen(X))
+        return scores[:, 0]
+
+    def predict(self, X: Any) -> Array:
+        """The likeliest label of each row, ``[N]``."""
+        check_is_fitted(self)
+        if len(self.classes_) > 2:
+            return super().predict(X)
+        found: Array = self.classes_[(self.decision_function(X) > 0).astype(int)]
+        return found
 
     @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
