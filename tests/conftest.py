@@ -10,10 +10,16 @@ import torch
 from gradus.sweep.fork_server import POSSIBLE, ForkServer
 
 
-def pytest_collection_finish():
-    """What is imported and collected stays to the end: the collector need not search it again."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """What is imported and collected stays to the end: the collector need never search it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")
