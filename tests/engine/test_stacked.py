@@ -1,6 +1,7 @@
 """Runs that move together end where each ends alone: the eager engine is the truth."""
 
 import copy
+import dataclasses
 import itertools
 import math
 
@@ -14,6 +15,8 @@ from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
 from gradus.engine import eager, stacked
 from gradus.engine.activations import activation_of
+from gradus.engine.clipping import Clip
+from gradus.engine.selection import Selection
 from gradus.engine.stacked_activations import CURVES, curve_of
 from gradus.risk.penalties import L1, L2, ElasticNet, SquaredL2
 from tests.engine.jobs import BATCH, CLASSES, FEATURES, N, data, fresh, job, where
@@ -301,6 +304,78 @@ def test_an_interruption_keeps_what_every_run_has_recorded():
         for got, true in zip(outcome.history, whole.history, strict=False):
             assert known(got) == pytest.approx(known(true), **TOLERANCE)
         assert not torch.equal(where(one.model), where(other.model))
+
+
+CLIPS = {
+    "norms": [Clip(0.05), Clip(0.1), Clip(10.0)],
+    "values": [Clip(value=each) for each in (0.01, 0.02, 1.0)],
+    "one of both": [Clip(0.05, 0.01)] * 3,
+}
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+@pytest.mark.parametrize("name", ["sgd", "proximal"])
+def test_the_gradient_of_each_run_is_shortened_by_itself(name, clip):
+    chosen = METHODS.get(name) or [methods.Proximal(each) for each in METHODS["nesterov"]]
+    jobs, _ = compared(
+        lambda: [
+            job(model=fresh(seed=seed), method=method, penalty=SquaredL2(0.02), clip=limits)
+            for seed, (method, limits) in enumerate(zip(chosen, CLIPS[clip], strict=True))
+        ]
+    )
+    assert len(stacked.blocks(jobs)) == 1
+
+
+@pytest.mark.parametrize("frozen", ["0", "2", "0.weight", "2.bias"])
+def test_what_is_frozen_stays_in_each_run(frozen):
+    def make():
+        jobs = []
+        for seed, method in enumerate(METHODS["adam"]):
+            epochs = 1 + seed  # they leave one by one
+            kept = Selection("validation_loss", "best")
+            held = {"validation": data(n=9, seed=5), "selection": kept}
+            each = job(
+                model=fresh(seed=seed), method=method, penalty=L2(0.1), epochs=epochs, **held
+            )
+            for name, parameter in each.model.named_parameters():
+                parameter.requires_grad_(not name.startswith(frozen))
+            jobs.append(each)
+        return jobs
+
+    starts = [fresh(seed=seed) for seed in range(3)]
+    jobs, outcomes = compared(make)
+    assert len(stacked.blocks(jobs)) == 1
+    for each, start, outcome in zip(jobs, starts, outcomes, strict=True):
+        assert outcome.tested is not None
+        for name, parameter in each.model.named_parameters():
+            assert torch.equal(parameter, start.get_parameter(name)) == name.startswith(frozen)
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "weighted", "mse"])
+def test_examples_count_what_they_weigh_in_each_run(loss):
+    def weighing(n, seed):
+        drawn = torch.Generator().manual_seed(seed)
+        weights = torch.rand(n, generator=drawn, dtype=torch.float64)
+        return dataclasses.replace(data_for(LOSSES[loss], n, seed), weights=weights)
+
+    shared = weighing(N, 0), weighing(7, 1)
+
+    def make():
+        own = weighing(N, 2), weighing(7, 3)
+        return [
+            job(
+                model=fresh(seed=seed), loss=LOSSES[loss], train=train, test=test, validation=test,
+                selection=Selection("validation_loss", "best"),
+            )
+            for seed, (train, test) in enumerate((shared, shared, own))
+        ]  # fmt: skip
+
+    jobs, outcomes = compared(make)
+    assert len(stacked.blocks(jobs)) == 1
+    alone = [eager.execute(each).tested for each in make()]
+    for outcome, other in zip(outcomes, alone, strict=True):
+        torch.testing.assert_close(outcome.tested.losses, other.losses, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(outcome.tested.masses, other.masses, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize(

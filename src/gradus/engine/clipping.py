@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from gradus.risk.tensors import Tensors
 
@@ -48,3 +49,12 @@ class Clip:
             factor = (self.norm / (length + TINY)).clamp(max=1.0)
             values = [each * factor for each in values]
         return Tensors(values)
+
+    def rows(self, g: Tensor) -> Tensor:
+        """Those of K runs, ``[K, d]``, by numbers of all or of each, ``[K, 1]``."""
+        if self.value is not None:
+            g = g.clamp(-self.value, self.value)
+        if self.norm is not None:
+            length = torch.linalg.vector_norm(g, dim=1, keepdim=True)
+            g = g * (self.norm / (length + TINY)).clamp(max=1.0)
+        return g

@@ -94,11 +94,14 @@ class Network:
         """The layers of a plain stack."""
         return tuple(layer.module for layer in self.layers if isinstance(layer.module, nn.Linear))
 
-    def is_all_of(self, model: nn.Module) -> bool:
-        """Whether its parameters are those of the model, in their order, and all of them move."""
+    def is_in_order_of(self, model: nn.Module) -> bool:
+        """Whether its parameters are those of the model, in their order."""
         own = [p for layer in self.layers for p in layer.parameters if p is not None]
-        given = list(model.parameters())
-        return list(map(id, own)) == list(map(id, given)) and all(p.requires_grad for p in given)
+        return list(map(id, own)) == list(map(id, model.parameters()))
+
+    def is_all_of(self, model: nn.Module) -> bool:
+        """Whether they are, and all of them move."""
+        return self.is_in_order_of(model) and all(p.requires_grad for p in model.parameters())
 
 
 def network_of(model: nn.Module) -> Network:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Collection, Hashable, Sequence
+from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
@@ -50,8 +51,6 @@ def obstacle(jobs: Sequence[Job]) -> str | None:
             if id(job.model) in models:
                 raise dense.Obstacle("two jobs that share a model")
             models.add(id(job.model))
-            if job.clip is not None:
-                raise dense.Obstacle("gradients that are clipped")
             if job.train.is_sparse:
                 raise dense.Obstacle("inputs that are sparse")
             if job.compiled:
@@ -150,10 +149,8 @@ def _kind(job: Job) -> Hashable:
     if not network.is_plain:
         others = [layer.told for layer in network.layers if layer.kind != "dense"]
         raise dense.Obstacle(others[0])
-    if not network.is_all_of(job.model):
-        raise dense.Obstacle("parameters that are frozen, or in another order than their layers")
-    if any(each.weights is not None for each in (job.train, job.test)):
-        raise dense.Obstacle("examples with weights")
+    if not network.is_in_order_of(job.model):
+        raise dense.Obstacle("parameters in another order than their layers")
     inner = job.method.method if isinstance(job.method, methods.Proximal) else job.method
     for method in (job.method, inner):
         if type(method) not in dense.METHODS:
@@ -163,9 +160,15 @@ def _kind(job: Job) -> Hashable:
     return (
         (tuple(network.widths), network.activations, network.log_softmax),
         tuple(linear.bias is not None for linear in network.linears),
+        tuple(parameter.requires_grad for parameter in job.model.parameters()),
         dense.loss_of(job.loss, job.train, network.widths[-1]),
         structure(job.penalty),
         structure(job.method),
+        structure(job.clip),
+        tuple(
+            each is not None and each.weights is not None
+            for each in (job.train, job.test, job.validation)
+        ),
         (_size(job), sampling.steps, sampling.samples_before(sampling.steps)),
         (len(job.test), job.train.classes is None, job.test.classes is None),
         (job.train.y.dtype, job.test.y.dtype),
@@ -188,7 +191,7 @@ class _Stack:
         self.device, self.dtype, self.size = first.device, first.dtype, _size(first)
         self.steps = first.sampling.steps
         self.moved = moved
-        self.network = StackedNetwork(dense.network_of(first.model))
+        self.net = dense.network_of(first.model)
         self.loss = copy.deepcopy(first.loss).to(device=self.device, dtype=self.dtype)
         self.looks_ahead = next(dense.aheads_of(first.method), None) is not None
         self.replays = graphs and replays(self.device)
@@ -205,10 +208,10 @@ class _Stack:
         self.rates_of_epoch: Tensor | None = None
         for run in runs:
             run.job.model.to(dtype=self.dtype).train()
-        w = self.network.rows([run.job.model for run in runs], self.device, self.dtype)
-        self.at = Place(w, None, torch.ones(len(runs), 1, dtype=torch.bool, device=self.device))
         self._arrange()
-        self.at = Place(w, self.method.init(w), self.at.alive)
+        w = self.network.rows()
+        alive = torch.ones(len(runs), 1, dtype=torch.bool, device=self.device)
+        self.at = Place(w, self.method.init(w), alive)
         self.best = w.clone() if any(job.selection.keep == "best" for job in self.jobs) else None
         """The parameters of the best epoch of each run so far, ``[K, d]``."""
 
@@ -225,6 +228,8 @@ class _Stack:
             self.rates = torch.empty(len(jobs), 1, dtype=self.dtype, device=self.device)
         self.method: Any = stacked_value([job.method for job in jobs], self._column, self.rates)
         penalty = stacked_value([job.penalty for job in jobs], self._column, None)
+        clip = stacked_value([job.clip for job in jobs], self._column, None)
+        self.network = self._networks(self.runs)
         data = Examples([self._placed(job.train) for job in jobs])
         self.parts: dict[Part, Examples] = {
             "train": Examples([self._placed(job.train).fixed_sample for job in jobs]),
@@ -233,8 +238,12 @@ class _Stack:
         held = [self._placed(job.validation) for job in jobs if job.validation is not None]
         if held:
             self.parts["validation"] = Examples(held)
-        self.risk = StackedRisk(self.network, self.loss, data, penalty)
+        self.risk = StackedRisk(self.network, self.loss, data, penalty, clip)
         self.replay, self.first_steps = None, FIRST_STEPS
+
+    def _networks(self, runs: Sequence[Journal]) -> StackedNetwork:
+        models = [run.job.model for run in runs]
+        return StackedNetwork(self.net, models, self.device, self.dtype)
 
     def _column(self, numbers: Sequence[float]) -> Tensor:
         return torch.tensor(numbers, dtype=self.dtype, device=self.device)[:, None]
@@ -419,7 +428,8 @@ class _Stack:
         if not measured:
             return
         data = Examples([self._placed(runs[i].job.test) for i in measured])
-        found = self.risk.test(torch.stack([rows[i] for i in measured]), data)
+        risk = replace(self.risk, network=self._networks([runs[i] for i in measured]))
+        found = risk.test(torch.stack([rows[i] for i in measured]), data)
         for i, tested in zip(measured, found, strict=True):
             runs[i].test(lambda tested=tested: tested)  # type: ignore[misc]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import NamedTuple, final
 
@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
 from gradus.engine import dense
+from gradus.engine.clipping import Clip
 from gradus.engine.evaluate import terms
 from gradus.engine.job import Judged, Tested
 from gradus.engine.selection import Score
 from gradus.engine.stacked_activations import Curve, curve_of
 from gradus.risk.chunks import averaged, summed
-from gradus.risk.losses import Loss
+from gradus.risk.losses import Loss, weighted
 from gradus.risk.penalties import Penalty
 
 EXAMPLES = 2**17
@@ -30,25 +31,46 @@ CHUNK = 4096
 
 @final
 @dataclass(frozen=True, eq=False)
+class Entries:
+    """Where a parameter lies in a row: in one of those that move, or in one of what is frozen."""
+
+    place: slice
+    shape: tuple[int, ...]
+    frozen: Tensor | None
+    """The rows ``[K, ...]`` in which it stands; None: in w."""
+
+    def of(self, w: Tensor) -> Tensor:
+        """That of all runs, ``[K, *shape]``: a view."""
+        rows = w if self.frozen is None else self.frozen
+        found: Tensor = rows[:, self.place].unflatten(1, self.shape)
+        return found
+
+    @property
+    def moves(self) -> bool:
+        """Whether it has a gradient."""
+        return self.frozen is None
+
+
+@final
+@dataclass(frozen=True, eq=False)
 class Layer:
     """Where a linear layer lies in a row, and what follows it."""
 
-    shape: tuple[int, int]
-    weights: slice
-    biases: slice | None
+    weights: Entries
+    biases: Entries | None
     activation: Curve
-
-    def weight(self, w: Tensor) -> Tensor:
-        """The weights of all runs, ``[K, outputs, inputs]``: a view."""
-        weights: Tensor = w[:, self.weights].unflatten(1, self.shape)
-        return weights
 
     def linear(self, w: Tensor, x: Tensor) -> Tensor:
         """``[K, B, inputs]`` to ``[K, B, outputs]``, before the activation."""
-        weight = self.weight(w).transpose(1, 2)
+        weight = self.weights.of(w).transpose(1, 2)
         if self.biases is None:
             return torch.bmm(x, weight)
-        return torch.baddbmm(w[:, self.biases].unsqueeze(1), x, weight)
+        return torch.baddbmm(self.biases.of(w).unsqueeze(1), x, weight)
+
+    @property
+    def moves(self) -> bool:
+        """Whether any of its parameters does."""
+        return self.weights.moves or (self.biases is not None and self.biases.moves)
 
 
 class Pass(NamedTuple):
@@ -61,40 +83,59 @@ class Pass(NamedTuple):
 
 @final
 class StackedNetwork:
-    """K dense networks of one shape: a row of [K, d] holds the parameters of one, in order.
+    """K dense networks of one shape: a row of [K, d] holds what moves of one, in order.
 
     The gradient is written by hand, straight into its place in [K, d]; automatic differentiation
     would make a tensor of every layer first and copy them together.
 
     Args:
         network: any one of them.
+        models: all of them, with parameters in the order of their layers.
+        device: where they are computed.
+        dtype: in which numbers.
     """
 
-    def __init__(self, network: dense.Network) -> None:
+    def __init__(
+        self,
+        network: dense.Network,
+        models: Sequence[nn.Module],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.models, self.device, self.dtype = models, device, dtype
         self.layers: list[Layer] = []
         self.log_softmax = network.log_softmax
-        at = 0
+        frozen = self._rows(moving=False)
+        ends = {True: 0, False: 0}
+
+        def entries(parameter: Tensor) -> Entries:
+            moves = parameter.requires_grad
+            place = slice(ends[moves], ends[moves] + parameter.numel())
+            ends[moves] = place.stop
+            return Entries(place, tuple(parameter.shape), None if moves else frozen)
+
         for linear, activation in zip(network.linears, network.activations, strict=True):
-            outputs, inputs = linear.weight.shape
-            weights, biases = slice(at, at + outputs * inputs), None
-            if linear.bias is not None:
-                biases = slice(weights.stop, weights.stop + outputs)
-            at = weights.stop if biases is None else biases.stop
-            curve = curve_of(activation)
-            self.layers.append(Layer((outputs, inputs), weights, biases, curve))
-        self.dimension: int = at
+            weights = entries(linear.weight)
+            biases = None if linear.bias is None else entries(linear.bias)
+            self.layers.append(Layer(weights, biases, curve_of(activation)))
 
-    def rows(self, models: Sequence[nn.Module], device: torch.device, dtype: torch.dtype) -> Tensor:
+    def rows(self) -> Tensor:
         """Where the models stand, ``[K, d]``."""
-        rows = torch.empty(len(models), self.dimension, dtype=dtype)
-        for row, model in zip(rows, models, strict=True):
-            parameters = _parameters(model)
-            torch.cat([each.detach().cpu().to(dtype).flatten() for each in parameters], out=row)
-        return rows.to(device)
+        return self._rows(moving=True)
 
-    def assign(self, model: nn.Module, row: Tensor) -> None:
+    def _rows(self, *, moving: bool) -> Tensor:
+        size = sum(each.numel() for each in _parameters(self.models[0], moving=moving))
+        rows = torch.empty(len(self.models), size, dtype=self.dtype)
+        for row, model in zip(rows, self.models, strict=True):
+            own = _parameters(model, moving=moving)
+            if own:
+                torch.cat([each.detach().cpu().to(self.dtype).flatten() for each in own], out=row)
+        return rows.to(self.device)
+
+    @staticmethod
+    def assign(model: nn.Module, row: Tensor) -> None:
         """Bring a model to where its row stands."""
-        parameters = _parameters(model)
+        parameters = _parameters(model, moving=True)
         pieces = row.split([each.numel() for each in parameters])
         with torch.no_grad():
             for parameter, piece in zip(parameters, pieces, strict=True):
@@ -123,22 +164,33 @@ class StackedNetwork:
     def backward(self, w: Tensor, passes: Sequence[Pass], g: Tensor) -> Tensor:
         """The gradients ``[K, d]``, given those with respect to the outputs of the last layer."""
         gradient = torch.empty_like(w)
+        lowest = next(layer for layer in self.layers if layer.moves)
         for layer, (x, z, h) in zip(reversed(self.layers), reversed(passes), strict=True):
             g = layer.activation.back(g, z, h)
-            torch.bmm(g.transpose(1, 2), x, out=layer.weight(gradient))
-            if layer.biases is not None:
-                torch.sum(g, 1, out=gradient[:, layer.biases])
-            if layer is not self.layers[0]:
-                g = torch.bmm(g, layer.weight(w))
+            if layer.weights.moves:
+                torch.bmm(g.transpose(1, 2), x, out=layer.weights.of(gradient))
+            if layer.biases is not None and layer.biases.moves:
+                torch.sum(g, 1, out=layer.biases.of(gradient))
+            if layer is lowest:
+                break
+            g = torch.bmm(g, layer.weights.of(w))
         return gradient
 
 
-def _parameters(model: nn.Module) -> list[Tensor]:
-    """In the order of a row."""
-    both: list[Tensor | None] = []
-    for linear in dense.network_of(model).linears:
-        both += [linear.weight, linear.bias]
-    return [parameter for parameter in both if parameter is not None]
+def _parameters(model: nn.Module, *, moving: bool) -> list[Tensor]:
+    """Those that move, or those that do not."""
+    return [each for each in model.parameters() if each.requires_grad is moving]
+
+
+class Batch(NamedTuple):
+    """Examples of every run: views of one batch where all take the same."""
+
+    x: Tensor
+    """``[K, B, inputs]``."""
+    y: Tensor
+    """``[K, B, ...]``."""
+    counts: Tensor | None
+    """What each counts, ``[K, B]``; None where all count alike."""
 
 
 @final
@@ -160,26 +212,29 @@ class Examples:
     def __len__(self) -> int:
         return len(self.groups[0][0])
 
-    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+    def batch(self, indices: Tensor) -> Batch:
         """The mini-batch of every run.
 
         Args:
             indices: int64 ``[K, B]``, or ``[1, B]`` where all runs take the same.
-
-        Returns:
-            x ``[K, B, inputs]`` and y ``[K, B, ...]``; views of one batch where all take the same.
         """
         if len(self.groups) > 1:
             indices = indices.expand(self.runs, -1)
-        xs, ys, at = [], [], 0
+        xs, ys, counts, at = [], [], [], 0
         for data, count in self.groups:
             own = indices[at : at + count]
             x, y = data.batch(own.flatten())
             xs.append(x.view(*own.shape, -1))
             ys.append(y.view(*own.shape, *y.shape[1:]))
+            if data.weights is not None:
+                counts.append(data.weights[own])
             at += count
-        x, y = (xs[0], ys[0]) if len(xs) == 1 else (torch.cat(xs), torch.cat(ys))
-        return x.expand(self.runs, *x.shape[1:]), y.expand(self.runs, *y.shape[1:])
+
+        def of_all(parts: list[Tensor]) -> Tensor:
+            together = parts[0] if len(parts) == 1 else torch.cat(parts)
+            return together.expand(self.runs, *together.shape[1:])
+
+        return Batch(of_all(xs), of_all(ys), of_all(counts) if counts else None)
 
 
 @final
@@ -194,29 +249,31 @@ class StackedRisk:
     loss: Loss
     data: Examples
     penalty: Penalty | None
+    clip: Clip | None = None
+    """Of every run, with numbers ``[K, 1]``."""
 
     @cached_property
     def smooth(self) -> StackedRisk:
         """The same without the penalty."""
-        return StackedRisk(self.network, self.loss, self.data, None)
+        return replace(self, penalty=None)
 
     def mean_losses(self, w: Tensor, batch: Tensor) -> Tensor:
         """The mean loss of every mini-batch, ``[K]``, without the penalty."""
         totals, masses = [], []
-        for x, y in self._cuts(batch):
-            total, mass = self._summed(self.network.outputs(w, x), y)
+        for cut in self._cuts(batch):
+            total, mass = self._summed(self.network.outputs(w, cut.x), cut)
             totals.append(total)
             masses.append(mass)
         return averaged(torch.stack(totals).sum(0), masses)
 
     def losses_and_gradients(self, w: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean losses alone, and the gradients of f, penalties included."""
+        """The mean losses alone, and the gradients of f, penalties in them, clipped."""
         totals, masses, gradients = [], [], []
-        for x, y in self._cuts(batch):
-            passes = self.network.forward(w, x)
+        for cut in self._cuts(batch):
+            passes = self.network.forward(w, cut.x)
             outputs = passes[-1].h.detach().requires_grad_()
             with torch.enable_grad():
-                total, mass = self._summed(self.network.ended(outputs), y)
+                total, mass = self._summed(self.network.ended(outputs), cut)
                 (g,) = torch.autograd.grad(total.sum(), outputs)
             if batch.shape[1] <= self._chunk:
                 g = averaged(g, [mass[:, None, None] if isinstance(mass, Tensor) else mass])
@@ -230,7 +287,7 @@ class StackedRisk:
             gradient = averaged(torch.stack(gradients).sum(0), columns)
         if self.penalty is not None:
             gradient = gradient + self.penalty.gradient(w)
-        return losses, gradient
+        return losses, gradient if self.clip is None else self.clip.rows(gradient)
 
     def judge(
         self, w: Tensor, part: Examples, scores: Sequence[Score | None] | None = None
@@ -241,8 +298,9 @@ class StackedRisk:
         kept: list[tuple[Tensor, Tensor]] = []
         correct = torch.zeros(part.runs, dtype=torch.int64, device=w.device)
         has_classes = part.groups[0][0].classes is not None
-        for outputs, y in self._outputs(w, part):
-            total, mass = self._summed(outputs, y)
+        for outputs, cut in self._outputs(w, part):
+            y = cut.y
+            total, mass = self._summed(outputs, cut)
             totals.append(total.double())
             masses.append(mass)
             if scored:
@@ -264,7 +322,10 @@ class StackedRisk:
         """The same, with what every example gives and adds to the mean loss of its run."""
         each_run = torch.vmap(partial(terms, self.loss))
         given = list(self._outputs(w, part))
-        found = [each_run(outputs, y) for outputs, y in given]
+        found = []
+        for outputs, (_, y, counts) in given:
+            both = each_run(outputs, y)
+            found.append(both if counts is None else tuple(each * counts for each in both))
         losses, masses = (torch.cat(both, 1).double().cpu() for both in zip(*found, strict=True))
         outputs = torch.cat([each for each, _ in given], 1).cpu()
         judged = self.judge(w, part)
@@ -273,29 +334,31 @@ class StackedRisk:
             for each, *own in zip(judged, losses, masses, outputs, strict=True)
         ]
 
-    def _outputs(self, w: Tensor, part: Examples) -> Iterator[tuple[Tensor, Tensor]]:
-        """Outputs and targets of a part of the data, in pieces of bounded size."""
+    def _outputs(self, w: Tensor, part: Examples) -> Iterator[tuple[Tensor, Batch]]:
+        """Outputs for a part of the data, in pieces of bounded size."""
         everything = torch.arange(len(part), device=w.device)[None]
         for indices in everything.split(self._chunk, dim=1):
-            x, y = part.batch(indices)
-            yield self.network.outputs(w, x), y
+            cut = part.batch(indices)
+            yield self.network.outputs(w, cut.x), cut
 
     @property
     def _chunk(self) -> int:
         return max(1, min(CHUNK, EXAMPLES // self.data.runs))
 
-    def _cuts(self, batch: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def _cuts(self, batch: Tensor) -> Iterator[Batch]:
         """The batch in pieces of bounded size."""
         return map(self.data.batch, batch.split(self._chunk, dim=1))
 
-    def _summed(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor | float]:
+    def _summed(self, outputs: Tensor, cut: Batch) -> tuple[Tensor, Tensor | float]:
         """The losses of every run added up ``[K]``, and by what their mean divides."""
 
-        def of_one(outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-            total, mass = summed(self.loss, outputs, y)
+        def of_one(outputs: Tensor, y: Tensor, *counts: Tensor) -> tuple[Tensor, Tensor]:
+            loss = weighted(self.loss, counts[0] if counts else None)
+            total, mass = summed(loss, outputs, y)
             return total, total.new_full((), mass) if isinstance(mass, float | int) else mass
 
-        total, mass = torch.vmap(of_one)(outputs, y)
+        counts = () if cut.counts is None else (cut.counts,)
+        total, mass = torch.vmap(of_one)(outputs, cut.y, *counts)
         return total, 0.0 if self.loss.reduction == "sum" else mass
 
 
