@@ -36,6 +36,8 @@ from gradus.engine.snapshot import Course
 
 INPUTS, HIDDEN, CLASSES = 64, 32, 10
 EXAMPLES, BATCH_SIZE = 1437, 16
+CODED, CODES = 8, 20
+"""Columns of integers, and how many there are in each."""
 COLUMNS, LINEAR_EXAMPLES = 30, 200_000
 EPOCHS = {"native": 40, "eager": 2}
 """So that a turn lasts some tenths of a second."""
@@ -84,6 +86,22 @@ class Residual(Own):
         return given
 
 
+class Codes(nn.Module):
+    """The network on columns of integer codes, each code a vector of its column."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        wide = INPUTS // CODED
+        self.columns = nn.ModuleList(nn.Embedding(CODES, wide) for _ in range(CODED))
+        self.dense = between(nn.ReLU)()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        vectors = [column(x[:, at]) for at, column in enumerate(self.columns)]
+        given: Tensor = self.dense(torch.cat(vectors, 1))
+        return given
+
+
 class Attention(nn.Module):
     """The rows of an image, each attending to the others."""
 
@@ -127,6 +145,7 @@ def setups() -> dict[str, Setup]:
     x = torch.rand(EXAMPLES, INPUTS, generator=drawn)
     y = torch.randint(CLASSES, (EXAMPLES,), generator=drawn)
     names = tuple(map(str, range(CLASSES)))
+    codes = Dataset(torch.randint(CODES, (EXAMPLES, CODED), generator=drawn), y, classes=names)
     data = Dataset(x, y, classes=names)
     weighted = replace(data, weights=torch.rand(EXAMPLES, generator=drawn))
     numbers = Dataset(x, torch.randn(EXAMPLES, CLASSES, generator=drawn))
@@ -139,6 +158,7 @@ def setups() -> dict[str, Setup]:
         "ELU": between(nn.ELU),
         "LeakyReLU": between(nn.LeakyReLU),
         "Softplus": between(nn.Softplus),
+        "PReLU": between(nn.PReLU),
         "Mish": between(nn.Mish),
         "Hardswish": between(nn.Hardswish),
         "dropout": between(nn.ReLU, nn.Dropout),
@@ -158,6 +178,7 @@ def setups() -> dict[str, Setup]:
     return {
         "nothing": plain,
         **{name: replace(plain, model=model) for name, model in models.items()},
+        "integer codes": replace(plain, model=Codes, data=codes),
         **{name: replace(plain, method=a, optimizer=b) for name, (a, b) in moves.items()},
         "clipping": replace(alone, clip=Clip(norm=0.5, value=0.1)),
         "label smoothing": replace(alone, loss=gradus.CrossEntropyLoss(label_smoothing=0.1)),

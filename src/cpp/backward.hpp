@@ -74,7 +74,7 @@ void Network<T>::Work::Member::sum(const Part& part, size_t l, int64_t block, Sh
                                   summed.last, sums, apart);
 }
 
-// Of a layer that drops or norms.
+// Of a layer without a product.
 template <class T>
 void Network<T>::Work::Member::back(const Part& part, size_t l, int64_t block, Share mine, T* sums) {
     const Layer<T>& layer = n.layers_[l];
@@ -86,6 +86,11 @@ void Network<T>::Work::Member::back(const Part& part, size_t l, int64_t block, S
             n.kernels_.drop_gradient(layer, delta, kept.scales + layer.outputs * first, count,
                                      mine.first, mine.last, sums);
             return;
+        case Kind::PRELU: {
+            const Side<T> in = at(n.sides_[size_t(n.shape_.layers[l].reads)], layer.outputs, block);
+            n.kernels_.prelu_gradient(layer, delta, in, count, mine.first, mine.last, sums);
+            return;
+        }
         case Kind::LAYER_NORM: {
             const int64_t from = mine.first * PANEL, to = std::min(mine.last * PANEL, count);
             if (from >= to) return;
@@ -132,14 +137,21 @@ void Network<T>::Work::Member::update(const Part& part, size_t l, const Step<T>&
     const Layer<T>& layer = n.layers_[l];
     if (!layer.moves()) return;
     const Kept& kept = n.kept_[l];
-    const Share mine = share(panels(layer.outputs));
+    const Share mine = share(panels(layer.sets));
+    const Side<T>& in = n.sides_[size_t(n.shape_.layers[l].reads)];
     const bool finished = part.last && !n.clip_.clips();
     if (layer.kind != Kind::DENSE) {
-        n.kernels_.norm_update(layer, kept.normal, kept.delta.by_feature, part.rows, work.stride_,
-                               mine.first, mine.last, !part.first);
+        if (layer.kind != Kind::PRELU) {
+            n.kernels_.norm_update(layer, kept.normal, kept.delta.by_feature, part.rows,
+                                   work.stride_, mine.first, mine.last, !part.first);
+        } else if (mine.first < mine.last) {
+            const int64_t last = layer.shares() ? panels(layer.outputs) : mine.last;
+            n.kernels_.prelu_update(layer, in, kept.delta.by_feature, part.rows, work.stride_,
+                                    mine.first, last, !part.first);
+        }
         if (finished) move(l, {}, layer.gradient, 0, mine, true, true, numbers);
     } else {
-        move(l, n.sides_[size_t(n.shape_.layers[l].reads)], kept.delta.by_feature, part.rows, mine,
+        move(l, in, kept.delta.by_feature, part.rows, mine,
              !part.first, finished, numbers);
     }
     clock(&Timings::update);

@@ -20,7 +20,7 @@ void move(const Kernels<T>& kernels, int64_t numbers, T* w, T* const* state, T* 
           const Method& method, Regularization how, const Step<T>& step) {
     Layer<T> layer{};
     layer.inputs = panels(numbers);
-    layer.outputs = PANEL;
+    layer.outputs = layer.sets = PANEL;
     layer.weights = w;
     std::copy_n(state, 3, layer.state);
     layer.gradient = gradient;

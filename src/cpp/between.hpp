@@ -1,4 +1,4 @@
-// Layers without a product: sums, dropout, norms.
+// Layers without a product: sums, dropout, PReLU, norms.
 #pragma once
 
 #include "kernels.hpp"
@@ -19,6 +19,16 @@ void drop_gradient(const Layer<T>&, const Side<T>& delta, const T* scales, int64
                    int64_t first, int64_t last, T* sums);
 template <class T>
 void scales(const Draw&, int64_t row, int64_t first, int64_t last, T* to);
+
+template <class T>
+void prelu(const Layer<T>&, const T* weights, const Side<T>& in, int64_t count, int64_t stride,
+           int64_t first, int64_t last, const Side<T>& out, T* pre);
+template <class T>
+void prelu_gradient(const Layer<T>&, const Side<T>& delta, const Side<T>& in, int64_t count,
+                    int64_t first, int64_t last, T* sums);
+template <class T>
+void prelu_update(const Layer<T>&, const Side<T>& in, const T* delta, int64_t count,
+                  int64_t stride, int64_t first, int64_t last, bool begun);
 
 template <class T>
 void layer_norm(const Layer<T>&, const T* weights, double eps, const Side<T>& in, int64_t count,

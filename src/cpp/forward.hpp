@@ -53,6 +53,9 @@ void Network<T>::Work::Member::forward(const Part& part, size_t l, int64_t block
                                mine.first, mine.last, out, before);
             }
             return;
+        case Kind::PRELU:
+            n.kernels_.prelu(layer, w, in, count, stride, mine.first, mine.last, out, before);
+            return;
         case Kind::LAYER_NORM: {
             const int64_t from = mine.first * PANEL, to = std::min(mine.last * PANEL, count);
             if (from >= to) return;

@@ -431,7 +431,8 @@ double limit(int64_t rows, int64_t columns, const Step<T>& step, T most, const T
 template <class T>
 constexpr Kernels<T> TABLE = {
     gather<T>, gather_targets<T>, forward<T>, loss<T>, input_gradient<T>, slope<T>,
-    sum<T>, drop<T>, drop_gradient<T>, scales<T>, layer_norm<T>, layer_norm_gradient<T>,
+    sum<T>, drop<T>, drop_gradient<T>, scales<T>, prelu<T>, prelu_gradient<T>, prelu_update<T>,
+    layer_norm<T>, layer_norm_gradient<T>,
     batch_norm<T>, batch_norm_gradient<T>, standardize<T>, norm_update<T>, update_by<T>,
     limit<T>, move_arrays<T>, activate_each<T>, map<T>, take_columns<T>, put_columns<T>,
     multiply_row<T>, add_row<T>, nullptr,

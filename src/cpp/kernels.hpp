@@ -8,7 +8,7 @@
 //     by_example   [example / 16][feature][16]     the same, transposed: what gradients read
 //     weights      [output / 16][input][16]        with the bias as one more input, which is 1
 //
-// What stands between dense layers (sums, dropout, norms) reads and leaves the same panels.
+// What stands between dense layers (sums, dropout, PReLU, norms) reads and leaves the same panels.
 // Nothing here knows of threads: the caller says which part of the work is whose.
 #pragma once
 
@@ -117,13 +117,14 @@ struct Step {
 };
 
 // What a layer does with what it reads, before its activation.
-enum class Kind { DENSE, SUM, DROP, LAYER_NORM, BATCH_NORM };
+enum class Kind { DENSE, SUM, DROP, PRELU, LAYER_NORM, BATCH_NORM };
 
 template <class T>
 struct Layer {
     Kind kind;
     int64_t inputs;  // weights of an output: in a norm one or none
     int64_t outputs;
+    int64_t sets;    // of parameters: one for every output, or one for all of them
     bool has_bias;
     Activation<T> activation;
     T* weights;
@@ -138,7 +139,8 @@ struct Layer {
     int64_t rows() const { return inputs + has_bias; }
     bool moves() const { return moves_from < moves_to; }
     bool moves_all() const { return moves_from == 0 && moves_to == rows(); }
-    int64_t size() const { return panels(outputs) * rows() * PANEL; }
+    bool shares() const { return sets < outputs; }
+    int64_t size() const { return panels(sets) * rows() * PANEL; }
     int64_t pairs_of_a_panel() const { return (rows() + 1) / 2; }
 };
 
@@ -277,6 +279,17 @@ struct Kernels {
 
     // What dropout multiplies units by, [units][16], for 16 examples from `row` on.
     void (*scales)(const Draw&, int64_t row, int64_t first, int64_t last, T* to);
+
+    // PReLU by these slopes.
+    void (*prelu)(const Layer<T>&, const T* weights, const Side<T>& in, int64_t count,
+                  int64_t stride, int64_t first, int64_t last, const Side<T>& out, T* pre);
+    void (*prelu_gradient)(const Layer<T>&, const Side<T>& delta, const Side<T>& in, int64_t count,
+                           int64_t first, int64_t last, T* sums);
+
+    // The gradient of the slopes of features, panels first..last, added to what has begun: all of
+    // them where they share one.
+    void (*prelu_update)(const Layer<T>&, const Side<T>& in, const T* delta, int64_t count,
+                         int64_t stride, int64_t first, int64_t last, bool begun);
 
     // Over the features of an example: all of so many examples.
     void (*layer_norm)(const Layer<T>&, const T* weights, double eps, const Side<T>& in,

@@ -82,7 +82,7 @@ const std::map<std::string, Curve> CURVES = {
     {"pieces", Curve::PIECES},
 };
 const std::map<std::string, Kind> KINDS = {
-    {"dense", Kind::DENSE}, {"sum", Kind::SUM}, {"drop", Kind::DROP},
+    {"dense", Kind::DENSE}, {"sum", Kind::SUM}, {"drop", Kind::DROP}, {"prelu", Kind::PRELU},
     {"layer-norm", Kind::LAYER_NORM}, {"batch-norm", Kind::BATCH_NORM},
 };
 const std::map<std::string, Loss> LOSSES = {
@@ -123,8 +123,8 @@ Activation<double> activation(const std::string& name, const std::vector<double>
 
 Given layer(const std::string& kind, int64_t outputs, int64_t reads, int64_t also,
             const std::string& curve, const std::vector<double>& numbers, bool has_weight,
-            bool has_bias, bool moves_weight, bool moves_bias, double share, double eps,
-            double fresh) {
+            bool has_bias, bool moves_weight, bool moves_bias, bool shares_weight, double share,
+            double eps, double fresh) {
     Given made;
     made.kind = named(KINDS, kind);
     made.outputs = outputs;
@@ -135,6 +135,7 @@ Given layer(const std::string& kind, int64_t outputs, int64_t reads, int64_t als
     made.has_bias = has_bias;
     made.moves_weight = moves_weight;
     made.moves_bias = moves_bias;
+    made.shares_weight = shares_weight;
     made.share = share;
     made.eps = eps;
     made.fresh = fresh;
@@ -392,15 +393,16 @@ NB_MODULE(_core, module) {
         .def("__init__",
              [](Given* self, const std::string& kind, int64_t outputs, int64_t reads, int64_t also,
                 const std::string& activation, const std::vector<double>& numbers, bool has_weight,
-                bool has_bias, bool moves_weight, bool moves_bias, double share, double eps,
-                double fresh) {
+                bool has_bias, bool moves_weight, bool moves_bias, bool shares_weight,
+                double share, double eps, double fresh) {
                  new (self) Given(layer(kind, outputs, reads, also, activation, numbers, has_weight,
-                                        has_bias, moves_weight, moves_bias, share, eps, fresh));
+                                        has_bias, moves_weight, moves_bias, shares_weight,
+                                        share, eps, fresh));
              },
              "kind"_a, "outputs"_a, "reads"_a, "also"_a = -1, "activation"_a = "identity",
              "numbers"_a = std::vector<double>(), "has_weight"_a = true, "has_bias"_a = true,
-             "moves_weight"_a = true, "moves_bias"_a = true, "share"_a = 0.0, "eps"_a = 0.0,
-             "fresh"_a = 0.0);
+             "moves_weight"_a = true, "moves_bias"_a = true, "shares_weight"_a = false,
+             "share"_a = 0.0, "eps"_a = 0.0, "fresh"_a = 0.0);
     nb::class_<Method>(module, "Method")
         .def("__init__",
              [](Method* self, const std::string& rule, double momentum, double dampening,

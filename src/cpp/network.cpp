@@ -136,7 +136,7 @@ Network<T>::Network(const Kernels<T>& kernels, const Kernels<T>& products, Shape
         add_layer(l);
         const int64_t inputs = shape_.width(given.reads);
         const int64_t summed = given.kind == Kind::DENSE ? groups(given.outputs) : 1;
-        all_panels += panels(given.outputs);
+        all_panels += panels(layers_[l].sets);
         if (!graph_.back(l).empty()) sums = std::max(sums, summed * inputs);
     }
     for (size_t s = 0; s <= count; ++s) {
@@ -154,6 +154,7 @@ void Network<T>::add_layer(size_t index) {
     Layer<T> layer{};
     layer.kind = given.kind;
     layer.outputs = given.outputs;
+    layer.sets = given.shares_weight ? 1 : given.outputs;
     layer.inputs = given.kind == Kind::DENSE ? shape_.width(given.reads) : given.has_weight;
     layer.has_bias = given.has_bias;
     layer.activation = rounded<T>(given.activation);
@@ -212,7 +213,7 @@ template <class T>
 void Network<T>::write(int64_t index, int column, const T* weight, const T* bias) {
     is_paired_ = false;
     const Layer<T>& layer = layers_[size_t(index)];
-    for (int64_t output = 0; output < layer.outputs; ++output) {
+    for (int64_t output = 0; output < layer.sets; ++output) {
         T* to = this->column(index, column) + output / PANEL * layer.rows() * PANEL + output % PANEL;
         for (int64_t input = 0; input < layer.inputs; ++input) {
             to[input * PANEL] = weight[output * layer.inputs + input];
@@ -224,7 +225,7 @@ void Network<T>::write(int64_t index, int column, const T* weight, const T* bias
 template <class T>
 void Network<T>::read(int64_t index, int column, T* weight, T* bias) const {
     const Layer<T>& layer = layers_[size_t(index)];
-    for (int64_t output = 0; output < layer.outputs; ++output) {
+    for (int64_t output = 0; output < layer.sets; ++output) {
         const T* from =
             this->column(index, column) + output / PANEL * layer.rows() * PANEL + output % PANEL;
         for (int64_t input = 0; input < layer.inputs; ++input) {

@@ -32,6 +32,7 @@ struct Given {
     int64_t reads = 0, also = -1;  // sides; the second of a sum, or none
     Activation<double> activation{};
     bool has_weight = true, has_bias = true, moves_weight = true, moves_bias = true;
+    bool shares_weight = false;   // one for all outputs
     double share = 0;             // of the units that are dropped
     double eps = 0;               // of a norm
     double fresh = 0;             // what a batch counts in running statistics; negative: as all before

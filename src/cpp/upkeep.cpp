@@ -64,7 +64,7 @@ Matrix2 matrix_of(const Kernels<double>& kernels, const Method& method, const Pe
     double w[PANEL] = {1, 0}, s[PANEL] = {0, 1}, gradient[PANEL] = {};
     Layer<double> layer{};
     layer.inputs = 1;
-    layer.outputs = PANEL;
+    layer.outputs = layer.sets = PANEL;
     layer.weights = w;
     layer.state[0] = s;
     layer.gradient = gradient;

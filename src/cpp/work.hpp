@@ -316,7 +316,7 @@ private:
             const Share mine = share(int64_t(n.squares_.size()));
             int64_t index = 0;
             for (const Layer<T>& layer : n.layers_) {
-                for (int64_t p = 0; p < panels(layer.outputs); ++p, ++index) {
+                for (int64_t p = 0; p < panels(layer.sets); ++p, ++index) {
                     if (index >= mine.first && index < mine.last) act(layer, p, n.squares_[size_t(index)]);
                 }
             }
@@ -333,7 +333,7 @@ private:
         }
 
         static int64_t columns(const Layer<T>& layer, int64_t panel) {
-            return std::min<int64_t>(PANEL, layer.outputs - panel * PANEL);
+            return std::min<int64_t>(PANEL, layer.sets - panel * PANEL);
         }
 
         // |w|, of the parameters or of the iterate that a method remembers.

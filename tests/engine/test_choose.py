@@ -184,10 +184,14 @@ REFUSED_LAYERS = {
         lambda: (linear(4, 5), nn.LayerNorm(6), linear(5)),
         "5 outputs where 6 are taken",
     ),
+    "slopes of other width": (
+        lambda: (linear(4, 5), nn.PReLU(6), linear(5)),
+        "5 outputs where 6 are taken",
+    ),
     "convolution": (lambda: (nn.Conv2d(1, 2, 3), linear()), "layer 0 (Conv2d)"),
     "deep inside": (
-        lambda: (linear(4, 4), nn.Sequential(nn.ReLU(), nn.PReLU()), linear()),
-        "layer 1.1 (PReLU)",
+        lambda: (linear(4, 4), nn.Sequential(nn.ReLU(), nn.RReLU()), linear()),
+        "layer 1.1 (RReLU)",
     ),
     "softmax": (lambda: (linear(), nn.Softmax(dim=1)), "layer 1 (Softmax)"),
     "log-softmax over examples": (

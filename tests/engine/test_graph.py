@@ -107,6 +107,18 @@ def test_a_chain_is_run_whatever_way_it_is_written(forward):
     both_agree(partial(Own, READ[forward]))
 
 
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda self, x: self.b(F.prelu(self.a(x.flatten(1)), self.tail.weight)),
+        lambda self, x: self.tail(self.b(self.a(x.flatten(1)))),
+        lambda self, x: self.b(self.a(x.flatten(1).prelu(weight=self.tail.weight))),
+    ],
+)
+def test_a_slope_that_is_learned_is_that_of_the_module(forward):
+    both_agree(lambda: Own(forward, nn.PReLU()))
+
+
 def test_modules_within_modules_are_read_too():
     def make():
         return nn.Sequential(nn.Flatten(), Block(16, HIDDEN), nn.Sequential(Block(HIDDEN, CLASSES)))

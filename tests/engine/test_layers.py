@@ -58,6 +58,9 @@ MODELS = {
         partial(nn.BatchNorm1d, 4, affine=False, momentum=None), linear(4, WIDE, bias=False),
         partial(nn.BatchNorm1d, WIDE, 1e-3, 0.3), nn.Tanh, linear(WIDE),
     ),
+    "slopes": (
+        nn.PReLU, linear(4, WIDE), partial(nn.PReLU, WIDE, 0.5), nn.Tanh, linear(WIDE), nn.PReLU,
+    ),
     "activations alone": (nn.ELU, linear(4, WIDE), nn.ReLU, nn.Tanh, nn.Identity, linear(WIDE)),
     "log-softmax after a norm": (
         linear(), partial(nn.LayerNorm, CLASSES, bias=False), partial(nn.LogSoftmax, dim=1),

@@ -51,6 +51,8 @@ LAYERS = {
     "layer norm of weights": layered(lambda n: nn.LayerNorm(n, bias=False), gelu, relu),
     "batch norm": layered(nn.BatchNorm1d, relu),
     "plain batch norm": layered(gelu, lambda n: nn.BatchNorm1d(n, 1e-3, None, affine=False), gelu),
+    "slope": layered(lambda _: nn.PReLU(init=0.3), gelu),
+    "slopes": layered(nn.PReLU),
     "residual": Residual,
 }
 METHODS = [methods.Nesterov(0.05, 0.8), methods.Adam(1e-3, eps=1e-2), methods.SGD(0.05, 0.8)]

@@ -96,6 +96,7 @@ DEFAULTS: dict[type[nn.Module], dict[str, Any]] = {nn.Flatten: {"start_dim": 0, 
 """Where a function begins with other numbers than the layer."""
 RESHAPES = {*_called("view"), *_called("reshape")}
 LINEAR = {F.linear}
+PRELU = _called("prelu")
 SUMS = {operator.add, operator.iadd, *_called("add")}
 DROPOUT = {F.dropout}
 
@@ -373,6 +374,8 @@ class _Reading:
             return layer
         if node.target in LINEAR:
             return self._linear(node, parameters)
+        if node.target in PRELU:
+            return self._prelu(node, parameters)
         if node.target in RESHAPES:
             return self._flatten(node)
         if node.target in DROPOUT:
@@ -414,18 +417,29 @@ class _Reading:
 
     def _linear(self, node: fx.Node, parameters: list[fx.Node]) -> nn.Linear:
         """The layer whose weight and bias these attributes are."""
-        given: dict[str, Any] = dict(zip(("weight", "bias"), node.args[1:], strict=False))
-        found: dict[str, Any] = {"weight": None, "bias": None}
-        for kind, each in (given | node.kwargs).items():
-            if each in parameters:
-                owner, _, name = str(each.target).rpartition(".")
-                found[kind] = getattr(self.module.get_submodule(owner), name)
-        if any(value is not None and type(value) is not nn.Parameter for value in found.values()):
-            raise Obstacle(f"{self.told}, whose forward calls linear with what is no parameter")
+        found = self._parameters(node, parameters, "linear")
         layer = nn.Linear(1, 1, bias=found["bias"] is not None, device="meta")
         layer.weight, layer.bias = found["weight"], found["bias"]
         self._fits(layer)
         return layer
+
+    def _prelu(self, node: fx.Node, parameters: list[fx.Node]) -> nn.PReLU:
+        """The same."""
+        layer = nn.PReLU(device="meta")
+        layer.weight = self._parameters(node, parameters, "prelu")["weight"]
+        return layer
+
+    def _parameters(self, node: fx.Node, parameters: list[fx.Node], name: str) -> dict[str, Any]:
+        """The weight and the bias that a function of this name is called with."""
+        given: dict[str, Any] = dict(zip(("weight", "bias"), node.args[1:], strict=False))
+        found: dict[str, Any] = {"weight": None, "bias": None}
+        for kind, each in (given | node.kwargs).items():
+            if each in parameters:
+                owner, _, attribute = str(each.target).rpartition(".")
+                found[kind] = getattr(self.module.get_submodule(owner), attribute)
+        if any(value is not None and type(value) is not nn.Parameter for value in found.values()):
+            raise Obstacle(f"{self.told}, whose forward calls {name} with what is no parameter")
+        return found
 
     def _fits(self, layer: nn.Module) -> None:
         if self.width is not None and isinstance(layer, nn.Linear):

@@ -16,9 +16,9 @@ from gradus.engine.activations import IDENTITY, Activation, activation_of
 from gradus.engine.graph import Call, Calls, Sum, calls_of, computes, is_own
 from gradus.optim.rules import Obstacle
 
-Kind = Literal["dense", "sum", "drop", "layer-norm", "batch-norm"]
+Kind = Literal["dense", "sum", "drop", "prelu", "layer-norm", "batch-norm"]
 
-WITH_PARAMETERS = (nn.Linear, nn.LayerNorm, nn.BatchNorm1d)
+WITH_PARAMETERS = (nn.Linear, nn.PReLU, nn.LayerNorm, nn.BatchNorm1d)
 KNOWN = (*WITH_PARAMETERS, nn.Dropout, Sum, nn.Flatten, nn.LogSoftmax)
 """Beside activations; what derives from one may compute something else."""
 
@@ -57,6 +57,8 @@ class Layer:
         module = self.module
         if isinstance(module, nn.Dropout):
             return {"share": float(module.p)}
+        if isinstance(module, nn.PReLU):
+            return {"shares_weight": module.weight.numel() < self.outputs}
         if isinstance(module, nn.LayerNorm):
             return {"eps": module.eps}
         if isinstance(module, nn.BatchNorm1d):
@@ -200,6 +202,8 @@ class _Building:
             match call.layer:
                 case nn.Linear():
                     return int(call.layer.weight.shape[-1])
+                case nn.PReLU() if call.layer.weight.numel() > 1:
+                    return call.layer.weight.numel()
                 case nn.LayerNorm():
                     return int(call.layer.normalized_shape[-1])
                 case nn.BatchNorm1d():
@@ -258,6 +262,10 @@ class _Building:
             if 0 in layer.weight.shape:
                 raise Obstacle(f"{told} of width 0")
             kind, outputs, taken = "dense", *layer.weight.shape
+        elif isinstance(layer, nn.PReLU):
+            slopes = layer.weight.numel()
+            kind, outputs, taken = "prelu", width, width if slopes == 1 else slopes
+            _require_plain(layer, told, (slopes,))
         elif isinstance(layer, nn.LayerNorm):
             if len(layer.normalized_shape) != 1:
                 raise Obstacle(f"{told} over more than one dimension")
@@ -268,7 +276,7 @@ class _Building:
             if not layer.track_running_stats or layer.running_mean is None:
                 raise Obstacle(f"{told} without running statistics")
             kind, outputs, taken = "batch-norm", layer.num_features, layer.num_features
-        if kind != "dense":
+        if isinstance(layer, nn.LayerNorm | nn.BatchNorm1d):
             _require_plain(layer, told, (outputs,))
         if taken != width:
             raise Obstacle(f"{width} outputs where {taken} are taken")
@@ -314,12 +322,12 @@ def _own_mode(module: nn.Module) -> str | None:
 def _require_plain(layer: nn.Module, told: str, shape: tuple[int, ...] | None = None) -> None:
     """Refuse a layer with parameters that are not those of its class as it is made."""
     for kind in ("weight", "bias"):
-        parameter = getattr(layer, kind)
+        parameter = getattr(layer, kind, None)
         if parameter is None and (kind == "bias" or shape is not None):
             continue
         if type(parameter) is not nn.Parameter:
             raise Obstacle(f"{told} with a {kind} that is a {type(parameter).__name__}")
-    weight, bias = getattr(layer, "weight"), getattr(layer, "bias")  # noqa: B009
+    weight, bias = getattr(layer, "weight"), getattr(layer, "bias", None)  # noqa: B009
     if shape is None:
         is_usual = weight.ndim == 2 and (bias is None or bias.shape == weight.shape[:1])
     else:

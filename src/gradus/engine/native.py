@@ -443,7 +443,7 @@ def _arrays_of_layer(layer: Layer) -> list[NDArray[Any] | None]:
     if weight is None:
         matrix = np.empty((layer.outputs, 0), "f4" if bias is None else bias.detach().numpy().dtype)
     else:
-        matrix = np.array(weight.detach().numpy().reshape(layer.outputs, -1), order="C")
+        matrix = np.array(weight.detach().numpy().reshape(len(weight), -1), order="C")
     return [matrix, None if bias is None else np.array(bias.detach().numpy(), order="C")]
 
 

@@ -35,7 +35,7 @@ class Layer:
 
     def __init__(
         self,
-        kind: Literal["dense", "sum", "drop", "layer-norm", "batch-norm"],
+        kind: Literal["dense", "sum", "drop", "prelu", "layer-norm", "batch-norm"],
         outputs: int,
         reads: int,
         also: int = -1,
@@ -45,6 +45,7 @@ class Layer:
         has_bias: bool = True,
         moves_weight: bool = True,
         moves_bias: bool = True,
+        shares_weight: bool = False,
         share: float = 0.0,
         eps: float = 0.0,
         fresh: float = 0.0,
