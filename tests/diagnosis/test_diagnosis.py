@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,28 @@ def test_no_rate_is_too_low_and_too_high_at_once(look_for, monkeypatch):
     monkeypatch.setattr("gradus.diagnosis.examination._Examination.tried", tried)
     found = gradus.diagnose(trained(method=SGD(1e-5)), budget=60)
     assert len(found.findings) == 1
+
+
+def test_a_raw_table_is_told_to_be_out_of_scale_and_not_its_rate(look_for):
+    """A rate that is low enough for raw columns only ends the divergence; scale lets it learn."""
+    look_for("learning rate too high", "inputs not brought to scale", "target not brought to scale")
+    data = numbers(150.0, 80.0)
+    train, test = (replace(part, x=part.x * 20 + 100) for part in (data.train, data.test))
+    raw = replace(data, train=train, test=test)
+    found = gradus.diagnose(trained(raw, net(4, 16, 1), SGD(1e-3)), budget=60)
+    assert [each.cause for each in found.confirmed] == ["inputs not brought to scale"]
+    assert "standardize=True" in found.confirmed[0].remedy.call
+
+
+def test_a_run_that_is_lost_is_no_more_lost_by_chance():
+    """Examples of a blown-up loss differ without end; a mean beyond the worst counts as that."""
+    blown = Trial("finished", 10, np.geomspace(1e-3, 20.0, 50), None, None)
+    lost = Trial("diverged", 10, np.full(50, 2.0), None, None)
+    sound = Trial("finished", 10, np.linspace(0.2, 0.6, 50), None, None)
+    change = Change("lr 0.1 in place of 1")
+    tries = [experiment(change, "training loss", 3 * [(each, sound)]) for each in (blown, lost)]
+    assert tries[0] == tries[1]
+    assert tries[0].difference == pytest.approx(1.6)
 
 
 def test_where_a_number_is_lost_is_told_by_its_module_and_step(look_for):

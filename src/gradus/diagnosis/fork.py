@@ -86,18 +86,22 @@ class Trial:
 
     def share(self, measure: Measure) -> float:
         """Its loss, at most ``WORST``."""
-        found = float(self.examples(measure).mean())
-        return min(found, WORST) if math.isfinite(found) else WORST
+        return float(self.examples(measure).mean())
 
     def examples(self, measure: Measure) -> Numbers:
-        """What each example adds; where none are held, training examples stand for them."""
+        """What each example adds; where none are held, training examples stand for them.
+
+        Beyond ``WORST`` by their mean, each is ``WORST``: what counts as lost is no more or less
+        lost by chance.
+        """
+        found = self.training
         if measure == "log loss of what is predicted" and self.predicted is not None:
-            return self.predicted
-        if measure == "share of wrong classes" and self.wrong is not None:
-            return self.wrong
-        if measure == "validation loss" and self.held is not None:
-            return self.held
-        return self.training
+            found = self.predicted
+        elif measure == "share of wrong classes" and self.wrong is not None:
+            found = self.wrong
+        elif measure == "validation loss" and self.held is not None:
+            found = self.held
+        return found if found.mean() < WORST else np.full(len(found), WORST)
 
 
 def with_options(job: Job, **options: Any) -> Job:

@@ -64,12 +64,16 @@ def _inputs(evidence: Evidence) -> Suspicion | None:
         figures.append(Figure("largest over least size of a column", spread, "1 is in scale"))
     if not figures:
         return None
-    change = Change("inputs at mean 0 and deviation 1", {"standardize": True}, _standardised)
+    changes = [Change("inputs at mean 0 and deviation 1", {"standardize": True}, _standardised)]
+    if _target_figures(evidence):  # where that is far larger, no step suits both
+        options = {"standardize": True, "standardize_target": True}
+        said = "inputs and target at mean 0 and deviation 1"
+        changes.append(Change(said, options, lambda job: _centred(_standardised(job))))
     sentence = (
         "The inputs are not brought to scale: their sizes are far from 1 or far apart, so the same "
         "step is too long for some weights and too short for others."
     )
-    return Suspicion(sentence, tuple(figures), [change], 0.95 if largest > LARGE else 0.5)
+    return Suspicion(sentence, tuple(figures), changes, 0.95 if largest > LARGE else 0.5)
 
 
 def _standardised(job: Job) -> Job:
@@ -91,10 +95,11 @@ def _standardised(job: Job) -> Job:
     return replace(job, train=scaled(job.train), test=scaled(job.test))
 
 
-def _target(evidence: Evidence) -> Suspicion | None:
+def _target_figures(evidence: Evidence) -> tuple[Figure, ...]:
+    """What is out of scale of a target that is a number."""
     y = evidence.job.train.y
-    if evidence.end < LEAST_GAIN or evidence.case.split.task != "regression":
-        return None
+    if evidence.case.split.task != "regression":
+        return ()
     y = y.double()
     deviation = float(y.std(dim=0).max()) if len(y) > 1 else 0.0
     mean = float(y.mean(dim=0).abs().max())
@@ -103,6 +108,13 @@ def _target(evidence: Evidence) -> Suspicion | None:
         figures.append(Figure("deviation of the target", deviation, "near 1 is in scale"))
     if mean > LARGE_TARGET * max(deviation, 1.0):
         figures.append(Figure("mean of the target", mean, "near 0 is in scale"))
+    return tuple(figures)
+
+
+def _target(evidence: Evidence) -> Suspicion | None:
+    if evidence.end < LEAST_GAIN:
+        return None
+    figures = _target_figures(evidence)
     if not figures:
         return None
     change = Change("a target at mean 0 and deviation 1", {"standardize_target": True}, _centred)
@@ -110,7 +122,7 @@ def _target(evidence: Evidence) -> Suspicion | None:
         "The target is not brought to scale: the loss and its gradients are out of all proportion "
         "to the parameters."
     )
-    return Suspicion(sentence, tuple(figures), [change], 0.95)
+    return Suspicion(sentence, figures, [change], 0.95)
 
 
 def _centred(job: Job) -> Job:
