@@ -116,3 +116,14 @@ def naive():
     with torch.no_grad():
         model[1].weight.mul_(60.0)
     return model
+
+
+def alike_columns(noise=0.1, apart=1.0, n=240):
+    """Two columns that are nearly one; how far they are ``apart`` tells a number, or they do."""
+    random = torch.Generator().manual_seed(0)
+    x, by = torch.randn(n, 2, generator=random).T
+    x = torch.stack([x, x + 0.1 * by], dim=1)
+    y = apart * by + (1 - apart) * x[:, 0] + noise * torch.randn(n, generator=random)
+    data = Dataset(x, y[:, None])
+    return Split(data.subset(slice(0, n - 60)), data.subset(slice(n - 60, n)), "alike",
+                 "regression")  # fmt: skip

@@ -58,8 +58,9 @@ PLANTED = {
     "momentum too high": [
         {"data": numbers(), "model": "linear", "method": SGD(0.1, momentum=0.999)}
     ],
+    "momentum too low": [{"data": planted.alike_columns(), "model": "linear", "method": SGD(0.1)}],
     "target not brought to scale": [
-        {"data": numbers(500.0, 40.0), "model": net(4, 8, 1), "method": SGD(0.01)}
+        {"data": numbers(1000.0, 40.0), "model": net(4, 8, 1), "method": SGD(0.01)}
     ],
     "inputs not brought to scale": [{"data": split((300.0, 0.3)), "method": SGD(0.2)}],
     "bad initial parameters": [{"model": planted.zero}, {"model": planted.silent}],
@@ -126,6 +127,14 @@ def test_two_causes_that_hide_each_other_are_both_found(look_for):
     assert names == ["vanishing gradients", "learning rate too low"]
     assert "ReLU" in found.confirmed[1].experiment.beside
     assert "lr=" in found.confirmed[0].remedy.call
+
+
+@pytest.mark.parametrize("target", [{"apart": 0.0}, {"apart": 0.0, "noise": 1.5}])
+def test_no_momentum_is_missed_where_the_flat_direction_says_nothing(target, look_for):
+    """Arrived, or as far as a target that is mostly noise lets it."""
+    look_for("momentum too low")
+    data = planted.alike_columns(**target)
+    assert gradus.diagnose(trained(data, "linear", SGD(0.1)), budget=60).findings == ()
 
 
 def test_no_rate_is_too_low_and_too_high_at_once(look_for, monkeypatch):

@@ -10,6 +10,7 @@ not lower the loss that they end with.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +33,9 @@ FEW, FAR = UP[:5], UP[6]
 
 OF_LIMIT = 0.3
 """The share of what the curvature allows at the beginning, up to which it is raised."""
+
+WORTH = UP[0] / 2
+"""A smaller factor is not worth the raise."""
 
 ENOUGH = 0.12
 """What a higher rate has to take off the loss: a little less is gained by most runs that are
@@ -147,18 +151,28 @@ def _too_high(evidence: Evidence) -> Suspicion | None:
     return Suspicion(sentence, (figure,) if figure else (), changes, strength) if changes else None
 
 
+def room(evidence: Evidence) -> tuple[Figure | None, float]:
+    """The learning rate beside its limit at the beginning, and how far up the curvature lets it go.
+
+    That is a factor, infinite where the curvature is not known.
+    """
+    figure = evidence.stability_at(evidence.sights[0])
+    if figure is None or figure.value <= 0 or evidence.limit is None:
+        return figure, math.inf
+    return figure, OF_LIMIT * evidence.limit.value / figure.value
+
+
 def _too_low(evidence: Evidence) -> Suspicion | None:
     if evidence.status == "diverged" or evidence.end < LITTLE_LEARNED:
         return None
-    figure = evidence.stability_at(evidence.sights[0])
+    figure, most = room(evidence)
+    if most < WORTH:
+        return None
     factors: Sequence[float] = UP
-    if figure is not None and figure.value > 0 and evidence.limit is not None:
-        most = OF_LIMIT * evidence.limit.value / figure.value
-        if most < UP[0] / 2:
-            return None
+    if most < math.inf:
         first = [each for each in FEW if each < most / 2] if most < FAR else []
         factors = sorted({*first, most / 16, most / 4, most})
-        factors = [each for each in factors if each >= UP[0] / 2]
+        factors = [each for each in factors if each >= WORTH]
     changes = _changes(evidence, factors)
     fell = evidence.share_at(evidence.sights[0]) - evidence.end
     sentence = (
