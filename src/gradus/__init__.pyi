@@ -11,7 +11,7 @@ from ._version import __version__ as __version__
 from .diagnosis.call import diagnose as diagnose
 from .errors import InputError as InputError
 from .errors import NotPositiveDefiniteError as NotPositiveDefiniteError
-from .exchange.export import export as export
+from .exchange.call import export as export
 from .methods.minimize import Trajectory as Trajectory
 from .methods.minimize import minimize as minimize
 from .recording.recorder import record as record
@@ -34,14 +34,14 @@ from .runs.callbacks import Scheduler as Scheduler
 from .runs.record import Run as Run
 from .runs.record import open_run as open_run
 from .runs.spec import RunSpec as RunSpec
+from .sweep.call import open_sweep as open_sweep
+from .sweep.call import resume_sweep as resume_sweep
+from .sweep.call import train_sweep as train_sweep
 from .sweep.comparison import Comparison as Comparison
 from .sweep.comparison import compare as compare
 from .sweep.specification import SweepSpec as SweepSpec
 from .sweep.sweep import Sweep as Sweep
-from .sweep.sweep import open_sweep as open_sweep
-from .sweep.sweep import resume_sweep as resume_sweep
-from .sweep.sweep import train_sweep as train_sweep
+from .trainability.call import trainability_map as trainability_map
 from .trainability.trainability import TrainabilityMap as TrainabilityMap
-from .trainability.trainability import trainability_map as trainability_map
 from .tuning.call import tune as tune
 from .tuning.tune import Tuning as Tuning

@@ -139,7 +139,7 @@ def test_a_sweep_is_for_trackers(tmp_path):
     sweep = gradus.Sweep(tmp_path / "rates", spec, RUNS.empty_table())
     with pytest.raises(gradus.InputError, match="is a sweep, which goes to tensorboard, mlflow"):
         gradus.export(sweep, "csv")
-    with pytest.raises(gradus.InputError, match="--to tensorbord: choose csv"):
+    with pytest.raises(gradus.InputError, match="to=tensorbord: choose csv"):
         gradus.export(sweep, "tensorbord")
 
 

@@ -116,7 +116,7 @@ def test_runs_that_are_stacked_end_where_they_end_alone(tmp_path):
         ({"base": {"engine": "stacked", "method": "newton"}}, "does not run the method Newton"),
         (
             {"base": {"engine": "stacked", "epochs": 9}, "prune": "asha"},
-            "--engine stacked does not",
+            "engine=stacked does not",
         ),
     ],
 )
@@ -358,6 +358,8 @@ def test_a_damaged_checkpoint_is_told_and_its_run_trained_again(tmp_path, monkey
         (["--lr", "0.1,x"], "--lr x: must be a valid number"),
         (["--lr", "0.1,0.2", "--method", "adam", "--momentum", "0.5"], "--momentum"),
         (["--lrr", "0.1,0.2"], "--lrr: no such option; did you mean --lr"),
+        (["--lr", "abc"], "--lr abc: must be a valid number"),
+        (["--track", "mlflow"], "--track: follows one run; gradus export SWEEP --to tensorboard"),
         (["absent.toml"], "absent.toml: no such file; give the TOML file of a sweep"),
         (
             ["wrong.toml"],

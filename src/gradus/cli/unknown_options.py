@@ -16,6 +16,8 @@ def unknown_option(error: click.NoSuchOption) -> str:
     given = error.option_name
     known = [name for param in _params(error) for name in param.opts if name.startswith("--")]
     word = given.lstrip("-").replace("_", "-").lower()
+    if word == "track" and error.ctx is not None and error.ctx.command.name == "sweep":
+        return f"{given}: follows one run; gradus export SWEEP --to tensorboard is of all runs"
     found = meant(word, known)
     if not found and word in DATA_NAMES.split() and any(p.name == "data" for p in _params(error)):
         return f"{given}: no such option; the data stand without one, as in gradus train digits"

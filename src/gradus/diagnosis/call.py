@@ -11,8 +11,8 @@ from gradus.data.arrays import KEYS
 from gradus.diagnosis.case import Case, case_of
 from gradus.diagnosis.examination import examine
 from gradus.diagnosis.findings import Diagnosis
-from gradus.errors import InputError
-from gradus.runs.call import asked, in_words_of_the_call
+from gradus.errors import InputError, quoted
+from gradus.runs.call import asked
 from gradus.runs.job import load_for, resolved
 from gradus.runs.objects.asked import objects_of
 from gradus.runs.objects.given import NO_OBJECTS, Objects
@@ -20,6 +20,7 @@ from gradus.runs.objects.groups import Groups
 from gradus.runs.record import Run, open_run
 from gradus.runs.recorded import RecordedRun
 from gradus.runs.spec import RunSpec
+from gradus.runs.words import in_words_of_the_call
 
 
 def diagnose(
@@ -82,6 +83,13 @@ def diagnose(
     Source: Cohen et al. (2021), "Gradient descent on neural networks typically occurs at the edge
         of stability", for why no figure alone is a verdict.
     """
+    if not isinstance(run, Run | RunSpec | str | os.PathLike | None):
+        raise InputError(
+            f"diagnose {quoted(run, 60)}: give a run, the folder of its record, or a RunSpec; or "
+            "data=.., model=.., loss=.., method=.. without one"
+        )
+    if budget is not None and not (isinstance(budget, int | float) and budget > 0):
+        raise InputError(f"budget={quoted(budget)}: give a number of seconds, as 30")
     given = {"data": data, "model": model, "loss": loss, "method": method}
     given = {name: value for name, value in given.items() if value is not None}
     parts = {"validation": validation, "test": test}

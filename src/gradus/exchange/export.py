@@ -50,6 +50,10 @@ def export(result: Run | Sweep, to: Kind, out: str | os.PathLike[str] | None = N
         ...     gradus.export(run, "tensorboard", f"{folder}/logs").paths[0].name
         'logs'
     """
+    if not isinstance(result, Run | Sweep):
+        raise InputError(
+            f"export {quoted(result)}: give a run or a sweep, as gradus.open_run(..) opens one"
+        )
     name = result.name if isinstance(result, Sweep) else _name(result)
     if to not in TRACKERS:
         if to not in SUFFIXES:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, Literal, ParamSpec
@@ -29,7 +28,7 @@ from gradus.runs.table_defaults import is_svmlight, is_table
 from gradus.runs.train import LOG, Observer, Shown, Tell
 from gradus.runs.train import resume as resume_named
 from gradus.runs.train import train as train_spec
-from gradus.runs.words import as_call
+from gradus.runs.words import as_call, check_path, in_words_of_the_call
 from gradus.tracking import Track, tracking
 
 P = ParamSpec("P")
@@ -174,7 +173,8 @@ def train(
     if not isinstance(start, Run | None):
         raise InputError(f"start {quoted(start)}: give a run, as gradus.open_run(..) opens one")
     _check_functions(observe=observe, progress=progress, tell=tell)
-    _check_path("out", out)
+    check_path("out", out)
+    check_path("data_dir", data_dir)
     _check_names(options)
     objects = _given(model=model, loss=loss, method=method, metrics=metrics)
     parts = _given(validation=validation, test=test)
@@ -197,7 +197,7 @@ def train(
     with in_words_of_the_call():
         if called.schedulers:
             objects["schedule"] = called.schedulers[0].make
-        groups = Groups(tuple(parameters), decay)
+        groups = Groups(parameters, decay)
         if start is not None:
             options = {**_of_the_model(start, objects), **options}
         spec, found = asked({"data": data, **objects}, parts, options, groups, length)
@@ -287,7 +287,8 @@ def resume(
         >>> folder.cleanup()
     """
     _check_functions(observe=observe, progress=progress, tell=tell)
-    _check_path("resume", folder)
+    check_path("resume", folder)
+    check_path("data_dir", data_dir)
     code = {"model": model, "method": method}
     code = {name: value for name, value in code.items() if isinstance(value, str)}
     objects = _given(data=data, model=model, loss=loss, method=method, metrics=metrics)
@@ -295,7 +296,7 @@ def resume(
     with in_words_of_the_call():
         is_of_arrays = isinstance(data, Mapping) and data.keys() <= set(KEYS)
         said, found = objects_of(objects, validation, test, has_target=not is_of_arrays)
-        groups = Groups(tuple(parameters), decay)
+        groups = Groups(parameters, decay)
         if groups.options:
             _, found = with_groups(said, found, groups)
         with tracking(track, folder, tell) as tracks:
@@ -322,7 +323,7 @@ def _cache(given: str | os.PathLike[str] | Literal[False] | None) -> Cache:
     """Where the prepared rows of a table that is streamed lie."""
     if given is False:
         return Cache(stays=False)
-    _check_path("cache", given)
+    check_path("cache", given)
     return USUAL_CACHE if given is None else Cache(Path(given))
 
 
@@ -416,11 +417,6 @@ def _check_functions(**given: Any) -> None:
             raise InputError(f"{name}={quoted(each, 60)}: give a function {taken}")
 
 
-def _check_path(name: str, given: Any) -> None:
-    if given is not None and not isinstance(given, str | os.PathLike):
-        raise InputError(f"{name} {quoted(given, 60)}: give the path of a folder")
-
-
 def _called(callbacks: Sequence[Any]) -> Callbacks:
     if not isinstance(callbacks, list | tuple):
         alone = Callbacks((callbacks,))
@@ -430,12 +426,3 @@ def _called(callbacks: Sequence[Any]) -> Callbacks:
 
 def _given(**objects: Any) -> dict[str, Any]:
     return {name: value for name, value in objects.items() if value is not None}
-
-
-@contextmanager
-def in_words_of_the_call() -> Iterator[None]:
-    """Within, what is wrong is said in keywords, not in flags."""
-    try:
-        yield
-    except InputError as error:
-        raise type(error)(as_call(str(error))) from error.__cause__

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ from gradus.runs.reading import check_size, load_parameters, read_summary
 from gradus.runs.record_files import PREDICTIONS, PREPARATION
 from gradus.runs.record_tables import EVALUATION, EVALUATION_READ, HISTORY, HISTORY_READ, read_rows
 from gradus.runs.spec import RunSpec
+from gradus.runs.words import check_path, in_words_of_the_call
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -259,6 +260,7 @@ class Run:
             return made is not None
         return (self.folder / name).exists()
 
+    @in_words_of_the_call()
     def predict(self, table: Any, *, threshold: float | str | None = None) -> pa.Table:
         """What the model says of new rows.
 
@@ -294,6 +296,7 @@ class Run:
 
         return predicted(self, table, threshold)
 
+    @in_words_of_the_call()
     def predict_proba(self, table: Any) -> NDArray[np.float64]:
         """The probabilities of the classes for new rows, ``[N, C]``, in the order of the classes.
 
@@ -307,6 +310,7 @@ class Run:
 
         return predicted_shares(self, table)
 
+    @in_words_of_the_call()
     def evaluate(
         self, table: Any, target: Any = None, *, threshold: float | str | None = None
     ) -> dict[str, metrics.Figure]:
@@ -361,6 +365,7 @@ class Run:
 
         return export(self, to, Path(out))
 
+    @in_words_of_the_call()
     def train(
         self,
         *,
@@ -415,8 +420,13 @@ class Run:
         """The facts of the loss curve against samples, work or seconds.
 
         Raises:
-            InputError: work was not counted yet when this run was recorded.
+            InputError: there is no such axis; or work was not counted yet when this run was
+                recorded.
         """
+        if against not in get_args(Against):
+            raise InputError(
+                f"against={quoted(against, 60)}: choose {' | '.join(get_args(Against))}"
+            )
         divergence, constant = self.summary["divergence"], self.summary["constant"]
         validated, tested = (
             self._evaluated(name, against) for name in ("validation_loss", "test_loss")
@@ -497,6 +507,7 @@ def open_run(folder: str | os.PathLike[str], *, model: Any = None, trust: bool =
     """
     from gradus.runs.recorded import is_recorded, open_recorded
 
+    check_path("open_run", folder)
     folder = Path(folder)
     if is_recorded(folder):
         return open_recorded(folder, model)

@@ -2,19 +2,57 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
+from gradus.errors import InputError, quoted
 from gradus.models.own import OBJECT
 
 NAMES = {"from": "start", "state": "keep-state"}
 """Flags that are called otherwise in a call."""
 
-NUMBER = r"-?\d[\d.e+-]*(?<![.])"
+SWEEPS = (
+    *("seeds", "trials", "eta", "first_rung", "storage", "name", "cpus_per_run", "gpus_per_run"),
+    *("workers", "x", "y", "x_range", "y_range", "size", "steps"),
+)
+"""Options of many runs that take a number or a text."""
+
+NUMBER = r"-?\d[\d.e+,-]*(?<![.,])"
 
 
-def as_call(message: str) -> str:
+@contextmanager
+def in_words_of_the_call(resume: str = "gradus.resume") -> Iterator[None]:
+    """Within, what is wrong is said in keywords, not in flags.
+
+    Args:
+        resume: what goes on with what a message may speak of.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(as_call(str(error), resume)) from error.__cause__
+
+
+def check_path(name: str, given: Any) -> None:
+    """Refuse what is the path of nothing.
+
+    Raises:
+        InputError: it is.
+    """
+    if given is not None and not isinstance(given, str | os.PathLike):
+        raise InputError(f"{name} {quoted(given, 60)}: give the path of a folder")
+
+
+def as_call(message: str, resume: str = "gradus.resume") -> str:
     """A message that speaks of flags, in the words of ``gradus.train(..)`` and ``RunSpec(..)``.
+
+    Args:
+        message: in one line.
+        resume: what goes on with what it may speak of.
 
     Example:
         >>> as_call("--lr -1: must be greater than or equal to 0")
@@ -31,9 +69,13 @@ def as_call(message: str) -> str:
         'it was trained with keep_state=False'
         >>> as_call("--model object:mynet.Net#0123456789ab: gives (2, 3), try --standardize")
         'model=mynet.Net: gives (2, 3), try standardize=True'
+        >>> as_call("is damaged: go on with --resume sweeps/a", "gradus.resume_sweep")
+        "is damaged: go on with gradus.resume_sweep('sweeps/a')"
     """
     message = re.sub(rf"{OBJECT}([^\s#]+)#[0-9a-f]+", r"\1", message)
-    message = re.sub(r"--resume (\S+?)(?=[,:;]?(\s|$))", r"gradus.resume('\1')", message)
+    message = re.sub(
+        r"(?:gradus sweep )?--resume (\S+?)(?=[,:;)]*(\s|$))", rf"{resume}('\1')", message
+    )
     message = re.sub(r"--spec (\S+)/run\.json", r"gradus.open_run('\1').spec and", message)
     return re.sub(r"--(no-)?([A-Za-z][A-Za-z0-9-]*)(?: (?=(\S+)))?", _keyword, message)
 
@@ -72,6 +114,13 @@ def _kinds() -> dict[str, tuple[str, ...] | None]:
         "budget": (),
         "free": (),
         "start": (),
+        "search": ("grid", "one-at-a-time", "random", "optuna"),
+        "sampler": ("tpe", "gp", "qmc", "random"),
+        "prune": ("halving", "asha"),
+        "on": ("ray",),
+        "to": (),
+        "processes": (),
+        **dict.fromkeys(SWEEPS, ()),
         "overwrite": None,
         "keep_state": None,
     }

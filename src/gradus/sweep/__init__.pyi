@@ -1,3 +1,6 @@
+from .call import open_sweep as open_sweep
+from .call import resume_sweep as resume_sweep
+from .call import train_sweep as train_sweep
 from .configurations import ConfigurationPruning as ConfigurationPruning
 from .configurations import pruning_of as pruning_of
 from .halving import Asha as Asha
@@ -16,8 +19,5 @@ from .specification import Point as Point
 from .specification import SweepSpec as SweepSpec
 from .specification import from_options as from_options
 from .sweep import Sweep as Sweep
-from .sweep import open_sweep as open_sweep
-from .sweep import resume_sweep as resume_sweep
-from .sweep import train_sweep as train_sweep
 from .toml_file import read_toml as read_toml
 from .toml_file import to_toml as to_toml

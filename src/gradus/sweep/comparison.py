@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from gradus.engine.selection import rises
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
 from gradus.notebook import in_notebook
 from gradus.runs.record import Run, open_run
 from gradus.runs.record_tables import EVALUATION, HISTORY
@@ -88,6 +88,9 @@ def compare(*runs: Run | str | os.PathLike[str]) -> Comparison:
     Raises:
         InputError: there are fewer than two, a folder holds no record, or two have one name.
     """
+    for run in runs:
+        if not isinstance(run, Run | str | os.PathLike):
+            raise InputError(f"compare {quoted(run)}: give runs, or the folders of their records")
     opened = [run if isinstance(run, Run) else open_run(run) for run in runs]
     if len(opened) < 2:
         raise InputError(f"compare: two runs or more are compared, not {len(opened)}")

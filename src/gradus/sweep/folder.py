@@ -33,7 +33,7 @@ def check_name(name: str) -> None:
     Raises:
         InputError: it does, or names no folder.
     """
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
+    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\0" in name:
         raise InputError(
             f"--name {quoted(name)}: is not the name of a folder; give its place by --out"
         )
@@ -71,7 +71,7 @@ def enter(folder: Path, spec: SweepSpec) -> None:
         if why := difference(old, spec):
             raise InputError(
                 f"{folder}: holds another sweep, {why}; give another --name, or go on with "
-                f"--resume {folder.name}"
+                f"--resume {folder}"
             )
     elif foreign := next(
         (p.name for p in folder.iterdir() if p.name[0] != "." and p.name != "lock"), None

@@ -52,6 +52,8 @@ class Room:
     gpus_per_run: float | None = None
 
     def __post_init__(self) -> None:
+        if self.workers is not None and not (isinstance(self.workers, int) and self.workers > 0):
+            raise InputError(f"--workers {quoted(self.workers)}: give a whole number from 1 on")
         if self.on is not None and self.on != "ray":
             if self.on.startswith("ray://"):
                 raise InputError(f"--on {quoted(self.on)}: {FROM_OUTSIDE}")

@@ -358,7 +358,7 @@ class _Scheduler:
             self.given_up.append(
                 f"run {item.run} ({title}): its worker {how}, {MAX_WORKER_DEATHS} times "
                 "(out of memory?); the others are kept: go on with --resume "
-                f"{self.store.folder.name}"
+                f"{self.store.folder}"
             )
             return
         self.tell(f"a worker {how}: {title} goes on in another")
@@ -385,9 +385,9 @@ class _Scheduler:
     def _exception(self, error: TaskError) -> Exception:
         if not error.wrong:
             return RuntimeError(f"run {error.run} failed in its worker:\n{error.message}")
-        name = self.store.folder.name
         return InputError(
-            f"{error.message} (run {error.run}; what has ended is kept: go on with --resume {name})"
+            f"{error.message} (run {error.run}; what has ended is kept: go on with --resume "
+            f"{self.store.folder})"
         )
 
     def _progress(self) -> SweepProgress:

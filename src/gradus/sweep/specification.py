@@ -22,6 +22,7 @@ from gradus.runs.parts.training import full_measure
 from gradus.runs.selection import column_of
 from gradus.runs.spec import RunSpec, first_line, nearest
 from gradus.runs.table_defaults import prepared_by_default
+from gradus.runs.words import as_call
 from gradus.sweep.units import UNITS, is_loss, measures_beside, of_several_units
 from gradus.sweep.values import OptionError, alternatives, open_range, value_of
 
@@ -109,8 +110,8 @@ class SweepSpec(BaseModel):
             seeds, of its first), of ``all`` runs that were trained to their end, or of ``none``.
 
     Raises:
-        pydantic.ValidationError: (a ValueError) something is unknown, out of its range, or has no
-            meaning beside the rest.
+        InputError: (a ValueError) something is unknown, out of its range, or has no meaning beside
+            the rest.
 
     Example:
         >>> from gradus.sweep import SweepSpec, runs_of
@@ -140,6 +141,13 @@ class SweepSpec(BaseModel):
     keep_models: KeepModelsName = Field(
         default="best", description="whose parameters are kept: the best configuration's"
     )
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            _, message = _first_wrong(error, 'give a dict, as {"lr": 0.1}')
+            raise InputError(as_call(message)) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -281,12 +289,14 @@ class SweepSpec(BaseModel):
         Raises:
             InputError: the first thing that is wrong.
         """
+        spec = cls.__new__(cls)
         try:
-            return cls.model_validate(dict(values))
+            BaseModel.__init__(spec, **values)  # whose errors are said in the words of flags here
         except ValidationError as error:
             path, message = _first_wrong(error)
             said = where if isinstance(where, str) else where(path)
             raise InputError(said + message) from None
+        return spec
 
 
 def _epochs(point: Point) -> int | None:
@@ -298,7 +308,9 @@ def _epochs(point: Point) -> int | None:
     return given
 
 
-def _first_wrong(error: ValidationError) -> tuple[tuple[Any, ...], str]:
+def _first_wrong(
+    error: ValidationError, right: str = "write base = { lr = 0.1 }"
+) -> tuple[tuple[Any, ...], str]:
     """The first thing that is wrong: the keys that lead to it, and what is said."""
     found = error.errors(include_url=False)[0]
     path: tuple[Any, ...] = found["loc"]
@@ -312,7 +324,7 @@ def _first_wrong(error: ValidationError) -> tuple[tuple[Any, ...], str]:
     if isinstance(wrong, OptionError):
         return (*path, wrong.option), str(wrong)
     if len(path) > 1 or path[0] in ("base", "vary", "around"):
-        return path, f"{quoted(path[-1])}: is no table of options: write base = {{ lr = 0.1 }}"
+        return path, f"{quoted(path[-1])}: is no table of options: {right}"
     return path, first_line(error, SweepSpec.model_fields)
 
 

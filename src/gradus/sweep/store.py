@@ -137,7 +137,7 @@ class Store:
         except OSError as error:
             raise InputError(
                 f"{path}: cannot be written: {error.strerror}; the {self.runs.num_rows} runs "
-                f"finished before are kept: go on with --resume {self.folder.name}"
+                f"finished before are kept: go on with --resume {self.folder}"
             ) from error
 
     def _open(self) -> None:
@@ -241,7 +241,7 @@ def read_runs(folder: Path) -> pa.Table:
         raise
     except UNREADABLE:
         raise InputError(
-            f"{path}: is damaged; gradus sweep --resume {folder.name} makes it again"
+            f"{path}: is damaged; gradus sweep --resume {folder} makes it again"
         ) from None
 
 
@@ -288,14 +288,14 @@ def read_parts(folder: Path, kind: str, runs: pa.Table) -> pa.Table:
             raise
         except UNREADABLE:
             raise InputError(
-                f"{path}: is damaged; gradus sweep --resume {folder.name} trains its runs again"
+                f"{path}: is damaged; gradus sweep --resume {folder} trains its runs again"
             ) from None
         table = _together(tables).unify_dictionaries()
         if located.num_rows == runs.num_rows and _only(numbers, located, read_runs(folder)):
             return table
         names = runs["run"].combine_chunks()
         return table.filter(pc.is_in(table["run"].cast(pa.string()), value_set=names))
-    raise InputError(f"{folder / kind}: files are missing; gradus sweep --resume {folder.name}")
+    raise InputError(f"{folder / kind}: files are missing; gradus sweep --resume {folder}")
 
 
 def _only(numbers: list[int], runs: pa.Table, now: pa.Table) -> bool:

@@ -21,6 +21,7 @@ from gradus.runs.lock import locked
 from gradus.runs.record import Run, open_run
 from gradus.runs.record_files import check_apart
 from gradus.runs.spec import RunSpec, run_id
+from gradus.runs.words import check_path
 from gradus.sweep.compare import best_runs
 from gradus.sweep.configurations import pruning_of
 from gradus.sweep.folder import check_name, enter, free_name, kept_spec
@@ -152,6 +153,7 @@ def open_sweep(folder: str | os.PathLike[str]) -> Sweep:
     Raises:
         InputError: there is no such sweep, or it cannot be read.
     """
+    check_path("open_sweep", folder)
     folder = Path(folder)
     return Sweep(folder, kept_spec(folder), read_runs(folder))
 
@@ -193,16 +195,18 @@ def train_sweep(
         The sweep; ``status`` says whether it was interrupted from the keyboard.
 
     Raises:
-        InputError: a run cannot be trained; the folder holds another sweep, is in use by another
-            process, or cannot be written; the name is a path. What has ended is kept.
-        TypeError: the spec is not a SweepSpec.
+        InputError: the spec is none; a run cannot be trained; the folder holds another sweep, is in
+            use by another process, or cannot be written; the name is a path. What has ended is
+            kept.
     """
     if name is not None:
         check_name(name)
     if not isinstance(spec, SweepSpec):
-        raise TypeError(
-            f"spec must be a SweepSpec, as SweepSpec(vary={{'lr': '1,0.1'}}), not {spec!r}"
+        raise InputError(
+            f"train_sweep: a {type(spec).__name__}; give a SweepSpec, as "
+            'SweepSpec(vary={"lr": "1,0.1"})'
         )
+    check_path("out", out)
     room = Room(workers, on, cpus_per_run, gpus_per_run)
     listed = _listed(spec)  # a run that cannot be is said before there is a folder
     folder = Path(out) / (name or free_name(spec, listed, Path(out)))
@@ -261,6 +265,7 @@ def resume_sweep(
         InputError: as ``train_sweep``; or there is no sweep in the folder, or it names code or a
             storage that was not named.
     """
+    check_path("resume_sweep", folder)
     room = Room(workers, on, cpus_per_run, gpus_per_run)
     folder = Path(folder)
     spec = kept_spec(folder)

@@ -48,7 +48,9 @@ def value_of(option: str, given: Any) -> Any:
     try:
         return getattr(_schema().model_validate({option: given}), option)
     except ValidationError as error:
-        raise OptionError(option, first_line(error, RunSpec.model_fields)) from None
+        said = first_line(error, RunSpec.model_fields)
+        # A sweep takes no rate that each run finds by itself.
+        raise OptionError(option, said.removesuffix(f", or {AUTO}")) from None
 
 
 def _kinds(option: str) -> set[Any]:

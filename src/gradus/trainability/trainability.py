@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradus.errors import InputError
+from gradus.errors import InputError, quoted
 from gradus.runs.files import finite, write_whole
 from gradus.runs.learning_rate.limit import Limit, limit_at_start
 from gradus.runs.lock import locked
@@ -203,6 +203,10 @@ def trainability_map(
     Source: Sohl-Dickstein (2024), "The boundary of neural network trainability is fractal".
     """
     began = time.perf_counter()
+    if not isinstance(data, str | os.PathLike):
+        raise InputError(
+            f"data {quoted(data, 60)}: a map is of data by name or path, or of the folder of a run"
+        )
     x, y = x.replace("-", "_"), y.replace("-", "_")
     place = None if data_dir is None else Path(data_dir)
     with _held(out) as folder, closing(SplitCache(place)) as splits:

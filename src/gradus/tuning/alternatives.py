@@ -46,7 +46,7 @@ def alternatives_of(
         examples: that are trained on: no batch is larger.
 
     Raises:
-        InputError: one of them is none that can be searched, or the run has none of it.
+        InputError: the run has none of one of them.
 
     Example:
         >>> spec = RunSpec(method="sgd", momentum=0.5)
@@ -56,12 +56,22 @@ def alternatives_of(
     return [_alternatives(spec, name, examples) for name in free]
 
 
-def _alternatives(spec: RunSpec, name: str, examples: float) -> list[Alternative]:
-    own = OPTIONS["method"].get(spec.method, {})
+def free_option(written: str) -> str:
+    """The option that is meant.
+
+    Raises:
+        InputError: it is none that can be searched.
+    """
+    name = written.replace("-", "_")
     if name not in FREE:
         raise InputError(
-            f"--free {quoted(name)}: choose {', '.join(each.replace('_', '-') for each in FREE)}"
+            f"--free {quoted(written)}: choose {', '.join(each.replace('_', '-') for each in FREE)}"
         )
+    return name
+
+
+def _alternatives(spec: RunSpec, name: str, examples: float) -> list[Alternative]:
+    own = OPTIONS["method"].get(spec.method, {})
     if name == "batch_size" and spec.batch_size is not None:
         power = 1.0 if spec.method in UNSCALED else 0.5
         sizes = [max(1, round(spec.batch_size * factor)) for factor in BATCH_FACTORS]

@@ -28,9 +28,10 @@ from gradus.runs.objects.asked import objects_of
 from gradus.runs.objects.given import Objects
 from gradus.runs.parts.data import KNOWN_BY_NAME, VALIDATION_FRACTION
 from gradus.runs.parts.method import AUTO
+from gradus.runs.parts.part import split as names_in
 from gradus.runs.record import Run
 from gradus.runs.spec import RunSpec
-from gradus.tuning.alternatives import alternatives_of
+from gradus.tuning.alternatives import alternatives_of, free_option
 from gradus.tuning.bracket import Alternative, Candidate, Search, search
 from gradus.tuning.budget import TRAININGS, Budget
 from gradus.tuning.plateau import Plateau, losses_of, plateau_of
@@ -210,7 +211,7 @@ def tune(
     asked = {**named, **options}
     if asked["data"] in KNOWN_BY_NAME:
         asked.setdefault("validation_fraction", VALIDATION_FRACTION)
-    names = tuple(dict.fromkeys(("lr", *(name.replace("-", "_") for name in free))))
+    names = tuple(dict.fromkeys(("lr", *map(free_option, names_in(free)))))
     spec, allowed = _open_spec(asked, names), Budget.read(budget)
     kept = None if out is None else Path(out)
     if kept is not None and objects.identities:

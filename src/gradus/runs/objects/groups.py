@@ -35,6 +35,8 @@ class Groups:
     def __post_init__(self) -> None:
         if self.decay not in DECAYS:
             raise InputError(f"decay={quoted(self.decay)}: choose {' | '.join(DECAYS)}")
+        if not isinstance(self.given, list | tuple):
+            raise InputError(f"parameters {quoted(self.given)}: give a list of dicts, one a group")
         for group in self.given:
             if not isinstance(group, Mapping) or not group.get("names"):
                 raise InputError(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gradus.errors import InputError, reason
+from gradus.errors import InputError, quoted, reason
 from gradus.runs.processes.environment import in_environment
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def _found(processes: int | None) -> tuple[int, int] | None:
     """The rank and the number of the processes that were started with this one, if any were."""
     if processes == 1:
         return None
-    if processes is not None and processes < 1:
-        raise InputError(f"--processes {processes}: give 1 at least")
+    if processes is not None and not (isinstance(processes, int) and processes > 0):
+        raise InputError(f"--processes {quoted(processes)}: give a whole number from 1 on")
     where = in_environment()
     if where is not None and processes not in (None, where[1]):
         raise InputError(

@@ -1,0 +1,8 @@
+"""`gradus.export`, whose messages are in the words of the call."""
+
+from __future__ import annotations
+
+from gradus.exchange.export import export as in_words_of_flags
+from gradus.runs.words import in_words_of_the_call
+
+export = in_words_of_the_call()(in_words_of_flags)
