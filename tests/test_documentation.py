@@ -218,6 +218,8 @@ VECTORS = [
     ("Adagrad", {}, "1"),
     *((name, {}, "2") for name in ("Adadelta", "Adamax", "NAdam", "RAdam", "ADOPT")),
     ("Lion", {}, "1"),
+    ("LARS", {}, "1"),
+    *((name, {}, "2") for name in ("LAMB", "Muon")),
     ("ProximalGradient", {"lr": 0.1}, "0"),
     ("ProximalGradient", {"lr": 0.1, "accelerated": True}, "1 with `accelerated`"),
 ]

@@ -1,11 +1,28 @@
 """Methods that torch does not have, against their papers' programs written with NumPy."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 import gradus
-from gradus.methods import ADOPT, LBFGS, SAM, Adam, Averaged, GradientDescent, Lion, Polyak
+from gradus.methods import (
+    ADOPT,
+    LAMB,
+    LARS,
+    LBFGS,
+    SAM,
+    Adam,
+    Averaged,
+    GradientDescent,
+    Layer,
+    Layout,
+    Lion,
+    Muon,
+    Polyak,
+)
+from gradus.risk.tensors import Tensors
 
 
 def adopt(gradients, w, lr, betas, eps, weight_decay):
@@ -50,6 +67,128 @@ def test_a_method_moves_as_its_paper_says(method, program, options, weight_decay
     expected = program(gradients, start, weight_decay=weight_decay, **options)
     np.testing.assert_allclose(w.numpy(), expected, rtol=1e-12, atol=1e-12)
     assert not np.allclose(w.numpy(), start, atol=0.05)
+
+
+# The layers of w: two hidden matrices, one of a kernel, a vector, a number, and a head.
+LAYOUT = Layout(
+    (
+        Layer((3, 5), hidden=True),
+        Layer((4, 2, 2), hidden=True),
+        Layer((4,), hidden=False),
+        Layer((), hidden=False),
+        Layer((2, 3), hidden=False),
+    )
+)
+SIZES = [math.prod(layer.shape) for layer in LAYOUT.layers]
+
+
+def lars(gradients, w, lr, momentum, weight_decay, trust):
+    """You, Gitman, Ginsburg (2017), algorithm 1, of one layer."""
+    v = np.zeros_like(w)
+    for g in gradients:
+        size, slope = np.linalg.norm(w), np.linalg.norm(g)
+        local = trust * size / (slope + weight_decay * size) if size and slope else 1.0
+        v = momentum * v + lr * local * (g + weight_decay * w)
+        w = w - v
+    return w
+
+
+def lamb(gradients, w, lr, betas, eps, weight_decay):
+    """You et al. (2020), algorithm 2, of one layer."""
+    m, v, (b1, b2) = np.zeros_like(w), np.zeros_like(w), betas
+    for t, g in enumerate(gradients, start=1):
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+        r = m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps) + weight_decay * w
+        size, step = np.linalg.norm(w), np.linalg.norm(r)
+        w = w - lr * (size / step if size and step else 1.0) * r
+    return w
+
+
+@pytest.mark.parametrize(
+    ("method", "program", "options"),
+    [
+        (LARS, lars, {"lr": 0.5, "momentum": 0.8, "weight_decay": 0.1, "trust": 0.2}),
+        (LARS, lars, {"lr": 2.0, "momentum": 0.0, "weight_decay": 0.0, "trust": 0.01}),
+        (LAMB, lamb, {"lr": 0.05, "betas": (0.8, 0.9), "eps": 0.01, "weight_decay": 0.1}),
+    ],
+)
+def test_each_layer_moves_as_its_paper_says(method, program, options):
+    """The flat vector, the rows of [K, d] and the list; a layer of zeros begins with ratio 1."""
+    random = np.random.default_rng(0)
+    start, gradients = random.normal(size=(2, sum(SIZES))), random.normal(size=(9, 2, sum(SIZES)))
+    start[:, -6:] = 0.0
+    cuts = np.cumsum(SIZES)[:-1]
+    expected = [
+        np.concatenate(
+            [
+                program(gs, w, **options)
+                for gs, w in zip(
+                    np.split(gradients[:, run], cuts, axis=-1),
+                    np.split(start[run], cuts),
+                    strict=True,
+                )
+            ]
+        )
+        for run in range(2)
+    ]
+    ours = method(**options)
+    rows = torch.from_numpy(start)
+    ends = [moved(ours, rows, torch.from_numpy(gradients))]
+    for run in range(2):
+        w, gs = rows[run], torch.from_numpy(gradients[:, run])
+        alone = moved(ours, w, gs)
+        together = moved(ours, in_layers(w), [in_layers(g) for g in gs]).flat()
+        for end in (ends[0][run], alone, together):
+            np.testing.assert_allclose(end.numpy(), expected[run], rtol=1e-12, atol=1e-12)
+
+
+def in_layers(w):
+    parts = w.split(SIZES)
+    return Tensors([p.reshape(each.shape) for p, each in zip(parts, LAYOUT.layers, strict=True)])
+
+
+def moved(method, w, gradients):
+    state = method.init(w, LAYOUT)
+    for g in gradients:
+        w, state = method.update(w, g, state)
+    return w
+
+
+def test_muon_moves_hidden_matrices_as_torchs_and_all_else_as_adamw(monkeypatch):
+    """Whose products are in bfloat16: here they are made in the type of w."""
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+    random = torch.Generator().manual_seed(0)
+    start = torch.randn(sum(SIZES), generator=random, dtype=torch.float64)
+    gradients = torch.randn(6, sum(SIZES), generator=random, dtype=torch.float64)
+    options = {"lr": 0.05, "weight_decay": 0.3}
+    parts = [p.clone() for p in in_layers(start).values]
+    matrices = [p.reshape(len(p), -1) for p in parts[:2]]
+    muon = torch.optim.Muon(matrices, momentum=0.9, adjust_lr_fn="match_rms_adamw", **options)
+    adamw = torch.optim.AdamW(parts[2:], betas=(0.9, 0.99), **options)
+    for g in gradients:
+        for p, own in zip((*matrices, *parts[2:]), in_layers(g).values, strict=True):
+            p.grad = own.reshape(p.shape)
+        muon.step()
+        adamw.step()
+    expected = torch.cat([p.flatten() for p in (*matrices, *parts[2:])])
+    ours = Muon(betas=(0.9, 0.99), **options)
+    torch.testing.assert_close(moved(ours, start, gradients), expected, rtol=1e-11, atol=1e-11)
+    end = moved(ours, in_layers(start), [in_layers(g) for g in gradients])
+    torch.testing.assert_close(end.flat(), expected, rtol=1e-11, atol=1e-11)
+
+
+def test_embeddings_the_head_and_what_is_frozen_are_no_hidden_matrices():
+    net = torch.nn.Sequential(
+        torch.nn.Embedding(7, 4),
+        torch.nn.Linear(4, 6),
+        torch.nn.Linear(6, 5),
+        torch.nn.Linear(5, 2),
+    )
+    net[1].weight.requires_grad_(False)
+    shapes = [(7, 4), (6,), (5, 6), (5,), (2, 5), (2,)]
+    layers = Layout.of_model(net).layers
+    assert [layer.shape for layer in layers] == shapes
+    assert [layer.shape for layer in layers if layer.hidden] == [(5, 6)]
 
 
 @pytest.mark.parametrize("method", [Polyak(0.1, 0.9), SAM(Adam(0.1)), LBFGS()])

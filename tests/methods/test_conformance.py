@@ -13,6 +13,8 @@ from torch.autograd import gradcheck
 from gradus import minimize
 from gradus.methods import (
     ADOPT,
+    LAMB,
+    LARS,
     SAM,
     SGD,
     Adadelta,
@@ -24,6 +26,7 @@ from gradus.methods import (
     GradientDescent,
     Lion,
     Lookahead,
+    Muon,
     NAdam,
     Nesterov,
     Polyak,
@@ -106,6 +109,9 @@ MAKERS = {
     ),
     "adopt": (ADOPT, {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2}),
     "lion": (Lion, {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2}),
+    "lars": (LARS, {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.2, "trust": 0.3}),
+    "lamb": (LAMB, {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2}),
+    "muon": (Muon, {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2}),
     "sam": (
         lambda lr, beta, rho: SAM(Nesterov(lr, beta), rho),
         {"lr": 0.1, "beta": 0.9, "rho": 0.1},

@@ -8,6 +8,8 @@ import torch
 
 from gradus.methods import (
     ADOPT,
+    LAMB,
+    LARS,
     SGD,
     Adadelta,
     Adagrad,
@@ -21,6 +23,7 @@ from gradus.methods import (
     InverseSqrt,
     InverseTime,
     Lion,
+    Muon,
     NAdam,
     Nesterov,
     OneCycle,
@@ -57,14 +60,16 @@ NUMBERS = [
     (lambda value: AdamW(weight_decay=value), "weight_decay", 0, math.inf),
     *(
         (lambda value, kind=kind, name=name: kind(**{name: value}), name, 0, math.inf)
-        for kind in (Adamax, NAdam, RAdam, ADOPT, Lion, Adadelta)
+        for kind in (Adamax, NAdam, RAdam, ADOPT, Lion, Adadelta, LAMB, LARS, Muon)
         for name in ("lr", "weight_decay", "eps")
-        if (kind, name) != (Lion, "eps")
+        if (kind, name) not in ((Lion, "eps"), (LARS, "eps"))
     ),
     *(
         (lambda value, kind=kind: kind(betas=(value, 0.9)), "betas[0]", 0, 1)
-        for kind in (Adamax, NAdam, RAdam, ADOPT, Lion)
+        for kind in (Adamax, NAdam, RAdam, ADOPT, Lion, LAMB, Muon)
     ),
+    (lambda value: LARS(momentum=value), "momentum", 0, 1),
+    (lambda value: LARS(trust=value), "trust", 0, math.inf),
     (lambda value: NAdam(momentum_decay=value), "momentum_decay", 0, math.inf),
     (lambda value: Adadelta(rho=value), "rho", 0, 1),
     (lambda value: RMSprop(lr=value), "lr", 0, math.inf),
@@ -175,7 +180,7 @@ def test_a_warm_up_needs_a_schedule(schedule):
 def test_a_schedule_is_taken_for_a_learning_rate(schedule):
     simple = (
         *(GradientDescent, SGD, Adam, AdamW, RMSprop, Adagrad, ProximalGradient),
-        *(Adadelta, Adamax, NAdam, RAdam, ADOPT, Lion),
+        *(Adadelta, Adamax, NAdam, RAdam, ADOPT, Lion, LAMB, LARS, Muon),
     )
     for make in (*simple, lambda lr: Polyak(lr, 0.5)):
         assert make(schedule).lr == schedule

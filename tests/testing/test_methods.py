@@ -9,6 +9,8 @@ import pytest
 from gradus import methods
 from gradus.methods import (
     ADOPT,
+    LAMB,
+    LARS,
     LBFGS,
     SAM,
     SGD,
@@ -26,6 +28,7 @@ from gradus.methods import (
     Lion,
     Lookahead,
     Method,
+    Muon,
     NAdam,
     Nesterov,
     Newton,
@@ -74,6 +77,11 @@ METHODS = {
     "radam": (RAdam(), {}),
     "adopt": (ADOPT(), {}),
     "lion": (Lion(), {}),
+    "lars": (LARS(), {}),
+    "lars-decay": (LARS(0.5, 0.5, weight_decay=0.1, trust=0.01), {"descends": False}),
+    "lamb": (LAMB(), {}),
+    "muon": (Muon(), {}),
+    "averaged-lamb": (Averaged(LAMB(weight_decay=0.1), after=100), {"descends": False}),
     "proximal-nesterov": (Proximal(Nesterov(0.1, 0.9)), {}),
     "sam": (SAM(Nesterov(0.1, 0.9), rho=0.01), {}),
     "asam": (SAM(Adam(0.1), rho=0.01, adaptive=True), {}),

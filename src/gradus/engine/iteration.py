@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gradus.engine.recorded_risk import RecordedRisk
 from gradus.engine.serialization import classes_of, deserialized, serialized
+from gradus.methods.layout import Layout, begun
 from gradus.methods.method import FirstOrder, Method
 from gradus.methods.schedules import learning_rate
 from gradus.optim.inplace import InPlaceUpdate, in_place_update_of
@@ -56,7 +57,7 @@ class PureIteration(Iteration):
 
     def __init__(self, method: Method, oracle: RecordedRisk, w: Tensors) -> None:
         self.method, self.oracle, self.w = method, oracle, w
-        self.state: Any = method.init(w)
+        self.state: Any = begun(method, w, Layout.of_model(oracle.moving.model))
         self.next: tuple[Tensors, Any] = w, self.state
 
     def evaluate(self, batch: Batch) -> None:

@@ -29,6 +29,7 @@ from gradus.engine.job import Job, Judged, Observe, Outcome, Part, Report
 from gradus.engine.journal import Journal
 from gradus.engine.stacked_risk import Examples, StackedNetwork, StackedRisk
 from gradus.engine.stacked_step import Place, Replay, replays, stepped
+from gradus.methods.layout import Layout, begun
 
 """What derives from these may look across the rows of [K, d], and is left to the eager engine."""
 
@@ -211,7 +212,8 @@ class _Stack:
         self._arrange()
         w = self.network.rows()
         alive = torch.ones(len(runs), 1, dtype=torch.bool, device=self.device)
-        self.at = Place(w, self.method.init(w), alive)
+        state = begun(self.method, w, Layout.of_model(first.model))
+        self.at = Place(w, state, alive)
         self.best = w.clone() if any(job.selection.keep == "best" for job in self.jobs) else None
         """The parameters of the best epoch of each run so far, ``[K, d]``."""
 

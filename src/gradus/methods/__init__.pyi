@@ -10,6 +10,9 @@ from .averaging import Averaged as Averaged
 from .descent import GradientDescent as GradientDescent
 from .gauss_newton import GaussNewton as GaussNewton
 from .gauss_newton import LevenbergMarquardt as LevenbergMarquardt
+from .layout import Layer as Layer
+from .layout import LayerWise as LayerWise
+from .layout import Layout as Layout
 from .lbfgs import LBFGS as LBFGS
 from .method import FirstOrder as FirstOrder
 from .method import GradientAtIterate as GradientAtIterate
@@ -20,6 +23,7 @@ from .momentum import Nesterov as Nesterov
 from .momentum import Polyak as Polyak
 from .newton import Newton as Newton
 from .newton_cg import NewtonCG as NewtonCG
+from .orthogonal import Muon as Muon
 from .phases import OneCycle as OneCycle
 from .phases import StableDecay as StableDecay
 from .phases import WarmRestarts as WarmRestarts
@@ -38,4 +42,6 @@ from .schedules import Schedule as Schedule
 from .schedules import StepDecay as StepDecay
 from .schedules import Warmup as Warmup
 from .sign import Lion as Lion
+from .trust_ratio import LAMB as LAMB
+from .trust_ratio import LARS as LARS
 from .wrapper import Wrapper as Wrapper

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from gradus.methods.hyperparameters import Number, require, require_whole
+from gradus.methods.layout import Layout, begun
 from gradus.methods.method import Batch, FirstOrder, Oracle, Point
 from gradus.methods.momentum import Nesterov, Polyak
 from gradus.methods.wrapper import Wrapper
@@ -139,9 +140,9 @@ class Lookahead(Wrapper[FirstOrder]):
         require_whole("every", self.every)
         require("share", self.share, at_least=0.0, below=1.0)
 
-    def init(self, w: Point) -> State:
+    def init(self, w: Point, layout: Layout | None = None) -> State:
         """The slow weights begin where the fast ones do."""
-        return self.State(0, self.method.init(w), w)
+        return self.State(0, begun(self.method, w, layout), w)
 
     def step(self, f: Oracle, w: Point, state: State, batch: Batch = None) -> tuple[Point, State]:
         """The method's step, and after every k-th of them a part of the way back."""

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from gradus.methods.hyperparameters import require_whole
+from gradus.methods.layout import Layout, begun
 from gradus.methods.method import Batch, Method, Oracle, Point
 from gradus.methods.wrapper import Wrapper
 
@@ -69,9 +70,9 @@ class Averaged(Wrapper[Method]):
         super().__post_init__()
         require_whole("after", self.after, at_least=0)
 
-    def init(self, w: Point) -> State:
+    def init(self, w: Point, layout: Layout | None = None) -> State:
         """The method within begins at w."""
-        return self.State(0, self.method.init(w), w)
+        return self.State(0, begun(self.method, w, layout), w)
 
     def step(self, f: Oracle, w: Point, state: State, batch: Batch = None) -> tuple[Point, State]:
         """The method's step from its own point, then the mean."""

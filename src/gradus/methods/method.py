@@ -64,6 +64,9 @@ class Method(ABC):
     repeats: ClassVar[bool] = False
     """Whether a step evaluates f more than once: what is random in it is then drawn once a step."""
 
+    asks_layout: ClassVar[bool] = False
+    """Whether ``init`` takes the layers of w beside w (:class:`~gradus.methods.layout.Layout`)."""
+
     @abstractmethod
     def init(self, w: Point) -> State:
         """The state before the first step, at w."""

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gradus.methods.layout import Layout, begun
 from gradus.methods.method import Method, Oracle
 from gradus.notebook import in_notebook
+from gradus.risk.empirical import EmpiricalRisk
 from gradus.risk.function import Function
 from gradus.risk.penalties import Penalty
 
@@ -99,7 +101,8 @@ def minimize(
     else:
         oracle = Function(f, penalty)
     source = repeat(None) if batches is None else iter(batches)
-    w, state = w0, method.init(w0)
+    layout = Layout.of_model(f.model) if isinstance(f, EmpiricalRisk) else None
+    w, state = w0, begun(method, w0, layout)
     points, values = [w], [oracle.value(w)]
     for taken in range(steps):
         try:

@@ -26,6 +26,11 @@ def are_lost(w: Point, *numbers: Number) -> bool:
     return bool(low) and any(_is_lost(number, low) for number in numbers)
 
 
+def are_narrow(w: Point) -> bool:
+    """Whether w is in float16 or bfloat16, in which the square of a norm is soon out of range."""
+    return bool(dtypes(w) & NARROW)
+
+
 def _is_lost(number: Number, low: Iterable[torch.dtype]) -> bool:
     if isinstance(number, Tensor):
         return not is_narrow(number.dtype)

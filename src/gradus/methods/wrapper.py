@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
+from gradus.methods.layout import Layout, begun
 from gradus.methods.method import FirstOrder, Method, Point
 from gradus.methods.schedules import LearningRate
 
@@ -27,6 +28,8 @@ class Wrapper(Method, Generic[Within]):
     takes: ClassVar[Any] = FirstOrder
     """The kind of method that it takes."""
 
+    asks_layout = True
+
     @dataclass(frozen=True)
     class State:
         """The number of steps taken, and the state of the method within."""
@@ -44,9 +47,9 @@ class Wrapper(Method, Generic[Within]):
         """The learning rate of the method within."""
         return self.method.lr
 
-    def init(self, w: Point) -> Any:
+    def init(self, w: Point, layout: Layout | None = None) -> Any:
         """Step 0, and the beginning of the method within."""
-        return self.State(0, self.method.init(w))
+        return self.State(0, begun(self.method, w, layout))
 
 
 def within(method: Method) -> Method:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from gradus.methods.layout import begun
 from gradus.methods.line_search import ROUNDING
 from gradus.methods.method import Method
 from gradus.methods.schedules import learning_rate
@@ -22,6 +23,7 @@ from gradus.testing.paths import (
     difference,
     flat_path,
     follow,
+    layout,
     listed,
     snapshot,
     tensors_in,
@@ -89,7 +91,7 @@ def stays_finite_at_zero(method: Any, problem: Problem) -> None:
     mask[::2] = 0.0
     for form, make in FORMS.items():
         w = make(problem.start)
-        state = method.init(w)
+        state = begun(method, w, layout(w))
         for step in range(3):
             g = problem.f.gradient(method.query(w, state))
             w, state = method.update(w, g * make(mask), state)
@@ -158,7 +160,7 @@ def is_pure(method: Method, problem: Problem) -> None:
     for form, make in FORMS.items():
         f, w = _RecordingOracle(problem.f), make(problem.start)
         before = snapshot(w, "w")
-        state = method.init(w)
+        state = begun(method, w, layout(w))
         if difference(before, snapshot(w, "w")):
             _fail(f"init changes w, given {form}")
         for step in range(4):
@@ -286,7 +288,7 @@ def _heights(method: Method, problem: Problem) -> list[float]:
     """How much of the fall is left after each step, until f stays near or comes no nearer."""
     assert problem.minimum is not None
     w = problem.start.clone()
-    state = method.init(w)
+    state = begun(method, w, layout(w))
     fall = problem.f.value(w).item() - problem.minimum
     parts: list[float] = []
     while _goes_on(parts) and not _stays(parts):

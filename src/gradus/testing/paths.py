@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gradus.methods.hyperparameters import Number
+from gradus.methods.layout import Layout, begun
 from gradus.methods.method import Batch, Method, Oracle, Point, State
 from gradus.risk.tensors import Tensors
 
@@ -28,7 +29,7 @@ def follow(
     """Each point of a path, with its state, where every step sees an f and a batch of its own."""
     if state is None:
         w = w + 0.0
-        state = method.init(w)
+        state = begun(method, w, layout(w))
     yield w, state
     for f, batch in seen:
         w, state = method.step(f, w, state, batch)
@@ -39,6 +40,11 @@ def listed(w: Tensor) -> Tensors:
     """A vector as a list of tensors: a matrix, a number, and what is left."""
     parts = [w[:2].clone().view(2, 1), w[2].clone()]
     return Tensors([*parts, w[3:].clone()] if len(w) > 3 else parts)
+
+
+def layout(w: Point) -> Layout:
+    """The layers of that list, also where w is the vector, or rows of such."""
+    return Layout.of(w if isinstance(w, Tensors) else listed(w.reshape(-1, w.shape[-1])[0]))
 
 
 FORMS: dict[str, Callable[[Tensor], Point]] = {
