@@ -79,7 +79,7 @@ METHODS = {
     "lion": (Lion(), {}),
     "lars": (LARS(), {}),
     "lars-decay": (LARS(0.5, 0.5, weight_decay=0.1, trust=0.01), {"descends": False}),
-    "lamb": (LAMB(), {}),
+    "lamb": (LAMB(0.01), {}),
     "muon": (Muon(), {}),
     "averaged-lamb": (Averaged(LAMB(weight_decay=0.1), after=100), {"descends": False}),
     "proximal-nesterov": (Proximal(Nesterov(0.1, 0.9)), {}),

@@ -69,7 +69,7 @@ class Muon(LayerWise):
         >>> g = Tensors([torch.tensor([[3.0, 0.0], [0.0, 0.3]])])
         >>> after, _ = method.update(w, g, method.init(w))
         >>> (after.values[0].diag().abs() / (0.5 * 0.2 * 2**0.5)).round(decimals=1)
-        tensor([0.7000, 1.1000])
+        tensor([0.7000, 0.7000])
 
     - Cost: 1 gradient, 6 ``orthogonal_steps`` m n min(m, n) flops for each matrix.
     - Memory: 2.
@@ -124,7 +124,8 @@ class Muon(LayerWise):
         """The step of a layer, for a learning rate of 1."""
         if not layer.hidden:
             return adam
-        return RMS * max(u.shape[-2:]) ** 0.5 * orthogonal(u, self.orthogonal_steps)
+        step: Tensor = RMS * max(u.shape[-2:]) ** 0.5 * orthogonal(u, self.orthogonal_steps)
+        return step
 
 
 def orthogonal(u: Tensor, steps: int) -> Tensor:

@@ -91,7 +91,8 @@ class LARS(LayerWise):
     @staticmethod
     def _scaled(layer: Layer, w: Tensor, g: Tensor, decay: Number, trust: Number) -> Tensor:
         """The gradient of a layer with its decay, times its trust ratio."""
-        return _ratio(_norm(w), _norm(g), decay, trust) * (g + decay * w)
+        scaled: Tensor = _ratio(_norm(w), _norm(g), decay, trust) * (g + decay * w)
+        return scaled
 
 
 @dataclass(frozen=True)
@@ -170,12 +171,14 @@ class LAMB(LayerWise):
     @staticmethod
     def _scaled(layer: Layer, w: Tensor, u: Tensor) -> Tensor:
         """The step of a layer, as long as its weights."""
-        return _ratio(_norm(w), _norm(u), 0.0, 1.0) * u
+        scaled: Tensor = _ratio(_norm(w), _norm(u), 0.0, 1.0) * u
+        return scaled
 
 
 def _norm(u: Tensor) -> Tensor:
     """The Euclidean norm of a layer ``[.., m, n]``, ``[.., 1, 1]``."""
-    return torch.linalg.vector_norm(u, dim=(-2, -1), keepdim=True)
+    found: Tensor = torch.linalg.vector_norm(u, dim=(-2, -1), keepdim=True)
+    return found
 
 
 def _ratio(size: Tensor, step: Tensor, decay: Number, trust: Number) -> Any:
