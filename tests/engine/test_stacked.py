@@ -48,6 +48,10 @@ METHODS = {
                 for lr, mu in ((0.01, 0.5), (0.02, 0.0), (0.001, 0.9))],
     "adagrad": [methods.Adagrad(lr, lr_decay=decay)
                 for lr, decay in ((0.1, 0.1), (0.2, 0), (0.05, 0))],
+    "lars": [methods.LARS(lr, momentum=mu, trust=0.1)
+             for lr, mu in ((0.5, 0.5), (1.0, 0), (0.2, 0))],
+    "lamb": [methods.LAMB(lr, weight_decay=0.1) for lr in (0.01, 0.03, 0.1)],
+    "muon": [methods.Muon(lr) for lr in (0.01, 0.03, 0.1)],
     "proximal-gradient": [methods.ProximalGradient(lr) for lr in (0.1, 0.05, 0.2)],
     "accelerated": [methods.ProximalGradient(lr, accelerated=True) for lr in (0.1, 0.05, 0.2)],
     "scheduled": [

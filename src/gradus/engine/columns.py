@@ -81,7 +81,7 @@ def mapped(state: Any, change: Callable[[Any], Any]) -> Any:
     if dataclasses.is_dataclass(state):
         parts = {name: mapped(part, change) for name, part in _parts(state).items()}
         return dataclasses.replace(state, **parts)  # type: ignore[type-var]
-    return None if state is None else change(state)
+    return change(state) if isinstance(state, Tensor | Real) else state
 
 
 def leaves(state: Any) -> list[Any]:

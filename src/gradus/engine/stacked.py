@@ -31,6 +31,7 @@ from gradus.engine.stacked_risk import Examples, StackedNetwork, StackedRisk
 from gradus.engine.stacked_step import Place, Replay, replays, stepped
 from gradus.methods.layout import Layout, begun
 
+METHODS = (*dense.METHODS, methods.LARS, methods.LAMB, methods.Muon)
 """What derives from these may look across the rows of [K, d], and is left to the eager engine."""
 
 FIRST_STEPS = 3
@@ -154,7 +155,7 @@ def _kind(job: Job) -> Hashable:
         raise dense.Obstacle("parameters in another order than their layers")
     inner = job.method.method if isinstance(job.method, methods.Proximal) else job.method
     for method in (job.method, inner):
-        if type(method) not in dense.METHODS:
+        if type(method) not in METHODS:
             raise dense.Obstacle(f"the method {type(method).__name__}")
     dense.penalty_of(job.penalty, job.method)
     sampling = job.sampling
