@@ -75,6 +75,7 @@ class Environment:
 
 
 JAX = Environment("jax", "JAX", "half a minute, 650 MB on disk")
+VOWPAL_WABBIT = Environment("vw", "Vowpal Wabbit", "a minute, 250 MB on disk")
 TABLES = Environment("tables", "tables and scikit-learn", "a minute, 700 MB on disk")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -22,7 +22,6 @@ from gradus.data.preparation.goal import Goal, outputs_of
 from gradus.data.preparation.targets import goal_of, labels_for
 from gradus.data.targets import Targets, class_targets, column_targets, label, row_targets
 from gradus.errors import InputError, brief, quoted
-from gradus.risk.sparse import stacked
 from gradus.risk.sparse_matrices import as_csr
 
 Matrix = NDArray[Any] | Tensor
@@ -139,7 +138,10 @@ def split_of_arrays(
                 f"x{suffix}: {filled:,} rows have missing values, filled with the "
                 f"{options.missing} of the column"
             )
-    x, y = (_joined([part[at] for part in found]) for at in (1, 2))
+    _, inputs, labels = map(list, zip(*found, strict=True))
+    if len(found) > 1 and not isinstance(inputs[0], Tensor):  # what is sparse is not copied
+        inputs = [np.concatenate(inputs)]
+    x, y = inputs[0], labels[0] if len(found) == 1 else np.concatenate(labels)
     if preparation is None:
         targets = (None if read is None else read.targets(x, y)) or _targets(where, y, options.loss)
     else:
@@ -165,11 +167,11 @@ def split_of_arrays(
                 where=where,
             )
     else:
-        x = preparation.checked(x, where)
+        inputs = [preparation.checked(each, where) for each in inputs]
         if isinstance(preparation.goal, Quantities):
             scaled = preparation.goal.scaled(targets.y.numpy())
             targets = replace(targets, y=torch.from_numpy(scaled))
-    return split_of(preparation, x, targets.y, rows, name or where, options.dtype, notes)
+    return split_of(preparation, inputs, targets.y, rows, name or where, options.dtype, notes)
 
 
 def _are_indices(x: NDArray[Any], options: ArrayOptions) -> bool:
@@ -180,7 +182,7 @@ def _are_indices(x: NDArray[Any], options: ArrayOptions) -> bool:
 
 def split_of(
     preparation: Arrays | Sparse,
-    x: Any,
+    inputs: Sequence[Any],
     y: Tensor,
     rows: Rows,
     name: str,
@@ -191,7 +193,7 @@ def split_of(
 
     Args:
         preparation: of them.
-        x: of all rows.
+        inputs: x of all rows, in one piece or several; none of the parts lies in two of these.
         y: of all rows, as it is learned.
         rows: of each part.
         name: what the user called the data.
@@ -199,7 +201,8 @@ def split_of(
         notes: what is to be said of the file.
     """
     train, validation, test = (
-        preparation.dataset(x, of.numpy(), y[of], dtype) if len(of) else None for of in rows
+        preparation.dataset(*_within(inputs, of.numpy()), y[of], dtype) if len(of) else None
+        for of in rows
     )
     assert train is not None
     assert test is not None
@@ -210,6 +213,13 @@ def split_of(
         train, test, name, task, validation=validation, preparation=preparation,
         notes=tuple(notes),
     )  # fmt: skip
+
+
+def _within(pieces: Sequence[Any], rows: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
+    """The piece in which some rows of all pieces lie, and which of its own they are."""
+    ends = np.cumsum([len(piece) for piece in pieces])
+    at = int(np.searchsorted(ends, rows[0], side="right"))
+    return pieces[at], rows - (ends[at] - len(pieces[at]))
 
 
 def rows_of(sizes: Mapping[str, int], parts: Parts, labels: Tensor | None) -> Rows:
@@ -278,12 +288,6 @@ def _read(path: Path, target: str | None) -> tuple[str, dict[str, NDArray[Any]]]
         y = target_array(path, target)
         return f"{path} with {target}", {"x": read_npy(path), "y": y}
     return str(path), read_npz(path, KEYS)
-
-
-def _joined(parts: list[Any]) -> Any:
-    if len(parts) == 1:
-        return parts[0]
-    return stacked(parts) if isinstance(parts[0], Tensor) else np.concatenate(parts)
 
 
 def _parts(

@@ -31,10 +31,11 @@ def is_sparse(given: Any) -> bool:
 
 
 def as_csr(given: Any, name: str) -> Tensor:
-    """A CSR tensor of a matrix in any form; what was given is not changed.
+    """A CSR tensor of a matrix in any form, of whose memory it is where it can be.
 
-    Entries that stand twice are added up, and the columns of each row brought in order. Booleans
-    and integers become float64, or float32 where that holds them.
+    Entries that stand twice are added up, and the columns of each row brought in order, in a copy:
+    what was given is not changed. Booleans and integers become float64, or float32 where that holds
+    them.
 
     Args:
         given: a matrix or an array of SciPy, a tensor of PyTorch, an array of NumPy.
@@ -66,8 +67,10 @@ def as_csr(given: Any, name: str) -> Tensor:
 def faults(x: Tensor) -> tuple[NDArray[np.bool_], list[int] | None]:
     """Which rows have a missing value (NaN), and where the first infinite one stands."""
     starts, columns, values = parts_of(x)
-    rows = torch.repeat_interleave(starts.diff())
     missing = torch.zeros(len(x), dtype=torch.bool)
+    if np.isfinite(values.numpy()).all():  # of which row each is takes as much memory as they do
+        return missing.numpy(), None
+    rows = torch.repeat_interleave(starts.diff())
     missing[rows[values.isnan()]] = True
     infinite = torch.nonzero(values.isinf())[:1].flatten().tolist()
     where = [int(rows[infinite[0]]), int(columns[infinite[0]])] if infinite else None
@@ -96,13 +99,17 @@ def _of_scipy(given: Any, name: str) -> Tensor:
         found = found.copy()
         found.sum_duplicates()
     entries = int(found.indptr[-1])
-    values = torch.from_numpy(np.array(found.data[:entries]))
     return csr(
-        torch.from_numpy(found.indptr.astype(np.int64)),
-        torch.from_numpy(found.indices[:entries].astype(np.int32)),
-        _numbers(values),
+        _shared(found.indptr, np.int64),
+        _shared(found.indices[:entries], np.int32),
+        _numbers(_shared(found.data[:entries], found.data.dtype)),
         columns,
     )
+
+
+def _shared(values: NDArray[Any], dtype: Any) -> Tensor:
+    """An array as a tensor: itself, unless it is of another type or not to be written to."""
+    return torch.from_numpy(np.require(values, np.dtype(dtype).newbyteorder("="), ["C", "W"]))
 
 
 def _dense(given: Any, name: str) -> Tensor:
