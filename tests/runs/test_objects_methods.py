@@ -108,6 +108,14 @@ def test_a_scheduler_of_steps_is_that_of_a_plain_loop():
     assert train((X, Y), model=net(), method=sgd, callbacks=[cycle], epochs=1).spec.lr is None
 
 
+@pytest.mark.parametrize("method", ["sgd", partial(torch.optim.SGD, lr=0.1)])
+def test_schedulers_multiply(method):
+    both = [Scheduler(lambda o: ExponentialLR(o, 0.5)), Scheduler(lambda o: StepLR(o, 1, 0.1))]
+    rate = {"lr": 0.1} if method == "sgd" else {}
+    run = train((X, Y), model=net(), method=method, epochs=3, callbacks=both, **rate)
+    assert rates(run) == pytest.approx([0.1, 0.005, 0.00025])
+
+
 def test_a_plateau_is_looked_for_in_evaluations():
     never_better = partial(ReduceLROnPlateau, patience=0, threshold=0.99, factor=0.5)
     run = train((X, Y), model=net(), lr=0.1, epochs=4, callbacks=[Scheduler(never_better)])
@@ -168,6 +176,7 @@ def test_a_run_whose_rate_a_scheduler_moved_does_not_go_on(tmp_path):
         gradus.resume(tmp_path / "r", data=(X, Y), model=net(), epochs=4)
 
 
+TOO_SHORT = partial(OneCycleLR, max_lr=1, total_steps=2, cycle_momentum=False)
 STEPS = Scheduler(lambda o: LinearLR(o), every="step")
 
 
@@ -185,9 +194,11 @@ STEPS = Scheduler(lambda o: LinearLR(o), every="step")
         ({"callbacks": [object()]}, "callbacks: a object; give a function of the run under way, o"),
         ({"callbacks": [Scheduler]}, "callbacks Scheduler: is a class; give an object"),
         ({"callbacks": [LinearLR]}, "callbacks LinearLR: is a scheduler of torch; give gradus.Sch"),
+        ({"callbacks": [Scheduler(partial(OneCycleLR, max_lr=1, total_steps=90), every="step")]},
+         "Scheduler: OneCycleLR moves the momentum too, which that of an optimizer alone can be; "),
         ({"callbacks": [Scheduler(lambda: 3)]}, "Scheduler: cannot be made: "),
         ({"method": torch.optim.SGD, "lr": 1}, "lr is not an option of method torch.optim.SGD, wh"),
-        ({"callbacks": [Scheduler(lambda o: OneCycleLR(o, 1, total_steps=2), every="step")]},
+        ({"callbacks": [Scheduler(TOO_SHORT, every="step")]},
          "Scheduler: OneCycleLR fails: Tried to step"),
         ({"start": "runs/x"}, "start runs/x: give a run, as gradus.open_run(..) opens one"),
         ({"callbacks": [STEPS], "engine": "native"}, "engine=native: the scheduler moves"),

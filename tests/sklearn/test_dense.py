@@ -2,6 +2,7 @@ import io
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
@@ -145,6 +146,34 @@ def test_epochs_one_by_one_are_the_epochs_of_one_fit(kind):
     assert parts.n_iter_ == 3
     again = pickle.loads(pickle.dumps(parts)).partial_fit(X, y)
     assert_same_nets(again, make(kind, **options, epochs=4).fit(X, y))
+
+
+@pytest.mark.parametrize("engine", ["native", "eager"])
+@pytest.mark.parametrize(
+    "change",
+    [{"method": "adagrad", "lr": 0.1}, {"method": "polyak"}, {"options": {"amsgrad": True}}],
+)
+def test_no_method_reads_what_another_remembers(change, engine):
+    first = classifier(method="adam", engine=engine).partial_fit(X, NAMES, classes=np.unique(NAMES))
+    changed = pickle.loads(pickle.dumps(first)).set_params(**change).partial_fit(X, NAMES)
+    fresh = clone(changed).set_params(warm_start=True, epochs=1, schedule="constant")
+    fresh.networks_, fresh.inputs_, fresh.classes_ = (
+        first.networks_, first.inputs_, first.classes_,
+    )  # fmt: skip
+    fresh.n_features_in_ = first.n_features_in_
+    assert_same_nets(changed, fresh.fit(X, NAMES))
+
+
+@pytest.mark.parametrize("engine", ["native", "eager"])
+def test_fits_side_by_side_draw_what_each_draws_alone(engine):
+    def fit(_=None):
+        return classifier(engine=engine, epochs=1, random_state=0).fit(X, NAMES)
+
+    alone, drawn = fit(), torch.get_rng_state()
+    with ThreadPoolExecutor(4) as pool:
+        for each in pool.map(fit, range(16)):
+            assert_same_nets(each, alone)
+    assert torch.equal(torch.get_rng_state(), drawn)
 
 
 def test_a_class_that_is_named_may_come_later():
@@ -433,7 +462,8 @@ def test_it_tells_of_its_epochs(capsys):
 
 def test_neither_importing_nor_predicting_imports_torch(tmp_path):
     path = tmp_path / "fitted.pickle"
-    path.write_bytes(pickle.dumps(classifier(pieces=4).fit(X, NAMES)))
+    fitted = classifier(pieces=4).partial_fit(X, NAMES, classes=np.unique(NAMES))
+    path.write_bytes(pickle.dumps(fitted))
     script = (
         "import pickle, sys; from gradus.sklearn import GradusClassifier; "
         "fitted = pickle.load(open(sys.argv[1], 'rb')); fitted.predict([[5, 3, 1, 0]]); "

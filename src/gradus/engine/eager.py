@@ -221,9 +221,10 @@ class _Execution(Execution):
         with torch.no_grad():
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(tensors[f"buffer.{name}"])
-        torch.set_rng_state(tensors["random"])
-        if self.job.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["random.cuda"], self.job.device)
+        if self.job.draws:
+            torch.set_rng_state(tensors["random"])
+            if self.job.device.type == "cuda":
+                torch.cuda.set_rng_state(tensors["random.cuda"], self.job.device)
         if self.rank > 0:  # what is kept is of process 0
             self._seed(since.epoch, since.index)
 
@@ -241,7 +242,7 @@ class _Execution(Execution):
         if self.oracle.first.point is self.iteration.w:
             return seen
         # Logging draws nothing that training would draw.
-        with torch.random.fork_rng(), self.oracle.drawing(batch):
+        with torch.random.fork_rng(enabled=self.job.draws), self.oracle.drawing(batch):
             loss = self.resting.mean_loss(self.iteration.w, batch)
         return self._values_of([loss], [size])[-1]
 
@@ -250,6 +251,8 @@ class _Execution(Execution):
 
         Processes draw apart: their examples are others.
         """
+        if not self.job.draws:
+            return
         key = (1, *place) if self.rank == 0 else (1, *place, self.rank)
         drawn = np.random.SeedSequence(self.job.seed, spawn_key=key).generate_state(1, np.uint64)
         torch.manual_seed(int(drawn[0]))

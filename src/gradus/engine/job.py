@@ -38,6 +38,7 @@ class Job:
         measured: whether the training part is measured after every epoch and the test part at the
             end; where they are not, nobody asks for these figures.
         seed: of what is random in the model while it trains (dropout), with the epoch.
+        draws: whether anything in it is; where nothing is, PyTorch's generator is left alone.
         clip: shortens the gradients of mini-batches, None where they stay as they are.
         chunk_size: examples whose gradients are taken at once, at most.
         metrics: figures by name, taken of the validation and the test part beside the measure.
@@ -66,6 +67,7 @@ class Job:
     validation: Dataset | None = None
     selection: Selection = NOTHING_SELECTED
     nets: int = 1
+    draws: bool = True
     measured: bool = True
     clip: Clip | None = None
     chunk_size: int = 4096

@@ -306,10 +306,11 @@ class Callbacks:
     def start(self, underway: Underway) -> None:
         """The run is about to begin."""
         self._schedulers = []
+        stands_in = underway.optimizer is None
+        optimizer = underway.optimizer or torch.optim.SGD(
+            [torch.zeros(1, requires_grad=True)], lr=underway.lr
+        )
         for each in self.schedulers:
-            optimizer = underway.optimizer
-            if optimizer is None:
-                optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=underway.lr)
             try:
                 stepping = each.make(optimizer)
             except (TypeError, ValueError) as error:
@@ -319,7 +320,13 @@ class Callbacks:
                     f"Scheduler: made a {type(stepping).__name__}, not a scheduler of "
                     "torch.optim.lr_scheduler"
                 )
-            if optimizer is not underway.optimizer:
+            if stands_in:
+                if optimizer.param_groups[0]["momentum"] != optimizer.defaults["momentum"]:
+                    raise InputError(
+                        f"Scheduler: {type(stepping).__name__} moves the momentum too, which that "
+                        "of an optimizer alone can be; give cycle_momentum=False, or "
+                        "method=torch.optim.SGD"
+                    )
                 optimizer.step()  # torch warns of a scheduler whose optimizer never stepped
             self._schedulers.append((each, stepping))
             self._take_over(stepping)

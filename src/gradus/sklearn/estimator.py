@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from gradus.risk.losses import Loss
     from gradus.runs.spec import RunSpec
+    from gradus.sklearn.memory import Memory
     from gradus.sklearn.training import Trained
 
 Array = NDArray[Any]
@@ -91,7 +92,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     inputs_: inputs.Inputs
     loss_curve_: list[float]
     n_iter_: int
-    _states: list[Any]
+    _memories: list[Memory | None]
 
     @abstractmethod
     def _targets(self, y: Array, call: Call) -> Array:
@@ -138,8 +139,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
                 self._build_loss(spec),
                 validation_fraction=held,
                 since=self._nets_so_far(spec, examples) if goes_on else (),
-                states=self._states if goes_on and partial else (),
-                keep_state=partial,
+                memories=self._memories if goes_on and partial else (),
+                keeps_memory=partial,
                 threads=self._threads(spec.models),
                 tell=self._tell(),
             )
@@ -315,7 +316,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def _keep(self, trained: Sequence[Trained], call: Call) -> None:
         first = trained[0]
         self.networks_ = [each.network for each in trained]
-        self._states = [each.state for each in trained] if call.partial else []
+        self._memories = [each.memory for each in trained] if call.partial else []
         curve = [row.running_train_loss for row in first.evaluation]
         epochs = max(len(each.evaluation) for each in trained)
         if call.partial and call.goes_on:

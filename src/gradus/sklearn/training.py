@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import Event, Lock
+from threading import Event
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -28,10 +29,8 @@ from gradus.risk.sparse_matrices import as_csr
 from gradus.runs.seeds import seed_of
 from gradus.runs.spec import RunSpec
 from gradus.sklearn.examples import Examples
+from gradus.sklearn.memory import Memory
 from gradus.sklearn.network import Network
-
-_SEEDED = Lock()
-"""Held where parameters are drawn: all threads draw from one generator."""
 
 
 class Trained(NamedTuple):
@@ -43,7 +42,7 @@ class Trained(NamedTuple):
     engine: str
     obstacle: str | None
     """Why it is not the native engine, where that was free."""
-    state: Snapshot | None
+    memory: Memory | None
     """From where a training that is to go on does so."""
 
 
@@ -55,8 +54,8 @@ def train(
     *,
     validation_fraction: float = 0.0,
     since: Sequence[Network] = (),
-    states: Sequence[Snapshot | None] = (),
-    keep_state: bool = False,
+    memories: Sequence[Memory | None] = (),
+    keeps_memory: bool = False,
     threads: int = 1,
     tell: Callable[[str], object] | None = None,
 ) -> list[Trained]:
@@ -69,8 +68,8 @@ def train(
         build_loss: gives what is minimised, for what each class counts.
         validation_fraction: share of the examples held, on which the epoch to keep is chosen.
         since: nets to begin with.
-        states: of each, what its method remembers from before, where it does.
-        keep_state: whether the trainings are to go on later.
+        memories: of each, what its method remembers from before, where it does.
+        keeps_memory: whether the trainings are to go on later.
         threads: how many nets are trained at once.
         tell: given a line after every epoch.
 
@@ -92,6 +91,7 @@ def train(
     if held is not None:
         selection = Selection("validation_loss", "best", spec.patience)
     sampling = Sampling(spec.sampling, len(train), min(spec.batch_size or 1, len(train)), spec.seed)
+    states = [None if memory is None else memory.of(spec) for memory in memories]
     epochs = spec.epochs + max((state.epoch - 1 for state in states if state), default=0)
     first = Job(
         model=nn.Identity(),
@@ -109,15 +109,16 @@ def train(
         device=torch.device("cpu"),
         dtype=train.dtype,
         nets=spec.models,
+        draws=False,
         measured=False,
     )
 
     jobs = []
     for net in range(spec.models):
         seed = seed_of(spec.seed, net)
-        with _SEEDED, torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed asks all devices
+        with torch.device("meta"):
             model = mlp(train.input_shape, examples.outputs, spec.hidden or (), activation)
+        _draw(model.to_empty(device="cpu"), torch.Generator().manual_seed(seed))
         model.to(dtype=train.dtype)
         if since:
             _put_into(model, since[net])
@@ -142,7 +143,7 @@ def train(
     def executed(net: int) -> Trained:
         state = states[net] if states else None
         ended = stop if threads > 1 else None
-        return _executed(spec, jobs[net], state, activation, keep_state, tell, ended)
+        return _executed(spec, jobs[net], state, activation, keeps_memory, tell, ended)
 
     if threads == 1:
         return [executed(net) for net in range(spec.models)]
@@ -173,7 +174,7 @@ def _executed(
     job: Job,
     state: Snapshot | None,
     activation: str,
-    keep_state: bool,
+    keeps_memory: bool,
     tell: Callable[[str], object] | None,
     stop: Event | None,
 ) -> Trained:
@@ -187,7 +188,7 @@ def _executed(
 
     course = Course(
         since=state,
-        end=kept.append if keep_state else None,
+        end=kept.append if keeps_memory else None,
         observe=None if stop is None else observe,
     )
 
@@ -199,7 +200,9 @@ def _executed(
     network = _network(job.model, activation)
     _check(outcome, network, job)
     assert outcome.kept_epoch is not None
-    after = replace(kept[0], outcome=Outcome(step=outcome.step)) if kept else None
+    after = None
+    if kept:
+        after = Memory.after(spec, replace(kept[0], outcome=Outcome(step=outcome.step)))
     return Trained(network, outcome.evaluation, outcome.kept_epoch, engine, obstacle, after)
 
 
@@ -236,6 +239,14 @@ def _network(model: nn.Module, activation: str) -> Network:
         tuple(linear.bias.detach().numpy().copy() for linear in linears),
         activation,
     )
+
+
+def _draw(model: nn.Module, generator: torch.Generator) -> None:
+    """Draw parameters as ``nn.Linear`` does, from a generator that no other thread draws from."""
+    for linear in _linears(model):
+        nn.init.kaiming_uniform_(linear.weight, a=math.sqrt(5), generator=generator)
+        bound = 1 / math.sqrt(linear.in_features)
+        nn.init.uniform_(linear.bias, -bound, bound, generator=generator)
 
 
 def _linears(model: nn.Module) -> list[nn.Linear]:
