@@ -218,8 +218,8 @@ VECTORS = [
     ("Adagrad", {}, "1"),
     *((name, {}, "2") for name in ("Adadelta", "Adamax", "NAdam", "RAdam", "ADOPT")),
     ("Lion", {}, "1"),
-    ("LARS", {}, "1"),
-    *((name, {}, "2") for name in ("LAMB", "Muon")),
+    *((name, {}, "1") for name in ("LARS", "ScheduleFreeSGD")),
+    *((name, {}, "2") for name in ("LAMB", "Muon", "ScheduleFreeAdamW")),
     ("ProximalGradient", {"lr": 0.1}, "0"),
     ("ProximalGradient", {"lr": 0.1, "accelerated": True}, "1 with `accelerated`"),
 ]

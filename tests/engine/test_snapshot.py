@@ -37,6 +37,7 @@ OTHERS = {
     "rmsprop": methods.RMSprop(0.01, momentum=0.5, centered=True),
     "nadam": methods.NAdam(0.01),
     "muon": methods.Muon(0.01),
+    "schedule-free": methods.ScheduleFreeAdamW(0.01),
     "sam": methods.SAM(methods.Polyak(0.05, 0.5)),
     "averaged": methods.Averaged(methods.Polyak(0.01, 0.9)),
     "lookahead": methods.Lookahead(methods.Adam(0.01), every=3),

@@ -21,6 +21,8 @@ from gradus.methods import (
     Lion,
     Muon,
     Polyak,
+    ScheduleFreeAdamW,
+    ScheduleFreeSGD,
 )
 from gradus.risk.tensors import Tensors
 
@@ -46,6 +48,29 @@ def lion(gradients, w, lr, betas, weight_decay):
     return w
 
 
+def schedule_free_sgd(gradients, z, lr, beta, weight_decay):
+    """Defazio et al. (2024), equations (3) to (5), the mean of all z but the first."""
+    x = z
+    for t, g in enumerate(gradients, start=1):
+        y = (1 - beta) * z + beta * x
+        z = z - lr * (g + weight_decay * y)
+        x = (1 - 1 / t) * x + z / t
+    return x
+
+
+def schedule_free_adamw(gradients, z, lr, betas, eps, weight_decay):
+    """Defazio et al. (2024), algorithm 1, without a warm-up."""
+    x, v, total, (b1, b2) = z, np.zeros_like(z), 0.0, betas
+    for t, g in enumerate(gradients, start=1):
+        y = (1 - b1) * z + b1 * x
+        v = b2 * v + (1 - b2) * g**2
+        rate = lr * np.sqrt(1 - b2**t)
+        z = z - rate * g / (np.sqrt(v) + eps) - rate * weight_decay * y
+        total += rate**2
+        x = (1 - rate**2 / total) * x + rate**2 / total * z
+    return x
+
+
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
 @pytest.mark.parametrize(
     ("method", "program", "options"),
@@ -53,6 +78,12 @@ def lion(gradients, w, lr, betas, weight_decay):
         (ADOPT, adopt, {"lr": 0.1, "betas": (0.8, 0.9), "eps": 0.05}),
         (ADOPT, adopt, {"lr": 0.02, "betas": (0.0, 0.999), "eps": 1e-6}),
         (Lion, lion, {"lr": 0.1, "betas": (0.6, 0.9)}),
+        (ScheduleFreeSGD, schedule_free_sgd, {"lr": 0.1, "beta": 0.7}),
+        (
+            ScheduleFreeAdamW,
+            schedule_free_adamw,
+            {"lr": 0.1, "betas": (0.7, 0.9), "eps": 0.01},
+        ),
         (Lion, lion, {"lr": 0.02, "betas": (0.9, 0.99)}),
     ],
 )

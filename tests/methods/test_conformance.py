@@ -34,6 +34,8 @@ from gradus.methods import (
     ProximalGradient,
     RAdam,
     RMSprop,
+    ScheduleFreeAdamW,
+    ScheduleFreeSGD,
 )
 from gradus.risk.penalties import SquaredL2
 from gradus.risk.tensors import Tensors
@@ -111,6 +113,11 @@ MAKERS = {
     "lion": (Lion, {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2}),
     "lars": (LARS, {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.2, "trust": 0.3}),
     "lamb": (LAMB, {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2}),
+    "schedule-free-sgd": (ScheduleFreeSGD, {"lr": 0.1, "beta": 0.8, "weight_decay": 0.2}),
+    "schedule-free-adamw": (
+        ScheduleFreeAdamW,
+        {"lr": 0.1, "betas": (0.8, 0.99), "weight_decay": 0.2},
+    ),
     "muon": (Muon, {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2}),
     "sam": (
         lambda lr, beta, rho: SAM(Nesterov(lr, beta), rho),

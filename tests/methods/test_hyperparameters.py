@@ -32,10 +32,14 @@ from gradus.methods import (
     ProximalGradient,
     RAdam,
     RMSprop,
+    ScheduleFreeAdamW,
+    ScheduleFreeSGD,
     StepDecay,
     WarmRestarts,
     Warmup,
 )
+
+LATER = (LAMB, LARS, Muon, ScheduleFreeSGD, ScheduleFreeAdamW)
 
 # Every number that is asked for: how to give it, its name in the message, and its interval.
 NUMBERS = [
@@ -60,14 +64,15 @@ NUMBERS = [
     (lambda value: AdamW(weight_decay=value), "weight_decay", 0, math.inf),
     *(
         (lambda value, kind=kind, name=name: kind(**{name: value}), name, 0, math.inf)
-        for kind in (Adamax, NAdam, RAdam, ADOPT, Lion, Adadelta, LAMB, LARS, Muon)
+        for kind in (Adamax, NAdam, RAdam, ADOPT, Lion, Adadelta, *LATER)
         for name in ("lr", "weight_decay", "eps")
-        if (kind, name) not in ((Lion, "eps"), (LARS, "eps"))
+        if (kind, name) not in [(each, "eps") for each in (Lion, LARS, ScheduleFreeSGD)]
     ),
     *(
         (lambda value, kind=kind: kind(betas=(value, 0.9)), "betas[0]", 0, 1)
-        for kind in (Adamax, NAdam, RAdam, ADOPT, Lion, LAMB, Muon)
+        for kind in (Adamax, NAdam, RAdam, ADOPT, Lion, LAMB, Muon, ScheduleFreeAdamW)
     ),
+    (lambda value: ScheduleFreeSGD(beta=value), "beta", 0, 1),
     (lambda value: LARS(momentum=value), "momentum", 0, 1),
     (lambda value: LARS(trust=value), "trust", 0, math.inf),
     (lambda value: NAdam(momentum_decay=value), "momentum_decay", 0, math.inf),
@@ -180,7 +185,7 @@ def test_a_warm_up_needs_a_schedule(schedule):
 def test_a_schedule_is_taken_for_a_learning_rate(schedule):
     simple = (
         *(GradientDescent, SGD, Adam, AdamW, RMSprop, Adagrad, ProximalGradient),
-        *(Adadelta, Adamax, NAdam, RAdam, ADOPT, Lion, LAMB, LARS, Muon),
+        *(Adadelta, Adamax, NAdam, RAdam, ADOPT, Lion, *LATER),
     )
     for make in (*simple, lambda lr: Polyak(lr, 0.5)):
         assert make(schedule).lr == schedule

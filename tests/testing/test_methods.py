@@ -38,6 +38,8 @@ from gradus.methods import (
     ProximalGradient,
     RAdam,
     RMSprop,
+    ScheduleFreeAdamW,
+    ScheduleFreeSGD,
     StepDecay,
     Warmup,
 )
@@ -81,6 +83,8 @@ METHODS = {
     "lars-decay": (LARS(0.5, 0.5, weight_decay=0.1, trust=0.01), {"descends": False}),
     "lamb": (LAMB(0.01), {}),
     "muon": (Muon(), {}),
+    "schedule-free-sgd": (ScheduleFreeSGD(0.1, weight_decay=0.0), {}),
+    "schedule-free-adamw": (ScheduleFreeAdamW(0.1), {}),
     "averaged-lamb": (Averaged(LAMB(weight_decay=0.1), after=100), {"descends": False}),
     "proximal-nesterov": (Proximal(Nesterov(0.1, 0.9)), {}),
     "sam": (SAM(Nesterov(0.1, 0.9), rho=0.01), {}),

@@ -32,6 +32,8 @@ from .proximal import ProximalGradient as ProximalGradient
 from .scaled import Adadelta as Adadelta
 from .scaled import Adagrad as Adagrad
 from .scaled import RMSprop as RMSprop
+from .schedule_free import ScheduleFreeAdamW as ScheduleFreeAdamW
+from .schedule_free import ScheduleFreeSGD as ScheduleFreeSGD
 from .schedules import Constant as Constant
 from .schedules import Cosine as Cosine
 from .schedules import Exponential as Exponential
