@@ -4,7 +4,6 @@ import inspect
 import re
 import runpy
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from gradus import methods
 from gradus.cli import main
 from gradus.methods import FirstOrder
 from gradus.methods.catalogue import entries, wrappers
-from tests.figures.subject_facts import facts_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
@@ -84,36 +82,6 @@ def test_commands_of_the_pages_sweep(command, tmp_path, monkeypatch, capsys):
         assert not ended.value.code
     assert (tmp_path / "sweeps/rates/figures/curves.png").exists()
     assert (tmp_path / "sweeps/rates/report.html").exists()
-
-
-FIGURES = [
-    *(command for page in PAGES for command in commands_of(page, "figures")),
-    *(command for page in PAGES for command in commands_of(page, "landscape")),
-]
-
-
-@pytest.mark.parametrize("command", dict.fromkeys(FIGURES))
-def test_commands_of_the_pages_draw(command, tmp_path, monkeypatch):
-    """On a run of each name, on a function in a file, with few frames and of facts found once."""
-    from gradus.figures.subject import animation, catalogue
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(animation, "FRAMES", 2)
-    monkeypatch.setattr(catalogue.Subject, "facts", lambda subject: facts_of(subject.name))
-    (tmp_path / "mine.py").write_text("def f(w):\n    return (w**2).sum()\n")
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
-    arguments = shlex.split(command)[1:]
-    for run in {argument for argument in arguments if argument.startswith("runs/")}:
-        spec = gradus.RunSpec(method=run.split("-")[1], hidden=(4,), epochs=1)
-        gradus.train(spec, out=run)
-    if arguments[0] == "landscape":
-        arguments += ["--grid", "3", "--examples", "60"]
-    if "rates" in arguments:
-        spec = gradus.SweepSpec(base={"model": "linear", "epochs": 1}, vary={"lr": [0.1, 1.0]})
-        gradus.train_sweep(spec, out="sweeps/rates")
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert not ended.value.code
 
 
 @pytest.mark.parametrize("page", PAGES)
