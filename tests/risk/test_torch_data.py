@@ -20,6 +20,9 @@ MODEL = torch.nn.Linear(3, 2)
         (scipy.sparse.coo_array(X.numpy()), Y.numpy()),
         DataLoader(TensorDataset(X, Y), batch_size=3),
         DataLoader(TensorDataset(X, Y), batch_size=4, shuffle=True),
+        list(DataLoader(TensorDataset(X, Y), batch_size=4)),
+        [(X[:3].numpy(), Y[:3].numpy()), (X[3:], Y[3:])],
+        [X, Y],
     ],
 )
 def test_all_examples_are_in_the_risk(data):
@@ -44,6 +47,8 @@ class Endless(IterableDataset):
         ({"a": X}, r"the data have the keys \['a'\]: give x and y"),
         ("digits", r"the data are a str: give a pair \(x, y\), a dict of both"),
         (DataLoader([]), "the data hold no examples"),
+        (iter([(X, Y)]), r"may have no end: give list\(data\)"),
+        ([], "the data hold 0 things: give a pair"),
     ],
 )
 def test_what_is_no_such_data_is_refused(data, message):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 import gradus
 from gradus import InputError, RunSpec, open_run, train
@@ -364,3 +364,36 @@ def test_flags_are_keywords_in_a_call(flags, keywords):
 def test_a_run_on_objects_is_not_trained_once_more_from_its_record(usual):
     with pytest.raises(InputError, match=r"was an object in Python, which no spec or record holds"):
         usual.train(epochs=1)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda y: y,
+        lambda y: y.astype(bool),
+        lambda y: y.astype(np.float32),
+        lambda y: y.astype(np.float32)[:, None],
+    ],
+)
+@pytest.mark.parametrize("as_loader", [False, True])
+def test_one_logit_of_zeros_and_ones_is_held_against_zero(form, as_loader):
+    x = X.astype(np.float32)
+    y = form((x[:, 0] > 0.5).astype(np.int64))
+    data, model = (x, y), nn.Linear(x.shape[1], 1)
+    if as_loader:
+        y = y.astype(np.int64) if y.dtype == bool else y
+        pairs = TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
+        data = DataLoader(pairs, batch_size=16)
+    loss = nn.BCEWithLogitsLoss(pos_weight=torch.tensor(2.0))
+    run = train(data, model=model, loss=loss, test=(x, y), lr=1.0, epochs=3, keep="last")
+    logits = run.model(torch.from_numpy(x)).detach().numpy()[:, 0]
+    right = float(((logits > 0) == (y.reshape(-1) > 0)).mean())
+    assert 0.5 < right < 1
+    assert run.summary["final"]["test_accuracy"] == pytest.approx(right)
+    assert run.summary["figures"]["test"]["accuracy"]["value"] == pytest.approx(right)
+    expected = loss(torch.from_numpy(logits), torch.from_numpy(y.reshape(-1).astype(np.float32)))
+    assert run.summary["final"]["test_loss"] == pytest.approx(float(expected), rel=1e-5)
+    if not as_loader:
+        said = run.predict_proba(x)
+        np.testing.assert_allclose(said[:, 1], 1 / (1 + np.exp(-logits)), rtol=1e-5)
+        assert run.evaluate(x, y)["accuracy"].value == pytest.approx(right)

@@ -87,7 +87,7 @@ def test_numbers_and_losses_of_ones_own_go_with_loaders():
     loader = DataLoader(TensorDataset(X, Y.float()), batch_size=16)
     given = {"model": nn.Linear(4, 1), "loss": nn.BCEWithLogitsLoss(), "epochs": 2}
     run = train(loader, test=DataLoader(TensorDataset(*TEST), 7), **given)
-    assert run.summary["data"]["task"] == "regression"
+    assert run.summary["data"]["task"] == "classification"
     integers = train(DataLoader(EXAMPLES, batch_size=16), test=TEST, **given)
     assert integers.history.equals(run.history)
 

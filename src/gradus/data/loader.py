@@ -128,7 +128,15 @@ def pairs_of(loader: DataLoader[Any], name: str) -> Iterator[tuple[Tensor, Tenso
 
 
 def as_target(y: Tensor, *, numbers: bool, dtype: torch.dtype) -> Tensor:
-    """Targets as a loss takes them: int64 classes, or numbers ``[B, m]``."""
+    """Targets as a loss takes them: int64 classes, or numbers ``[B, m]``.
+
+    Raises:
+        OwnCodeError: a class is no whole number.
+    """
+    if not numbers and y.is_floating_point() and y.numel() == len(y):  # as zeros and ones may be
+        if not bool((y == y.round()).all()):
+            raise OwnCodeError("data: y holds classes as numbers first, and then what is no class")
+        y = y.reshape(-1).long()
     if not (numbers or y.is_floating_point()):
         return y.long()
     y = y.to(dtype)

@@ -25,7 +25,7 @@ from gradus.diagnosis.clock import now
 from gradus.diagnosis.findings import Experiment
 from gradus.diagnosis.replay import Enough, put
 from gradus.engine import choose
-from gradus.engine.evaluate import outputs_of, outputs_on, test
+from gradus.engine.evaluate import decided, outputs_of, outputs_on, test
 from gradus.engine.job import Job
 from gradus.engine.snapshot import Course, Watch
 from gradus.metrics import best_constant
@@ -216,7 +216,7 @@ class Laboratory:
         if data.y.is_floating_point():
             said = outputs.flatten().nan_to_num(nan=-1.0).round().clamp(*whole)
         else:
-            said = outputs.nan_to_num(nan=0.0).argmax(dim=1)
+            said = decided(outputs.nan_to_num(nan=0.0))
         wrong: Numbers = (said != data.y.flatten()).double().numpy() / max(least, 1e-9)
         return wrong
 

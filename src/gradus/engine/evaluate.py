@@ -138,4 +138,14 @@ def _slices(data: Dataset) -> list[slice]:
 def _correct(output: Tensor, y: Tensor) -> Tensor:
     """How many of the largest outputs stand at the class, or at its largest probability."""
     classes = y.argmax(dim=1) if y.is_floating_point() else y
-    return (output.argmax(dim=1) == classes).sum().cpu()
+    return (decided(output) == classes).sum().cpu()
+
+
+def decided(output: Tensor) -> Tensor:
+    """``[n]``: the class of the largest of the outputs ``[n, C]``; of one logit, 1 where above 0.
+
+    Example:
+        >>> decided(torch.tensor([[0.3], [-0.1]])), decided(torch.tensor([[0.1, 2.0]]))
+        (tensor([1, 0]), tensor([1]))
+    """
+    return (output[:, 0] > 0).long() if output.shape[1] == 1 else output.argmax(dim=1)

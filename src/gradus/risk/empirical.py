@@ -74,7 +74,8 @@ class EmpiricalRisk:
         loss: a loss of this package, of ``torch.nn``, or any callable ``(output, y) -> scalar``.
         data: a :class:`~gradus.data.dataset.Dataset`; a pair ``(x, y)``, or a dict of both, of
             tensors, arrays or frames of numbers, of which x may be sparse, of PyTorch or SciPy; or
-            a dataset or a loader of PyTorch whose examples are such pairs, which is read once.
+            a dataset or a loader of PyTorch whose examples are such pairs, or a list of batches
+            that are, which are read once.
         penalty: $\lambda\,\Omega$, or None.
         chunk_size: the largest number of examples evaluated at once.
         update_buffers: let layers such as batch normalisation move their running statistics, as

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -63,7 +63,7 @@ def _as_tensor(given: Any) -> Tensor:
 
 
 def given_examples(data: Any) -> Examples:
-    """The examples of what is given: a pair, a dict of x and y, data of PyTorch or of Gradus.
+    """The examples of what is given: a pair, a dict, data of PyTorch or of Gradus, or batches.
 
     Raises:
         ValueError: it is none of these, or x and y do not go together.
@@ -72,16 +72,20 @@ def given_examples(data: Any) -> Examples:
         if set(data) != {"x", "y"}:
             raise ValueError(f"the data have the keys {quoted(sorted(data))}: give x and y")
         data = data["x"], data["y"]
+    if isinstance(data, tuple | list) and all(map(_is_batch, data)) and data:
+        return _together(data)
     if isinstance(data, tuple | list):
         if len(data) != 2:
             raise ValueError(f"the data hold {len(data)} things: give a pair, x and y")
         return TensorPair(*data)
     if isinstance(data, TorchDataset | DataLoader):
         return read_whole(data)
+    if isinstance(data, Iterator):
+        raise ValueError("the data can be gone through once, and may have no end: give list(data)")
     if not hasattr(data, "batch"):
         raise ValueError(
-            f"the data are a {type(data).__name__}: give a pair (x, y), a dict of both, a dataset "
-            "or a loader of PyTorch, or a gradus.data.Dataset"
+            f"the data are a {type(data).__name__}: give a pair (x, y), a dict of both, a list of "
+            "such pairs, a dataset or a loader of PyTorch, or a gradus.data.Dataset"
         )
     examples: Examples = data
     return examples
@@ -96,12 +100,23 @@ def read_whole(data: TorchDataset[Any] | DataLoader[Any]) -> TensorPair:
     loader = data if isinstance(data, DataLoader) else DataLoader(data, batch_size=ROWS_AT_ONCE)
     if isinstance(loader.dataset, IterableDataset) and not hasattr(loader.dataset, "__len__"):
         raise ValueError("the data have no length: give a dataset with a __len__")
+    return _together(loader)
+
+
+def _is_batch(given: Any) -> bool:
+    """Whether it is a pair of tensors or arrays, as a list of batches holds."""
+    is_pair = isinstance(given, tuple | list) and len(given) == 2
+    return is_pair and all(hasattr(each, "shape") for each in given)
+
+
+def _together(batches: Iterable[Any]) -> TensorPair:
+    """The examples of all batches."""
     found: list[tuple[Tensor, Tensor]] = []
-    for batch in loader:
+    for batch in batches:
         if not isinstance(batch, tuple | list) or len(batch) != 2:
             held = len(batch) if isinstance(batch, tuple | list) else type(batch).__name__
             raise ValueError(f"the data yield {held} things: let them yield x and y")
-        found.append((batch[0], batch[1]))
+        found.append((_as_tensor(batch[0]), _as_tensor(batch[1])))
     if not found:
         raise ValueError("the data hold no examples")
     x, y = (torch.cat(each) for each in zip(*found, strict=True))

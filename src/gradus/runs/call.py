@@ -98,7 +98,8 @@ def train(
             Polars or pandas, or a dict of columns, with ``target``; or a name or a path.
         model: a ``torch.nn.Module``, a function that makes one, or a name.
         loss: a loss of gradus or of ``torch.nn``, any callable ``(output, target) -> scalar``, or
-            a name.
+            a name. Zeros and ones are classes where ``BCEWithLogitsLoss`` takes one logit for them;
+            ``NLLLoss`` takes log-probabilities, ``MultiMarginLoss`` scores, of integers as classes.
         method: an object of ``gradus.methods``, a ``Method`` of one's own, the class of a
             ``torch.optim.Optimizer`` or a ``functools.partial`` of it with its options, or a name;
             ``package.module:Class`` with ``method_options`` names one's own.

@@ -96,10 +96,13 @@ def probabilities(outputs: Tensor, *, logarithms: bool) -> NDArray[np.float64]:
     """The probabilities of classes, ``[n, C]``.
 
     Args:
-        outputs: of a model, ``[n, C]``, on the CPU.
+        outputs: of a model, ``[n, C]``, on the CPU; of two classes they may be the one logit of
+            the second, ``[n, 1]``.
         logarithms: whether they are logarithms of probabilities; logits else.
     """
     found = outputs.double()
+    if found.shape[1] == 1 and not logarithms:
+        return np.concatenate([(-found).sigmoid().numpy(), found.sigmoid().numpy()], axis=1)
     return (found.exp() if logarithms else found.softmax(dim=1)).numpy()
 
 

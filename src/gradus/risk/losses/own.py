@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import final
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from gradus.errors import OwnCodeError, reason
 from gradus.risk.losses.loss import Loss, Terms
@@ -18,6 +18,8 @@ class OwnLoss(Loss):
     What it gives for a batch of B examples counts B times in a mean over several batches. A module
     with ``reduction="sum"`` counts once. One with ``reduction="none"`` gives values of the examples
     ``[B, ...]``, of which the mean is taken: so it is known what each example adds.
+
+    ``torch.nn.BCEWithLogitsLoss`` takes classes 0 and 1 too, ``[B]``, beside outputs ``[B, 1]``.
 
     Args:
         function: a function, or a module such as those of ``torch.nn``.
@@ -35,6 +37,7 @@ class OwnLoss(Loss):
         super().__init__(None, None, "sum" if reduction == "sum" else "mean")
         self.function, self.name = function, name  # the tensors of a module move with this one
         self.is_of_examples = reduction == "none"
+        self.is_of_one_logit = type(function) is nn.BCEWithLogitsLoss
 
     def terms(self, input: Tensor, target: Tensor) -> Terms:  # noqa: A002
         """Return what the examples add to the sum, and their number.
@@ -58,6 +61,9 @@ class OwnLoss(Loss):
         return values.mean() if self.is_of_examples else values
 
     def _values(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002
+        are_classes = not target.is_floating_point() and target.dim() == 1
+        if self.is_of_one_logit and are_classes and input.shape[1:] == (1,):
+            target = target[:, None].to(input.dtype)
         try:
             value = self.function(input, target)
         except Exception as error:
@@ -80,6 +86,11 @@ class OwnLoss(Loss):
                 'mean over the examples, as by .mean() or reduction="mean"'
             )
         return value
+
+
+def takes_one_logit(loss: Loss) -> bool:
+    """Whether a loss of two classes takes one output, the logit of the second."""
+    return isinstance(loss, OwnLoss) and loss.is_of_one_logit
 
 
 def _kind(target: Tensor) -> str:

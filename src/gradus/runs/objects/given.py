@@ -181,6 +181,7 @@ class Objects:
             return None
 
         from gradus.data.arrays import ReadAs
+        from gradus.risk.losses.own import takes_one_logit
         from gradus.runs.objects.targets import outputs_of, own_targets, takes_integers
 
         def targets(x: NDArray[Any], y: NDArray[Any]) -> Targets | None:
@@ -188,7 +189,13 @@ class Objects:
             if self.is_module and self.model is not None:
                 outputs = outputs_of(partial(self.model, x.shape[1:], 0), x)
             name = None if is_object(spec.loss) else spec.loss
-            return own_targets(y, name, own_loss=own_loss, outputs=outputs)
+            return own_targets(
+                y,
+                name,
+                own_loss=own_loss,
+                outputs=outputs,
+                one_logit=self.loss is not None and takes_one_logit(self.loss),
+            )
 
         def integers(x: NDArray[Any]) -> bool:
             # How many outputs there are does not matter for what it takes.

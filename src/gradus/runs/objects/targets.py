@@ -21,18 +21,25 @@ from gradus.risk.sparse import rows_at
 
 
 def own_targets(
-    y: NDArray[Any], loss: str | None, *, own_loss: bool, outputs: int | None
+    y: NDArray[Any],
+    loss: str | None,
+    *,
+    own_loss: bool,
+    outputs: int | None,
+    one_logit: bool = False,
 ) -> Targets | None:
     """Targets as they are given; None where they are read as usual.
 
     Integers from 0 on are classes where the model has more than one output, or is one of ours and
-    few values differ. All other numbers are numbers to predict.
+    few values differ. Zeros and ones are classes too where a loss takes one logit for them. All
+    other numbers are numbers to predict.
 
     Args:
         y: ``[N]`` or ``[N, m]``.
         loss: the name of the loss, where it has one.
         own_loss: whether the loss is the user's.
         outputs: of the user's module; None where it is not known.
+        one_logit: whether the loss is one of two classes, of which it takes one output.
 
     Raises:
         InputError: the model has too few outputs for the classes.
@@ -43,6 +50,10 @@ def own_targets(
         >>> own_targets(np.array([-1, 1]), None, own_loss=True, outputs=1).y.tolist()
         [[-1.0], [1.0]]
     """
+    if one_logit and outputs == 1 and y.size == len(y) and bool(np.isin(y, (0, 1)).all()):
+        labels = torch.from_numpy(y.reshape(-1).astype(np.int64))
+        names = ("false", "true") if y.dtype.kind == "b" else ("0", "1")
+        return class_targets(labels, names, None, "y")
     if y.dtype.kind == "b" and outputs == 1:  # which a module with one output takes for 0 and 1
         y = y.astype(np.int64)
     if y.dtype.kind not in "iuf" or loss in NUMBER_LOSSES or 0 in y.shape:
