@@ -27,6 +27,12 @@ def net(outputs=2):
     return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, outputs))
 
 
+def normed(resting=False):
+    model = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 2))
+    model[0].train(not resting)
+    return model
+
+
 class Examples(torch.utils.data.Dataset):
     """A dataset of which nothing is known but its length and its examples."""
 
@@ -313,6 +319,9 @@ HOOKED[0].weight.register_hook(torch.zeros_like)
         ((X, Y), {"loss": lambda z, y: 0.5}, "gives a float, not a tensor of one number"),
         ((X, Y), {"loss": lambda z, y: z.sum().detach()}, "does not depend on the output so that"),
         ((X, Y), {"loss": lambda z, y: z.nothing}, "fails on an output of shape [2, 2] and a"),
+        ((X, Y), {"loss": nn.MSELoss(reduction="sum")}, "loss MSELoss: reduction=sum adds up what"),
+        ((X, Y), {"model": normed(), "batch_size": 1}, "; a mini-batch holds one example, perhaps"),
+        ((X, Y), {"model": normed(resting=True)}, "its part 0 (BatchNorm1d) is in eval mode, and"),
         ((X, Y), {"loss": nn.MSELoss}, "loss MSELoss: is a class; give an object, MSELoss()"),
         ((X, Y), {"loss": Apart(1)}, 'has reduction="none" and gives shape [1], but must give'),
         ((X, Y), {"loss": 5}, "loss 5: give a name, a loss of gradus or torch.nn, or a callable"),

@@ -56,10 +56,13 @@ def test_a_loader_in_the_order_of_the_data_is_our_sequential_sampling():
     ]  # fmt: skip
 
 
-def test_the_order_is_that_of_the_loader_from_its_first_epoch_on(monkeypatch):
+@pytest.mark.parametrize("workers", [{}, {"num_workers": 1, "persistent_workers": True}])
+def test_the_order_is_that_of_the_loader_from_its_first_epoch_on(workers, monkeypatch):
     monkeypatch.setattr(Spy, "seen", [])
     loaders = [
-        DataLoader(EXAMPLES, 30, shuffle=True, generator=torch.Generator().manual_seed(3))
+        DataLoader(
+            EXAMPLES, 30, shuffle=True, generator=torch.Generator().manual_seed(3), **workers
+        )
         for _ in range(2)
     ]
     train(loaders[0], model=Spy(), test=TEST, lr=0.3, epochs=2)

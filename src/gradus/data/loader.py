@@ -145,17 +145,23 @@ def as_target(y: Tensor, *, numbers: bool, dtype: torch.dtype) -> Tensor:
 
 @contextmanager
 def as_it_was(loader: DataLoader[Any]) -> Iterator[None]:
-    """Within, the loader is read; its generators stand afterwards where they stood."""
+    """Within, the loader is read; its generators stand afterwards where they stood.
+
+    Workers that persist and were started within are ended: with them the next reading would draw
+    nothing, where a first one draws a seed.
+    """
     generators = {
         id(each): each
         for part in (loader, loader.sampler, loader.batch_sampler)
         if isinstance(each := getattr(part, "generator", None), torch.Generator)
     }
     states = {key: each.get_state() for key, each in generators.items()}
+    persisting = loader._iterator
     try:
         with torch.random.fork_rng():
             yield
     finally:
+        loader._iterator = persisting
         for key, each in generators.items():
             each.set_state(states[key])
 

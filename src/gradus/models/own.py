@@ -133,7 +133,16 @@ def own_function(name: str, option: str) -> Callable[..., Any]:
     return function
 
 
+ONE_EXAMPLE = (
+    "Expected more than 1 value per channel",
+    "; a mini-batch holds one example, perhaps the last of an epoch: give another --batch-size",
+)
+"""What a batch norm of PyTorch says of a batch, and what would be right."""
+
+
 def told(error: BaseException) -> str:
     """An error of the user's code in one line."""
     said = str(error).strip()
-    return f"{type(error).__name__}: {quoted(said.splitlines()[0]) if said else 'no message'}"
+    remedy = ONE_EXAMPLE[1] if said.startswith(ONE_EXAMPLE[0]) else ""
+    line = quoted(said.splitlines()[0]) if said else "no message"
+    return f"{type(error).__name__}: {line}{remedy}"

@@ -18,7 +18,7 @@ from gradus.runs.objects.identity import Identity, identity_of
 from gradus.runs.objects.losses import loss_of
 from gradus.runs.objects.methods import method_of
 from gradus.runs.objects.metrics import metrics_of
-from gradus.runs.objects.models import maker_of
+from gradus.runs.objects.models import check_modes, maker_of
 from gradus.runs.parts.method import AUTO
 from gradus.runs.spec import RunSpec
 
@@ -84,6 +84,7 @@ def objects_of(
                 identities["sampling"] = found[name].identity
                 options |= {"batch_size": value.batch_size} if value.batch_size else {}
         elif name == "model":
+            check_modes(value)
             found |= {name: maker_of(value), "is_module": isinstance(value, nn.Module)}
             identities[name] = identity_of(value)
         elif name == "metrics":

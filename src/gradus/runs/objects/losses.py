@@ -50,6 +50,11 @@ def loss_of(given: Any) -> tuple[dict[str, Any], losses.Loss | None]:
             f"loss {reason(TypeError(repr(given)))}: give a name, a loss of gradus or torch.nn, or "
             "a callable (output, target) -> scalar"
         )
+    if getattr(given, "reduction", None) == "sum":
+        raise InputError(
+            f"loss {kind.__name__}: reduction=sum adds up what examples give, so that parts and "
+            "batches of other sizes could not be compared; give reduction=mean, and a larger lr"
+        )
     name = kind.__name__
     is_theirs = name in ARGUMENTS and kind is getattr(nn, name, None)
     if not is_theirs and kind is not getattr(losses, name, None):

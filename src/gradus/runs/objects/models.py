@@ -60,6 +60,24 @@ def maker_of(given: Any) -> Maker:
     return make
 
 
+def check_modes(module: Any) -> None:
+    """Refuse a module to train of which parts alone are in ``eval`` mode, which would be lost.
+
+    Raises:
+        InputError: it is one.
+    """
+    if not isinstance(module, nn.Module):
+        return
+    resting = [name for name, part in module.named_modules() if not part.training]
+    if module.training and resting:
+        kind = type(module.get_submodule(resting[0])).__name__
+        raise InputError(
+            f"model {type(module).__name__}: its part {resting[0]} ({kind}) is in eval mode, and a "
+            "run trains every part in train mode; call train() of the model, or give that part a "
+            "train() of its own that leaves it as it is"
+        )
+
+
 def _copied(module: nn.Module) -> nn.Module:
     try:
         copied = copy.deepcopy(module)
