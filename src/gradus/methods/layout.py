@@ -104,7 +104,23 @@ def _sides(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 class LayerWise(GradientAtIterate):
-    """A first-order method that asks for the layout of w: its state has a field of that name."""
+    """A first-order method that asks for the layout of w: ``init`` is given it, to be kept.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> import torch, gradus
+        >>> @dataclass(frozen=True)
+        ... class Normalised(gradus.methods.LayerWise):
+        ...     lr: float
+        ...     def init(self, w, layout=None):
+        ...         return layout or gradus.methods.Layout.of(w)
+        ...     def update(self, w, g, layout):
+        ...         unit = lambda layer, g: g / g.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-12)
+        ...         return w - self.lr * layout.each(unit, g), layout
+        >>> f = lambda w: (w**2).sum()
+        >>> gradus.minimize(f, torch.tensor([3.0, 4.0]), Normalised(0.5), steps=1).points[-1]
+        tensor([2.7000, 3.6000])
+    """
 
     asks_layout = True
 
