@@ -6,6 +6,11 @@ from pathlib import Path
 import nbformat
 from mkdocs.structure.files import File
 from nbclient import NotebookClient
+from traitlets.config import Config
+
+BY_FILES = Config({"KernelManager": {"transport": "ipc"}})
+"""Kernels are spoken to by sockets of this user's, and not by ports of the machine's network, which
+others could listen at: a kernel warns of these."""
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SHOWN = ("text/html", "image/png", "text/plain")
@@ -23,7 +28,8 @@ def on_files(files, config):
 def page_of(path):
     """A notebook as Markdown: its text, its code, and what that shows."""
     book = nbformat.read(path, as_version=4)
-    NotebookClient(book, timeout=300, resources={"metadata": {"path": EXAMPLES}}).execute()
+    resources = {"metadata": {"path": EXAMPLES}}
+    NotebookClient(book, timeout=300, resources=resources, config=BY_FILES).execute()
     parts = []
     for cell in book.cells:
         if cell.cell_type == "markdown":

@@ -11,15 +11,23 @@ from gradus.figures.picture import Picture
 
 
 def filled(template: str, parts: Mapping[str, str]) -> str:
-    """A template with its parts; what is put in is not looked at again.
+    """A page: a template with its parts; what is put in is not looked at again.
 
     Args:
-        template: name of its file, which has ``{{name}}`` where a part belongs.
-        parts: by name, as HTML.
+        template: name of its file, which has ``{{name}}`` where a part belongs, and begins with
+            ``{{head}}``, up to the styles that all pages share.
+        parts: by name, as HTML; a title is among them.
     """
-    folder = files("gradus.figures")
-    known = {"style": (folder / "page.css").read_text(encoding="utf-8"), **parts}
-    first, *pieces = (folder / template).read_text(encoding="utf-8").split("{{")
+    head = _filled("head.html", {"title": parts["title"], "style": _read("page.css")})
+    return _filled(template, {"head": head, **parts})
+
+
+def _read(name: str) -> str:
+    return (files("gradus.figures") / name).read_text(encoding="utf-8")
+
+
+def _filled(template: str, known: Mapping[str, str]) -> str:
+    first, *pieces = _read(template).split("{{")
     found = [first]
     for piece in pieces:
         name, rest = piece.split("}}", 1)
