@@ -186,6 +186,7 @@ VECTORS = [
     ("Adagrad", {}, "1"),
     *((name, {}, "2") for name in ("Adadelta", "Adamax", "NAdam", "RAdam", "ADOPT")),
     ("Lion", {}, "1"),
+    ("FTRL", {}, "2"),
     *((name, {}, "1") for name in ("LARS", "ScheduleFreeSGD")),
     *((name, {}, "2") for name in ("LAMB", "Muon", "ScheduleFreeAdamW")),
     ("ProximalGradient", {"lr": 0.1}, "0"),

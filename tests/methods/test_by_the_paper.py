@@ -9,10 +9,12 @@ import torch
 import gradus
 from gradus.methods import (
     ADOPT,
+    FTRL,
     LAMB,
     LARS,
     LBFGS,
     SAM,
+    Adagrad,
     Adam,
     Averaged,
     GradientDescent,
@@ -98,6 +100,46 @@ def test_a_method_moves_as_its_paper_says(method, program, options, weight_decay
     expected = program(gradients, start, weight_decay=weight_decay, **options)
     np.testing.assert_allclose(w.numpy(), expected, rtol=1e-12, atol=1e-12)
     assert not np.allclose(w.numpy(), start, atol=0.05)
+
+
+FTRL_OPTIONS = [{"l1": 0.0, "l2": 0.0}, {"l1": 1.5, "l2": 0.7}]
+
+
+@pytest.mark.parametrize("options", FTRL_OPTIONS)
+def test_ftrl_stands_where_what_it_follows_is_least(options):
+    """The minimum of the sum in the docstring, found among the roots of its two halves."""
+    random = np.random.default_rng(0)
+    w0, gradients = random.normal(size=9), random.normal(size=(30, 9))
+    lr, beta, l1, l2 = 0.2, 0.5, options["l1"], options["l2"]
+    method = FTRL(lr, beta, **options)
+    w = torch.from_numpy(w0)
+    state = method.init(w)
+    points = [w0]
+    for g in torch.from_numpy(gradients):
+        w, state = method.update(w, g, state)
+        points.append(w.numpy())
+    roots = np.sqrt(np.cumsum(gradients**2, axis=0))
+    sigmas = np.diff(np.vstack([np.zeros((1, 9)), roots]), axis=0) / lr
+    # A coordinate's centres and their weights: w_0 before any step, then where each was taken.
+    linear = gradients.sum(axis=0) - beta / lr * w0
+    linear -= sum(sigma * at for sigma, at in zip(sigmas, points, strict=False))
+    curve = beta / lr + sigmas.sum(axis=0) + l2
+    right, left = np.maximum(-(linear + l1) / curve, 0), np.minimum(-(linear - l1) / curve, 0)
+    np.testing.assert_allclose(w.numpy(), right + left, rtol=1e-12, atol=1e-12)
+    assert (l1 > 0) == bool((w == 0).any())
+
+
+def test_ftrl_without_penalties_is_adagrad():
+    random = torch.Generator().manual_seed(0)
+    w = torch.randn(9, generator=random, dtype=torch.float64)
+    gradients = torch.randn(30, 9, generator=random, dtype=torch.float64)
+    ends = []
+    for method in (FTRL(0.2, 0.5), Adagrad(0.2, eps=0.5)):
+        at, state = w, method.init(w)
+        for g in gradients:
+            at, state = method.update(at, g, state)
+        ends.append(at)
+    torch.testing.assert_close(*ends, rtol=1e-12, atol=1e-12)
 
 
 # The layers of w: two hidden matrices, one of a kernel, a vector, a number, and a head.

@@ -13,6 +13,7 @@ from torch.autograd import gradcheck
 from gradus import minimize
 from gradus.methods import (
     ADOPT,
+    FTRL,
     LAMB,
     LARS,
     SAM,
@@ -110,6 +111,7 @@ MAKERS = {
         },
     ),
     "adopt": (ADOPT, {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2}),
+    "ftrl": (FTRL, {"lr": 0.1, "beta": 0.5, "l1": 0.02, "l2": 0.3}),
     "lion": (Lion, {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2}),
     "lars": (LARS, {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.2, "trust": 0.3}),
     "lamb": (LAMB, {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.2}),

@@ -8,6 +8,7 @@ import torch
 
 from gradus.methods import (
     ADOPT,
+    FTRL,
     LAMB,
     LARS,
     SGD,
@@ -75,6 +76,10 @@ NUMBERS = [
     (lambda value: ScheduleFreeSGD(beta=value), "beta", 0, 1),
     (lambda value: LARS(momentum=value), "momentum", 0, 1),
     (lambda value: LARS(trust=value), "trust", 0, math.inf),
+    *(
+        (lambda value, name=name: FTRL(**{name: value}), name, 0, math.inf)
+        for name in ("beta", "l1", "l2")
+    ),
     (lambda value: NAdam(momentum_decay=value), "momentum_decay", 0, math.inf),
     (lambda value: Adadelta(rho=value), "rho", 0, 1),
     (lambda value: RMSprop(lr=value), "lr", 0, math.inf),

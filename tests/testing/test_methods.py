@@ -9,6 +9,7 @@ import pytest
 from gradus import methods
 from gradus.methods import (
     ADOPT,
+    FTRL,
     LAMB,
     LARS,
     LBFGS,
@@ -79,6 +80,8 @@ METHODS = {
     "radam": (RAdam(), {}),
     "adopt": (ADOPT(), {}),
     "lion": (Lion(), {}),
+    "ftrl": (FTRL(), {}),
+    "ftrl-all": (FTRL(0.1, 0.5, l1=0.3, l2=0.2), {"descends": False}),
     "lars": (LARS(), {}),
     "lars-decay": (LARS(0.5, 0.5, weight_decay=0.1, trust=0.01), {"descends": False}),
     "lamb": (LAMB(0.01), {}),

@@ -8,6 +8,7 @@ from .around import SAM as SAM
 from .around import Lookahead as Lookahead
 from .averaging import Averaged as Averaged
 from .descent import GradientDescent as GradientDescent
+from .follow_the_leader import FTRL as FTRL
 from .gauss_newton import GaussNewton as GaussNewton
 from .gauss_newton import LevenbergMarquardt as LevenbergMarquardt
 from .layout import Layer as Layer

@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-PIECE = 1 << 20
+PIECE = 1 << 17
 """Entries that are gathered at once."""
 
 
