@@ -6,7 +6,9 @@ import scipy.sparse
 import torch
 
 import gradus
+from gradus.risk import sparse
 from gradus.risk.sparse import csr_of, in_pieces, parts_of, rows_at, stacked
+from gradus.risk.sparse_matrices import as_csr
 
 X = torch.tensor(
     [[0, 2.0, 0, 1], [0, 0, 0, 0], [3, 0, 0, 0], [0, 0, 0, 0], [5, 6, 7, 8]], dtype=torch.float64
@@ -28,6 +30,21 @@ def test_rows_are_those_of_the_dense_tensor(indices):
     torch._validate_compressed_sparse_indices(
         True, found.crow_indices(), found.col_indices().long(), len(found), 4, found._nnz()
     )
+
+
+@pytest.mark.parametrize("size", [1, 3, 4])
+def test_rows_are_gathered_piece_by_piece(monkeypatch, size):
+    monkeypatch.setattr(sparse, "PIECE", size)
+    indices = torch.tensor([4, 1, 0, 0, 3, 2, 4])
+    assert torch.equal(rows_at(SPARSE, indices).to_dense(), X[indices])
+
+
+def test_rows_one_after_another_and_matrices_of_scipy_are_not_copied():
+    matrix = scipy.sparse.csr_array(X.numpy())
+    found = rows_at(as_csr(matrix, "X"), torch.tensor([2, 3, 4]))
+    assert torch.equal(found.to_dense(), X[2:])
+    for part, of in zip(parts_of(found)[1:], (matrix.indices, matrix.data), strict=True):
+        assert np.shares_memory(part.numpy(), of)
 
 
 def test_pieces_stacked_are_the_whole():
