@@ -1,16 +1,13 @@
 """The notebooks in examples become pages, executed as the site is built."""
 
 import html
+import tempfile
 from pathlib import Path
 
 import nbformat
 from mkdocs.structure.files import File
 from nbclient import NotebookClient
 from traitlets.config import Config
-
-BY_FILES = Config({"KernelManager": {"transport": "ipc"}})
-"""Kernels are spoken to by sockets of this user's, and not by ports of the machine's network, which
-others could listen at: a kernel warns of these."""
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SHOWN = ("text/html", "image/png", "text/plain")
@@ -29,7 +26,11 @@ def page_of(path):
     """A notebook as Markdown: its text, its code, and what that shows."""
     book = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": EXAMPLES}}
-    NotebookClient(book, timeout=300, resources=resources, config=BY_FILES).execute()
+    # Kernels are spoken to by files, and not by ports of the machine's network, which others could
+    # listen at: a kernel warns of these. Client and kernel have different working directories.
+    with tempfile.TemporaryDirectory(prefix="gradus-") as folder:
+        by_files = Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
+        NotebookClient(book, timeout=300, resources=resources, config=by_files).execute()
     parts = []
     for cell in book.cells:
         if cell.cell_type == "markdown":
