@@ -44,6 +44,10 @@ trained for a little longer, and no run is trained for ever."""
 LITTLE_LEARNED = 0.3
 """In losses of the best constant prediction: a run that ends above may have gone too slowly."""
 
+UNSETTLED = 0.08
+"""A run that ends above may have gone too fast to settle, though its loss never rose. Where nothing
+is wrong a quarter of the rate only goes slower, and ends higher."""
+
 LOOKS, SECONDS = 5, 1.0
 """Points at which the curvature is measured, at most, and how long that may take."""
 
@@ -139,7 +143,7 @@ def _too_high(evidence: Evidence) -> Suspicion | None:
         return None
     figure, beyond = _beyond(evidence)
     lost = evidence.status in ("diverged", "failed") or evidence.rise > RISEN
-    if not (lost or beyond or evidence.end > LITTLE_LEARNED):
+    if not (lost or beyond or evidence.end > UNSETTLED):
         return None
     changes = _changes(evidence, [1 / factor for factor in DOWN])
     if evidence.status == "diverged":
