@@ -433,6 +433,18 @@ def test_calls_that_do_not_fit_are_refused():
         regressor().fit(X, X[:, :2]).partial_fit(X, NUMBERS)
 
 
+@pytest.mark.parametrize(
+    ("model", "first", "second"),
+    [(classifier(), NAMES, LABELS), (regressor(), NUMBERS, 1e6 * NUMBERS)],
+    ids=["classes", "numbers"],
+)
+def test_a_fit_that_fails_leaves_what_was_fitted(model, first, second):
+    before = model.fit(X, first).predict(X)
+    with pytest.raises(InputError, match="diverged"):
+        model.set_params(method="sgd", lr=1e300).fit(1000 * X[:, :3], second)
+    np.testing.assert_array_equal(model.predict(X), before)
+
+
 def test_an_interruption_is_none_of_its_results(monkeypatch):
     monkeypatch.setattr(choose, "execute", lambda *given: Outcome(status="interrupted"))
     with pytest.raises(KeyboardInterrupt):

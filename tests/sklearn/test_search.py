@@ -2,6 +2,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import loguniform
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
@@ -10,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from gradus import InputError
 from gradus.sklearn import GradusClassifier, GradusRegressor, SweepCV, inputs, sharing
+from gradus.sklearn.training import one_thread_each
 
 X, LABELS = load_iris(return_X_y=True)
 NUMBERS = X @ [1.0, -2.0, 0.5, 3.0]
@@ -108,6 +110,31 @@ def test_threads_draw_no_parameters_of_each_other():
         each.join()
     for each in found:
         np.testing.assert_array_equal(each, expected)
+
+
+def test_threads_that_overlap_leave_torch_its_number():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    entered, left, found = threading.Event(), threading.Event(), []
+
+    def second():
+        with one_thread_each():
+            entered.set()
+            left.wait()
+        found.append(torch.get_num_threads())
+
+    thread = threading.Thread(target=second)
+    with one_thread_each():
+        thread.start()
+        entered.wait()
+    found.append(torch.get_num_threads())
+    left.set()
+    thread.join()
+    new = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    new.start()
+    new.join()
+    torch.set_num_threads(before)
+    assert found == [3, 3, 3]
 
 
 def test_a_distribution_needs_a_number():

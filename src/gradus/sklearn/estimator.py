@@ -122,30 +122,31 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def _fitted(
         self, X: Any, y: Any, sample_weight: Any, *, classes: Any = None, partial: bool = False
     ) -> Self:
-        goes_on = hasattr(self, "networks_") and (partial or self.warm_start)
-        call = Call(partial, goes_on, classes)
-        fit = self._checked(X, y, sample_weight, call)
-        held = self._held(fit.X.shape[0], partial)
-        x = self._encoded(fit, goes_on)
-        examples = self._examples(x, fit, call)
-        with without_collection():
-            from gradus.sklearn.training import train
-        with words_of_parameters():
-            spec = self._spec(examples, fit.X.shape[1], call)
-            trained = train(
-                spec,
-                examples,
-                self.activation,
-                self._build_loss(spec),
-                validation_fraction=held,
-                since=self._nets_so_far(spec, examples) if goes_on else (),
-                memories=self._memories if goes_on and partial else (),
-                keeps_memory=partial,
-                threads=self._threads(spec.models),
-                tell=self._tell(),
-            )
-        self._keep(trained, call)
-        return self
+        with unchanged_by_failure(self):
+            goes_on = hasattr(self, "networks_") and (partial or self.warm_start)
+            call = Call(partial, goes_on, classes)
+            fit = self._checked(X, y, sample_weight, call)
+            held = self._held(fit.X.shape[0], partial)
+            x = self._encoded(fit, goes_on)
+            examples = self._examples(x, fit, call)
+            with without_collection():
+                from gradus.sklearn.training import train
+            with words_of_parameters():
+                spec = self._spec(examples, fit.X.shape[1], call)
+                trained = train(
+                    spec,
+                    examples,
+                    self.activation,
+                    self._build_loss(spec),
+                    validation_fraction=held,
+                    since=self._nets_so_far(spec, examples) if goes_on else (),
+                    memories=self._memories if goes_on and partial else (),
+                    keeps_memory=partial,
+                    threads=self._threads(spec.models),
+                    tell=self._tell(),
+                )
+            self._keep(trained, call)
+            return self
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, call: Call) -> Fit:
         """The rows that count, as arrays.
@@ -340,6 +341,17 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         if len(self.networks_) == 1:
             return self.networks_[0].outputs(x, threads)[None]
         return np.stack([network.outputs(x, threads) for network in self.networks_])
+
+
+@contextmanager
+def unchanged_by_failure(estimator: Estimator) -> Iterator[None]:
+    """Within, what fails leaves an estimator as it was, with all that an earlier fit found."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        estimator.__dict__ = before
+        raise
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import Event
+from threading import Event, Lock
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -260,12 +260,32 @@ def _put_into(model: nn.Module, network: Network) -> None:
                 parameter.copy_(torch.from_numpy(array))
 
 
+class _Holders:
+    """Who takes one thread now, and how many torch took before the first of them came."""
+
+    def __init__(self) -> None:
+        self.lock, self.number, self.before = Lock(), 0, 1
+
+
+_HOLDERS = _Holders()
+
+
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Within, an engine takes one thread: nets side by side are faster than threads of each."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Within, an engine takes one thread: nets side by side are faster than threads of each.
+
+    Torch has one number for the process, which threads that begin take over, and one in each
+    thread: this one's comes back at once, that of the process with the last who holds it.
+    """
+    with _HOLDERS.lock:
+        own = torch.get_num_threads()
+        if _HOLDERS.number == 0:
+            _HOLDERS.before = own
+        _HOLDERS.number += 1
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        with _HOLDERS.lock:
+            _HOLDERS.number -= 1
+            torch.set_num_threads(own if _HOLDERS.number else _HOLDERS.before)
