@@ -13,6 +13,7 @@ import gradus
 from gradus import InputError, RunSpec, open_run, train
 from gradus.data import Dataset, load
 from gradus.methods import FirstOrder
+from gradus.runs.train import LOG
 from gradus.runs.words import as_call
 
 RANDOM = np.random.default_rng(0)
@@ -20,6 +21,10 @@ X = RANDOM.normal(size=(120, 4))
 Y = (X[:, 0] + X[:, 1] > 0).astype(np.int64)
 NUMBERS = X @ np.array([1.0, -1.0, 0.5, 0.0])
 QUICK = {"epochs": 2, "lr": 0.1}
+PROXIMAL_GROUPS = {
+    "method": "sgd", "penalty": "l1", "strength": 0.1, "proximal": True,
+    "parameters": [{"names": ["0"], "lr": 0.01}],
+}  # fmt: skip
 
 
 def net(outputs=2):
@@ -131,6 +136,19 @@ def test_what_a_name_says_too_is_that_run(objects, named):
     assert run.spec.model_copy(update={"loss": None}) == by_name.spec.model_copy(
         update={"loss": None}
     )
+
+
+@pytest.mark.parametrize("ends_in", [nn.Identity(), nn.Softmax(1), nn.LogSoftmax(1)])
+def test_a_loss_of_log_probabilities_is_told_of_other_outputs(ends_in, caplog):
+    model = nn.Sequential(net(), ends_in)
+    told = []
+    options = {"model": model, "loss": nn.NLLLoss(), "epochs": 1, "lr": 1e-9}
+    for options["tell"] in (told.append, LOG):
+        train((X, Y), **options)
+    fits = isinstance(ends_in, nn.LogSoftmax)
+    for lines in (told, [each.getMessage() for each in caplog.records]):
+        found = [line for line in lines if "takes log-probabilities, and the outputs" in line]
+        assert len(found) == (0 if fits else 1)
 
 
 @pytest.mark.parametrize("loss", [gradus.HingeLoss, gradus.ModifiedHuberLoss])
@@ -322,6 +340,7 @@ HOOKED[0].weight.register_hook(torch.zeros_like)
         ((X, Y), {"loss": nn.MSELoss(reduction="sum")}, "loss MSELoss: reduction=sum adds up what"),
         ((X, Y), {"model": normed(), "batch_size": 1}, "; a mini-batch holds one example, perhaps"),
         ((X, Y), {"model": normed(resting=True)}, "its part 0 (BatchNorm1d) is in eval mode, and"),
+        ((X, Y), PROXIMAL_GROUPS, "proximal=True: parameters and decay move groups by an"),
         ((X, Y), {"loss": nn.MSELoss}, "loss MSELoss: is a class; give an object, MSELoss()"),
         ((X, Y), {"loss": Apart(1)}, 'has reduction="none" and gives shape [1], but must give'),
         ((X, Y), {"loss": 5}, "loss 5: give a name, a loss of gradus or torch.nn, or a callable"),

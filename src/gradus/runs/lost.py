@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 from gradus.errors import InputError
 from gradus.runs.record import Run
-from gradus.runs.train import LOG, Tell
+from gradus.runs.train import Tell, as_warning
 from gradus.runs.words import as_call
 
 
@@ -37,5 +35,5 @@ def told_of_its_end(run: Run, tell: Tell) -> Run:
     if run.status in ("diverged", "failed"):
         asked = "" if is_on_sparse(run) else "; gradus.diagnose(run) says why"
         said = f"{run.title}: {what_came_of(run)}{asked}"
-        (logging.getLogger("gradus").warning if tell is LOG else tell)(said)
+        as_warning(tell)(said)
     return run

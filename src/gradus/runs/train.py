@@ -23,7 +23,7 @@ from gradus.engine.job import Job, Observe, Report
 from gradus.engine.snapshot import WHOLE_RUN, Course
 from gradus.errors import InputError, ProcessLostError
 from gradus.models.own import check_named
-from gradus.runs import checkpoint
+from gradus.runs import checkpoint, log_probabilities
 from gradus.runs.choices import flag
 from gradus.runs.executing import execute, told_apart
 from gradus.runs.further import Further, further
@@ -57,6 +57,11 @@ Tell = Callable[[str], None]
 LOG: Tell = logging.getLogger("gradus").info
 """Where nobody else is told, lines go: who configures ``logging`` for them sees them."""
 Finding = Callable[[str, int, int], None]
+
+
+def as_warning(tell: Tell) -> Tell:
+    """The same for what is likely wrong: where nobody else is told, it is logged as a warning."""
+    return logging.getLogger("gradus").warning if tell is LOG else tell
 
 
 def train(
@@ -361,6 +366,8 @@ def _trained(
         parallel.check(job)
         if (remark := parallel.remark(job)) is not None:
             seen.tell(remark)
+        if more is None and not goes_on and (unfit := log_probabilities.remark(job)) is not None:
+            as_warning(seen.tell)(unfit)
         engine, why = choose.chosen(spec.engine, job)
         if callbacks is not None:
             engine, why = callbacks.choose(spec.engine, engine, why)

@@ -95,6 +95,11 @@ class Objects:
                 f"{option}: the method is an object, which has its own learning rate; give it a "
                 "schedule there, as lr=gradus.methods.Cosine(..)"
             )
+        if self.groups is not None and spec.proximal:
+            raise InputError(
+                "--proximal: parameters and decay move groups by an optimizer, which takes no "
+                "proximal step; leave them out, or the proximal step"
+            )
         if self.method is not None and spec.proximal and not hasattr(self.method, "update"):
             raise InputError(
                 "--proximal: needs the equation of a method, which an optimizer does not give; "
