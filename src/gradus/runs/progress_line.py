@@ -9,6 +9,27 @@ from gradus.engine.job import Job, Progress, Report
 from gradus.formatting import duration, number
 
 
+def paced(every: float) -> Callable[[bool], bool]:
+    """A function that says whether a line is due: so many seconds after another, or as the last.
+
+    Example:
+        >>> due = paced(3600.0)
+        >>> due(False), due(True)
+        (False, True)
+    """
+    told = time.perf_counter()
+
+    def due(last: bool) -> bool:
+        nonlocal told
+        now = time.perf_counter()
+        if now - told < every and not last:
+            return False
+        told = now
+        return True
+
+    return due
+
+
 def progress_line(job: Job, show: Callable[[str], object], every: float) -> Report:
     """What is told of every step, and shows a line of it now and then.
 
@@ -18,15 +39,12 @@ def progress_line(job: Job, show: Callable[[str], object], every: float) -> Repo
         every: seconds between two of them; that of the last step is shown in any case.
     """
     steps = job.steps * job.nets
-    started = told = time.perf_counter()
+    started, due = time.perf_counter(), paced(every)
 
     def report(progress: Progress) -> None:
-        nonlocal told
-        now = time.perf_counter()
-        last = progress.step == steps and progress.evaluation is not None
-        if now - told < every and not last:
+        if not due(progress.step == steps and progress.evaluation is not None):
             return
-        told = now
+        now = time.perf_counter()
         left = (now - started) * (steps - progress.step) / (progress.step - progress.since)
         parts = [
             f"epoch {progress.epoch}/{job.epochs}",

@@ -11,6 +11,7 @@ from typing import Any, final
 
 from gradus.formatting import duration, number
 from gradus.notebook import LINE_EVERY, cell_line
+from gradus.runs.progress_line import paced
 from gradus.runs.selection import column_of
 from gradus.runs.spec import RunSpec
 from gradus.sweep.measures import FINISHED
@@ -53,13 +54,10 @@ def observer(given: Observer | None) -> Observer:
     line = cell_line() if given is None else None
     if line is None:
         return given or (lambda progress: None)
-    told = 0.0
+    due = paced(LINE_EVERY)
 
     def observe(progress: SweepProgress) -> None:
-        nonlocal told
-        now = time.monotonic()
-        if now - told >= LINE_EVERY or sum(progress.counts.values()) == progress.total:
-            told = now
+        if due(sum(progress.counts.values()) == progress.total):
             line("  ".join(words_of(progress)))
 
     return observe
