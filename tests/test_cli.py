@@ -320,7 +320,8 @@ def test_the_help_tells_the_default_of_each_choice_where_they_differ():
     assert told["weight_decay"] == "0.0; adamw, muon: 0.01"
     assert told["sampling"].startswith("shuffle; gauss-newton, lbfgs,")
     assert told["line_search"] == "none; lbfgs: strong-wolfe; newton-cg: backtracking"
-    assert (told["strength"], told["nesterov"], told["hidden"]) == ("", "", "512,512")
+    assert (told["strength"], told["nesterov"]) == ("", "muon: True")
+    assert told["hidden"] == "512,512"
 
 
 def test_advice_speaks_the_words_of_the_command_line(call):
