@@ -92,6 +92,36 @@ def test_a_row_is_the_batch_before_its_step(tmp_path, before):
     assert (run.title, run.summary["steps"]) == ("Optimizer-AdamW lr-0.1 bs-16", 6)
 
 
+@pytest.mark.parametrize("after", [False, True, None])
+def test_a_row_of_several_mini_batches_a_step_has_that_step(tmp_path, after):
+    model, optimizer, _ = parts()
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    with gradus.record(tmp_path / "run", optimizer, model) as run:
+
+        def log(at):
+            run.log(float(at), batch=8, after=after)
+
+        for at in range(9):
+            model(torch.ones(8, 3)).sum().backward()
+            if after is False:
+                log(at)
+            if (at + 1) % 4 == 0:
+                optimizer.step()
+                scheduler.step()
+            if after:
+                log(at)
+            elif after is None and at == 6:
+                with pytest.warns(UserWarning, match="3 rows came .* and 4 before .*after=True"):
+                    log(at)
+            elif after is None:
+                log(at)
+    opened = gradus.open_run(tmp_path / "run")
+    assert opened.summary["steps"] == 2
+    if after is not None:
+        assert opened.history["step"].to_pylist() == [0] * 4 + [1] * 4 + [2]
+        assert opened.history["lr"].to_pylist() == [0.1] * 4 + [0.05] * 4 + [0.025]
+
+
 def test_what_it_was_stands_in_the_record(tmp_path):
     recorded(tmp_path / "run", 1, method=torch.optim.SGD, config={"width": 4, "augment": "flip"})
     loop = read_json(tmp_path / "run/run.json")["loop"]

@@ -26,8 +26,8 @@ def undrawn(monkeypatch):
     not has("lightning", "pytorch_lightning"), reason=ABSENT.format("pytorch-lightning")
 )
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("fails", [False, True])
-def test_lightning(tmp_path, fails):
+@pytest.mark.parametrize(("fails", "accumulate"), [(False, 1), (True, 1), (False, 2)])
+def test_lightning(tmp_path, fails, accumulate):
     from gradus.recording.lightning import Record, lightning
 
     class Module(lightning.LightningModule):
@@ -54,6 +54,7 @@ def test_lightning(tmp_path, fails):
     trainer = lightning.Trainer(
         max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, callbacks=[Record(tmp_path / "run")],
+        accumulate_grad_batches=accumulate,
     )  # fmt: skip
     module = Module()
     if fails:
@@ -62,7 +63,9 @@ def test_lightning(tmp_path, fails):
     else:
         trainer.fit(module, loader, loader)
     run = gradus.open_run(tmp_path / "run")
-    assert run.history["step"].to_pylist() == list(range(2 if fails else 4))
+    steps = [0, 0, 1, 1] if accumulate == 2 else list(range(2 if fails else 4))
+    assert run.history["step"].to_pylist() == steps
+    assert run.summary["steps"] == steps[-1] + 1
     assert run.history["samples"].to_pylist()[:2] == [16, 32]
     assert run.summary["loop"]["config"] == {"width": 3}
     if fails:

@@ -77,7 +77,8 @@ class Record(lightning.Callback):  # type: ignore[misc]
         if self.run is not None and loss is not None:
             # Lightning divides it among the batches of an accumulated step.
             loss = loss * trainer.accumulate_grad_batches
-            self.run.log(loss, batch=self.batch(batch), epoch=trainer.current_epoch + 1)
+            epoch = trainer.current_epoch + 1
+            self.run.log(loss, batch=self.batch(batch), epoch=epoch, after=True)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """What the module logged of an epoch."""

@@ -270,8 +270,9 @@ class Recorder:
             self._journal.close()
         self._journal = Journal(self._points / JOURNAL, history, self._evaluation)
         self.step, self.samples, self.epoch = place.step, place.samples, place.epoch
-        self._taken_before = place.step
         self._after: bool | None = None
+        self._at_row = place.step
+        self._rows_of_step: list[int] | None = [0]
         self._lr_of_step: float | Tensor = nan
         now = time.perf_counter()
         self._clock, self._written, self._kept = now - place.seconds, now, now
@@ -286,11 +287,12 @@ class Recorder:
         *unnamed: object,
         batch: int | Sized | None = None,
         epoch: int | None = None,
+        after: bool | None = None,
     ) -> None:
         """A row of the history: the mean loss of a mini-batch, at the parameters before its step.
 
-        To be called once a step, before ``optimizer.step()`` or after it, but always on the same
-        side of it.
+        To be called once a mini-batch, before ``optimizer.step()`` or after it, but always on the
+        same side of it. Where several mini-batches make a step, their rows have that step.
 
         Args:
             loss: a number, or a tensor of one.
@@ -298,6 +300,9 @@ class Recorder:
             batch: how many examples it is the mean of, or a tensor or list of as many; it has to
                 be given.
             epoch: to which it belongs, counted from 1; None: that after the last evaluation.
+            after: whether the mini-batch whose step it is, or the last of those that make one, is
+                logged after ``optimizer.step()``; None: as was the first row, which says so
+                unless several make a step: then it is taken to be before.
 
         Raises:
             InputError: the loss is not one number, or the batch no number of examples.
@@ -316,10 +321,7 @@ class Recorder:
             step = self.step
             self.step += 1
         else:
-            if self._after is None:
-                self._after = self.step > self._taken_before
-            step = self.step - 1 if self._after else self.step
-            rate = self._lr_of_step if self._after else self.optimizer.param_groups[0]["lr"]
+            step, rate = self._place(self.optimizer, after)
         self.samples += examples
         self._batches[examples] += 1
         pending = self._rows.pending
@@ -327,6 +329,42 @@ class Recorder:
         pending.append((step, self.samples, self.epoch, value, kept(rate, "lr"), seconds))
         if len(pending) >= BLOCK or now - self._written > SECONDS:
             self._write()
+
+    def _place(self, optimizer: Optimizer, after: bool | None) -> tuple[int, float | Tensor]:
+        """The step that a row belongs to, and its learning rate."""
+        stepped, self._at_row = self.step > self._at_row, self.step
+        if after is None:
+            if self._after is None:
+                self._after = stepped
+            after = self._after
+            if not after:
+                self._check_side(stepped)
+        if after and stepped:
+            return self.step - 1, self._lr_of_step
+        return self.step, optimizer.param_groups[0]["lr"]
+
+    def _check_side(self, stepped: bool) -> None:
+        """Say so where rows that were taken to come before their step seem to come after it.
+
+        Of n mini-batches a step, n rows come before the first step where each is logged before it,
+        and n - 1 where it is after; n come between two steps.
+        """
+        counts = self._rows_of_step
+        if counts is None:
+            return
+        if stepped:
+            counts.append(0)
+        counts[-1] += 1
+        if len(counts) > 2:
+            self._rows_of_step = None
+        elif len(counts) == 2 and counts[1] > counts[0]:
+            self._rows_of_step = None
+            warnings.warn(
+                f"log: {counts[0]} row{'s' if counts[0] > 1 else ''} came before the first step "
+                f"and {counts[1]} before the next; where rows are logged after optimizer.step(), "
+                "say so by run.log(.., after=True), else by after=False",
+                stacklevel=4,
+            )
 
     def _write(self) -> None:
         """Write down what was logged; from time to time, wait until it is on the disk."""
@@ -480,6 +518,7 @@ class Recorder:
             self._evaluation,
             status="finished" if error is None else ended,
             started=self.started,
+            steps=self.step,
             error=error,
         )
         run = RecordedRun(

@@ -80,7 +80,7 @@ class Record(transformers.TrainerCallback):  # type: ignore[misc]
         steps, self._logged = state.global_step - self._logged, state.global_step
         a_step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         epoch = max(1, math.ceil(state.epoch or 0))
-        self.run.log(logs["loss"], batch=max(1, steps) * a_step, epoch=epoch)
+        self.run.log(logs["loss"], batch=max(1, steps) * a_step, epoch=epoch, after=True)
 
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: Any = None, **given: Any

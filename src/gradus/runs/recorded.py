@@ -202,6 +202,7 @@ def summary_of(
     *,
     status: str,
     started: str,
+    steps: int | None = None,
     error: BaseException | None = None,
 ) -> dict[str, Any]:
     """The content of run.json of a loop that is not ours.
@@ -213,6 +214,7 @@ def summary_of(
         evaluation: the rows of its evaluation.
         status: how it was left; of one that ran to its end, its losses say whether it diverged.
         started: when.
+        steps: that were taken; None: as many as its history tells of.
         error: what it was left by.
     """
     loss, samples = history["loss"], history["samples"]
@@ -229,10 +231,12 @@ def summary_of(
         status = "diverged" if status == "finished" else status
     seconds = float(history["seconds"][-1]) if len(loss) else 0.0
     consumed = int(samples[-1]) if len(loss) else 0
+    if steps is None:
+        steps = int(history["step"][-1]) + 1 if len(loss) else 0
     return {
         "loop": dict(loop),
         "status": status,
-        "steps": int(history["step"][-1]) + 1 if len(loss) else 0,
+        "steps": steps,
         "samples": consumed,
         "parameters": parameters,
         "final": dict.fromkeys(EVALUATED.names) | dict(evaluation[-1]) if evaluation else None,
