@@ -268,6 +268,11 @@ def test_a_run_on_objects_goes_on_with_the_same_ones_to_the_bit(tmp_path):
     with pytest.raises(InputError, match=r"its data was arrays, .* another"):
         gradus.resume(tmp_path / "r", epochs=4, **given | {"data": (X + 1, Y)})
     assert same(gradus.resume(tmp_path / "r", epochs=4, **given), whole)
+    ended = gradus.resume(tmp_path / "r", model=net())
+    assert same(ended, whole)
+    assert all(map(torch.equal, ended.model.parameters(), whole.model.parameters()))
+    with pytest.raises(InputError, match=r"its model was torch.nn.Sequential, .* another"):
+        gradus.resume(tmp_path / "r", model=net(3))
 
 
 NAN, INFINITE = X.copy(), X.copy()

@@ -1,6 +1,6 @@
 """Gradients that are clipped and accumulated, and parameters in groups: as a plain PyTorch loop."""
 
-import copy
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -111,14 +111,30 @@ def test_frozen_parameters_are_in_no_group():
         train(DATA, model=model, parameters=[{"names": "0", "lr": 1.0}], epochs=1, **IN_ORDER)
 
 
-def test_a_run_with_groups_goes_on_to_the_bit(tmp_path):
-    given = {"model": net(), "method": gradus.methods.AdamW(0.01), "decay": "weights"}
-    train(DATA, out=tmp_path / "r", epochs=1, **given, **IN_ORDER)
-    with pytest.raises(InputError, match=r"its method, .* give it again"):
-        gradus.resume(tmp_path / "r", data=DATA, test=TEST, model=net(), epochs=2)
-    more = gradus.resume(tmp_path / "r", data=DATA, test=TEST, epochs=2, **copy.copy(given))
-    whole = train(DATA, epochs=2, **given, **IN_ORDER)
+@pytest.mark.parametrize("broken_off", [False, True])
+def test_a_run_with_groups_goes_on_to_the_bit(tmp_path, broken_off):
+    groups = {"decay": "weights", "parameters": [{"names": ["0"], "lr": 0.1}]}
+    named = {"method": "adamw", "lr": 0.01, **groups}
+
+    def stop(run):
+        if broken_off and run.epoch == 2:
+            raise RuntimeError("the power fails")
+
+    folder, given = tmp_path / "r", {"data": DATA, "test": TEST, "model": net()}
+    with pytest.raises(RuntimeError) if broken_off else nullcontext():
+        epochs = 1 + broken_off
+        train(out=folder, epochs=epochs, callbacks=[stop], **given | named | IN_ORDER)
+    with pytest.raises(InputError, match=r"moved in groups; give them again, as decay=weights, pa"):
+        gradus.resume(folder, epochs=2, **given)
+    with pytest.raises(InputError, match=r"^method=sgd: .* was trained by gradus.methods.AdamW"):
+        gradus.resume(folder, epochs=2, method="sgd", **given | groups)
+    with pytest.raises(InputError, match=r"its method was gradus.methods.AdamW, .* another"):
+        gradus.resume(folder, epochs=2, **given, decay="weights")
+    words = {} if broken_off else {"method": "adamw"}
+    more = gradus.resume(folder, epochs=2, **given, **words, **groups)
+    whole = train(epochs=2, **given | named | IN_ORDER)
     assert more.history.equals(whole.history)
+    assert gradus.resume(folder).history.equals(whole.history)
 
 
 @pytest.mark.parametrize(

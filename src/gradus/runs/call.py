@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, Literal, ParamSpec
@@ -14,15 +16,17 @@ from gradus.data.streaming import USUAL_CACHE, Cache
 from gradus.errors import InputError, quoted
 from gradus.models.own import is_object, shown
 from gradus.notebook import LINE_EVERY, cell_line
+from gradus.runs import checkpoint
 from gradus.runs.callbacks import Callbacks
 from gradus.runs.lost import told_of_its_end
 from gradus.runs.objects.asked import objects_of, with_groups
 from gradus.runs.objects.given import Objects
-from gradus.runs.objects.groups import Groups
+from gradus.runs.objects.groups import Groups, recorded_groups
 from gradus.runs.processes.taking_part import follows
 from gradus.runs.progress_line import progress_line
-from gradus.runs.record import Run
+from gradus.runs.record import Run, open_run
 from gradus.runs.spec import RunSpec, no_such_option
+from gradus.runs.standing import CHECKPOINT
 from gradus.runs.start import OF_THE_MODEL
 from gradus.runs.table_defaults import is_svmlight, is_table
 from gradus.runs.train import LOG, Observer, Shown, Tell
@@ -298,8 +302,8 @@ def resume(
         is_of_arrays = isinstance(data, Mapping) and data.keys() <= set(KEYS)
         said, found = objects_of(objects, validation, test, has_target=not is_of_arrays)
         groups = Groups(parameters, decay)
-        if groups.options:
-            _, found = with_groups(said, found, groups)
+        goes_on = epochs is not None or patience is not None
+        found = _grouped_again(Path(folder), method, said, found, groups, goes_on=goes_on)
         with tracking(track, folder, tell) as tracks:
             run = resume_named(
                 folder,
@@ -318,6 +322,60 @@ def resume(
                 processes=processes,
             )
     return run if follows(processes) else told_of_its_end(run, tell)
+
+
+def _grouped_again(
+    folder: Path,
+    method: Any,
+    said: Mapping[str, Any],
+    found: Objects,
+    groups: Groups,
+    *,
+    goes_on: bool,
+) -> Objects:
+    """The objects that a run goes on with, whose method has its groups again.
+
+    Where the method is not given as an object, it is the one that the record says.
+
+    Raises:
+        InputError: the run had other groups, or another method.
+    """
+    recorded, has_ended = _recorded_objects(folder)
+    identity = recorded.get("method")
+    named, had = recorded_groups(identity or {})
+    if had and not groups.options and (goes_on or not has_ended):
+        words = ", ".join(f"{name}={quoted(value, 80)}" for name, value in had.items())
+        raise InputError(f"{folder}: its parameters moved in groups; give them again, as {words}")
+    if not groups.options:
+        return found
+    if found.method is None and "method" not in said:
+        if identity is None:
+            name = next(iter(groups.options))
+            raise InputError(
+                f"{name}: {folder} was begun without groups; leave {name} out, or give method=.. "
+                "as an object if it was one"
+            )
+        if named is None:
+            return found
+        again, of_method = objects_of({"method": named})
+        if isinstance(method, str) and method != again.get("method"):
+            raise InputError(
+                f"method={quoted(method)}: {folder} was trained by {identity['name']}; leave it out"
+            )
+        identities = {**found.identities, **of_method.identities}
+        found = replace(found, method=of_method.method, identities=identities)
+        said = {**said, **again}
+    return with_groups(said, found, groups)[1]
+
+
+def _recorded_objects(folder: Path) -> tuple[Mapping[str, Any], bool]:
+    """What identifies the objects of a run, by its record or its checkpoint; whether it ended."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return checkpoint.beginning(folder / CHECKPOINT).objects, False
+    with suppress(InputError):  # said by who goes on with it
+        run = open_run(folder)
+        return run.summary.get("objects", {}), run.status != "interrupted"
+    return {}, False
 
 
 def _cache(given: str | os.PathLike[str] | Literal[False] | None) -> Cache:

@@ -43,12 +43,14 @@ class Begun(NamedTuple):
         data: the digest of its data.
         origin: the runs that it goes on from, as its record will say.
         rate: how its learning rate was found, likewise; None where it was given.
+        objects: what identifies those that it was begun with, likewise.
     """
 
     spec: RunSpec
     data: str
     origin: list[dict[str, Any]]
     rate: dict[str, Any] | None
+    objects: dict[str, Any]
 
 
 def begin(
@@ -58,6 +60,7 @@ def begin(
     origin: Sequence[Mapping[str, Any]] = (),
     start: Start | None = None,
     rate: Mapping[str, Any] | None = None,
+    objects: Mapping[str, Any] | None = None,
 ) -> None:
     """Write down which run is about to begin, on which data; what was kept of another is removed.
 
@@ -68,6 +71,7 @@ def begin(
         origin: the runs that it goes on from.
         start: what it begins with, where that is another's.
         rate: how its learning rate was found, where it was not given.
+        objects: what identifies those that it is begun with.
 
     Raises:
         OSError: it cannot be written.
@@ -80,6 +84,8 @@ def begin(
     }
     if rate is not None:
         content["learning_rate"] = dict(rate)
+    if objects:
+        content["objects"] = dict(objects)
     content["sha256"] = _sha256(b"", content)
     own_folder(folder)
     for number in _numbers(folder):
@@ -127,6 +133,7 @@ def beginning(folder: Path) -> Begun:
             str(content["data"]),
             [dict(each) for each in content.get("origin", [])],
             None if rate is None else dict(rate),
+            dict(content.get("objects", {})),
         )
     except (FileNotFoundError, NotADirectoryError):
         raise

@@ -38,6 +38,7 @@ class Standing:
         epochs: that it is to have.
         keep_state: whether the state at the end is kept.
         tell: told, in one line each, what the user is to know.
+        objects: what identifies those that it is trained on.
     """
 
     def __init__(
@@ -48,10 +49,11 @@ class Standing:
         epochs: int,
         keep_state: bool,
         tell: Callable[[str], None],
+        objects: Mapping[str, Any],
     ) -> None:
         self.kept, self.state = folder / CHECKPOINT, folder / STATE
         self.engine, self.epochs = engine, epochs
-        self.keep_state, self.tell = keep_state, tell
+        self.keep_state, self.tell, self.objects = keep_state, tell, objects
         self.origin: Sequence[Mapping[str, Any]] = ()
         self.rate: Mapping[str, Any] | None = None
         self.since: Snapshot | None = None
@@ -66,7 +68,7 @@ class Standing:
     ) -> None:
         """The run begins, with a learning rate that was found so, where it was."""
         self.origin, self.rate = () if start is None else start.origin, rate
-        checkpoint.begin(self.kept, spec, split, self.origin, start, rate)
+        checkpoint.begin(self.kept, spec, split, self.origin, start, rate, self.objects)
 
     def go_on(self, spec: RunSpec, split: Split, start: Start | None) -> None:
         """The run goes on where it was broken off.
@@ -101,7 +103,7 @@ class Standing:
         if (told := more.told(job, since)) is not None:
             self.tell(told)
         self.origin, self.since, self.rate = more.origin, since, more.rate
-        checkpoint.begin(self.kept, spec, split, self.origin, start, self.rate)
+        checkpoint.begin(self.kept, spec, split, self.origin, start, self.rate, self.objects)
         checkpoint.write(self.kept, since)
 
     def course(self, net: int) -> Course:

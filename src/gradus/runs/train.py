@@ -187,7 +187,7 @@ def resume(
     if spec := _broken_off(folder):
         _check_same(folder, spec, changes)
     elif not changes:
-        return open_run(folder, model=model, trust=trust)
+        return _ended(folder, model, objects, trust=trust)
     else:
         spec = further(folder, changes).spec
     check_named([spec.model], folder, named=[str(model)], trust=trust)
@@ -204,10 +204,19 @@ def resume(
                 return _train(
                     found.spec, folder, seen, more=found, keep_state=keep_state, objects=objects
                 )
-            return open_run(folder, model=model, trust=trust)
+            return _ended(folder, model, objects, trust=trust)
         finally:
             if not _broken_off(folder):
                 checkpoint.remove(folder / CHECKPOINT)
+
+
+def _ended(folder: Path, model: str | None, objects: Objects, *, trust: bool) -> Run:
+    """A run that has ended, with what was given of it again."""
+    run = open_run(folder, model=model, trust=trust)
+    if not isinstance(run, Run) or not objects.identities:
+        return run
+    objects.check_same(run.spec, folder, whole=False)
+    return replace(run, maker=objects.model)
 
 
 def _check_same(folder: Path, spec: RunSpec, changes: Mapping[str, int]) -> None:
@@ -388,6 +397,7 @@ def _trained(
                 epochs=spec.epochs,
                 keep_state=keep_state,
                 tell=seen.tell,
+                objects=objects.record,
             )
             if more is not None:
                 standing.go_further(more, job, spec, split, start)

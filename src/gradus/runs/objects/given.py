@@ -128,15 +128,22 @@ class Objects:
 
         return replace(self, method=named_method(spec.method, spec.method_options or ()))
 
-    def check_same(self, spec: RunSpec, folder: Path) -> None:
+    def check_same(self, spec: RunSpec, folder: Path, *, whole: bool = True) -> None:
         """Refuse other objects than a run was begun with.
+
+        Args:
+            spec: of the run.
+            folder: of it.
+            whole: whether it is trained on, for which none may be missing.
 
         Raises:
             InputError: one is another, or is missing.
         """
         for name in PARTS:
             written, given = getattr(spec, name), self.identities.get(name)
-            if name == "sampling" and is_object(written):
+            if given is None and not whole:
+                continue
+            if whole and name == "sampling" and is_object(written):
                 raise InputError(
                     f"{folder}: its examples came in the order of {shown(written)}, which cannot "
                     "be taken up where it was; train it again"
@@ -161,6 +168,8 @@ class Objects:
         for written in filter(is_object, spec.metrics):
             name = name_of_metric(written)
             identity = self.identities.get(f"metrics {name}")
+            if identity is None and not whole:
+                continue
             if identity is None:
                 raise InputError(
                     f"{folder}: its metric {name} was a function in Python, which no record holds; "

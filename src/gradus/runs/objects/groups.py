@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from gradus import optim
+from gradus import methods, optim
 from gradus.errors import InputError, brief, quoted
 from gradus.methods.method import FirstOrder, Method
 from gradus.optim.as_method import OptimizerMethod
@@ -95,6 +95,33 @@ class Groups:
                     f"{', '.join(sorted(options_known))}"
                 )
         return replace(method, groups=tuple(made))
+
+
+def recorded_groups(identity: Mapping[str, Any]) -> tuple[FirstOrder | None, dict[str, Any]]:
+    """The method that a record says to have had groups, and how they stand there.
+
+    Args:
+        identity: what the record says of its method.
+
+    Returns:
+        No method where it was none of gradus, or has options that no record holds.
+    """
+    name = str(identity.get("name", ""))
+    kind: Any = getattr(methods, name.removeprefix("gradus.methods."), None)
+    if not name.startswith("gradus.methods.") or not hasattr(kind, "__dataclass_fields__"):
+        return None, {}
+    own = {each.name for each in fields(kind)}
+    groups = {each: value for each, value in identity["options"].items() if each not in own}
+    options = {each: value for each, value in identity["options"].items() if each in own}
+    try:
+        as_given = {e: tuple(v) if isinstance(v, list) else v for e, v in options.items()}
+        method: Any = kind(**as_given)
+    except (TypeError, ValueError):
+        return None, groups
+    is_whole = isinstance(method, FirstOrder) and options == {
+        each: plain(getattr(method, each)) for each in options
+    }
+    return method if is_whole else None, groups
 
 
 def as_optimizer(method: Method) -> OptimizerMethod:
