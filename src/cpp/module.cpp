@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "inplace.hpp"
+#include "mass.hpp"
 #include "network.hpp"
 #include "sparse_module.hpp"
 #include "stream.hpp"
@@ -199,7 +200,8 @@ struct Data {
         source.mean = mean ? mean->data() : nullptr;
         source.deviation = deviation ? deviation->data() : nullptr;
         return {source, classes ? classes->data() : nullptr, numbers ? numbers->data() : nullptr,
-                weights ? weights->data() : nullptr};
+                weights ? weights->data() : nullptr,
+                weights ? mean_weight(weights->data(), int64_t(weights->shape(0))) : 1};
     }
 };
 

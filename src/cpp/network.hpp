@@ -86,6 +86,7 @@ struct Examples {
     const int64_t* classes;
     const T* numbers;
     const T* weights;
+    double weight;  // their mean, 1 where there are none
 };
 
 // Batches of `size` examples (the last may be smaller), and what belongs to their steps.

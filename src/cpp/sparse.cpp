@@ -229,7 +229,7 @@ bool Sparse<T>::take_step(Bench& bench, const SparseExamples<T>& examples, const
     fetch(examples, batches, begin + std::max(count, AHEAD), count);
     bench.take(examples, order, count, all, shrinking_);
     const double mass =
-        mass_of(risk_, outputs_, examples.classes, examples.weights, order, count);
+        mass_of(risk_, outputs_, examples.classes, examples.weights, examples.weight, order, count);
     if (batches.wanted && batches.wanted[step]) {
         batches.losses_at_iterate[step] = bench.evaluate(bench.remembered(), mass, false);
     }

@@ -27,6 +27,7 @@ struct SparseExamples {
     const int64_t* classes;
     const T* numbers;
     const T* weights;
+    double weight;  // their mean, 1 where there are none
 };
 
 template <class T>

@@ -1,3 +1,4 @@
+#include "mass.hpp"
 #include "sparse_module.hpp"
 
 #include <nanobind/ndarray.h>
@@ -36,7 +37,8 @@ struct SparseData {
 
     SparseExamples<T> examples() const {
         return {starts.data(), columns.data(), values.data(), classes ? classes->data() : nullptr,
-                numbers ? numbers->data() : nullptr, weights ? weights->data() : nullptr};
+                numbers ? numbers->data() : nullptr, weights ? weights->data() : nullptr,
+                weights ? mean_weight(weights->data(), int64_t(weights->shape(0))) : 1};
     }
 };
 

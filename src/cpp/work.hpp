@@ -420,7 +420,7 @@ private:
     // What the losses of a batch are divided by.
     double mass(int64_t begin, int64_t count) const {
         return mass_of(n_.risk_, n_.shape_.outputs(), examples_.classes, examples_.weights,
-                       batches_.order + begin, count);
+                       examples_.weight, batches_.order + begin, count);
     }
 
     double mean(int64_t count, double divisor) const {

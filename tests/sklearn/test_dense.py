@@ -121,6 +121,19 @@ def test_a_weight_is_a_number_of_repetitions(kind, pieces, scaling):
     assert_same_nets(weighted, expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("size", [1, 5])
+@pytest.mark.parametrize("engine", ["native", "eager"])
+def test_weights_count_in_batches_of_any_size(engine, size):
+    of_class, kind = {"one": 9.0, "other": 1.0}, np.array(["one", "other"] * 500)
+    nothing = np.zeros((len(kind), 1))  # tells no class
+    options = {"method": "gradient-descent", "lr": 0.1, "schedule": "cosine", "batch_size": size}
+    by_row = classifier(**options, hidden=(2,), epochs=3, engine=engine, scaling=None)
+    by_class = clone(by_row).set_params(class_weight=of_class)
+    by_row.fit(nothing, kind, sample_weight=[of_class[each] for each in kind])
+    for fitted in (by_row, by_class.fit(nothing, kind)):
+        assert fitted.predict_proba(nothing[:1])[0, 0] == pytest.approx(0.9, abs=0.03)
+
+
 @pytest.mark.parametrize("weight", [{"setosa": 3.0, "virginica": 0.5}, "balanced"], ids=str)
 def test_a_class_counts_as_each_of_its_rows(weight):
     rows = np.arange(0, 130)  # 50, 50 and 30

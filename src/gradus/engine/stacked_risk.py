@@ -19,6 +19,7 @@ from gradus.engine.job import Judged, Tested
 from gradus.engine.selection import Score
 from gradus.engine.stacked_activations import Curve, curve_of
 from gradus.risk.chunks import averaged, summed
+from gradus.risk.examples import mean_weight_of
 from gradus.risk.losses import Loss, weighted
 from gradus.risk.penalties import Penalty
 
@@ -261,7 +262,7 @@ class StackedRisk:
         """The mean loss of every mini-batch, ``[K]``, without the penalty."""
         totals, masses = [], []
         for cut in self._cuts(batch):
-            total, mass = self._summed(self.network.outputs(w, cut.x), cut)
+            total, mass = self._summed(self.network.outputs(w, cut.x), cut, self._usual_weights)
             totals.append(total)
             masses.append(mass)
         return averaged(torch.stack(totals).sum(0), masses)
@@ -273,7 +274,7 @@ class StackedRisk:
             passes = self.network.forward(w, cut.x)
             outputs = passes[-1].h.detach().requires_grad_()
             with torch.enable_grad():
-                total, mass = self._summed(self.network.ended(outputs), cut)
+                total, mass = self._summed(self.network.ended(outputs), cut, self._usual_weights)
                 (g,) = torch.autograd.grad(total.sum(), outputs)
             if batch.shape[1] <= self._chunk:
                 g = averaged(g, [mass[:, None, None] if isinstance(mass, Tensor) else mass])
@@ -349,15 +350,26 @@ class StackedRisk:
         """The batch in pieces of bounded size."""
         return map(self.data.batch, batch.split(self._chunk, dim=1))
 
-    def _summed(self, outputs: Tensor, cut: Batch) -> tuple[Tensor, Tensor | float]:
+    @cached_property
+    def _usual_weights(self) -> tuple[Tensor, ...]:
+        """By what examples in the batches of each run are divided, ``[K]``, if not by theirs."""
+        found = [(mean_weight_of(data, self.loss), runs) for data, runs in self.data.groups]
+        means = [mean for mean, runs in found for _ in range(runs) if mean is not None]
+        if len(means) < self.data.runs:
+            return ()
+        return (torch.tensor(means, dtype=torch.float64, device=self.data.groups[0][0].y.device),)
+
+    def _summed(
+        self, outputs: Tensor, cut: Batch, usual: tuple[Tensor, ...] = ()
+    ) -> tuple[Tensor, Tensor | float]:
         """The losses of every run added up ``[K]``, and by what their mean divides."""
 
         def of_one(outputs: Tensor, y: Tensor, *counts: Tensor) -> tuple[Tensor, Tensor]:
-            loss = weighted(self.loss, counts[0] if counts else None)
+            loss = weighted(self.loss, *(counts or [None]))
             total, mass = summed(loss, outputs, y)
             return total, total.new_full((), mass) if isinstance(mass, float | int) else mass
 
-        counts = () if cut.counts is None else (cut.counts,)
+        counts = () if cut.counts is None else (cut.counts, *usual)
         total, mass = torch.vmap(of_one)(outputs, cut.y, *counts)
         return total, 0.0 if self.loss.reduction == "sum" else mass
 

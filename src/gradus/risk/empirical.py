@@ -28,6 +28,7 @@ from gradus.risk.examples import (
     examples_of,
     given_examples,
     in_chunks,
+    mean_weight_of,
     weights_of,
 )
 from gradus.risk.losses import weighted
@@ -67,7 +68,8 @@ class EmpiricalRisk:
     number of examples. A layer that looks across the batch, such as batch normalisation in train
     mode, sees one chunk at a time. A loss whose ``reduction`` is ``"sum"`` is added up, not
     averaged. Data that have ``weights [N]`` count each example by its own, as if it stood there so
-    many times.
+    many times; a batch of B is divided by B times their mean (and where classes count apart, by
+    what its own examples count).
 
     Args:
         model: any module that maps ``x [B, ...]`` to an output that the loss takes.
@@ -443,7 +445,11 @@ class EmpiricalRisk:
 
     def _loss_on(self, chunk: Batch) -> Callable[[Tensor, Tensor], Tensor]:
         """The loss, in which each example of the chunk counts what it does in the data."""
-        return weighted(self.loss, weights_of(self.data, chunk))
+        return weighted(self.loss, weights_of(self.data, chunk), self._usual_weight)
+
+    @cached_property
+    def _usual_weight(self) -> float | None:
+        return mean_weight_of(self.data, self.loss)
 
     def _at(
         self, entries: tuple[Tensor, ...], *, update_buffers: bool | None = None

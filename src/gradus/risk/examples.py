@@ -137,6 +137,21 @@ def weights_of(data: Examples, batch: Batch) -> Tensor | None:
     return None if weights is None or isinstance(batch, tuple) else weights[batch]
 
 
+def mean_weight_of(data: Examples, loss: object) -> float | None:
+    """The mean of what its examples count, by which those of any batch are divided.
+
+    None where all count alike, and where the loss does not divide by each in the same way, as by
+    class weights, or without targets that it ignores: batches are then divided by their own.
+    """
+    weights: Tensor | None = getattr(data, "weights", None)
+    if weights is None or getattr(loss, "weight", None) is not None:
+        return None
+    ignored, y = getattr(loss, "ignore_index", None), getattr(data, "y", None)
+    if ignored is not None and isinstance(y, Tensor) and bool((y == ignored).any()):
+        return None
+    return float(weights.double().mean())
+
+
 def size_of(batch: Batch | None, examples: int) -> int:
     """How many examples a batch holds, of data that hold so many."""
     if batch is None:

@@ -103,7 +103,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         return found
 
     def _examples(self, x: Any, fit: Fit, call: Call) -> Examples:
-        class_weights = None
+        weights = fit.weights
         if self.class_weight is not None:
             if call.partial and isinstance(self.class_weight, str):
                 raise InputError(
@@ -121,4 +121,5 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
                     f"class_weight {quoted(self.class_weight)}: give numbers >= 0, and more than 0 "
                     "to a class that y holds"
                 )
-        return Examples(x, fit.y, len(self.classes_), fit.weights, class_weights)
+            weights = class_weights[fit.y] * (1 if weights is None else weights)
+        return Examples(x, fit.y, len(self.classes_), weights)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -27,8 +27,6 @@ from gradus.sklearn.examples import Examples
 from gradus.sklearn.network import Network
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from gradus.risk.losses import Loss
     from gradus.runs.spec import RunSpec
     from gradus.sklearn.memory import Memory
@@ -205,9 +203,9 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         values |= {"patience": self.patience, "seed": self._seed()}
         return RunSpec.read(values | self._loss() | given)
 
-    def _build_loss(self, spec: RunSpec) -> Callable[[Tensor | None], Loss]:
-        """What gives the loss, for what each class counts."""
-        return spec.build_loss
+    def _build_loss(self, spec: RunSpec) -> Loss:
+        """What is minimised."""
+        return spec.build_loss(None)
 
     def _options(self) -> dict[str, Any]:
         """Those of a run that are no parameters.

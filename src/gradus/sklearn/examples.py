@@ -19,14 +19,12 @@ class Examples:
         y: int64 ``[N]`` classes, or ``[N, m]`` numbers.
         classes: how many there are, None where y holds numbers.
         weights: what each example counts, ``[N]``; None where all count alike.
-        class_weights: what each class counts, ``[C]``; None where all count alike.
     """
 
     x: Any
     y: Array
     classes: int | None
     weights: Array | None = None
-    class_weights: Array | None = None
 
     @property
     def rows(self) -> int:

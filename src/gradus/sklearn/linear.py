@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,6 @@ from gradus.sklearn.examples import Examples
 from gradus.sklearn.regression import Regressor
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from gradus.risk.losses import Loss
     from gradus.runs.spec import RunSpec
     from gradus.sklearn.inputs import Inputs
@@ -126,8 +124,10 @@ def _batch_size(rows: int) -> int:
 def _rate(examples: Examples, bend: float, size: int) -> float:
     r"""$1 / \mathcal{L}$, by how much the risk of mini-batches of B of N rows is expected to bend.
 
-    $$\mathcal{L} = b \left((1 - s) \, \lambda_{\max} \Big(\frac1N \sum_i z_i z_i^T\Big)
-      + s \max_i \|z_i\|^2\right), \quad s = \frac{N - B}{B (N - 1)}, \quad z_i = (x_i, 1)$$
+    $$\mathcal{L} = b \left((1 - s) \, \lambda_{\max}
+      \Big(\frac1N \sum_i \frac{v_i}{\bar v} z_i z_i^T\Big)
+      + s \max_i \frac{v_i}{\bar v} \|z_i\|^2\right),
+      \quad s = \frac{N - B}{B (N - 1)}, \quad z_i = (x_i, 1)$$
 
     Source: R. Gower et al., SGD: general analysis and improved rates, ICML 2019, proposition 3.8.
     """
@@ -135,7 +135,8 @@ def _rate(examples: Examples, bend: float, size: int) -> float:
     drawn = slice(None) if n <= WHOLE else np.random.default_rng(0).integers(0, n, WHOLE)
     x = examples.x[drawn].astype(np.float64)
     weights = np.ones(min(n, WHOLE)) if examples.weights is None else examples.weights[drawn]
-    largest = float(np.asarray((x.multiply(x) if issparse(x) else x * x).sum(axis=1)).max()) + 1
+    squares = np.asarray((x.multiply(x) if issparse(x) else x * x).sum(axis=1)).ravel() + 1
+    largest = float((weights / weights.mean() * squares).max())
     together = _greatest(x, weights / weights.sum())
     share = max(n - size, 0) / (size * max(n - 1, 1))
     return 1 / (bend * ((1 - share) * together + share * largest))
@@ -343,11 +344,11 @@ class GradusLinearClassifier(Linear, Classifier):
     def _loss(self) -> dict[str, Any]:
         return {} if self._loss_name() in MARGINS else super()._loss()
 
-    def _build_loss(self, spec: RunSpec) -> Callable[[Tensor | None], Loss]:
+    def _build_loss(self, spec: RunSpec) -> Loss:
         from gradus.risk import losses
 
         margin = MARGINS.get(self.loss)
-        return spec.build_loss if margin is None else getattr(losses, margin)
+        return super()._build_loss(spec) if margin is None else getattr(losses, margin)()
 
 
 class GradusLinearRegressor(Linear, Regressor):

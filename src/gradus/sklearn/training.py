@@ -50,7 +50,7 @@ def train(
     spec: RunSpec,
     examples: Examples,
     activation: str,
-    build_loss: Callable[[torch.Tensor | None], Loss],
+    loss: Loss,
     *,
     validation_fraction: float = 0.0,
     since: Sequence[Network] = (),
@@ -65,7 +65,7 @@ def train(
         spec: their widths, method, epochs and number.
         examples: that are fitted to.
         activation: between the layers.
-        build_loss: gives what is minimised, for what each class counts.
+        loss: what is minimised.
         validation_fraction: share of the examples held, on which the epoch to keep is chosen.
         since: nets to begin with.
         memories: of each, what its method remembers from before, where it does.
@@ -85,8 +85,6 @@ def train(
         train, held = (train.subset(part) for part in rows)
         check_turns(len(train), len(held), spec.models)
         labels = None if labels is None else train.y
-    class_weights = examples.class_weights
-    weight = None if class_weights is None else torch.from_numpy(class_weights)
     selection = NOTHING_SELECTED
     if held is not None:
         selection = Selection("validation_loss", "best", spec.patience)
@@ -95,7 +93,7 @@ def train(
     epochs = spec.epochs + max((state.epoch - 1 for state in states if state), default=0)
     first = Job(
         model=nn.Identity(),
-        loss=build_loss(weight).to(dtype=train.dtype),
+        loss=loss.to(dtype=train.dtype),
         penalty=spec.build_penalty(),
         method=spec.build_method(steps=epochs * sampling.steps),
         train=train,

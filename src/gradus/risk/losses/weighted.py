@@ -22,9 +22,14 @@ class Weighted(Loss):
     An example of weight 2 is one that stands there twice. Where all weights in use are 0 the mean
     is 0 with zero gradient.
 
+    Of a batch of a larger whole the mean weight $\bar w$ of the whole may stand for each $w_i$ of
+    the divisor: a batch divided by its own weights is no unbiased estimate of the whole, and of one
+    example they would say nothing.
+
     Args:
         loss: of the examples, with any reduction.
         weights: $w_i \ge 0$, ``[N]``, of the examples of the batch.
+        usual: $\bar w$; None: the mean of these.
 
     Example:
         >>> from gradus.risk.losses import MSELoss
@@ -35,15 +40,17 @@ class Weighted(Loss):
 
     reductions: ClassVar[tuple[str, ...]] = ("none", "mean", "sum", "batchmean")
 
-    def __init__(self, loss: Loss, weights: Tensor) -> None:
+    def __init__(self, loss: Loss, weights: Tensor, usual: float | Tensor | None = None) -> None:
         super().__init__(None, None, loss.reduction)
-        self.loss, self.weights = loss, weights
+        self.loss, self.weights, self.usual = loss, weights, usual
 
     def terms(self, input: Tensor, target: Tensor) -> Terms:  # noqa: A002
         """Return the weighted values, and the weighted sum of what each divides by."""
         values, mass = self.loss.terms(input, target)
         weights = self.weights.to(values.dtype)
         weighted = values * weights.view(-1, *[1] * (values.dim() - 1))
+        if self.usual is not None:
+            return Terms(weighted, mass * self.usual)
         if not isinstance(mass, Tensor):  # each example has as much of it
             return Terms(weighted, total(weights) * (mass / len(weights)))
 
@@ -54,9 +61,16 @@ class Weighted(Loss):
 
 
 def weighted(
-    loss: Callable[[Tensor, Tensor], Tensor], weights: Tensor | None
+    loss: Callable[[Tensor, Tensor], Tensor],
+    weights: Tensor | None,
+    usual: float | Tensor | None = None,
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """The loss of examples with these weights; the loss itself where all count alike.
+
+    Args:
+        loss: of one that counts as 1.
+        weights: of the examples of the batch.
+        usual: the mean weight of the whole that the batch is of; None: that of the batch.
 
     Raises:
         ValueError: the loss does not say what each example adds to it.
@@ -66,4 +80,4 @@ def weighted(
     if not isinstance(loss, Loss):
         name = getattr(loss, "__name__", type(loss).__name__)
         raise ValueError(f"examples with weights need a loss of this package, not {name}")
-    return Weighted(loss, weights)
+    return Weighted(loss, weights, usual)
