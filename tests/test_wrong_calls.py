@@ -96,7 +96,7 @@ CALLS: list[tuple[Any, str]] = [
     (lambda run, at: gradus.compare(run), "compare: two runs or more are compared, not 1"),
     (lambda run, at: gradus.export(run, "paper"), "to=paper: choose csv | json"),
     (lambda run, at: gradus.export("run", "csv"), "export run: give a run or a sweep"),
-    (lambda run, at: run.evaluate(np.zeros((2, 8, 8), np.uint8)), "the array: say which file"),
+    (lambda run, at: run.evaluate(np.zeros((2, 8, 8), np.uint8)), "the array: has no targets beside it"),
     (lambda run, at: run.predict("none.csv"), "none.csv: is no array"),
     (lambda run, at: run.train(lrr=3), "lrr: no such option (did you mean lr?)"),
     (lambda run, at: run.plot(against="steps"), "against=steps: choose samples | work | seconds"),

@@ -102,7 +102,7 @@ def test_indices_move_at_once():
     [
         (("shuffle", 10, 0), "--batch-size 0: at least 1"),
         (("shuffle", 10, 11), "--batch-size 11: larger than the training data; give at most 10"),
-        (("random", 10, 2), "--sampling random: unknown; choose full | replacement"),
+        (("random", 10, 2), "sampling random: unknown; choose full | replacement"),
         (("shuffle", 10, 2, -1), "--seed -1"),
     ],
 )

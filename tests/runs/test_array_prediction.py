@@ -217,8 +217,8 @@ def test_what_is_no_array_of_the_kind_is_refused(
         ("numbers", X, BRIGHT, "and the model was trained on 1 numbers"),
         ("numbers", X, X[:5, 0], "'x' has 60 rows, 'y' has 5"),
         ("numbers", X, X[:, 0] * np.nan, "no example has a target"),
-        ("numbers", X, None, "say which file holds the targets by --target"),
-        ("numbers", "numbers.npz", "y.npy", "--target y.npy: is for a .npy file"),
+        ("numbers", X, None, "has no targets beside it; give them too, as run.evaluate(X, y)"),
+        ("numbers", "numbers.npz", "y.npy", "target=y.npy: is for a .npy file"),
     ],
 )
 def test_what_cannot_be_evaluated_is_said(run_of, folder, monkeypatch, name, x, y, message):

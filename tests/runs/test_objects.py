@@ -345,6 +345,8 @@ HOOKED[0].weight.register_hook(torch.zeros_like)
         ((X, Y), {"loss": nn.MSELoss(reduction="sum")}, "loss MSELoss: reduction=sum adds up what"),
         ((X, Y), {"model": normed(), "batch_size": 1}, "; a mini-batch holds one example, perhaps"),
         ((X, Y), {"model": normed(resting=True)}, "its part 0 (BatchNorm1d) is in eval mode, and"),
+        ((X, Y), {"weights": Y}, "weights: is the name of a table's column; with arrays give"),
+        ((X, Y), {"class_weight": [1, 2]}, "class_weight=[1, 2]: give what each class counts by"),
         ((X, Y), PROXIMAL_GROUPS, "proximal=True: parameters and decay move groups by an"),
         ((X, Y), {"loss": nn.MSELoss}, "loss MSELoss: is a class; give an object, MSELoss()"),
         ((X, Y), {"loss": Apart(1)}, 'has reduction="none" and gives shape [1], but must give'),
@@ -363,6 +365,25 @@ def test_what_is_wrong_is_said_in_one_line_in_the_words_of_the_call(
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "--" not in str(caught.value)
+
+
+def test_mini_batches_are_of_all_rows_where_there_are_fewer_than_usual():
+    run = train((X[:20], Y[:20]), model="linear", epochs=1)
+    assert run.spec.batch_size == run.summary["data"]["train"] < 16
+
+
+def test_columns_to_predict_are_named_in_a_list_too():
+    table = {"a": X[:, 0], "b": X[:, 1], "c": X[:, 2]}
+    lists, text = (train(table, target=each, epochs=1, models=1) for each in (["a", "b"], "a,b"))
+    assert same(lists, text)
+
+
+def test_what_a_run_cannot_do_is_said_in_the_words_of_its_call(tmp_path):
+    run = train((X, Y), model="linear", epochs=1)
+    with pytest.raises(InputError, match=r"give them too, as run\.evaluate\(X, y\)$"):
+        run.evaluate(X)
+    with pytest.raises(InputError, match=r"^to=onyx: choose csv"):
+        run.export("onyx", tmp_path / "a.onnx")
 
 
 def test_a_pair_is_one_thing():

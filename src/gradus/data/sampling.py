@@ -61,7 +61,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.name not in SAMPLINGS:
-            raise InputError(f"--sampling {self.name}: unknown; choose {' | '.join(SAMPLINGS)}")
+            raise InputError(f"sampling {self.name}: unknown; choose {' | '.join(SAMPLINGS)}")
         if self.batch_size < 1:
             raise InputError(f"--batch-size {self.batch_size}: at least 1 is needed")
         if self.batch_size > self.n and self.name != "full":

@@ -40,10 +40,12 @@ def export(run: Run, to: str, out: Path) -> Written:
             ``-history.csv`` and ``-evaluation.csv``.
 
     Raises:
-        InputError: the name has another ending, or the model is none that can be written so, or is
-            that of a run that diverged.
+        InputError: there is no such format, the name has another ending, or the model is none that
+            can be written so, or is that of a run that diverged.
         OSError: the file cannot be written.
     """
+    if to not in SUFFIXES:
+        raise InputError(f"--to {quoted(to)}: choose {' | '.join(SUFFIXES)}")
     if out.suffix != SUFFIXES[to]:
         raise InputError(
             f"--out {quoted(str(out))}: --to {to} writes a file whose name ends in {SUFFIXES[to]}"

@@ -165,6 +165,9 @@ def resolved(spec: RunSpec, split: Split) -> RunSpec:
             found["patience"] = None
         if "standardize_target" in spec.auto and split.task == "classification":
             found["standardize_target"] = False
+    usual = OPTIONS["sampling"].get(str(spec.sampling), {}).get("batch_size")
+    if usual is not None and spec.batch_size == usual > split.trains:
+        found.setdefault("batch_size", split.trains)
     return spec.model_copy(update=found) if found else spec
 
 

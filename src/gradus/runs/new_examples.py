@@ -194,7 +194,7 @@ def _of_arrays(
     if preparation.kind == "sparse":
         x, where, y = _sparse(preparation, given, seen)
         if target is not None or y is None:
-            y = _target(where, target)
+            y = _target(given, where, target)
     elif _ending(given) == ".npz":
         if target is not None:
             raise InputError(
@@ -205,7 +205,7 @@ def _of_arrays(
         x, y, where = _named(path, found, "x"), _named(path, found, "y"), str(path)
     else:
         x, where = _array(given)
-        y = _target(where, target)
+        y = _target(given, where, target)
     check_lengths(x, y, where)
     x = preparation.checked(x, where)
     missing, infinite = faults(y)
@@ -268,10 +268,12 @@ def none_has_a_target(none: str, names: Sequence[str]) -> InputError:
     return InputError(f"{none} has a target ({shown}): nothing can be evaluated")
 
 
-def _target(where: str, target: Any) -> Any:
+def _target(given: Any, where: str, target: Any) -> Any:
     """The targets of examples, where they do not stand beside them."""
     from gradus.data.arrays import target_array
 
+    if target is None and not isinstance(given, str | os.PathLike):
+        raise InputError(f"{where}: has no targets beside it; give them too, as run.evaluate(X, y)")
     if isinstance(target, str | os.PathLike) or target is None:
         return target_array(Path(where), None if target is None else os.fspath(target))
     return _as_array(target, "the targets")

@@ -334,6 +334,7 @@ class Run:
 
         return evaluated(self, table, target, threshold)
 
+    @in_words_of_the_call()
     def export(
         self,
         to: Literal["csv", "json", "onnx", "torch-export"],

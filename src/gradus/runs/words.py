@@ -21,6 +21,9 @@ SWEEPS = (
 )
 """Options of many runs that take a number or a text."""
 
+COLUMNS = ("categorical", "drop", "target")
+"""Options that take the name of a column, which may be any word: that ends a message."""
+
 NUMBER = r"-?\d[\d.e+,-]*(?<![.,])"
 
 
@@ -59,6 +62,8 @@ def as_call(message: str, resume: str = "gradus.resume") -> str:
         'lr=-1: must be greater than or equal to 0'
         >>> as_call("use --missing mean | median, or leave the column out by --drop")
         'use missing=mean | median, or leave the column out by drop'
+        >>> as_call("turn it into a number or use --drop names")
+        'turn it into a number or use drop=names'
         >>> as_call("--label-smoothing is not an option of --loss mse, which takes no options")
         'label_smoothing is not an option of loss=mse, which takes no options'
         >>> as_call("go on with --resume runs/mine, or add --overwrite")
@@ -93,6 +98,7 @@ def _keyword(found: re.Match[str]) -> str:
     # What ends a message's part, as ":", "," or ";", ends a value too.
     value = (following or "").rstrip(":;,).")
     is_value = following and (following.endswith(":") or following[0] in "'[(")
+    is_value = is_value or (name in COLUMNS and found.end() + len(value) == len(found.string))
     is_value = is_value or value in choices or value.isupper() or re.fullmatch(NUMBER, value)
     return f"{name}=" if value and is_value else f"{name}{gap}"
 

@@ -19,7 +19,13 @@ def _written(value: Any) -> Any:
     """Weights by class name, as a list of texts."""
     if isinstance(value, Mapping):
         return tuple(f"{name}={weight}" for name, weight in value.items())
-    return split(value)
+    found = split(value)
+    if not isinstance(found, list | tuple) or not all(isinstance(each, str) for each in found):
+        raise ValueError(
+            f"class_weight {quoted(value, 60)}: give what each class counts by its name, as "
+            "{'no': 1, 'yes': 2}, or balanced"
+        )
+    return found
 
 
 def _checked(given: tuple[str, ...]) -> tuple[str, ...]:

@@ -69,6 +69,27 @@ def _separator(value: str) -> str:
     return found
 
 
+def _column_of_weights(value: object) -> object:
+    """The name of a column.
+
+    Raises:
+        ValueError: weights themselves are given.
+    """
+    if value is not None and not isinstance(value, str):
+        raise ValueError(
+            "weights: is the name of a table's column; with arrays give "
+            "gradus.data.Dataset(x, y, weights=..) of tensors"
+        )
+    return value
+
+
+def _listed(value: object) -> object:
+    """Names as a text, where they are a list of them."""
+    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        return ",".join(value)
+    return value
+
+
 def _one_or_two(value: tuple[int, ...]) -> tuple[int, ...]:
     if len(value) not in (1, 2) or max(value) > LARGEST:
         given = ",".join(map(str, value))
@@ -86,7 +107,7 @@ class DataPart(Part):
     data: Annotated[str, AfterValidator(_possible_path)] = Field(
         default="digits", description="digits, fashion-mnist, mnist, a file or a folder"
     )
-    target: str | None = Field(
+    target: Annotated[str | None, BeforeValidator(_listed)] = Field(
         default=None,
         description="column to predict (tables); file of the targets (.npy, a matrix in .npz)",
     )
@@ -192,7 +213,7 @@ class DataPart(Part):
         description="rows of a table that is streamed that are shuffled together, about  [default: "
         "64 MB of them]",
     )
-    weights: str | None = Field(
+    weights: Annotated[str | None, BeforeValidator(_column_of_weights)] = Field(
         default=None,
         description="column of what a row counts in the loss, a number >= 0; no feature (tables)",
     )
