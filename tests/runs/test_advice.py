@@ -75,6 +75,7 @@ def test_the_curvature_of_least_squares_is_that_of_the_matrix_of_its_inputs():
         ({}, {"lr": 1e-9, "end": 1.0}, "3: the steps are far too small; try --lr 0."),
         ({}, {"lr": 1e-9, "end": 1.0 - 1e-6}, "3: the steps are far too small; try --lr 0."),
         ({}, {"lr": 1e-9, "fell": True}, "3: the steps are small; try --lr 0."),
+        ({}, {"lr": 0.0}, "a learning rate of 0 moves nothing"),
         ({}, {"lr": 100.0, "dampening": 1.0}, "try --dampening 0"),
         ({}, {"lr": 0.1, "momentum": 0.0, "weight_decay": 1e6}, "lr · λ_max is 1e+05 at the start"),
         ({}, {"method": "adam", "lr": 10.0}, "moves every parameter by about lr = 10"),

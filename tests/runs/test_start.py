@@ -138,8 +138,14 @@ def test_a_module_that_a_run_had_is_given_again():
     before = gradus.train(data, model=net, epochs=1)
     with pytest.raises(InputError, match=r"its model, torch.nn.Linear, was an object; give it ag"):
         gradus.train(data, start=before, epochs=1)
-    run = gradus.train(data, model=net, start=before, epochs=1)
-    assert run.summary["origin"][0]["how"] == "from"
+    for again in (net, torch.nn.Linear(3, 2)):  # whatever numbers it holds
+        run = gradus.train(data, model=again, start=before, epochs=1, lr=0.0)
+        assert run.summary["origin"][0]["how"] == "from"
+        assert torch.equal(run.model.weight, before.model.weight)
+    with pytest.raises(InputError, match="the run has bias, and the new model is another"):
+        gradus.train(data, model=torch.nn.Linear(3, 2, bias=False), start=before, epochs=1)
+    with pytest.raises(InputError, match="model is what it is there, and cannot be another"):
+        gradus.train(data, model=torch.nn.Sequential(net), start=before, epochs=1)
 
 
 @pytest.mark.parametrize("kept", ["a checkpoint", "the beginning alone"])

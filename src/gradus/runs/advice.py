@@ -93,6 +93,8 @@ def advice(spec: RunSpec, split: Split, start: Job, *, beginning: float, end: fl
         beginning: the training loss before the first step.
         end: that after the last, infinite where the run diverged.
     """
+    if spec.lr == 0:
+        return "a learning rate of 0 moves nothing: give a positive --lr, or --lr auto"
     fell, unmoved = end < beginning, math.isclose(end, beginning, rel_tol=UNMOVED)
     if causes := [*_scale_of_target(split), *_scale_of_inputs(spec, split.train)]:
         return "; ".join(causes)

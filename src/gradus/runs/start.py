@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gradus.errors import InputError, brief, quoted
+from gradus.models.own import OBJECT
 from gradus.runs.choices import flag
 from gradus.runs.files import read_json, read_whole, write_whole
 
@@ -196,7 +197,7 @@ def start_of(run: Run, spec: RunSpec, freeze: Sequence[str] = ()) -> tuple[RunSp
         }
     )
     for name in fixed:
-        if getattr(spec, name) != getattr(run.spec, name):
+        if _without_numbers(getattr(spec, name)) != _without_numbers(getattr(run.spec, name)):
             raise InputError(
                 f"--from {where}: {flag(name)} is what it is there, and cannot be another; leave "
                 "it out"
@@ -246,6 +247,13 @@ def _digest(run: Run, nets: Sequence[Mapping[str, Tensor]]) -> str:
             digest.update(name.encode())
             digest.update(value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _without_numbers(value: object) -> object:
+    """An option; of an object its name alone: what it holds is replaced by what the run learned."""
+    if isinstance(value, str) and value.startswith(OBJECT):
+        return value.partition("#")[0]
+    return value
 
 
 def _shape(value: Tensor) -> str:
