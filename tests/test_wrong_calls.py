@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 import gradus
@@ -91,10 +92,19 @@ CALLS: list[tuple[Any, str]] = [
     (lambda run, at: gradus.diagnose(run, budget="x"), "budget=x: give a number of seconds"),
     (lambda run, at: gradus.diagnose(run, lr=3), "lr: stands in the run; leave it out"),
     (lambda run, at: gradus.open_run(3), "open_run 3: give the path of a folder"),
+    (lambda run, at: gradus.open_run(None), "open_run None: give the path of a folder"),
     (lambda run, at: gradus.open_run(at), "{at} holds no record of a run"),
     (lambda run, at: gradus.compare(run, 3), "compare 3: give runs, or the folders"),
+    (lambda run, at: gradus.compare([run, run]), "compare: a list of 2; give runs one by one"),
     (lambda run, at: gradus.compare(run), "compare: two runs or more are compared, not 1"),
     (lambda run, at: gradus.export(run, "paper"), "to=paper: choose csv | json"),
+    (lambda run, at: run.export("onyx", "m.onnx"), "to=onyx: choose csv | json | onnx | torch-exp"),
+    (lambda run, at: run.export("tensorboard", at), "to=tensorboard: choose csv | json"),
+    (
+        lambda run, at: run.export("json", at / "no/a.json"),
+        "out={at}/no/a.json: there is no folder",
+    ),
+    (lambda run, at: run.export("json", 3), "out 3: give the path of a file"),
     (lambda run, at: gradus.export("run", "csv"), "export run: give a run or a sweep"),
     (lambda run, at: run.evaluate(np.zeros((2, 8, 8), np.uint8)), "the array: has no targets beside it"),
     (lambda run, at: run.predict("none.csv"), "none.csv: is no array"),
@@ -103,6 +113,28 @@ CALLS: list[tuple[Any, str]] = [
     (lambda run, at: RunSpec(hidden="a"), "hidden=a: must be a valid integer"),
     (lambda run, at: RunSpec(data=(X, X)), "data: an object of tuple, where a spec takes a name"),
     (lambda run, at: gradus.train("digits", lr="abc"), "lr=abc: must be a valid number, or auto"),
+    (lambda run, at: gradus.train("digits", freeze=1), "freeze=1: give the names of layers"),
+    (
+        lambda run, at: gradus.train((X, np.arange(6).astype("M8[D]")), model="linear"),
+        "y of data: holds dates, where numbers are taken; give their number of days, as",
+    ),
+    (
+        lambda run, at: gradus.train((X, X), model=nn.Linear(2, 2, device="meta")),
+        "model Linear: weight is on the meta device",
+    ),
+    (
+        lambda run, at: gradus.train(
+            [(torch.zeros(3, 2), torch.zeros(3)), (torch.zeros(3, 1), torch.zeros(3))],
+            length=2,
+            model=nn.Linear(2, 1),
+            test=(X, X[:, 0]),
+        ),
+        "data: a batch has x of shape [3, 1], and the first one of [3, 2]",
+    ),
+    (
+        lambda run, at: gradus.train({"grams": 1, "price": 2}, target="price"),
+        "the table: column grams is 1, not a column of values; give a list, as [1]",
+    ),
     (lambda run, at: gradus.train((X, X[:-1])), "data: 'x' has 6 rows, 'y' has 5"),
     (lambda run, at: gradus.train("digits", parameters=3), "parameters 3: give a list of dicts"),
     (lambda run, at: gradus.train("digits", processes="x"), "processes=x: give a whole number"),

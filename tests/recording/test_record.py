@@ -354,6 +354,10 @@ def test_a_resume_point_of_another_loop_is_refused(tmp_path):
     other = nn.Linear(2, 2)
     for given, message in (
         ((optimizer, model, {}), "keeps the states of model, optimizer, scheduler, and was given"),
+        (
+            (torch.optim.SGD(model.parameters(), 0.1), model, {"scheduler": scheduler}),
+            r"resume: the optimizer of .* is a torch.*AdamW, and a torch.*SGD was given; give one",
+        ),
         ((optimizer, other, {"scheduler": scheduler}), "what is kept of model is that of another"),
     ):
         *objects, others = given

@@ -277,8 +277,8 @@ def test_an_exported_program_gives_what_the_model_gives_and_holds_no_pickle(
     [
         (["--to", "xls"], "Invalid value for '--to'"),
         (["--to", "onnx", "--out", "a.pt2"], "--to onnx writes a file whose name ends in .onnx"),
-        (["--to", "json", "--out", "nowhere/a.json"], "nowhere"),
-        (["--to", "csv", "--out", "nowhere/a.csv"], "nowhere/a-history.csv: cannot be written"),
+        (["--to", "json", "--out", "nowhere/a.json"], "there is no folder nowhere"),
+        (["--to", "csv", "--out", "nowhere/a.csv"], "nowhere/a.csv: there is no folder"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_written_is_one_line(run_of, folder, tmp_path, call, arguments, message):

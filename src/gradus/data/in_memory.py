@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gradus.data.reading import AS_GUESSED, Notation, Source, read_source, written_as
 from gradus.data.reading.kinds import declared_categories, with_nested
+from gradus.errors import InputError, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,6 +60,12 @@ def _arrow(table: Any) -> pa.Table:
     if isinstance(table, pa.Table):
         return table
     if isinstance(table, Mapping):
+        for name, column in table.items():
+            if isinstance(column, str | bytes) or not np.iterable(column):
+                raise InputError(
+                    f"the table: column {quoted(name)} is {quoted(column, 60)}, not a column of "
+                    f"values; give a list, as [{quoted(repr(column), 60)}]"
+                )
         return pa.table({str(name): pa.array(column) for name, column in table.items()})
     if hasattr(table, "__arrow_c_stream__"):
         if hasattr(table, "rename") and not all(isinstance(name, str) for name in table.columns):

@@ -259,8 +259,21 @@ class Recorder:
         if found is None:
             return None
         place, states, drawn = found
+        self._check_optimizer(read_json(self._points / checkpoint.BEGINNING)["loop"]["optimizer"])
         points.give_back(self.objects, states, drawn)
         return place
+
+    def _check_optimizer(self, recorded: Mapping[str, Any] | None) -> None:
+        """Refuse the state of an optimizer of another class, which may load and fail later."""
+        given = self.loop["optimizer"]
+        if recorded is None or given is None:
+            return  # the names of what is kept tell
+        was, now = str(recorded["class"]), str(given["class"])
+        if was.rpartition(".")[2] != now.rpartition(".")[2]:
+            raise InputError(
+                f"resume: the optimizer of {self.folder} is a {was}, and a {now} was given; give "
+                "one of that class, or begin anew with overwrite=True"
+            )
 
     def _stand(self, place: Place, history: Columns, evaluation: Evaluations) -> None:
         """Go on from a place, with the rows that there were there."""

@@ -180,6 +180,11 @@ def train(
     _check_functions(observe=observe, progress=progress, tell=tell)
     check_path("out", out)
     check_path("data_dir", data_dir)
+    freeze = freeze.split(",") if isinstance(freeze, str) else freeze
+    if not isinstance(freeze, Sequence) or not all(isinstance(each, str) for each in freeze):
+        raise InputError(
+            f"freeze={quoted(freeze)}: give the names of layers or parameters, as ['0', '1.bias']"
+        )
     _check_names(options)
     objects = _given(model=model, loss=loss, method=method, metrics=metrics)
     parts = _given(validation=validation, test=test)
@@ -292,7 +297,7 @@ def resume(
         >>> folder.cleanup()
     """
     _check_functions(observe=observe, progress=progress, tell=tell)
-    check_path("resume", folder)
+    check_path("resume", folder, required=True)
     check_path("data_dir", data_dir)
     code = {"model": model, "method": method}
     code = {name: value for name, value in code.items() if isinstance(value, str)}

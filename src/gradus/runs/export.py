@@ -40,15 +40,22 @@ def export(run: Run, to: str, out: Path) -> Written:
             ``-history.csv`` and ``-evaluation.csv``.
 
     Raises:
-        InputError: there is no such format, the name has another ending, or the model is none that
-            can be written so, or is that of a run that diverged.
+        InputError: there is no such format, the name has another ending, there is no such folder,
+            or the model is none that can be written so, or is that of a run that diverged.
         OSError: the file cannot be written.
     """
     if to not in SUFFIXES:
-        raise InputError(f"--to {quoted(to)}: choose {' | '.join(SUFFIXES)}")
+        raise InputError(
+            f"--to {quoted(to)}: choose {' | '.join(SUFFIXES)}; gradus.export writes for trackers "
+            "too"
+        )
     if out.suffix != SUFFIXES[to]:
         raise InputError(
             f"--out {quoted(str(out))}: --to {to} writes a file whose name ends in {SUFFIXES[to]}"
+        )
+    if not out.parent.is_dir():
+        raise InputError(
+            f"--out {quoted(str(out))}: there is no folder {quoted(str(out.parent))}; make it first"
         )
     return WRITERS[to](run, out)
 

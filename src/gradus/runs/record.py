@@ -352,7 +352,8 @@ class Run:
             ``paths`` of what was written, and ``notes`` of what is to be said of it.
 
         Raises:
-            InputError: the name has another ending, or the model is none that can be written so.
+            InputError: the kind is none of these, the name has another ending, its folder does not
+                exist, or the model is none that can be written so.
             OSError: the file cannot be written.
 
         Example:
@@ -364,6 +365,8 @@ class Run:
         """
         from gradus.runs.export import export
 
+        if not isinstance(out, str | os.PathLike):
+            raise InputError(f"out {quoted(out, 60)}: give the path of a file")
         return export(self, to, Path(out))
 
     @in_words_of_the_call()
@@ -508,7 +511,7 @@ def open_run(folder: str | os.PathLike[str], *, model: Any = None, trust: bool =
     """
     from gradus.runs.recorded import is_recorded, open_recorded
 
-    check_path("open_run", folder)
+    check_path("open_run", folder, required=True)
     folder = Path(folder)
     if is_recorded(folder):
         return open_recorded(folder, model)

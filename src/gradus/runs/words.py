@@ -40,13 +40,13 @@ def in_words_of_the_call(resume: str = "gradus.resume") -> Iterator[None]:
         raise type(error)(as_call(str(error), resume)) from error.__cause__
 
 
-def check_path(name: str, given: Any) -> None:
+def check_path(name: str, given: Any, *, required: bool = False) -> None:
     """Refuse what is the path of nothing.
 
     Raises:
         InputError: it is.
     """
-    if given is not None and not isinstance(given, str | os.PathLike):
+    if (required or given is not None) and not isinstance(given, str | os.PathLike):
         raise InputError(f"{name} {quoted(given, 60)}: give the path of a folder")
 
 

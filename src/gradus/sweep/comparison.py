@@ -89,6 +89,11 @@ def compare(*runs: Run | str | os.PathLike[str]) -> Comparison:
         InputError: there are fewer than two, a folder holds no record, or two have one name.
     """
     for run in runs:
+        if isinstance(run, list | tuple):
+            raise InputError(
+                f"compare: a {type(run).__name__} of {len(run)}; give runs one by one, as "
+                "gradus.compare(first, second) or gradus.compare(*runs)"
+            )
         if not isinstance(run, Run | str | os.PathLike):
             raise InputError(f"compare {quoted(run)}: give runs, or the folders of their records")
     opened = [run if isinstance(run, Run) else open_run(run) for run in runs]

@@ -149,6 +149,13 @@ def _array(given: Any, name: str) -> Matrix:
         raise InputError(f"{name}: is no array ({told(error)})") from error
     if values.dtype.kind == "O" and all(isinstance(each, str) for each in values.flat):
         values = values.astype(str)
+    if values.dtype.kind in "mM":
+        is_date = values.dtype.kind == "M"
+        held, since = ("dates", "(values - start)") if is_date else ("durations", "values")
+        raise InputError(
+            f"{name}: holds {held}, where numbers are taken; give their number of days, as "
+            f"{since} / numpy.timedelta64(1, 'D')"
+        )
     if values.ndim == 0 or values.dtype.kind == "O":
         raise InputError(f"{name}: {quoted(given, 60)} is no array of numbers or text; {ACCEPTED}")
     return values

@@ -140,6 +140,12 @@ def _read(loader: DataLoader[Any], name: str, most: float = math.inf) -> tuple[P
     with as_it_was(loader):
         held = 0
         for x, y in pairs_of(loader, name):
+            for key, first, now in zip("xy", found[0] if found else (x, y), (x, y), strict=True):
+                if now.shape[1:] != first.shape[1:]:
+                    raise InputError(
+                        f"{name}: a batch has {key} of shape {list(now.shape)}, and the first one "
+                        f"of {list(first.shape)}; let all examples have one shape"
+                    )
             found.append((x.cpu(), y.cpu()))
             held += len(x)
             if held >= most:

@@ -61,13 +61,19 @@ def maker_of(given: Any) -> Maker:
 
 
 def check_modes(module: Any) -> None:
-    """Refuse a module to train of which parts alone are in ``eval`` mode, which would be lost.
+    """Refuse a module to train that has no numbers, or parts in ``eval`` mode, which would be lost.
 
     Raises:
         InputError: it is one.
     """
     if not isinstance(module, nn.Module):
         return
+    meta = next((name for name, each in module.named_parameters() if each.is_meta), None)
+    if meta is not None:
+        raise InputError(
+            f"model {type(module).__name__}: {meta} is on the meta device, where there are no "
+            "numbers; make it on another, or call to_empty(device='cpu') and initialise it"
+        )
     resting = [name for name, part in module.named_modules() if not part.training]
     if module.training and resting:
         kind = type(module.get_submodule(resting[0])).__name__
