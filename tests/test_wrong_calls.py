@@ -98,7 +98,6 @@ CALLS: list[tuple[Any, str]] = [
     (lambda run, at: gradus.compare([run, run]), "compare: a list of 2; give runs one by one"),
     (lambda run, at: gradus.compare(run), "compare: two runs or more are compared, not 1"),
     (lambda run, at: gradus.export(run, "paper"), "to=paper: choose csv | json"),
-    (lambda run, at: run.export("onyx", "m.onnx"), "to=onyx: choose csv | json | onnx | torch-exp"),
     (lambda run, at: run.export("tensorboard", at), "to=tensorboard: choose csv | json"),
     (
         lambda run, at: run.export("json", at / "no/a.json"),
@@ -106,7 +105,10 @@ CALLS: list[tuple[Any, str]] = [
     ),
     (lambda run, at: run.export("json", 3), "out 3: give the path of a file"),
     (lambda run, at: gradus.export("run", "csv"), "export run: give a run or a sweep"),
-    (lambda run, at: run.evaluate(np.zeros((2, 8, 8), np.uint8)), "the array: has no targets beside it"),
+    (
+        lambda run, at: run.evaluate(np.zeros((2, 8, 8), np.uint8)),
+        "the array: has no targets beside it",
+    ),
     (lambda run, at: run.predict("none.csv"), "none.csv: is no array"),
     (lambda run, at: run.train(lrr=3), "lrr: no such option (did you mean lr?)"),
     (lambda run, at: run.plot(against="steps"), "against=steps: choose samples | work | seconds"),

@@ -45,6 +45,23 @@ def test_it_is_that_of_torch_and_what_is_evaluated(method, dtype):
     assert run.spec.title.endswith("bs-16 ema-0.9")
 
 
+def test_a_callback_has_what_was_evaluated():
+    losses = []
+
+    class Seen:
+        def on_epoch(self, run):
+            loss = nn.functional.cross_entropy(run.model(X[:20]), Y[:20]).item()
+            losses.append((loss, run.evaluation.validation_loss))
+
+        def on_row(self, run):
+            self.latest = run.model
+
+    seen = Seen()
+    run = train(DATA, **{**GIVEN, "validation": TEST, "callbacks": [seen]})
+    assert [loss for loss, _ in losses] == pytest.approx([loss for _, loss in losses], rel=1e-5)
+    assert not torch.equal(seen.latest[0].weight, run.model[0].weight)
+
+
 def test_the_steps_do_not_depend_on_it():
     plain = train(DATA, **{**GIVEN, "ema": None}, engine="eager")
     averaged = train(DATA, **GIVEN)

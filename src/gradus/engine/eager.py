@@ -28,6 +28,7 @@ from gradus.errors import NotPositiveDefiniteError
 from gradus.optim.as_method import OptimizerMethod
 from gradus.risk.empirical import EmpiricalRisk
 from gradus.risk.examples import Batch, size_of
+from gradus.risk.tensors import Tensors
 
 
 def execute(
@@ -182,8 +183,11 @@ class _Execution(Execution):
 
     def settle(self) -> None:
         """Bring the model to where the run stands, or to the average of where it was."""
+        self.risk.assign(self._evaluated())
+
+    def _evaluated(self) -> Tensors:
         average = None if self.average is None else self.average.w
-        self.risk.assign(self.iteration.w if average is None else average)
+        return self.iteration.w if average is None else average
 
     def take_over(self) -> None:
         """The model is what is evaluated."""
@@ -199,7 +203,11 @@ class _Execution(Execution):
 
     def point(self) -> Tensor:
         """The iterate."""
-        return torch.cat([value.detach().flatten() for value in self.iteration.w.values]).cpu()
+        return _flat(self.iteration.w)
+
+    def evaluated_point(self) -> Tensor:
+        """The average, where there is one, else the iterate."""
+        return _flat(self._evaluated())
 
     def put_aside(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
         """The iteration, running statistics, and what the next random number depends on."""
@@ -256,3 +264,7 @@ class _Execution(Execution):
         key = (1, *place) if self.rank == 0 else (1, *place, self.rank)
         drawn = np.random.SeedSequence(self.job.seed, spawn_key=key).generate_state(1, np.uint64)
         torch.manual_seed(int(drawn[0]))
+
+
+def _flat(w: Tensors) -> Tensor:
+    return torch.cat([value.detach().flatten() for value in w.values]).cpu()

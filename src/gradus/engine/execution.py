@@ -204,6 +204,10 @@ class Execution(ABC):
     def point(self) -> Tensor:
         """W where the run stands, ``[d]``: a copy, on the CPU."""
 
+    def evaluated_point(self) -> Tensor:
+        """W that is evaluated, ``[d]``: that where the run stands, unless it is averaged."""
+        return self.point()
+
     @abstractmethod
     def train(self) -> float | None:
         """The rest of a pass: the mean of its losses, or None where it ended early."""

@@ -87,10 +87,14 @@ class Underway:
 
     @property
     def model(self) -> nn.Module:
-        """A copy of the model as it stands, on the CPU, in ``eval`` mode."""
+        """A copy of the model, on the CPU, in ``eval`` mode: as it stands, or as it was evaluated.
+
+        That is when an epoch has ended: with a moving average it has the averaged parameters.
+        """
         model = copy.deepcopy(self._begun).cpu()
         if self._execution is not None:
-            at = self._execution.point()
+            execution = self._execution
+            at = execution.point() if self.evaluation is None else execution.evaluated_point()
             buffers = dict(self._execution.model.named_buffers())
             with torch.no_grad():
                 moving = [p for p in model.parameters() if p.requires_grad]
