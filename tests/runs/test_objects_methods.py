@@ -203,6 +203,7 @@ STEPS = Scheduler(lambda o: LinearLR(o), every="step")
         ({"start": "runs/x"}, "start runs/x: give a run, as gradus.open_run(..) opens one"),
         ({"callbacks": [STEPS], "engine": "native"}, "engine=native: the scheduler moves"),
         ({"callbacks": [STEPS], "schedule": "cosine"}, "schedule=cosine: an object says that alr"),
+        ({"callbacks": [STEPS], "method": "ftrl"}, "callbacks: the learning rate of FTRL cannot"),
         ({"callbacks": [Scheduler(lambda o: 3)]}, "Scheduler: made a int, not a scheduler"),
         ({"callbacks": [Scheduler(ReduceLROnPlateau, measure="f1")]}, "measure=f1: no measure of"),
         ({"callbacks": [Scheduler(ReduceLROnPlateau, every="step")]}, "Scheduler: Reduce"),

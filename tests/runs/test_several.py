@@ -113,7 +113,7 @@ def test_what_is_interrupted_goes_on_to_the_same_record(tmp_path):
 
 
 def test_what_is_of_one_net_says_so(tmp_path):
-    with pytest.raises(InputError, match="--models 3: a sweep trains one net a run"):
+    with pytest.raises(InputError, match="models=3: a sweep trains one net a run"):
         gradus.train_sweep(
             gradus.SweepSpec(base={"models": 3}, vary={"lr": "0.1,0.2"}), out=tmp_path
         )

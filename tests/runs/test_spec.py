@@ -12,7 +12,7 @@ from gradus.data import SAMPLINGS
 from gradus.methods.catalogue import entries
 from gradus.risk import losses, penalties
 from gradus.runs.choices import OPTIONS
-from gradus.runs.parts.method import IN_RUNS
+from gradus.runs.parts.method import IN_RUNS, has_one_rate
 from gradus.runs.parts.objective import LOSS_CLASSES, PENALTY_CLASSES
 from gradus.runs.parts.schedule import SCHEDULE_CLASSES
 from gradus.runs.parts.training import SamplingName
@@ -99,6 +99,10 @@ def test_every_method_is_built_with_every_schedule(method, schedule):
     needed = NEEDED.get(schedule, {"warmup": 2})
     if method == "proximal-gradient":
         needed |= {"penalty": "l1", "strength": 0.1}
+    if has_one_rate(method):
+        with pytest.raises(InputError, match=f"^schedule: {method} takes one learning rate for"):
+            RunSpec(method=method, schedule=schedule, lr=0.25, **needed)
+        return
     spec = RunSpec(method=method, schedule=schedule, lr=0.25, **needed)
     built = spec.build_method(steps=10)
     assert type(built).__name__ == entries()[method].class_name
@@ -126,6 +130,7 @@ def test_a_schedule_that_falls_to_a_rate_ends_with_the_run(schedule):
         ({"sam": 0.1, "method": "newton"}, "--sam needs a first-order method, which newton is"),
         ({"method": "adam", "momentum": 0.9}, "--momentum is not an option of --method adam"),
         ({"method": "adam", "momentum": 0.9}, "which takes --lr, --betas, --eps"),
+        ({"method": "ftrl", "lr": "auto"}, "--lr auto: is found by rates that grow from step to"),
         ({"momentm": 0.9}, "--momentm: no such option (did you mean --momentum?)"),
         ({"lr": -0.1}, "--lr must be a finite number >= 0, not -0.1"),
         ({"lr": math.nan}, "--lr nan: must be a finite number"),

@@ -29,7 +29,7 @@ from gradus.runs.parts import (
     SchedulePart,
     TrainingPart,
 )
-from gradus.runs.parts.method import AUTO
+from gradus.runs.parts.method import AUTO, has_one_rate
 from gradus.runs.parts.objective import PENALTIES
 from gradus.runs.words import as_call
 
@@ -84,6 +84,11 @@ class RunSpec(
         if self.lr == AUTO and self.method in ON_ALL_DATA:
             raise ValueError(
                 f"lr auto: is found for first-order methods; of {self.method} give a number"
+            )
+        if self.lr == AUTO and not is_users(self.method) and has_one_rate(self.method):
+            raise ValueError(
+                f"lr auto: is found by rates that grow from step to step, and {self.method} takes "
+                "one for all; give a number"
             )
         if not is_users(self.method):
             rated = self.model_copy(update={"lr": 1.0}) if self.lr == AUTO else self

@@ -111,9 +111,25 @@ class _Declared(Part):
         if options.get("line_search") == "none":
             options["line_search"] = None
         if schedule is not None:
+            if has_one_rate(self.method):
+                raise ValueError(
+                    f"schedule: {self.method} takes one learning rate for all steps, a number; "
+                    "leave --schedule and --warmup out"
+                )
             options["lr"] = schedule
         method: Method = getattr(methods, entries()[self.method].class_name)(**options)
         return method
+
+
+def has_one_rate(method: str) -> bool:
+    """Whether the learning rate of a method is a number, which no schedule moves.
+
+    Example:
+        >>> has_one_rate("ftrl"), has_one_rate("adam")
+        (True, False)
+    """
+    annotations = {each.name: each.annotation for each in entries()[method].hyperparameters}
+    return annotations["lr"] == "Number"
 
 
 if TYPE_CHECKING:
