@@ -141,6 +141,7 @@ CALLS: list[tuple[Any, str]] = [
     (lambda run, at: gradus.train("digits", parameters=3), "parameters 3: give a list of dicts"),
     (lambda run, at: gradus.train("digits", processes="x"), "processes=x: give a whole number"),
     (lambda run, at: gradus.train("digits", data_dir=3), "data_dir 3: give the path of a folder"),
+    (lambda run, at: gradus.resume(at / "none", decay="weights"), "gradus.resume('{at}/none'): no"),
     (lambda run, at: gradus.resume(at / "none"), "gradus.resume('{at}/none'): no run to go on"),
 ]
 

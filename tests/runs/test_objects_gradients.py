@@ -135,6 +135,9 @@ def test_a_run_with_groups_goes_on_to_the_bit(tmp_path, broken_off):
     whole = train(epochs=2, **given | named | IN_ORDER)
     assert more.history.equals(whole.history)
     assert gradus.resume(folder).history.equals(whole.history)
+    train(DATA, out=tmp_path / "plain", model=net(), method="adamw", epochs=1, **IN_ORDER)
+    with pytest.raises(InputError, match=r"^decay: .* was begun without groups; leave decay out"):
+        gradus.resume(tmp_path / "plain", epochs=2, decay="weights", **given)
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,8 @@ def resume(
         model: likewise; or that of the run, where it is ``package.module:factory``: it is imported
             only if it is named here, or trusted.
         loss: that of the run, where it was an object.
-        method: likewise; or that of the run, where it is ``package.module:Class``.
+        method: likewise; or that of the run, where it is ``package.module:Class``. One of gradus
+            whose parameters moved in groups is that of the record.
         metrics: those of the run that are functions.
         validation: likewise.
         test: likewise.
@@ -345,7 +346,10 @@ def _grouped_again(
     Raises:
         InputError: the run had other groups, or another method.
     """
-    recorded, has_ended = _recorded_objects(folder)
+    known = _recorded_objects(folder)
+    if known is None:
+        return found
+    recorded, has_ended = known
     identity = recorded.get("method")
     named, had = recorded_groups(identity or {})
     if had and not groups.options and (goes_on or not has_ended):
@@ -373,14 +377,17 @@ def _grouped_again(
     return with_groups(said, found, groups)[1]
 
 
-def _recorded_objects(folder: Path) -> tuple[Mapping[str, Any], bool]:
-    """What identifies the objects of a run, by its record or its checkpoint; whether it ended."""
+def _recorded_objects(folder: Path) -> tuple[Mapping[str, Any], bool] | None:
+    """What identifies the objects of a run, by its record or its checkpoint; whether it ended.
+
+    None where neither can be read, which is said by who goes on with it.
+    """
     with suppress(FileNotFoundError, NotADirectoryError):
         return checkpoint.beginning(folder / CHECKPOINT).objects, False
-    with suppress(InputError):  # said by who goes on with it
+    with suppress(InputError):
         run = open_run(folder)
         return run.summary.get("objects", {}), run.status != "interrupted"
-    return {}, False
+    return None
 
 
 def _cache(given: str | os.PathLike[str] | Literal[False] | None) -> Cache:
