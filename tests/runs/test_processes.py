@@ -154,7 +154,7 @@ def test_what_is_wrong_in_another_process_is_said_by_the_first():
         ({"RANK": "2", "WORLD_SIZE": "2"}, None, "RANK=2, WORLD_SIZE=2: are set"),
         ({"RANK": "x", "WORLD_SIZE": "2"}, None, "RANK=x, WORLD_SIZE=2: are set"),
         ({"RANK": "0", "WORLD_SIZE": "4"}, 2, "4 were started already"),
-        ({}, 0, "give 1 at least"),
+        ({}, 0, "processes=0: give a whole number from 1 on"),
         (
             {
                 "RANK": "0",
@@ -177,7 +177,7 @@ def test_what_cannot_be_is_one_line(variables, processes, said, monkeypatch):
 def test_several_processes_are_needed_to_average_and_first_order_to_train_by_several():
     with pytest.raises(InputError, match="average_every=4: is for several processes"):
         gradus.train("digits", **SMALL, average_every=4)
-    with pytest.raises(InputError, match="processes 2: is for first-order methods"):
+    with pytest.raises(InputError, match="processes=2: is for first-order methods"):
         gradus.train(
             "digits", model="linear", method="newton-cg", epochs=1, processes=2, engine="eager"
         )
