@@ -308,9 +308,7 @@ def test_a_pipe_in_the_place_of_a_store_is_not_waited_for(tmp_path):
 @pytest.mark.parametrize("name", ["../../x", "a/b", "/tmp/x", ".", "..", "", "a\0b"])
 def test_the_name_of_a_sweep_does_not_leave_the_folder_of_sweeps(tmp_path, name):
     spec = SweepSpec(vary={"lr": "1,0.1"})
-    with pytest.raises(
-        InputError, match=r"^--name .*: is not the name of a folder; give its place"
-    ):
+    with pytest.raises(InputError, match=r"^name.*: is not the name of a folder; give its place"):
         gradus.train_sweep(spec, name=name, out=tmp_path / "a/b/sweeps")
     assert list(tmp_path.iterdir()) == []
 

@@ -142,7 +142,7 @@ def test_what_is_no_image_of_the_kind_is_refused(folder, tmp_path, monkeypatch, 
         ("shades", None, "shades: holds several parts; give one of them: "),
         ("new", None, "new: holds 0.png in no folder of a class"),
         ("others", None, "others: has the class 'fox', which was not trained on; known are dark"),
-        ("shades/test", "y.npy", "--target y.npy: is for arrays"),
+        ("shades/test", "y.npy", "target=y.npy: is for arrays"),
     ],
 )
 def test_what_cannot_be_evaluated_is_said(folder, given, target, message):

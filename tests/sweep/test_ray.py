@@ -50,7 +50,7 @@ def test_what_is_no_place_is_said(given, message):
 
 def test_without_ray_one_line_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    said = r"^--on ray: needs Ray: pip install gradus\[ray\]$"
+    said = r"^on=ray: needs Ray: pip install gradus\[ray\]$"
     with pytest.raises(gradus.InputError, match=said):
         gradus.train_sweep(SPEC, name="x", out=tmp_path, on="ray")
     assert not (tmp_path / "x").exists()

@@ -144,15 +144,15 @@ def test_the_command_prints_what_the_record_says(found, capsys):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"size": 48}, "--size 48: give a power of two"),
-        ({"steps": 0}, "--steps 0: give at least 1"),
-        ({"x": "loss"}, "--x loss: is no option of a run that takes numbers"),
-        ({"lr": 0.1}, "--lr: is an axis of the map (--x); leave it out"),
-        ({"y": "lr"}, "--y lr: is the other axis already"),
-        ({"x_range": "10:1"}, "--x-range 10:1: give two numbers, the lower first"),
-        ({"x_range": "-1:1"}, "--lr must be a finite number >= 0"),
-        ({"y": "seed"}, "--y seed: needs a range, as --y-range"),
-        ({"method": "adam"}, "--momentum is not an option of --method adam"),
+        ({"size": 48}, "size=48: give a power of two"),
+        ({"steps": 0}, "steps=0: give at least 1"),
+        ({"x": "loss"}, "x=loss: is no option of a run that takes numbers"),
+        ({"lr": 0.1}, "lr: is an axis of the map (x); leave it out"),
+        ({"y": "lr"}, "y=lr: is the other axis already"),
+        ({"x_range": "10:1"}, "x_range=10:1: give two numbers, the lower first"),
+        ({"x_range": "-1:1"}, "lr must be a finite number >= 0"),
+        ({"y": "seed"}, "y=seed: needs a range, as y_range"),
+        ({"method": "adam"}, "momentum is not an option of method=adam"),
     ],
 )
 def test_what_is_wrong_is_one_line(options, said):

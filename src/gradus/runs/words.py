@@ -74,6 +74,8 @@ def as_call(message: str, resume: str = "gradus.resume") -> str:
         'it was trained with keep_state=False'
         >>> as_call("--model object:mynet.Net#0123456789ab: gives (2, 3), try --standardize")
         'model=mynet.Net: gives (2, 3), try standardize=True'
+        >>> as_call("give batch-size by --batch-size; see gradus train --help")
+        'give batch-size by batch_size; see gradus train --help'
         >>> as_call("is damaged: go on with --resume sweeps/a", "gradus.resume_sweep")
         "is damaged: go on with gradus.resume_sweep('sweeps/a')"
     """
@@ -82,7 +84,7 @@ def as_call(message: str, resume: str = "gradus.resume") -> str:
         r"(?:gradus sweep )?--resume (\S+?)(?=[,:;)]*(\s|$))", rf"{resume}('\1')", message
     )
     message = re.sub(r"--spec (\S+)/run\.json", r"gradus.open_run('\1').spec and", message)
-    return re.sub(r"--(no-)?([A-Za-z][A-Za-z0-9-]*)(?: (?=(\S+)))?", _keyword, message)
+    return re.sub(r"--(?!help)(no-)?([A-Za-z][A-Za-z0-9-]*)(?: (?=(\S+)))?", _keyword, message)
 
 
 def _keyword(found: re.Match[str]) -> str:
