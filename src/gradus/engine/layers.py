@@ -327,8 +327,9 @@ def _require_plain(layer: nn.Module, told: str, shape: tuple[int, ...] | None = 
             continue
         if type(parameter) is not nn.Parameter:
             raise Obstacle(f"{told} with a {kind} that is a {type(parameter).__name__}")
-    weight, bias = getattr(layer, "weight"), getattr(layer, "bias", None)  # noqa: B009
+    weight, bias = (getattr(layer, kind, None) for kind in ("weight", "bias"))
     if shape is None:
+        assert weight is not None  # said above
         is_usual = weight.ndim == 2 and (bias is None or bias.shape == weight.shape[:1])
     else:
         is_usual = all(each is None or each.shape == shape for each in (weight, bias))

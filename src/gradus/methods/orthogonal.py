@@ -8,15 +8,13 @@ from torch import Tensor
 
 from gradus.methods.hyperparameters import (
     Number,
-    require,
-    require_betas,
     require_whole,
 )
-from gradus.methods.layout import Layer, LayerWise, Layout
+from gradus.methods.layer_means import LayerMeans
+from gradus.methods.layout import Layer, Layout
 from gradus.methods.method import Point
 from gradus.methods.precision import are_narrow, in_float32
-from gradus.methods.schedules import LearningRate, learning_rate, require_learning_rate
-from gradus.risk.tensors import zeros_like
+from gradus.methods.schedules import LearningRate, learning_rate
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """a, b, c of the iteration: steepest at 0, so that small singular values grow fastest."""
@@ -29,7 +27,7 @@ TINY = 1e-7
 
 
 @dataclass(frozen=True)
-class Muon(LayerWise):
+class Muon(LayerMeans):
     r"""Muon: momentum whose matrix is made orthogonal; AdamW for all that is no hidden matrix.
 
     $$\begin{aligned}
@@ -87,38 +85,19 @@ class Muon(LayerWise):
     nesterov: bool = True
     orthogonal_steps: int = 5
 
-    @dataclass(frozen=True)
-    class State:
-        """The number of steps taken, m, v, and the layers of w."""
-
-        step: int
-        m: Point
-        v: Point
-        layout: Layout | None = None
-
     def __post_init__(self) -> None:
-        require_learning_rate(self.lr)
-        require_betas(self.betas)
-        require("eps", self.eps, at_least=0.0)
-        require("weight_decay", self.weight_decay, at_least=0.0)
+        super().__post_init__()
         require_whole("orthogonal_steps", self.orthogonal_steps)
 
-    def init(self, w: Point, layout: Layout | None = None) -> State:
-        """Both averages 0."""
-        return self.State(0, zeros_like(w), zeros_like(w), layout or Layout.of(w))
-
-    def update(self, w: Point, g: Point, state: State) -> tuple[Point, State]:
+    def update(self, w: Point, g: Point, state: LayerMeans.State) -> tuple[Point, LayerMeans.State]:
         """AdamW's step, in place of which hidden matrices take an orthogonal one."""
         if are_narrow(w):
             return in_float32(self.update, w, g, state)
-        alpha, (b1, b2), t = learning_rate(self.lr, state.step), self.betas, state.step + 1
-        m = state.m.lerp(g, 1 - b1)
-        v = b2 * state.v + (1 - b2) * g * g
-        adam = m / (1 - b1**t) / ((v / (1 - b2**t)).sqrt() + self.eps)
-        u = g.lerp(m, b1) if self.nesterov else m
+        alpha, (m, v, adam) = learning_rate(self.lr, state.step), self._means(g, state)
+        u = g.lerp(m, self.betas[0]) if self.nesterov else m
         step = (state.layout or Layout.of(w)).each(self._step, u, adam)
         w = w * (1 - alpha * self.weight_decay) - alpha * step
-        return w, self.State(t, m, v, state.layout)
+        return w, self.State(state.step + 1, m, v, state.layout)
 
     def _step(self, layer: Layer, u: Tensor, adam: Tensor) -> Tensor:
         """The step of a layer, for a learning rate of 1."""

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gradus.methods.hyperparameters import Number, require, require_betas
+from gradus.methods.hyperparameters import Number, require
+from gradus.methods.layer_means import LayerMeans
 from gradus.methods.layout import Layer, LayerWise, Layout
 from gradus.methods.method import Point
 from gradus.methods.precision import are_narrow, in_float32
@@ -96,7 +97,7 @@ class LARS(LayerWise):
 
 
 @dataclass(frozen=True)
-class LAMB(LayerWise):
+class LAMB(LayerMeans):
     r"""Adam's step, made as long in each layer as its weights: for batches of tens of thousands.
 
     $$\begin{aligned}
@@ -138,35 +139,15 @@ class LAMB(LayerWise):
     eps: Number = 1e-6
     weight_decay: Number = 0.0
 
-    @dataclass(frozen=True)
-    class State:
-        """The number of steps taken, m, v, and the layers of w."""
-
-        step: int
-        m: Point
-        v: Point
-        layout: Layout | None = None
-
-    def __post_init__(self) -> None:
-        require_learning_rate(self.lr)
-        require_betas(self.betas)
-        require("eps", self.eps, at_least=0.0)
-        require("weight_decay", self.weight_decay, at_least=0.0)
-
-    def init(self, w: Point, layout: Layout | None = None) -> State:
-        """Both averages 0."""
-        return self.State(0, zeros_like(w), zeros_like(w), layout or Layout.of(w))
-
-    def update(self, w: Point, g: Point, state: State) -> tuple[Point, State]:
+    def update(self, w: Point, g: Point, state: LayerMeans.State) -> tuple[Point, LayerMeans.State]:
         """The equation, its last line layer by layer."""
         if are_narrow(w):
             return in_float32(self.update, w, g, state)
-        alpha, (b1, b2), t = learning_rate(self.lr, state.step), self.betas, state.step + 1
-        m = state.m.lerp(g, 1 - b1)
-        v = b2 * state.v + (1 - b2) * g * g
-        u = m / (1 - b1**t) / ((v / (1 - b2**t)).sqrt() + self.eps) + self.weight_decay * w
+        m, v, adam = self._means(g, state)
         layout = state.layout or Layout.of(w)
-        return w - alpha * layout.each(self._scaled, w, u), self.State(t, m, v, state.layout)
+        step = layout.each(self._scaled, w, adam + self.weight_decay * w)
+        w = w - learning_rate(self.lr, state.step) * step
+        return w, self.State(state.step + 1, m, v, state.layout)
 
     @staticmethod
     def _scaled(layer: Layer, w: Tensor, u: Tensor) -> Tensor:

@@ -19,7 +19,6 @@ from gradus.engine.job import Evaluation, Job, Observe, Progress, Row
 from gradus.engine.optimizer_iteration import OptimizerIteration
 from gradus.engine.snapshot import Course
 from gradus.errors import InputError, quoted, reason
-from gradus.methods.follow_the_leader import FTRL
 from gradus.methods.schedules import LearningRate, Schedule, learning_rate
 from gradus.methods.wrapper import Wrapper
 from gradus.optim.as_method import OptimizerMethod
@@ -417,8 +416,9 @@ def _with_rate(method: Any, rate: Moved) -> Any:
             f"callbacks: the learning rate of {type(method).__name__} cannot be moved: it is no "
             "dataclass with a field lr"
         )
-    if isinstance(method, FTRL):
+    if {each.name: each.type for each in dataclasses.fields(method)}.get("lr") == "Number":
         raise InputError(
-            "callbacks: the learning rate of FTRL cannot be moved: it is one number for all steps"
+            f"callbacks: the learning rate of {type(method).__name__} cannot be moved: it is one "
+            "number for all steps"
         )
     return dataclasses.replace(method, lr=rate)
