@@ -1,9 +1,8 @@
+from .adadelta import Adadelta as Adadelta
+from .adamax import Adamax as Adamax
 from .adaptive import Adam as Adam
 from .adaptive import AdamW as AdamW
-from .adaptive_variants import ADOPT as ADOPT
-from .adaptive_variants import Adamax as Adamax
-from .adaptive_variants import NAdam as NAdam
-from .adaptive_variants import RAdam as RAdam
+from .adopt import ADOPT as ADOPT
 from .around import SAM as SAM
 from .around import Lookahead as Lookahead
 from .averaging import Averaged as Averaged
@@ -22,6 +21,7 @@ from .method import Oracle as Oracle
 from .momentum import SGD as SGD
 from .momentum import Nesterov as Nesterov
 from .momentum import Polyak as Polyak
+from .nadam import NAdam as NAdam
 from .newton import Newton as Newton
 from .newton_cg import NewtonCG as NewtonCG
 from .orthogonal import Muon as Muon
@@ -30,7 +30,7 @@ from .phases import StableDecay as StableDecay
 from .phases import WarmRestarts as WarmRestarts
 from .proximal import Proximal as Proximal
 from .proximal import ProximalGradient as ProximalGradient
-from .scaled import Adadelta as Adadelta
+from .radam import RAdam as RAdam
 from .scaled import Adagrad as Adagrad
 from .scaled import RMSprop as RMSprop
 from .schedule_free import ScheduleFreeAdamW as ScheduleFreeAdamW

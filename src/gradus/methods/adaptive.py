@@ -198,3 +198,11 @@ class AdamW(AdaptiveMoments):
     def decayed(self, w: Point, g: Point, alpha: Number) -> tuple[Point, Point]:
         """Weight decay as a shorter w."""
         return w * (1 - alpha * self.weight_decay), g
+
+
+def decayed(method: Any, w: Point, g: Point, alpha: Number) -> tuple[Point, Point]:
+    """The point and the gradient, with weight decay in the one or in the other."""
+    decay = method.weight_decay
+    if not is_set(decay):
+        return w, g
+    return (w * (1 - alpha * decay), g) if method.decoupled_weight_decay else (w, g + decay * w)
