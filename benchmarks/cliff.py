@@ -168,11 +168,17 @@ def setups() -> dict[str, Setup]:
         "convolutions": convolutions,
         "attention": Attention,
     }
-    moves: dict[str, tuple[methods.Method, Optimizer]] = {
+    moves: dict[str, tuple[methods.Method, Optimizer | None]] = {
         "Adam": (methods.Adam(0.001), partial(torch.optim.Adam, lr=0.001)),
         "AdamW": (methods.AdamW(0.001), partial(torch.optim.AdamW, lr=0.001)),
         "RMSprop": (methods.RMSprop(0.001), partial(torch.optim.RMSprop, lr=0.001)),
         "Adagrad": (methods.Adagrad(0.01), partial(torch.optim.Adagrad, lr=0.01)),
+        "Adadelta": (methods.Adadelta(), partial(torch.optim.Adadelta, lr=1.0)),
+        "Adamax": (methods.Adamax(0.001), partial(torch.optim.Adamax, lr=0.001)),
+        "NAdam": (methods.NAdam(0.001), partial(torch.optim.NAdam, lr=0.001)),
+        "RAdam": (methods.RAdam(0.001), partial(torch.optim.RAdam, lr=0.001)),
+        "ADOPT": (methods.ADOPT(0.001), None),
+        "Lion": (methods.Lion(0.0001), None),
     }
     alone = replace(plain, optimizer=None)
     return {

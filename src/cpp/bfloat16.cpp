@@ -230,6 +230,12 @@ void update(const Layer<float>& layer, const Side<float>& in, const float* delta
         first -= first % rows % 2;
         last -= last % rows % 2;
     }
+    if (finished && moves_apart(rule)) {
+        update(layer, in, delta, count, stride, first, last, begun, false, rule, regularization,
+               step);
+        update(layer, in, delta, 0, stride, first, last, true, true, rule, regularization, step);
+        return;
+    }
     const int64_t low = first / rows, high = (last + rows - 1) / rows;  // panels
     for (int64_t some = low; some < high; some += DELTAS) {
         for (int64_t example = 0; example < count; example += SEGMENT) {

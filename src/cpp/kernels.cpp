@@ -389,7 +389,15 @@ void update_by(const Layer<T>& layer, const Side<T>& in, const T* delta, int64_t
         const int64_t end = wide ? begin + rows : least(last, begin + rows), at = begin * PANEL;
         const Gradients<T> gradients{layer, in, delta + panel * stride * PANEL, count, stride,
                                      begun ? layer.gradient + at : nullptr};
-        if (finished) {
+        if (finished && moves_apart(rule)) {
+            const int64_t from = first * PANEL, size = (wide ? WIDE * rows : end - first) * PANEL;
+            T* const gradient = layer.gradient + from;
+            if (wide) gradients.template put<WIDE>(0, rows, gradient, gradients.apart());
+            else gradients.template put<1>(first - begin, end - begin, gradient, gradients.apart());
+            APART_BY_RULE<T>[int(rule) - int(Rule::LION)][int(regularization)](
+                step, size, gradient, layer.weights + from, layer.state[0] + from,
+                layer.state[1] + from, layer.weights + from);
+        } else if (finished) {
             const auto by_rule = wide ? STEPS_BY_RULE<T, Gradients<T>, WIDE>
                                       : STEPS_BY_RULE<T, Gradients<T>, 1>;
             by_rule[int(rule)][int(regularization)](gradients, at, first - begin, end - begin,

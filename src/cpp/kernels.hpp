@@ -69,19 +69,34 @@ enum class Loss { CROSS_ENTROPY, NLL, MSE, L1, KL, KL_LOG, HUBER, PINBALL, HINGE
 enum class Rule {
     DESCENT, POLYAK, NESTEROV, SGD, SGD_NESTEROV, ADAM, AMSGRAD, ADAGRAD,
     RMSPROP, RMSPROP_MOMENTUM, RMSPROP_CENTERED, RMSPROP_CENTERED_MOMENTUM,
+    LION, ADAMAX, ADADELTA, NADAM, RADAM, ADOPT,
 };
 
-constexpr int REMEMBERED[] = {0, 1, 1, 1, 1, 2, 3, 1, 1, 2, 2, 3};  // vectors, by rule
+// Vectors, by rule.
+constexpr int REMEMBERED[] = {0, 1, 1, 1, 1, 2, 3, 1, 1, 2, 2, 3, 1, 2, 2, 2, 2, 2};
 
 // RMSprop remembers the mean of squares, that of gradients where it is centered, and the buffer.
-constexpr bool is_rmsprop(Rule rule) { return rule >= Rule::RMSPROP; }
-constexpr bool is_centered(Rule rule) { return rule >= Rule::RMSPROP_CENTERED; }
+constexpr bool is_rmsprop(Rule rule) {
+    return rule >= Rule::RMSPROP && rule <= Rule::RMSPROP_CENTERED_MOMENTUM;
+}
+constexpr bool is_centered(Rule rule) {
+    return is_rmsprop(rule) && rule >= Rule::RMSPROP_CENTERED;
+}
 constexpr bool has_buffer(Rule rule) {
     return rule == Rule::RMSPROP_MOMENTUM || rule == Rule::RMSPROP_CENTERED_MOMENTUM;
 }
 
-// Whether the rule divides by a square root.
-constexpr bool takes_root(Rule rule) { return rule >= Rule::ADAM; }
+// Whether the rule adapts to each coordinate, by means or sums of its gradients.
+constexpr bool is_adaptive(Rule rule) { return rule >= Rule::ADAM; }
+
+// Whether it takes a square root.
+constexpr bool takes_root(Rule rule) {
+    return is_adaptive(rule) && rule != Rule::LION && rule != Rule::ADAMAX;
+}
+
+// Whether weights move by a gradient in memory, not by one that is still in registers: of rules that
+// few take one kernel is enough.
+constexpr bool moves_apart(Rule rule) { return rule >= Rule::LION; }
 
 // Whether a product and the sum that it enters are rounded once, together, or one after the other;
 // or whatever costs least, which is a quotient less too.
@@ -97,19 +112,20 @@ enum class Regularization { NONE, GRADIENT, PROXIMAL, DECAY };
 // The numbers of one step; those that a rule does not use are not looked at.
 template <class T>
 struct Step {
-    T rate;        // alpha_t; for Adam divided by 1 - beta_1^t, for Adagrad decayed
+    T rate;        // alpha_t; for Adam divided by 1 - beta_1^t, for Adagrad decayed, for NAdam of g
     T direction;   // 1, or -1 to maximise
     T decay;       // lambda of weight decay in the gradient
     T keep;        // what w is multiplied by first: 1 - alpha lambda of AdamW
-    T momentum;    // mu or beta
+    T momentum;    // mu or beta; beta_1 of Lion and ADOPT; the rate of m in NAdam
     T fresh;       // what the new counts: 1 - dampening (1 at the first step), 1 - beta_2
     T ahead;       // beta of the next query
-    T first;       // how far m goes from where it begins: 1 - beta_1, or -beta_1
+    T first;       // how far m goes from where it begins: 1 - beta_1, or -beta_1 (not Lion, ADOPT)
     T at_mean;     // 1 where it begins at m, 0 where it begins at g
     T second;      // beta_2
     T correction;  // sqrt(1 - beta_2^t)
-    T inverse;     // 1 / sqrt(1 - beta_2^t)
+    T inverse;     // 1 / sqrt(1 - beta_2^t); r_t sqrt(1 - beta_2^t) of RAdam, 0 while it waits
     T eps;
+    T bound;       // of a ratio in ADOPT
     T slope;       // of the penalty: slope * w + kink * sign(w)
     T kink;
     T threshold;   // of the proximal step: shrink by threshold, then times scale

@@ -17,8 +17,8 @@ GRADUS_INLINE Step<Vector<T>> in_every_lane(const Step<T>& step) {
     return {every(step.rate),    every(step.direction), every(step.decay),   every(step.keep),
             every(step.momentum), every(step.fresh),    every(step.ahead),   every(step.first),
             every(step.at_mean), every(step.second),    every(step.correction),
-            every(step.inverse), every(step.eps),       every(step.slope),   every(step.kink),
-            every(step.threshold), every(step.scale)};
+            every(step.inverse), every(step.eps),       every(step.bound),   every(step.slope),
+            every(step.kink),    every(step.threshold), every(step.scale)};
 }
 
 // w + a * b: torch.add with alpha, and the last operation of torch.lerp and torch.addcmul.
@@ -117,6 +117,53 @@ GRADUS_INLINE Vector<T> divided_step(Vector<T> w, Vector<T> g, T* s_at, T* s2_at
     }
 }
 
+// w after the step of the other adaptive rules, by the whole gradient: there and in what they
+// remember.
+template <class T, Rule rule, Rounding rounding>
+GRADUS_INLINE Vector<T> adaptive_step(Vector<T> w, Vector<T> g, T* s_at, T* s2_at,
+                                      const Step<Vector<T>>& step) {
+    const Vector<T> zero = {}, before = load(s_at);
+    const auto mean_of_squares = [&](Vector<T> mean, Vector<T> each) GRADUS_INLINE_LAMBDA {
+        return plus_product<T, rounding>(step.second * mean, step.fresh * each, each);
+    };
+    if constexpr (rule == Rule::LION) {
+        store(s_at, step.second * before + step.fresh * g);
+        return step.keep * w - step.rate * sign<T>(step.momentum * before + step.first * g);
+    } else if constexpr (rule == Rule::ADADELTA) {
+        const Vector<T> v = mean_of_squares(before, g), u = load(s2_at);
+        const Vector<T> delta = root<T>(u + step.eps) / root<T>(v + step.eps) * g;
+        store(s_at, v);
+        store(s2_at, mean_of_squares(u, delta));
+        return w - step.rate * delta;
+    } else if constexpr (rule == Rule::ADOPT) {
+        const Vector<T> v = load(s2_at);
+        const Vector<T> ratio = g / larger<T>(root<T>(v), step.eps);
+        const Vector<T> short_of = larger<T>(ratio, -step.bound);
+        const Vector<T> bounded = short_of > step.bound ? step.bound : short_of;
+        const Vector<T> m = step.momentum * before + step.first * bounded;
+        store(s_at, m);
+        store(s2_at, mean_of_squares(v, g));
+        return step.keep * w - step.rate * m;
+    } else {
+        const Vector<T> m = averaged<T, rounding>(before, g, step);
+        store(s_at, m);
+        if constexpr (rule == Rule::ADAMAX) {
+            const Vector<T> u = larger<T>(step.second * load(s2_at), absolute<T>(g) + step.eps);
+            store(s2_at, u);
+            return w - step.rate * m / u;
+        }
+        const Vector<T> v = mean_of_squares(load(s2_at), g);
+        store(s2_at, v);
+        if constexpr (rule == Rule::NADAM) {
+            const Vector<T> denominator = root<T>(v) * step.inverse + step.eps;
+            return step.keep * w - (step.rate * g + step.momentum * m) / denominator;
+        } else {
+            const Vector<T> scale = step.inverse / (root<T>(v) + step.eps);
+            return step.keep * w - step.rate * m * (step.inverse > zero ? scale : every<T>(1));
+        }
+    }
+}
+
 // Entries of w, of the gradient, and of what the method remembers: all move by one step.
 template <class T, Rule rule, Regularization regularization, Rounding rounding>
 GRADUS_INLINE void move(Vector<T> g, T* w_at, T* s_at, T* s2_at, T* s3_at,
@@ -144,6 +191,8 @@ GRADUS_INLINE void move(Vector<T> g, T* w_at, T* s_at, T* s2_at, T* s3_at,
         store(s_at, buffer);
         g = rule == Rule::SGD ? buffer : plus(g, step.momentum, buffer);
         w = proximal<T, R>(plus(w, -step.rate, g), step);
+    } else if constexpr (moves_apart(rule)) {
+        w = proximal<T, R>(adaptive_step<T, rule, rounding>(w, g, s_at, s2_at, step), step);
     } else {
         const Vector<T> square = accumulate<T, rule, rounding>(g, s_at, s2_at, s3_at, step);
         w = proximal<T, R>(

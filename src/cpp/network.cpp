@@ -38,9 +38,6 @@ int threads_for(const Shape& shape, int64_t batch_size, int threads) {
     return int(std::clamp(worth, 1.0, double(threads)));
 }
 
-// Beside an eps, the root of a mean of squares that is flushed counts nothing.
-bool flushes(const Method& method) { return !takes_root(method.rule) || method.eps > 1e-15; }
-
 int remembered(const Method& method, const Penalty& penalty) {
     // The iterate before, until the length of the next is known.
     if (method.rule == Rule::NESTEROV && penalty.proximal && penalty.norm > 0) return 2;
@@ -120,9 +117,10 @@ Network<T>::Network(const Kernels<T>& kernels, const Kernels<T>& products, Shape
       is_timed_(multiplications_of(shape_, batch_size) > WORTH_A_THREAD),
       columns_(1 + remembered(method_, penalty_)),
       flushes_(flushes(method_)),
-      pairs_(products.pair && !clip_.clips() && !(penalty_.proximal && penalty_.norm > 0)),
+      pairs_(products.pair && !clip_.clips() && !moves_apart(method_.rule) &&
+             !(penalty_.proximal && penalty_.norm > 0)),
       segment_(rounded_up(is_whole_ ? batch_size : std::min(batch_size, SEGMENT), PANEL)),
-      keeps_gradients_(batch_size > SEGMENT || clip_.clips()),
+      keeps_gradients_(batch_size > SEGMENT || clip_.clips() || moves_apart(method_.rule)),
       stride_(stride_for(segment_, threads_)),
       learning_(rounded_up(segment_, stride_)),
       capacity_(std::max(learning_,

@@ -192,7 +192,7 @@ private:
     const bool pairs_;        // weights are kept in bfloat16 too
     bool is_paired_ = false;  // and these are those that are there
     const int64_t segment_;   // examples of a batch that are in memory at once
-    const bool keeps_gradients_;  // over the segments of a batch, or until it is known how long it is
+    const bool keeps_gradients_;  // over the segments of a batch, or until all of it is there
     const int64_t stride_;    // examples of a block of them
     const int64_t learning_;  // examples that all blocks of a segment have room for
     const int64_t capacity_;  // examples that forward has room for

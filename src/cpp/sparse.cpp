@@ -18,9 +18,6 @@ constexpr int64_t AHEAD = 8;        // examples that are asked of the memory bef
 constexpr int64_t LINE = 64;        // bytes
 constexpr double LEAST = 1e-12;     // of a scale: then all columns are put down anew
 
-// Beside an eps, the root of a mean of squares that is flushed counts nothing.
-bool flushes(const Method& method) { return !takes_root(method.rule) || method.eps > 1e-15; }
-
 bool is_same(const Step<double>& a, const Step<double>& b) {
     return a.rate == b.rate && a.ahead == b.ahead && a.fresh == b.fresh && a.scale == b.scale;
 }

@@ -30,6 +30,21 @@ void move_all(const Step<T>& numbers, int64_t size, const T* g, T* w, T* s, T* s
     }
 }
 
+// The same for the rules that move weights so, by their numbers from Rule::LION on.
+template <class T>
+using MoveBy = void (*)(const Step<T>&, int64_t, const T*, T*, T*, T*, T*);
+template <class T, Rule rule>
+constexpr MoveBy<T> APART[3] = {
+    move_all<T, rule, Regularization::NONE>,
+    move_all<T, rule, Regularization::GRADIENT>,
+    move_all<T, rule, Regularization::PROXIMAL>,
+};
+template <class T>
+constexpr const MoveBy<T>* APART_BY_RULE[] = {
+    APART<T, Rule::LION>,  APART<T, Rule::ADAMAX>, APART<T, Rule::ADADELTA>,
+    APART<T, Rule::NADAM>, APART<T, Rule::RADAM>,  APART<T, Rule::ADOPT>,
+};
+
 // Rows of a tile that moves weights. Low tiles follow each other sooner: while one waits for its
 // weights, the product of the next goes on.
 template <class T, int P>
@@ -73,7 +88,7 @@ void take_step(const Gradients& gradients, int64_t at, int64_t first, int64_t la
     gradients.template moved<P>(row, last);
 }
 
-// Every rule with every regularization, by their numbers.
+// Every rule that moves weights in the tile with every regularization, by their numbers.
 
 template <class T, class Gradients>
 using StepBy = void (*)(const Gradients&, int64_t, int64_t, int64_t, const Step<T>&);

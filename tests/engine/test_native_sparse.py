@@ -97,6 +97,10 @@ METHODS = {
     "adagrad": methods.Adagrad(0.1, lr_decay=0.1, initial_accumulator_value=0.01),
     "adagrad-decay": methods.Adagrad(0.1, weight_decay=0.1),
     "rmsprop": methods.RMSprop(0.01, momentum=0.5, centered=True),
+    "lion": methods.Lion(0.01, weight_decay=0.1),
+    "adadelta": methods.Adadelta(0.1, eps=1e-3),
+    "nadam": methods.NAdam(0.01, eps=1e-3),
+    "adopt": methods.ADOPT(0.01, eps=1e-3),
 }
 PENALTIES = {
     "none": None,

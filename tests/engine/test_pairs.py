@@ -76,6 +76,12 @@ METHODS = {
     "adagrad": lambda lr: methods.Adagrad(lr, 0.1, 0.1, 0.01, eps=1e-4),
     "rmsprop": lambda lr: methods.RMSprop(lr, 0.9, 1e-2, maximize=True),
     "rmsprop-all": lambda lr: methods.RMSprop(lr, 0.9, 1e-1, 0.1, BETA, centered=True),
+    "lion": lambda lr: methods.Lion(lr, weight_decay=0.5, maximize=True),
+    "adamax": lambda lr: methods.Adamax(lr, (0.8, 0.9), 1e-4, 0.1, maximize=True),
+    "adadelta": lambda lr: methods.Adadelta(lr, 0.8, 1e-3, 0.1),
+    "nadam": lambda lr: methods.NAdam(lr, (0.8, 0.9), 1e-2, 0.1, 1.0),
+    "radam": lambda lr: methods.RAdam(lr, (0.8, 0.9), 1e-2, 0.1, decoupled_weight_decay=True),
+    "adopt": lambda lr: methods.ADOPT(lr, (0.8, 0.9), 1e-2, 0.5, maximize=True),
     "ista": methods.ProximalGradient,
     "fista": lambda lr: methods.ProximalGradient(lr, accelerated=True),
 }

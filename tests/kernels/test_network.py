@@ -58,6 +58,19 @@ DIVIDING = {
         lambda lr: methods.RMSprop(lr, 0.9, 1e-2, 0.1, 0.8, centered=True),
     ),
 }
+APART = {
+    "lion": ("members share layers", lambda lr: methods.Lion(lr, weight_decay=0.1)),
+    "adamax": ("ragged", lambda lr: methods.Adamax(lr, (0.8, 0.9), 1e-3, 0.1)),
+    "adadelta": ("members take blocks", lambda lr: methods.Adadelta(lr, 0.8, 1e-3, 0.1)),
+    "nadam": ("one wide layer", lambda lr: methods.NAdam(lr, (0.5, 0.9), 1e-2, 0.1, 0.1)),
+    "nadam-decoupled": (
+        "small",
+        lambda lr: methods.NAdam(lr, (0.5, 0.9), 1e-2, 0.1, decoupled_weight_decay=True),
+    ),
+    "radam": ("members share layers", lambda lr: methods.RAdam(lr, (0.8, 0.9), 1e-2, 0.1)),
+    "adopt": ("segments", lambda lr: methods.ADOPT(lr, (0.8, 0.9), 1e-2, 0.1)),
+}
+"""The rules by which weights move that do not move in the tile."""
 PENALTIES = {"none": None, "l1": L1(0.02), "l2": L2(0.05), "elastic-net": ElasticNet(0.1, 0.3)}
 LAYERS = {"by its value": nn.ReLU, "by its argument": nn.GELU}
 """The two ways in which a slope comes about."""
@@ -179,6 +192,16 @@ def test_the_rules_that_divide_by_past_gradients(rule, monkeypatch):
     it_agrees(job(size, method(0.01), penalty), SIZES[size][3], monkeypatch)
     if penalty is not None:
         it_agrees(job(size, methods.Proximal(method(0.01)), penalty), 1, monkeypatch)
+
+
+@pytest.mark.parametrize("penalty", ["none", "elastic-net", "proximal"])
+@pytest.mark.parametrize("rule", APART)
+def test_rules_whose_gradient_is_there_before_weights_move(rule, penalty, monkeypatch):
+    size, method = APART[rule]
+    proximal = penalty == "proximal"
+    given = PENALTIES["elastic-net" if proximal else penalty]
+    made = method(0.01) if not proximal else methods.Proximal(method(0.01))
+    it_agrees(job(size, made, given), SIZES[size][3], monkeypatch)
 
 
 @pytest.mark.parametrize("size", SIZES)

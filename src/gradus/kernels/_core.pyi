@@ -69,6 +69,12 @@ class Method:
             "rmsprop-momentum",
             "rmsprop-centered",
             "rmsprop-centered-momentum",
+            "lion",
+            "adamax",
+            "adadelta",
+            "nadam",
+            "radam",
+            "adopt",
         ],
         momentum: float = 0.0,
         dampening: float = 0.0,
@@ -79,6 +85,7 @@ class Method:
         beta2: float = 0.0,
         eps: float = 0.0,
         lr_decay: float = 0.0,
+        momentum_decay: float = 0.0,
     ) -> None: ...
 
 class Penalty:

@@ -31,7 +31,10 @@ STATE_NAMES = {
     "rmsprop-centered": ("square_average", "gradient_average"),
     "rmsprop-centered-momentum": ("square_average", "gradient_average", "buffer"),
 }
-"""The vectors that each rule keeps from step to step, in the order in which kernels take them."""
+"""The vectors that each rule keeps from step to step, in the order in which kernels take them.
+
+By the other rules they move no lists of tensors.
+"""
 TAKE_NO_ROOTS = ("descent", "polyak", "nesterov", "sgd", "sgd-nesterov")
 """The rules that divide by no square root."""
 
@@ -91,7 +94,7 @@ def in_place_update_of(method: Method) -> InPlaceUpdate | None:
     except Obstacle:
         return None
     once = rounds_once()
-    if once is None:
+    if once is None or rule["rule"] not in STATE_NAMES:
         return None
     asks_for_roots = (
         rule["rule"] not in TAKE_NO_ROOTS and kernels.takes_roots_of_torch() and not rounds_roots()

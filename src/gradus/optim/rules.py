@@ -20,8 +20,14 @@ KNOWN = (
     methods.AdamW,
     methods.Adagrad,
     methods.RMSprop,
+    methods.Lion,
+    methods.Adamax,
+    methods.Adadelta,
+    methods.NAdam,
+    methods.RAdam,
+    methods.ADOPT,
 )
-"""The methods by which the kernels move the weights of a network, and update tensors in place."""
+"""The methods by which the kernels move the weights of a network."""
 
 
 class Obstacle(Exception):  # noqa: N818  (not an error: what needs no kernels does the work)
@@ -84,6 +90,35 @@ def method_of(method: Method) -> dict[str, Any]:
                 "eps": method.eps,
                 "momentum": method.momentum,
                 "weight_decay": method.weight_decay,
+                "maximize": method.maximize,
+            }
+        case methods.Adadelta():
+            numbers = {
+                "rule": "adadelta",
+                "beta2": method.rho,
+                "eps": method.eps,
+                "weight_decay": method.weight_decay,
+                "maximize": method.maximize,
+            }
+        case methods.Lion():
+            numbers = {
+                "rule": "lion",
+                "beta1": method.betas[0],
+                "beta2": method.betas[1],
+                "weight_decay": method.weight_decay,
+                "decoupled": True,
+                "maximize": method.maximize,
+            }
+        case methods.Adamax() | methods.NAdam() | methods.RAdam() | methods.ADOPT():
+            is_decoupled = isinstance(method, methods.ADOPT)
+            numbers = {
+                "rule": type(method).__name__.lower(),
+                "beta1": method.betas[0],
+                "beta2": method.betas[1],
+                "eps": method.eps,
+                "weight_decay": method.weight_decay,
+                "decoupled": getattr(method, "decoupled_weight_decay", is_decoupled),
+                "momentum_decay": getattr(method, "momentum_decay", 0.0),
                 "maximize": method.maximize,
             }
     for name, value in [*numbers.items(), ("lr", method.lr)]:
