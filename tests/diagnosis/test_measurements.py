@@ -13,9 +13,9 @@ from gradus.diagnosis.case import as_written, case_of, in_full
 from gradus.diagnosis.causes import batch
 from gradus.diagnosis.evidence import Evidence
 from gradus.diagnosis.fork import WORST, Change, Laboratory
-from gradus.diagnosis.noise import noise_scale
 from gradus.diagnosis.replay import replay
 from gradus.methods.stability import stability_limit
+from gradus.risk.noise import noise_scale
 from tests.diagnosis.planted import net, numbers, trained
 
 OF_GRADIENTS = (
@@ -114,7 +114,8 @@ def test_the_noise_scale_is_that_of_all_examples():
     mean = each.mean(dim=0)
     trace = (each - mean).square().sum() / (len(each) - 1)
     expected = float(trace / mean.square().sum())
-    assert noise_scale(evidence.job, [sight], data) == pytest.approx(expected, rel=1e-6)
+    found = noise_scale([sight.model(evidence.job)], evidence.job.loss, data, len(data))
+    assert found == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_change_of_nothing_makes_no_difference():

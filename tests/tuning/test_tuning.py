@@ -13,6 +13,7 @@ from gradus.cli import main
 from gradus.figures.tuning import draw_rates, rates_of
 from gradus.runs.spec import RunSpec
 from gradus.tuning.alternatives import alternatives_of
+from gradus.tuning.batch_size import ALIKE, BatchSizes, batch_sizes
 from gradus.tuning.bracket import Alternative, _next, search
 from gradus.tuning.budget import Budget
 from gradus.tuning.plateau import plateau_of
@@ -109,6 +110,42 @@ def test_an_alternative_is_taken_where_it_is_better_and_its_rate_is_searched():
 def test_alternatives_are_other_values(options, free, values):
     (found,) = alternatives_of(RunSpec(**options), [free])
     assert [value for each in found for value in each.options.values()] == values
+
+
+def test_the_fastest_batch_weighs_steps_against_what_one_takes():
+    """Steps to the same loss fall as 1 + B_noise / B (McCandlish et al., 2018, eq. 2.6)."""
+    free = dict.fromkeys((8, 16, 32, 64, 128), 1.0)  # larger batches cost nothing
+    alike = BatchSizes(noise=64, now=16, lr=0.1, epochs=10, seconds=free, power=1.0)
+    assert [alike.steps(size) for size in free] == pytest.approx([1.8, 1.0, 0.6, 0.4, 0.3])
+    assert alike.fastest == 128
+    # the same epochs would be 10 x 0.3 x 8 of these steps; the rate grows as steps get rarer
+    assert alike.options(128) == {"batch_size": 128, "lr": 0.33, "epochs": 24}
+    dear = BatchSizes(64, 16, 0.1, 10, {size: float(size) for size in free}, 1.0)
+    assert [dear.time(size) for size in free] == pytest.approx([0.9, 1.0, 1.2, 1.6, 2.4])
+    assert dear.fastest == 16  # 8 is faster by less than can be told
+    assert dear.time(16) < ALIKE * dear.time(8)
+
+
+def test_batch_sizes_of_a_run_are_measured_and_leave_the_random_state():
+    split = gradus.data.load("digits", validation_fraction=0.2)
+    state = torch.get_rng_state()
+    spec = RunSpec(model="linear", lr=0.1, epochs=30, validation_fraction=0.2)
+    sizes, cost = batch_sizes(spec, split)
+    assert (torch.get_rng_state() == state).all()
+    assert sizes.noise > 0
+    assert list(sizes.seconds) == [2**k for k in range(8)]
+    assert all(seconds > 0 for seconds in sizes.seconds.values())
+    assert 1 / 3 <= cost <= 1
+
+
+def test_a_search_says_the_fastest_batch_where_its_size_is_free():
+    options = {"model": "linear", "epochs": 30}
+    found = gradus.tune("digits", free=["batch-size"], budget=8, **options)
+    assert found.sizes.now == found.run.spec.batch_size
+    assert found.sizes.fastest in found.sizes.seconds
+    assert found.record()["sizes"]["fastest"]["batch_size"] == found.sizes.fastest
+    assert found.spent <= 8
+    assert gradus.tune("digits", budget=2, **options).sizes is None
 
 
 def test_rates_whose_differences_are_noise_make_the_plateau():

@@ -117,6 +117,11 @@ def _close(found: Tuning) -> None:
         alone = plateau.low == plateau.high
         alike = "no other that was tried" if alone else f"{plateau.low:g} to {plateau.high:g}"
         words["as good"] = f"{alike}, by {plateau.examples:,} validation examples"
+    if found.sizes is not None:
+        words["fastest batch"] = str(found.sizes)
+        if found.sizes.fastest != found.sizes.now:
+            begin = found.sizes.options(found.sizes.fastest).items()
+            words["begin there"] = " ".join(f"{flag(name)} {value}" for name, value in begin)
     theory = "" if limit is None else f"; theory, {limit.method}: {limit.lr:.2g}"
     words["lost from"] = f"{found.test.edge:.2g} on in the range test{theory}"
     lost = sum(trial.value is None for trial in found.trials)

@@ -17,13 +17,13 @@ from gradus.diagnosis.findings import Figure
 from gradus.diagnosis.forest import Unseen, unseen
 from gradus.diagnosis.fork import WORST, WORST_EXAMPLE, Trial
 from gradus.diagnosis.layers import Activation, Layer, activations_of, layers_of
-from gradus.diagnosis.noise import noise_scale
 from gradus.diagnosis.replay import Replay, Sight
 from gradus.diagnosis.sharpness import sharpness
 from gradus.engine.evaluate import evaluate, outputs_of, test
 from gradus.engine.job import Job
 from gradus.methods.schedules import learning_rate
 from gradus.methods.stability import Limit, stability_limit
+from gradus.risk.noise import noise_scale
 
 EXAMPLES = 500
 """Of the sample, for what takes a gradient."""
@@ -210,7 +210,8 @@ class Evidence:
     def noise(self) -> float | None:
         """The noise scale of the gradient, in examples, over the middle and the end of the run."""
         sights = [self.sights[len(self.sights) // 2], self.sights[-1]]
-        return noise_scale(self.job, sights, self.sample)
+        models = [sight.model(self.job) for sight in sights]
+        return noise_scale(models, self.job.loss.cpu(), self.sample, len(self.job.train))
 
     @cached_property
     def rise(self) -> float:

@@ -32,6 +32,7 @@ from gradus.runs.parts.part import split as names_in
 from gradus.runs.record import Run
 from gradus.runs.spec import RunSpec
 from gradus.tuning.alternatives import alternatives_of, free_option
+from gradus.tuning.batch_size import COST, BatchSizes, batch_sizes
 from gradus.tuning.bracket import Alternative, Candidate, Search, search
 from gradus.tuning.budget import TRAININGS, Budget
 from gradus.tuning.plateau import Plateau, losses_of, plateau_of
@@ -55,6 +56,9 @@ QUICK = 60.0
 
 FOR_RANGE = 1 / 3
 """Of a budget, what the range test may take."""
+
+FOR_SIZES = 1 / 5
+"""Of what is left of it, what may go into telling which batch size is the fastest."""
 
 RECORD, PICTURE, RUN = "tune.json", "tune.png", "run"
 """In the folder of a search: what came of it, its picture, and the run, where no sweep has it."""
@@ -82,6 +86,8 @@ class Tuning:
         command: what trains the same run again.
         folder: of its record; None where it has none.
         unsearched: what else was free, but the budget did not last for: as it is otherwise.
+        sizes: what batch sizes cost on the way to the same loss, by theory; None where the batch
+            size is not free, the budget did not last for it, or the noise is not known.
     """
 
     run: Run
@@ -97,6 +103,7 @@ class Tuning:
     command: str
     folder: Path | None = None
     unsearched: tuple[str, ...] = ()
+    sizes: BatchSizes | None = None
 
     def __repr__(self) -> str:
         said = ", ".join(f"{name}={value!r}" for name, value in self.found.items())
@@ -130,6 +137,7 @@ class Tuning:
             "found": dict(self.found),
             "command": self.command,
             "unsearched": list(self.unsearched),
+            "sizes": self.sizes and self.sizes.record(),
             "measure": self.measure,
             "note": self.note,
             "plateau": plateau and {"low": plateau.low, "high": plateau.high,
@@ -171,7 +179,8 @@ def tune(
     A range test around what theory allows says from which learning rate on the loss is lost.
     Rates below it are trained side by side for a ninth of the epochs, and around the best of them
     gaps are closed by whole trainings. Everything is chosen on the
-    validation part; the test part is looked at by no choice.
+    validation part; the test part is looked at by no choice. Where the batch size is free, its
+    noise and the time of a step say at the end which is the fastest to the same loss.
 
     Args:
         data: as for ``gradus.train``.
@@ -192,7 +201,8 @@ def tune(
         **options: the fields of :class:`~gradus.RunSpec` that are fixed.
 
     Returns:
-        What was found: ``.lr``, ``.run``, ``.plateau``, ``.command``, ``.plot()``.
+        What was found: ``.lr``, ``.run``, ``.plateau``, ``.command``, ``.plot()``; ``.sizes`` where
+        the batch size is free.
 
     Raises:
         InputError: an option is wrong, or is both given and free; nothing is held to choose on; the
@@ -230,7 +240,8 @@ def tune(
     # Looking at every step makes these slower than those of a run: so many are sure to fit.
     waited, worked = time.perf_counter() - clocks[0], time.process_time() - clocks[1]
     trainings = allowed.in_trainings(waited / spent)
-    trainings = max(trainings - spent, 1)
+    is_sized = "batch_size" in names and FOR_SIZES * (trainings - spent) >= COST
+    trainings = max(trainings - spent - COST * is_sized, 1)
     is_quick = trainings * worked / spent < QUICK and workers is None
     others = alternatives_of(spec, names[1:], len(split.train))
     course = search(tested.edge, spec.epochs, trainings, others)
@@ -251,6 +262,11 @@ def tune(
             run = _as_asked({**asked, **found}, kept, objects, place)
         elif kept is not None and run.folder is None:
             run = replace(run, folder=run.save(kept / RUN))
+        sizes = None
+        if is_sized:
+            tell("batch sizes", 0, 0)
+            sizes, cost = batch_sizes(spec.model_copy(update=found), split, objects)
+            spent += cost
         done = Tuning(
             run=run,
             found=found,
@@ -265,6 +281,7 @@ def tune(
             command=_command(asked, found, is_named=not objects.identities),
             folder=kept,
             unsearched=_unsearched(names[1:], others, trials),
+            sizes=sizes,
         )
         if kept is not None:
             _write(done, kept, asked)

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from gradus.data.dataset import Dataset
-from gradus.diagnosis.replay import Sight
-from gradus.engine.job import Job
+from gradus.risk.losses import Loss
 
 EXAMPLES = 300
 """Of which the gradients are taken one by one, at most."""
@@ -28,26 +27,40 @@ AT_ONCE = 10**7
 """Numbers of gradients that are held at once."""
 
 
-def noise_scale(job: Job, sights: Sequence[Sight], data: Dataset) -> float | None:
+def noise_scale(
+    models: Sequence[nn.Module], loss: Loss, data: Dataset, examples: int
+) -> float | None:
     r"""$B_{\mathrm{simple}}$, as the ratio of means over these points; None where it is not known.
 
     The mean gradient of n of N examples has a variance of $\mathrm{tr}\,\Sigma / n$ of its own, but
     for the share $n / N$ that is known: it is taken off its square.
 
     Args:
-        job: of the run.
-        sights: where the run stood.
-        data: examples.
+        models: as they stood at these points, in ``eval`` mode, on the CPU.
+        loss: that is trained on.
+        data: examples of which gradients are taken.
+        examples: that are trained on, N, of which these are some.
+
+    Example:
+        >>> import torch
+        >>> from gradus.risk.losses import MSELoss
+        >>> x = torch.tensor([[1.0], [1.0]]).repeat(8, 1)
+        >>> y = torch.tensor([[1.0], [3.0]]).repeat(8, 1)
+        >>> net = torch.nn.Linear(1, 1, bias=False)
+        >>> torch.nn.init.zeros_(net.weight).data  # gradients -2 and -6: mean -4, variance 64 / 15
+        tensor([[0.]])
+        >>> noise_scale([net], MSELoss(), Dataset(x, y), 16) * 15
+        4.0
     """
-    d = len(sights[0].w)
+    d = sum(p.numel() for p in models[0].parameters() if p.requires_grad)
     n = min(EXAMPLES, WORK // d, len(data))
     if n < 16:
         return None
-    known = 1 - n / len(job.train)
+    known = 1 - n / examples
     traces, squares = [], []
-    for sight in sights:
+    for model in models:
         try:
-            mean, norms = _gradients(job, sight, data.subset(slice(0, n)), d)
+            mean, norms = _gradients(model, loss, data.subset(slice(0, n)), d)
         except (RuntimeError, ValueError):  # what torch cannot map over examples
             return None
         square = float(mean.square().sum())
@@ -58,9 +71,8 @@ def noise_scale(job: Job, sights: Sequence[Sight], data: Dataset) -> float | Non
     return sum(traces) / total if total > 0 else None
 
 
-def _gradients(job: Job, sight: Sight, data: Dataset, d: int) -> tuple[Tensor, Tensor]:
+def _gradients(model: nn.Module, loss: Loss, data: Dataset, d: int) -> tuple[Tensor, Tensor]:
     """The mean gradient ``[d]``, and the squared norm of that of each example ``[n]``."""
-    model, loss = sight.model(job), job.loss.cpu()
     moving = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     still = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
     still |= dict(model.named_buffers())
