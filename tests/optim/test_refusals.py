@@ -9,8 +9,6 @@ import torch
 
 import gradus
 
-NAMES = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Polyak", "Nesterov")
-
 # Every number among the options, with values just outside of its range.
 NUMBERS = {
     "SGD": {"lr": [-0.1], "momentum": [-0.1], "dampening": [], "weight_decay": [-0.1]},
@@ -30,9 +28,16 @@ NUMBERS = {
         "initial_accumulator_value": [-0.1],
         "eps": [-1e-9],
     },
+    "Adadelta": {"lr": [-0.1], "rho": [-0.1, 1.0], "eps": [-1e-9], "weight_decay": [-0.1]},
+    "Adamax": {"lr": [-0.1], "eps": [-1e-9], "weight_decay": [-0.1]},
+    "RAdam": {"lr": [-0.1], "eps": [-1e-9], "weight_decay": [-0.1]},
+    "ADOPT": {"lr": [-0.1], "eps": [-1e-9], "weight_decay": [-0.1]},
+    "Lion": {"lr": [-0.1], "weight_decay": [-0.1]},
     "Polyak": {"lr": [-0.1], "beta": [-0.1, 1.0]},
     "Nesterov": {"lr": [-0.1], "beta": [-0.1, 1.0]},
 }
+NAMES = tuple(NUMBERS)
+UNFUSED = ("Adadelta", "Adamax", "RAdam", "ADOPT", "Lion")
 NO_NUMBERS = [True, "0.1", None, 1j]
 NOT_FINITE = [math.nan, math.inf, -math.inf]
 WRONG = [
@@ -43,7 +48,7 @@ WRONG = [
     for value in wrong
 ] + [
     (name, "betas", betas, error)
-    for name in ("Adam", "AdamW")
+    for name in ("Adam", "AdamW", "Adamax", "RAdam", "ADOPT", "Lion")
     for error, wrong in (
         (TypeError, [(True, 0.9), (0.9, "0.9"), (None, 0.9)]),
         (ValueError, [(1.0, 0.9), (0.9, -0.1), (math.nan, 0.9), (0.9, math.inf)]),
@@ -103,6 +108,7 @@ def test_a_refused_group_leaves_nothing_behind(name, option):
         assert added not in optimizer.state
     optimizer.add_param_group({"params": [added]})
     optimizer.step()
+    optimizer.step()  # ADOPT only looks at its first
     assert not torch.equal(added, torch.ones(3))
 
 
@@ -178,9 +184,15 @@ def test_sgd_refuses_dampening_and_nesterov_without_momentum(options, message):
         optimizer.step()
 
 
-@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    "ways", list(itertools.combinations(("foreach", "fused", "differentiable"), 2)), ids=str
+    ("name", "ways"),
+    [
+        (name, ways)
+        for name in NAMES
+        for ways in itertools.combinations(("foreach", "fused", "differentiable"), 2)
+        if "fused" not in ways or name not in UNFUSED
+    ],
+    ids=str,
 )
 def test_a_step_is_carried_out_in_one_way(name, ways):
     message = f"`{ways[0]}` and `{ways[1]}` cannot be True together"
@@ -202,13 +214,16 @@ FLAGS = {
     "Adam": ("amsgrad", "capturable"),
     "AdamW": ("amsgrad", "capturable"),
     "RMSprop": ("centered", "capturable"),
+    "RAdam": ("decoupled_weight_decay", "capturable"),
+    **dict.fromkeys(("Adadelta", "Adamax", "ADOPT"), ("capturable",)),
 }
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_flag_is_true_or_false_and_never_text(name):
     """Text that says no would count as yes. Foreach and fused may be None: undecided."""
-    for flag in (*FLAGS.get(name, ()), "maximize", "differentiable", "foreach", "fused"):
+    fused = () if name in UNFUSED else ("fused",)
+    for flag in (*FLAGS.get(name, ()), "maximize", "differentiable", "foreach", *fused):
         may_be_none = flag in ("foreach", "fused")
         for value in ("False", "no", 1, 0.0, torch.tensor(True), *([] if may_be_none else [None])):
             message = rf"^{flag} must be True(,| or) False( or None)?, not .*$"

@@ -1,7 +1,12 @@
+from .adadelta import Adadelta as Adadelta
+from .adamax import Adamax as Adamax
 from .adaptive import Adam as Adam
 from .adaptive import AdamW as AdamW
+from .adopt import ADOPT as ADOPT
 from .momentum import SGD as SGD
 from .momentum import Nesterov as Nesterov
 from .momentum import Polyak as Polyak
+from .radam import RAdam as RAdam
 from .scaled import Adagrad as Adagrad
 from .scaled import RMSprop as RMSprop
+from .sign import Lion as Lion

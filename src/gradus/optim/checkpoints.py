@@ -58,6 +58,12 @@ def _classes_of(group: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) 
         return "Polyak", "Nesterov"  # before the first step they are the same
     found = (name for name, options in OPTIONS_OF_CLASS.items() if options <= group.keys())
     name = next(found, None)
+    if name == "Adamax" and "eps" not in group:
+        return ("Lion",)
+    if name == "Adamax":  # whose options are those of ADOPT
+        keys = {key for entry in entries for key in entry}
+        known = {"exp_inf": ("Adamax",), "exp_avg_sq": ("ADOPT",)}
+        return next((known[key] for key in known if key in keys), ("Adamax", "ADOPT"))
     if name == "Adam":
         return ("AdamW", "Adam") if group.get("decoupled_weight_decay") else ("Adam", "AdamW")
     return () if name is None else (name,)

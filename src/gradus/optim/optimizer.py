@@ -117,7 +117,7 @@ class MethodOptimizer(Optimizer):
     def __init__(self, params: Any, options: Mapping[str, Any]) -> None:
         self._resolved: dict[int, Resolved] = {}
         self._versions: dict[Tensor, tuple[Version, FirstOrder]] = {}
-        super().__init__(params, {**options, **dict.fromkeys(self.other_names)})
+        super().__init__(params, {"fused": None, **options, **dict.fromkeys(self.other_names)})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters, with options of its own where they are given.
