@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from torch import nn
 
 import gradus
 from gradus import InputError, RunSpec, SweepSpec
+from gradus.sweep import Point
 
 X = np.zeros((6, 2), np.float32)
 
@@ -142,6 +144,66 @@ CALLS: list[tuple[Any, str]] = [
     (lambda run, at: gradus.train("digits", processes="x"), "processes=x: give a whole number"),
     (lambda run, at: gradus.train("digits", data_dir=3), "data_dir 3: give the path of a folder"),
     (lambda run, at: gradus.resume(at / "none", decay="weights"), "gradus.resume('{at}/none'): no"),
+    (
+        lambda run, at: gradus.train_sweep(RATES, n_jobs=2),
+        "n_jobs: no such option (did you mean",
+    ),
+    (lambda run, at: gradus.train_sweep(lr="1,2"), "lr: is an option of runs: write it under base"),
+    (
+        lambda run, at: gradus.train_sweep(vary={"lr": "1"}),
+        "vary: stands in the SweepSpec; give",
+    ),
+    (lambda run, at: gradus.resume_sweep(at, lr=1), "lr: stands in the record of the sweep, which"),
+    (lambda run, at: gradus.open_sweep(at, trusst=1), "trusst: no such option"),
+    (lambda run, at: gradus.open_run(at, modell=1), "modell: no such option (did you mean model?)"),
+    (lambda run, at: gradus.compare(run, run, measure="x"), "measure: is of what compare gives"),
+    (lambda run, at: gradus.export(run, "csv", outt=1), "outt: no such option (did you mean out?)"),
+    (lambda run, at: gradus.resume(at, lr=1), "lr: stands in the record of the run, which goes"),
+    (
+        lambda run, at: run.evaluate((X, X[:, 0])),
+        "the array: a pair; give X alone, or run.evaluate(X, y)",
+    ),
+    (
+        lambda run, at: gradus.train("digits", schedule=torch.optim.lr_scheduler.StepLR),
+        "schedule: <class 'torch.optim.lr_scheduler.StepLR'>, where a spec takes a name; give a sc",
+    ),
+    (lambda run, at: gradus.train("digits", lr=lambda step: 0.1), "lr: a function, where a spec"),
+    (lambda run, at: gradus.tune("digits", method="newton"), "method=newton: finds the length of"),
+    (lambda run, at: gradus.trainability_map(x_range=(1,)), "x_range=1: give two numbers, the low"),
+    (lambda run, at: gradus.trainability_map(x_range=3), "x_range=3: give two numbers, the lower"),
+    (
+        lambda run, at: gradus.train(pa.chunked_array([[1.0, 2.0]]), target="a"),
+        "the table: a ChunkedArray, one column; give a table, or a dict of columns",
+    ),
+    (lambda run, at: Point(lr=1), "lr: is an option of runs: write it under base or vary"),
+    (lambda run, at: Point(bas={}), "bas: no such key (did you mean base?)"),
+    (lambda run, at: Point(vary={"lr": "a"}), "lr=a: must be a valid number"),
+    (
+        lambda run, at: gradus.data.Sampling("shuffle", 10, 20),
+        "batch_size=20: larger than the data, n=10; give at most that",
+    ),
+    (
+        lambda run, at: gradus.train({"x": X, "y": X, "weights": X}),
+        "data: 'weights' is no key of a dict of arrays; give gradus.data.Dataset(x, y, weights=..)",
+    ),
+    (
+        lambda run, at: gradus.train({"a": [1, 2, 3], "b": [1, 2]}, target="b"),
+        "the table: column b has 2 rows, and a has 3; give columns of one length",
+    ),
+    (
+        lambda run, at: gradus.train({"a": [1, "x"], "b": [1, 2]}, target="b"),
+        "the table: column a holds values of several types, int, str; give numbers alone, or text",
+    ),
+    (
+        lambda run, at: gradus.train(
+            (X, np.arange(6) % 2), model=nn.Linear(2, 2), loss=nn.MultiLabelSoftMarginLoss()
+        ),
+        "loss=torch.nn.MultiLabelSoftMarginLoss: takes a zero or a one for each of the outputs, y",
+    ),
+    (
+        lambda run, at: gradus.train((X, X[:, 0]), model=nn.Linear(2, 1), loss=nn.BCELoss()),
+        "loss=torch.nn.BCELoss: takes probabilities, and the model gives others; let it end in",
+    ),
     (lambda run, at: gradus.resume(at / "none"), "gradus.resume('{at}/none'): no run to go on"),
 ]
 
@@ -154,3 +216,25 @@ def test_wrong_calls(call: Any, said: str, run: gradus.Run, folder: Path) -> Non
     assert message.startswith(said.format(at=folder)), inspect.getsource(call)
     assert len(message.splitlines()) == 1
     assert "--" not in message.replace(" --help", "")
+
+
+@pytest.mark.parametrize(
+    ("again", "said"),
+    [
+        ({"method": "adam"}, "method=adam: the run of {at} has sgd, with which it goes on; leave"),
+        ({"model": "mlp"}, "model=mlp: the run of {at} has linear, with which"),
+        ({"loss": "mse"}, "loss=mse: the run of {at} has cross-entropy"),
+        ({"data": "mnist"}, "data=mnist: the run of {at} has digits"),
+    ],
+)
+@pytest.mark.parametrize("epochs", [None, 2])
+def test_names_that_are_others_than_those_of_a_run(
+    again: dict[str, str], said: str, epochs: int | None, tmp_path: Path
+) -> None:
+    at = tmp_path / "run"
+    gradus.train(RunSpec(model="linear", epochs=1, validation_fraction=0.9), out=at)
+    same = {"method": "sgd", "model": "linear", "data": "digits", "loss": "cross-entropy"}
+    assert gradus.resume(at, **same).spec.loss == "cross-entropy"  # type: ignore[arg-type]
+    with pytest.raises(InputError) as caught:
+        gradus.resume(at, epochs=epochs, **again)  # type: ignore[arg-type]
+    assert str(caught.value).startswith(said.format(at=at))

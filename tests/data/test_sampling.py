@@ -100,10 +100,10 @@ def test_indices_move_at_once():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("shuffle", 10, 0), "--batch-size 0: at least 1"),
-        (("shuffle", 10, 11), "--batch-size 11: larger than the training data; give at most 10"),
+        (("shuffle", 10, 0), "batch_size=0: at least 1"),
+        (("shuffle", 10, 11), "batch_size=11: larger than the data, n=10; give at most that"),
         (("random", 10, 2), "sampling random: unknown; choose full | replacement"),
-        (("shuffle", 10, 2, -1), "--seed -1"),
+        (("shuffle", 10, 2, -1), "seed=-1: give 0"),
     ],
 )
 def test_refused(arguments, message):

@@ -12,10 +12,12 @@ from gradus.cli.run_report import rate_line
 from gradus.data.dataset import Dataset, Split
 from gradus.risk import dense
 from gradus.runs.job import prepare
+from gradus.runs.learning_rate import automatic, left_open
 from gradus.runs.learning_rate.automatic import SHARES, two_digits
 from gradus.runs.learning_rate.limit import limit_at_start
 from gradus.runs.learning_rate.range_test import RangeTest, range_test
 from gradus.runs.spec import RunSpec
+from gradus.runs.words import as_call
 
 
 def squares(**options):
@@ -147,3 +149,144 @@ def test_of_groups_of_parameters_it_is_not_found():
     x = torch.arange(8.0).reshape(4, 2)
     with pytest.raises(gradus.InputError, match="lr=auto: is not found for groups of parameters"):
         gradus.train((x, x[:, 0]), model="linear", method="adamw", lr="auto", decay="weights")
+
+
+EXAMPLES = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
+DATA = (EXAMPLES, EXAMPLES.sum(1))
+
+
+def net():
+    torch.manual_seed(0)
+    return torch.nn.Linear(3, 1)
+
+
+def given_none(**options):
+    return gradus.train(DATA, **{"model": net(), "loss": "mse", "epochs": 2} | options)
+
+
+@pytest.fixture
+def _no_search(monkeypatch):
+    """Within, none is searched for."""
+
+    def refused(*given, **named):
+        raise AssertionError("a learning rate was searched for")
+
+    for module in (automatic, left_open):
+        monkeypatch.setattr(module, "found_for", refused)
+
+
+@pytest.mark.parametrize("method", ["sgd", "gradient-descent", "polyak", gradus.methods.Nesterov])
+def test_for_a_model_of_ones_own_a_rate_that_nobody_gave_is_found(method, tmp_path):
+    told = []
+    given = {"model": net(), "loss": "mse", "epochs": 2, "method": method}
+    run = gradus.train(DATA, tell=told.append, out=tmp_path / "run", **given)
+    found = run.summary["learning_rate"]
+    assert run.spec.lr == found["lr"]
+    assert [line for line in told if line.startswith("lr=")] == [as_call(left_open.told_of(found))]
+    asked = gradus.train(DATA, lr="auto", tell=told.append, **given)
+    assert asked.evaluation.equals(run.evaluation)
+    assert gradus.train(DATA, lr=found["lr"], **given).history.equals(run.history)
+
+
+def gradus_says(*arguments):
+    with pytest.raises(SystemExit, match=r"^[03]$"):  # done, or learned nothing in so few steps
+        main([*arguments])
+
+
+def test_a_run_whose_rate_was_found_goes_on_and_repeats_without_a_search(
+    tmp_path, monkeypatch, request, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ownlinear.py").write_text(
+        "import torch\n"
+        "def make(input_shape, outputs):\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, outputs))\n"
+    )
+    arguments = ["--model", "ownlinear:make", "--epochs", "1"]
+    gradus_says(*["train", *arguments, "--out", "run"])
+    assert ": was not given, and found by" in capsys.readouterr().err
+    run = gradus.open_run("run", model="ownlinear:make")
+    assert run.summary["learning_rate"]["lr"] == run.spec.lr != 0.001
+    (tmp_path / "open.toml").write_text('model = "ownlinear:make"\nepochs = 1\n')
+    gradus_says(*["train", "--spec", "open.toml", "--trust", "--out", "open"])
+    assert gradus.open_run("open").spec == run.spec
+    request.getfixturevalue("_no_search")
+    (tmp_path / "said.toml").write_text('model = "ownlinear:make"\nepochs = 1\nlr = 0.1\n')
+    gradus_says(*["train", "--spec", "said.toml", "--trust", "--out", "said"])
+    gradus_says(*["train", "--spec", "run", "--trust", "--out", "again"])
+    assert gradus.open_run("again").evaluation.equals(run.evaluation)
+    gradus_says(*["train", "--resume", "run", "--trust", "--epochs", "2"])
+    assert gradus.open_run("run").spec.lr == run.spec.lr
+    capsys.readouterr()
+    gradus_says(*["train", "--spec", "run", "--trust", "--method", "adam", "--out", "other"])
+    assert gradus.open_run("other").spec.lr == 0.001
+    assert "found for sgd" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_no_search")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lr": 0.01},
+        {"model": "linear"},
+        {"method": "adam"},
+        {"method": "lbfgs"},
+        {"method": "ftrl"},
+        {"method": gradus.methods.SGD(0.01)},
+        {"method": torch.optim.SGD},
+        {"weight_decay": 0.1, "decay": "weights"},
+        {"callbacks": [gradus.Scheduler(lambda optimizer: constant(optimizer))]},
+    ],
+    ids=str,
+)
+def test_where_something_else_decides_none_is_searched_for(options):
+    assert given_none(**options).summary["learning_rate"] is None
+
+
+def constant(optimizer):
+    return torch.optim.lr_scheduler.ConstantLR(optimizer)
+
+
+@pytest.mark.usefixtures("_no_search")
+def test_of_a_loader_none_is_searched_for():
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*DATA), batch_size=20)
+    run = gradus.train(loader, model=net(), loss="mse", test=DATA, epochs=1)
+    assert run.summary["learning_rate"] is None
+
+
+class Nothing(torch.nn.Linear):
+    def forward(self, x):
+        return super().forward(x) * math.nan
+
+
+def test_where_every_rate_diverges_the_run_has_the_default_and_says_so():
+    told = []
+    run = gradus.train(DATA, model=Nothing(3, 1), loss="mse", tell=told.append, epochs=1)
+    assert (run.status, run.spec.lr) == ("diverged", 0.001)
+    assert told[0].startswith("lr=0.001: the default of sgd, as none was given and every one that")
+
+
+class Tired(torch.nn.Linear):
+    steps = 0
+
+    def forward(self, x):
+        self.steps += self.training
+        if self.steps > 2:
+            raise RuntimeError("tired")
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("options", [{}, {"lr": "auto"}, {"lr": 0.1}])
+def test_a_model_that_fails_in_the_search_is_one_line(options):
+    with pytest.raises(gradus.InputError, match=r"^model=.*Tired: failed in training: Runtime"):
+        gradus.train(DATA, model=Tired(3, 1), loss="mse", epochs=3, **options)
+
+
+def test_a_batch_of_all_where_they_are_few_is_said():
+    told = []
+    few = EXAMPLES[:12], EXAMPLES[:12].sum(1)
+    run = gradus.train(few, model="linear", epochs=1, tell=told.append)
+    assert run.spec.batch_size == run.summary["data"]["train"] < 12
+    assert told[0].startswith(f"batch_size={run.spec.batch_size}: of all examples that train")
+    kept = {"batch_size": 4, "tell": told.append}
+    assert gradus.train(few, model="linear", epochs=1, **kept).spec.batch_size == 4

@@ -322,6 +322,7 @@ HOOKED[0].weight.register_hook(torch.zeros_like)
         ("digits", {"test": (X, Y)}, "test: digits says itself what its parts are"),
         ((X, Y), {"epoch": 2}, "epoch: no such option (did you mean epochs?)"),
         ((X, Y), {"learning_rate": 1}, "learning_rate: no such option (did you mean lr?)"),
+        ((X[:12], Y[:12]), {"batch_size": 16}, "batch_size=16: larger than the training"),
         ((X, Y), {"batch_size": 500}, "batch_size=500: larger than the training data; give at"),
         ((X, Y), {"target": "a"}, "target=a: does not apply to arrays; leave the option out"),
         ((X, Y), {"models": 3}, "models=3: nets that differ in their seed are made by a function"),

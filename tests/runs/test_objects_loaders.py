@@ -103,7 +103,7 @@ def test_whole_numbers_stay_so_for_an_embedding():
     by_loader = train(loader, model=model, test=DataLoader(TensorDataset(*test), 20), epochs=2)
     whole = gradus.data.Dataset(words, Y)
     given = {"sampling": "sequential", "batch_size": 30, "validation_fraction": 0, "epochs": 2}
-    ours = train(whole, model=model, test=gradus.data.Dataset(*test), **given)
+    ours = train(whole, model=model, lr=0.001, test=gradus.data.Dataset(*test), **given)
     assert same(by_loader, ours)
     assert "whole numbers" in ours.summary["not_native"]
 

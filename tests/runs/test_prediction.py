@@ -230,8 +230,9 @@ def test_an_opened_run_is_saved_whole(folders, tmp_path, where):
 
 
 def test_what_is_no_table_is_said(folders):
-    with pytest.raises(TypeError, match="a table must be a path, a pyarrow"):
-        gradus.open_run(folders["fruit"]).predict(3)
+    for given in (3, np.zeros((2, 2))):
+        with pytest.raises(gradus.InputError, match=r"the table: a \w+; give a path, a table"):
+            gradus.open_run(folders["fruit"]).predict(given)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import gradus
-from gradus import InputError
+from gradus import InputError, methods
 from gradus.data import load
 from gradus.engine import choose
 from gradus.engine.job import Outcome
@@ -398,6 +398,12 @@ REFUSED = {
     "option twice": ({"options": {"lr": 1.0}}, "options lr: is a parameter of its own"),
     "no options": ({"options": 3}, "options 3: give a mapping, as {'warmup': 100}"),
     "random_state": ({"random_state": -1}, "random_state -1: give 0 or a positive number"),
+    "threads": ({"n_jobs": "many", "models": 2}, "n_jobs many: give how many nets train at once"),
+    "method object": ({"method": methods.Adam(0.1)}, "method: an object, where an estimator"),
+    "no such class": ({"class_weight": {"nobody": 1.0}}, "class_weight nobody: no such class in y"),
+    "class_weight": ({"class_weight": "even"}, "class_weight even: give balanced, or what each"),
+    "class_weight list": ({"class_weight": [1, 2, 3]}, "class_weight [1, 2, 3]: give balanced, or"),
+    "weight": ({"class_weight": dict.fromkeys(NAMES, "a")}, "class_weight a: is no number, which"),
     "no class counts": ({"class_weight": dict.fromkeys(NAMES, 0)}, "give numbers >= 0, and more"),
     "divergence": ({"method": "sgd", "lr": 1e300}, "the training diverged at step"),
 }  # fmt: skip
@@ -496,3 +502,19 @@ def test_neither_importing_nor_predicting_imports_torch(tmp_path):
     )
     found = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True)
     assert found.stdout.strip() == "False", found.stderr
+
+
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [({"solver": "adam"}, "method"), ({"hidden_layer_sizes": (3,)}, "hidden"), ({"fast": 1}, None)],
+)
+def test_parameters_that_there_are_not(named, meant):
+    hint = f" (did you mean {meant}?)" if meant else ""
+    with pytest.raises(InputError) as refusal:
+        GradusClassifier(**named)
+    assert str(refusal.value) == f"GradusClassifier: {next(iter(named))}: no such option{hint}"
+
+
+def test_names_are_no_numbers():
+    with pytest.raises(InputError, match=r"^y: could not .*; give numbers, or take a"):
+        GradusRegressor().fit(X, NAMES)

@@ -157,9 +157,11 @@ def train(
         if spec is not None:
             raise InputError(f"--from {start}: has its options from there; leave out --spec")
         run_spec, begins["start"] = _options_of(start, options, trust=trust)
+    elif spec is not None:
+        run_spec = _options_in(spec, options, tell, trust=trust)
+        begins["given"] = _given_in(spec, options)
     else:
-        run_spec = _options_in(spec, options, tell, trust=trust) if spec else RunSpec.read(options)
-
+        run_spec, begins["given"] = RunSpec.read(options), options
     if out is None:
         check_folder(processes)
     with _fresh_folder(run_spec) if out is None else nullcontext(out) as folder:
@@ -311,6 +313,15 @@ def _options_in(
     if not path.is_dir() and path.suffix in (".toml", ".json"):
         raise InputError(f"{path}: no such file; give a TOML file or a run.json")
     return _best_of(path, changes, tell, trust=trust)
+
+
+def _given_in(path: Path, changes: Mapping[str, Any]) -> set[str] | None:
+    """The options that a TOML file and the command give; None of a record, which says all."""
+    from gradus.runs.files import read_toml
+
+    if not path.is_file() or path.suffix == ".json":
+        return None
+    return {name.replace("-", "_") for name in dict(read_toml(path)[1])} | changes.keys()
 
 
 def _best_of(

@@ -27,8 +27,7 @@ def source_of(table: Any, notation: Notation = AS_GUESSED) -> Source:
         notation: what the user says of how values are written in it.
 
     Raises:
-        InputError: the file cannot be read.
-        TypeError: it is nothing of the kind.
+        InputError: the file cannot be read, or it is nothing of the kind.
 
     Example:
         >>> source_of({"grams": [150, 120]}).names
@@ -54,6 +53,24 @@ def is_frame(given: object) -> bool:
     return hasattr(given, "__arrow_c_stream__") or hasattr(given, "__dataframe__")
 
 
+def _column(name: str, values: Any) -> pa.Array[Any]:
+    import pyarrow as pa
+
+    try:
+        column: pa.Array[Any] = pa.array(values)
+        return column
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        kinds = sorted({type(each).__name__ for each in values if each is not None})
+        if len(kinds) < 2:
+            raise InputError(
+                f"the table: column {quoted(name)} is no column of values: {quoted(error)}"
+            ) from error
+        raise InputError(
+            f"the table: column {quoted(name)} holds values of several types, "
+            f"{quoted(', '.join(kinds), 60)}; give numbers alone, or text alone"
+        ) from error
+
+
 def _arrow(table: Any) -> pa.Table:
     import pyarrow as pa
 
@@ -66,7 +83,19 @@ def _arrow(table: Any) -> pa.Table:
                     f"the table: column {quoted(name)} is {quoted(column, 60)}, not a column of "
                     f"values; give a list, as [{quoted(repr(column), 60)}]"
                 )
-        return pa.table({str(name): pa.array(column) for name, column in table.items()})
+        columns = {str(name): _column(str(name), column) for name, column in table.items()}
+        first, rows = next(((name, len(each)) for name, each in columns.items()), ("", 0))
+        for name, each in columns.items():
+            if len(each) != rows:
+                raise InputError(
+                    f"the table: column {quoted(name)} has {len(each)} rows, and {quoted(first)} "
+                    f"has {rows}; give columns of one length"
+                )
+        return pa.table(columns)
+    if isinstance(table, pa.ChunkedArray | pa.Array) or getattr(table, "ndim", 2) == 1:
+        raise InputError(
+            f"the table: a {type(table).__name__}, one column; give a table, or a dict of columns"
+        )
     if hasattr(table, "__arrow_c_stream__"):
         if hasattr(table, "rename") and not all(isinstance(name, str) for name in table.columns):
             table = table.rename(columns=str)  # of pandas, whose names may be numbers
@@ -76,7 +105,7 @@ def _arrow(table: Any) -> pa.Table:
 
         exchanged: pa.Table = interchange.from_dataframe(table)  # type: ignore[attr-defined]
         return exchanged
-    raise TypeError(
-        f"a table must be a path, a pyarrow, pandas or Polars table or a dict of columns, not "
-        f"{type(table).__name__}"
+    raise InputError(
+        f"the table: a {type(table).__name__}; give a path, a table of pyarrow, pandas or Polars, "
+        "or a dict of columns"
     )

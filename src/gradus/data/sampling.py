@@ -63,14 +63,13 @@ class Sampling:
         if self.name not in SAMPLINGS:
             raise InputError(f"sampling {self.name}: unknown; choose {' | '.join(SAMPLINGS)}")
         if self.batch_size < 1:
-            raise InputError(f"--batch-size {self.batch_size}: at least 1 is needed")
+            raise InputError(f"batch_size={self.batch_size}: at least 1 is needed")
         if self.batch_size > self.n and self.name != "full":
             raise InputError(
-                f"--batch-size {self.batch_size}: larger than the training data; "
-                f"give at most {self.n}"
+                f"batch_size={self.batch_size}: larger than the data, n={self.n}; give at most that"
             )
         if self.seed < 0:
-            raise InputError(f"--seed {self.seed}: give 0 or a positive integer")
+            raise InputError(f"seed={self.seed}: give 0 or a positive integer")
 
     @property
     def steps(self) -> int:

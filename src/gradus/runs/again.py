@@ -21,7 +21,12 @@ OF_THE_DATA = (
 
 
 def again(
-    spec: RunSpec, automatic: Collection[str], changes: Mapping[str, Any], *, where: str = ""
+    spec: RunSpec,
+    automatic: Collection[str],
+    changes: Mapping[str, Any],
+    *,
+    where: str = "",
+    rate_found: bool = False,
 ) -> tuple[RunSpec, str | None]:
     """The spec with some changes, and in one line what was chosen anew for them.
 
@@ -31,6 +36,7 @@ def again(
             spec itself still leaves to follow from the data are among them anyhow.
         changes: options by name.
         where: what it was read from, for messages.
+        rate_found: whether its learning rate was found by short trainings, for its method.
 
     Raises:
         InputError: the changes make no run.
@@ -47,6 +53,8 @@ def again(
     was = {name: value for name, value in recorded.items() if value is not None}
     chosen = [name for name in dict.fromkeys((*spec.auto, *automatic)) if name in recorded]
     left = [name for name in chosen if name not in changes]
+    if rate_found and "lr" not in changes and changes.get("method", spec.method) != spec.method:
+        del was["lr"]  # it is of no use to another method
     before = _defaults({name: value for name, value in was.items() if name not in chosen})
     after = _defaults(
         {name: value for name, value in changed(was, changes).items() if name not in left}
@@ -69,6 +77,8 @@ def again(
     )  # fmt: skip
     found = RunSpec.read(values, where=where)
     told = []
+    if "lr" not in was and found.lr is not None and found.lr != spec.lr:
+        told.append(f"--lr {found.lr:g} (was {spec.lr:g}, found for {spec.method})")
     for name in anew:
         value = getattr(found, name)
         if name in found.auto and name in SIZED:

@@ -18,6 +18,7 @@ from gradus.models.own import is_object, shown
 from gradus.notebook import LINE_EVERY, cell_line
 from gradus.runs import checkpoint
 from gradus.runs.callbacks import Callbacks
+from gradus.runs.keywords import known_keywords
 from gradus.runs.lost import told_of_its_end
 from gradus.runs.objects.asked import objects_of, with_groups
 from gradus.runs.objects.given import Objects
@@ -191,7 +192,7 @@ def train(
     kept: dict[str, Any] = {
         "out": out, "overwrite": overwrite, "keep_state": keep_state, "start": start,
         "freeze": freeze, "data_dir": data_dir, "cache": _cache(cache), "observe": observe,
-        "progress": _shown(progress), "tell": tell, "processes": processes,
+        "progress": _shown(progress), "tell": _in_words(tell), "processes": processes,
     }  # fmt: skip
     called = _called(callbacks)
     if isinstance(data, RunSpec):
@@ -210,12 +211,18 @@ def train(
         groups = Groups(parameters, decay)
         if start is not None:
             options = {**_of_the_model(start, objects), **options}
-        spec, found = asked({"data": data, **objects}, parts, options, groups, length)
+        wanted, found = said_of({"data": data, **objects}, parts, options, groups, length)
+        spec = RunSpec.read(wanted)
         with tracking(track, out, tell) as tracks:
-            run = train_spec(spec, **kept, objects=found, callbacks=called.and_of(tracks))
+            given = {name for name, value in wanted.items() if value is not None}
+            moved = {**kept, "callbacks": called.and_of(tracks)}
+            run = train_spec(spec, **moved, objects=found, given=given)
     return run if follows(processes) else told_of_its_end(run, tell)
 
 
+@known_keywords(
+    of_runs="stands in the record of the run, which goes on as it was begun; leave it out"
+)
 def resume(
     folder: str | os.PathLike[str],
     *,
@@ -317,12 +324,13 @@ def resume(
                 patience=patience,
                 keep_state=keep_state,
                 **code,
+                said=said,
                 trust=trust,
                 data_dir=data_dir,
                 cache=_cache(cache),
                 observe=observe,
                 progress=_shown(progress),
-                tell=tell,
+                tell=_in_words(tell),
                 objects=found,
                 callbacks=_called(callbacks).and_of(tracks),
                 processes=processes,
@@ -420,9 +428,20 @@ def asked(
     parts: Mapping[str, Any],
     options: Mapping[str, Any],
     groups: Groups,
-    length: int | None = None,
 ) -> tuple[RunSpec, Objects]:
     """The spec of what is asked for, and the objects that it only identifies."""
+    said, found = said_of(given, parts, options, groups)
+    return RunSpec.read(said), found
+
+
+def said_of(
+    given: Mapping[str, Any],
+    parts: Mapping[str, Any],
+    options: Mapping[str, Any],
+    groups: Groups,
+    length: int | None = None,
+) -> tuple[dict[str, Any], Objects]:
+    """The options that say what is asked for, and the objects that they only identify."""
     data = given["data"]
     if isinstance(data, os.PathLike):
         data = os.fspath(data)
@@ -445,7 +464,7 @@ def asked(
     said = {**named, **options}
     if groups.options:
         said, found = with_groups(said, found, groups)
-    return RunSpec.read(said), found
+    return said, found
 
 
 def _files(parts: Mapping[str, Any]) -> dict[str, str]:
@@ -456,6 +475,11 @@ def _files(parts: Mapping[str, Any]) -> dict[str, str]:
                 f"{name}: a {type(part).__name__}, where the data are a file; give a file too"
             )
     return {name: os.fspath(part) for name, part in parts.items()}
+
+
+def _in_words(tell: Tell) -> Tell:
+    """The same, told in the words of the call."""
+    return tell if tell is LOG else (lambda message: tell(as_call(message)))
 
 
 def _shown(progress: Shown | Literal[False] | None) -> Shown | None:

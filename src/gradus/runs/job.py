@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,10 +165,43 @@ def resolved(spec: RunSpec, split: Split) -> RunSpec:
             found["patience"] = None
         if "standardize_target" in spec.auto and split.task == "classification":
             found["standardize_target"] = False
-    usual = OPTIONS["sampling"].get(str(spec.sampling), {}).get("batch_size")
-    if usual is not None and spec.batch_size == usual > split.trains:
+    if _exceeds(spec, split):
         found.setdefault("batch_size", split.trains)
     return spec.model_copy(update=found) if found else spec
+
+
+def _exceeds(spec: RunSpec, split: Split) -> bool:
+    """Whether the usual size of a batch is more than the examples that train."""
+    usual = OPTIONS["sampling"].get(str(spec.sampling), {}).get("batch_size")
+    return usual is not None and spec.batch_size == usual > split.trains
+
+
+def check_batch(
+    spec: RunSpec, split: Split, given: Collection[str], tell: Callable[[str], None]
+) -> None:
+    """Refuse a batch that is larger than the training data; say that the usual one is.
+
+    Args:
+        spec: of the run, before what follows from the data.
+        split: its data.
+        given: options that were given, as far as it is known.
+        tell: told that batches are smaller than usual.
+
+    Raises:
+        InputError: it was given so.
+    """
+    if not _exceeds(spec, split) or "batch_size" in spec.auto:
+        return
+    # Where some options follow from the data, those that do not were given.
+    if "batch_size" in given or spec.auto:
+        raise InputError(
+            f"--batch-size {spec.batch_size}: larger than the training data; give at most "
+            f"{split.trains}"
+        )
+    tell(
+        f"--batch-size {split.trains}: of all examples that train, which are fewer than the usual "
+        f"{spec.batch_size}"
+    )
 
 
 def prepare(
@@ -273,6 +306,10 @@ def _sampling(spec: RunSpec, split: Split) -> Sampling:
         raise InputError(
             f"--accumulate {times}: so many mini-batches of {spec.batch_size} are more than the "
             f"{n} training examples"
+        )
+    if size > n and spec.sampling != "full":
+        raise InputError(
+            f"--batch-size {spec.batch_size}: larger than the training data; give at most {n}"
         )
     if split.order is not None:
         return _streamed(spec, split.order, size)

@@ -323,6 +323,9 @@ def _as_array(given: Any, what: str) -> Any:
     """
     if is_sparse(given):
         return as_csr(given, what)
+    inner = [getattr(each, "ndim", 0) for each in given] if isinstance(given, tuple) else []
+    if len(inner) == 2 and inner[0] > inner[1] > 0:
+        raise InputError(f"{what}: a pair; give X alone, or run.evaluate(X, y)")
     if isinstance(given, torch.Tensor):
         given = given.detach().cpu().numpy()
     try:

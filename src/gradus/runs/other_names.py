@@ -82,6 +82,7 @@ OTHER_NAMES = {
     "search": "strategy search-strategy tuner",
     "prune": "pruner pruning early-stopping",
     "storage": "study database",
+    "budget": "trials n-trials max-trials timeout time-limit max-time max-time-s",
     "seeds": "repeats n-seeds num-seeds replicates cv",
     "by": "hue color colour",
     "facet": "col panel",

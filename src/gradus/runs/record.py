@@ -19,6 +19,7 @@ from gradus.notebook import in_notebook
 from gradus.runs import earlier
 from gradus.runs.curve import Against, Numbers, TrainingCurve, draw, place
 from gradus.runs.files import read_json
+from gradus.runs.keywords import known_keywords
 from gradus.runs.objects.given import NO_OBJECTS, Objects
 from gradus.runs.reading import check_size, load_parameters, read_summary
 from gradus.runs.record_files import PREDICTIONS, PREPARATION
@@ -410,7 +411,9 @@ class Run:
             was_run = self.trained is not None
             where = self.folder or self.title
             check_named([self.spec.method], where, trust=was_run, option="method")
-        spec, said = again(self.spec, self.summary.get("auto") or (), changes)
+        rate_found = bool(self.summary.get("learning_rate"))
+        automatic = self.summary.get("auto") or ()
+        spec, said = again(self.spec, automatic, changes, rate_found=rate_found)
         if said is not None:
             tell(said)
         return train(spec, out=out, overwrite=overwrite, data_dir=data_dir)
@@ -491,6 +494,7 @@ class Run:
         return save(self, Path(folder), drawn=drawn)
 
 
+@known_keywords()
 def open_run(folder: str | os.PathLike[str], *, model: Any = None, trust: bool = False) -> Run:
     """The run whose record stands in a folder.
 

@@ -157,7 +157,8 @@ class RunSpec(
             from gradus.runs.again import again
 
             was = cls.read(content, where=f"{path}: ")
-            spec, said = again(was, automatic, changes, where=f"{path}: ")
+            rate_found = bool(record.get("learning_rate"))
+            spec, said = again(was, automatic, changes, where=f"{path}: ", rate_found=rate_found)
             if said is not None:
                 tell(said)
         else:
@@ -319,6 +320,16 @@ def first_line(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
         return (
             f"{flag(name)}: an object of {type(given).__name__}, where a spec takes a name; give "
             "it to gradus.train(data, model=.., loss=.., method=..)"
+        )
+    if name == "schedule" and not isinstance(given, str | int | float | list | None):
+        return (
+            f"{flag(name)}: {quoted(given, 60)}, where a spec takes a name; give a scheduler of "
+            "PyTorch as callbacks=[gradus.Scheduler(lambda optimizer: ..)]"
+        )
+    if name == "lr" and callable(given):
+        return (
+            f"{flag(name)}: a function, where a spec takes a number; give --schedule, or the "
+            "method as an object, as gradus.methods.SGD(lr=gradus.methods.Cosine(..))"
         )
     if found["type"] == "literal_error":
         accepted = choices(fields[name].annotation)

@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,14 +21,14 @@ from gradus.data.streaming import USUAL_CACHE, Cache
 from gradus.engine import choose, parallel
 from gradus.engine.job import Job, Observe, Report
 from gradus.engine.snapshot import WHOLE_RUN, Course
-from gradus.errors import InputError, ProcessLostError
-from gradus.models.own import check_named
+from gradus.errors import InputError, ProcessLostError, quoted
+from gradus.models.own import check_named, is_object, is_users
 from gradus.runs import checkpoint, log_probabilities
 from gradus.runs.choices import flag
 from gradus.runs.executing import execute, told_apart
 from gradus.runs.further import Further, further
 from gradus.runs.interrupt import OneInterrupt
-from gradus.runs.job import load_for, prepare, resolved, streamed_if_long
+from gradus.runs.job import check_batch, load_for, prepare, resolved, streamed_if_long
 from gradus.runs.judging import predictions_on_test
 from gradus.runs.lock import locked
 from gradus.runs.objects.given import NO_OBJECTS, Objects
@@ -43,6 +43,7 @@ from gradus.runs.standing import CHECKPOINT, Engine, Standing
 from gradus.runs.start import Start, read_start, start_of
 from gradus.runs.status import line_to_beat
 from gradus.runs.summary import summary_of
+from gradus.runs.words import as_call
 
 if TYPE_CHECKING:
     from gradus.data.streaming.passes import Watch
@@ -54,14 +55,25 @@ Result = TypeVar("Result")
 Observer = Callable[[Job, Split], Observe]
 Shown = Callable[[Job, Split], Report]
 Tell = Callable[[str], None]
-LOG: Tell = logging.getLogger("gradus").info
+
+
+def _logged(message: str) -> None:
+    logging.getLogger("gradus").info(as_call(message))
+
+
+def _warned(message: str) -> None:
+    logging.getLogger("gradus").warning(as_call(message))
+
+
+LOG: Tell = _logged
 """Where nobody else is told, lines go: who configures ``logging`` for them sees them."""
+
 Finding = Callable[[str, int, int], None]
 
 
 def as_warning(tell: Tell) -> Tell:
     """The same for what is likely wrong: where nobody else is told, it is logged as a warning."""
-    return logging.getLogger("gradus").warning if tell is LOG else tell
+    return _warned if tell is LOG else tell
 
 
 def train(
@@ -82,13 +94,16 @@ def train(
     cache: Cache = USUAL_CACHE,
     reading: Watch = lambda what, done, of: None,
     processes: int | None = 1,
+    given: Collection[str] | None = None,
 ) -> Run:
     """Train what the spec says and keep its record: :func:`gradus.train`, in the words of flags.
 
     Its arguments are those of that, but for ``objects``, those of which the spec says only what
     identifies them; ``callbacks``, which are one; ``finding``, which is told how far the search is
-    where the learning rate is ``auto``; and ``reading``, which is told how far the passes over a
-    table are that is streamed.
+    where the learning rate is ``auto``; ``reading``, which is told how far the passes over a table
+    are that is streamed; and ``given``, the options that were given, where the spec was made of
+    them: what stands in it beside these may follow from the model and the data. None: the spec
+    says all.
 
     Raises:
         InputError: the data, the model or the folder cannot be had as the spec says, or the method
@@ -100,7 +115,17 @@ def train(
     folder = None if out is None or follows(processes) else Path(out)
     objects = objects.named_by(spec)
     objects.check(spec)
-    seen = _Seen(data_dir, observe, progress, tell, callbacks, finding, cache, reading, processes)
+    usual = None
+    if given is not None and "lr" not in given and is_users(spec.model):
+        from gradus.runs.learning_rate.left_open import is_left_open
+
+        if is_left_open(spec, objects, given):
+            usual, spec = spec.lr, spec.model_copy(update={"lr": AUTO})
+    seen = _Seen(
+        *(data_dir, observe, progress, tell, callbacks, finding, cache, reading, processes),
+        given=frozenset(given or ()),
+        usual_rate=usual,
+    )
     begins = None
     if processes != 1 and is_restarted():
         if folder is None:
@@ -151,6 +176,7 @@ def resume(
     keep_state: bool = True,
     model: str | None = None,
     method: str | None = None,
+    said: Mapping[str, Any] | None = None,
     trust: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
     observe: Observer | None = None,
@@ -164,9 +190,9 @@ def resume(
 ) -> Run:
     """Go on with the run of a folder: :func:`gradus.resume`, in the words of flags.
 
-    Its arguments are those of that, but for ``model`` and ``method``, which are names alone;
-    ``objects``, with which the run was begun, and of which its record says what identifies them;
-    and ``callbacks``, which are one.
+    Its arguments are those of that, but for ``model`` and ``method``, which are names alone, as is
+    what else is ``said`` again of the run, by option; ``objects``, with which the run was begun,
+    and of which its record says what identifies them; and ``callbacks``, which are one.
 
     Raises:
         InputError: there is no such run, another process is training it, its data have changed, or
@@ -184,12 +210,18 @@ def resume(
         return _train(None, None, seen, objects=objects)
     given = {"epochs": epochs, "patience": patience}
     changes = {name: value for name, value in given.items() if value is not None}
+    again = {"model": model, "method": method, **(said or {})}
     if spec := _broken_off(folder):
         _check_same(folder, spec, changes)
+        _check_said(folder, spec, again)
     elif not changes:
+        ended = open_run(folder)
+        if isinstance(ended, Run):
+            _check_said(folder, ended.spec, again)
         return _ended(folder, model, objects, trust=trust)
     else:
         spec = further(folder, changes).spec
+        _check_said(folder, spec, again)
     check_named([spec.model], folder, named=[str(model)], trust=trust)
     check_named([spec.method], folder, named=[str(method)], trust=trust, option="method")
     objects.check_same(spec, folder)
@@ -229,6 +261,22 @@ def _check_same(folder: Path, spec: RunSpec, changes: Mapping[str, int]) -> None
             )
 
 
+def _check_said(folder: Path, spec: RunSpec, said: Mapping[str, Any]) -> None:
+    """Refuse names that are given again of a run, and are others than those of its record."""
+    for name, value in said.items():
+        known = getattr(spec, name)
+        if value is None or is_object(value) or is_object(known) or name == "metrics":
+            continue
+        is_same = str(value) == str(known)
+        if name == "data" and not is_same:
+            is_same = Path(value).resolve() == Path(known).resolve()
+        if not is_same:
+            raise InputError(
+                f"{flag(name)} {quoted(value)}: the run of {folder} has {quoted(known)}, with "
+                "which it goes on; leave it out"
+            )
+
+
 def _broken_off(folder: Path) -> RunSpec | None:
     """The spec of a run that has not ended; None where it has.
 
@@ -249,7 +297,7 @@ def _broken_off(folder: Path) -> RunSpec | None:
 
 
 class _Seen(NamedTuple):
-    """Where data are looked for, and who sees how a run goes; see `train` and `resume`."""
+    """What a call says beside the spec; see `train` and `resume`."""
 
     data_dir: str | os.PathLike[str] | None
     observe: Observer | None
@@ -260,6 +308,9 @@ class _Seen(NamedTuple):
     cache: Cache = USUAL_CACHE
     reading: Watch = lambda what, done, of: None
     processes: int | None = 1
+    given: Collection[str] = ()
+    usual_rate: float | None = None
+    """The default in place of a learning rate that is to be found though nobody asked for it."""
 
 
 def _train(
@@ -355,14 +406,13 @@ def _trained(
         if spec.lr == AUTO:
             lr = None
             if together is None or together.rank == 0:
-                from gradus.runs.learning_rate.automatic import found_for
-
-                found = found_for(spec, split, start, objects, seen.finding)
-                rate, lr = found.record(), found.lr
+                rate, lr = _found(spec, split, start, objects, seen)
             lr = lr if together is None else agreement.on_rate(together, lr)
             spec = spec.model_copy(update={"lr": lr})
         job = prepare(spec, split, start, objects=objects)
         auto = spec.auto if more is None else more.auto
+        if more is None and not goes_on:
+            check_batch(spec, split, seen.given, seen.tell)
         spec = resolved(spec, split)
         check_rows(spec, split)
         variant = None if kernels.core() is None else kernels.variant()
@@ -483,6 +533,25 @@ def _trained(
     if callbacks is not None:
         callbacks.call("on_end", run)
     return run
+
+
+def _found(
+    spec: RunSpec, split: Split, start: Start | None, objects: Objects, seen: _Seen
+) -> tuple[Mapping[str, Any] | None, float]:
+    """How the learning rate was found that the spec leaves open, and the rate."""
+    if seen.usual_rate is None:
+        from gradus.runs.learning_rate.automatic import found_for
+
+        found = found_for(spec, split, start, objects, seen.finding)
+        return found.record(), found.lr
+    from gradus.runs.learning_rate.left_open import rate_for
+
+    return rate_for(
+        *(spec, split, start, objects),
+        usual=seen.usual_rate,
+        finding=seen.finding,
+        tell=as_warning(seen.tell),
+    )
 
 
 def _function(name: str, given: Callable[Given, Result]) -> Callable[Given, Result]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -111,7 +112,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
                     "often each class will come; give what each class counts, by label"
                 )
             class_weights = compute_class_weight(
-                self.class_weight,
+                _class_weight(self.class_weight, self.classes_.tolist()),
                 classes=self.classes_,
                 y=self.classes_[fit.y],
                 sample_weight=fit.weights,
@@ -123,3 +124,33 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
                 )
             weights = class_weights[fit.y] * (1 if weights is None else weights)
         return Examples(x, fit.y, len(self.classes_), weights)
+
+
+def _class_weight(given: Any, classes: Sequence[Any]) -> Any:
+    """What each class counts, as the user gives it.
+
+    Raises:
+        InputError: it is neither ``balanced`` nor a number for each class by its label.
+    """
+    if isinstance(given, str) and given == "balanced":
+        return given
+    if not isinstance(given, Mapping):
+        example = ", ".join(f"{label!r}: {at}" for at, label in enumerate(classes[:2], start=1))
+        raise InputError(
+            f"class_weight {quoted(given, 60)}: give balanced, or what each class counts by its "
+            f"label, as {{{example}}}"
+        )
+    unknown = [label for label in given if label not in classes]
+    if unknown and any(label not in given for label in classes):
+        known = ", ".join(map(str, classes[:5])) + (", .." if len(classes) > 5 else "")
+        raise InputError(
+            f"class_weight {quoted(unknown[0], 60)}: no such class in y; there are {known}"
+        )
+    for label, weight in given.items():
+        is_number = isinstance(weight, int | float | np.number) and not isinstance(weight, bool)
+        if not is_number or not np.isfinite(weight):
+            raise InputError(
+                f"class_weight {quoted(weight, 60)}: is no number, which class {quoted(label, 60)} "
+                "would count; give one >= 0"
+            )
+    return given

@@ -112,6 +112,18 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def _sized(self, rows: int, columns: int) -> dict[str, Any]:
         """What is taken where options are free, for so many rows and columns."""
 
+    def __new__(cls, *given: Any, **named: Any) -> Self:
+        """An estimator to be, of parameters that there are."""
+        known = cls._get_param_names()
+        for name in named:
+            if name not in known:
+                from gradus.runs.spec import no_such_option
+                from gradus.runs.words import as_call
+
+                raise InputError(f"{cls.__name__}: {as_call(no_such_option(name, known))}")
+        made: Self = super().__new__(cls)
+        return made
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
@@ -303,6 +315,11 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def _threads(self, models: int) -> int:
         from joblib import effective_n_jobs
 
+        if not isinstance(self.n_jobs, int | np.integer | None):
+            raise InputError(
+                f"n_jobs {quoted(self.n_jobs, 60)}: give how many nets train at once, as 2; -1: "
+                "one on every processor"
+            )
         return min(models, int(effective_n_jobs(self.n_jobs)))
 
     def _tell(self) -> Any:
@@ -382,4 +399,6 @@ def in_words(message: str) -> str:
         >>> in_words("--l1-ratio 2: must be at most 1; use --penalty l1")
         'l1_ratio 2: must be at most 1; use penalty l1'
     """
+    if message.startswith("--method: an object of"):
+        return "method: an object, where an estimator takes a name, as 'adam', with lr=.. beside it"
     return re.sub(r"--([a-z][a-z0-9-]*)", lambda found: found[1].replace("-", "_"), message)

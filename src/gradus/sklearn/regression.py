@@ -57,7 +57,12 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
         return {"loss": self.loss, "delta": self.delta, "quantile": self.quantile}
 
     def _targets(self, y: Array, call: Call) -> Array:
-        found = y.astype(np.float64, copy=False)
+        try:
+            found = y.astype(np.float64, copy=False)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"y: {quoted(error)}; give numbers, or take a classifier for names"
+            ) from None
         if not call.goes_on:
             self._one_dimensional = y.ndim == 1
         found = found[:, None] if y.ndim == 1 else found

@@ -14,6 +14,7 @@ import pyarrow as pa
 from gradus.engine.selection import rises
 from gradus.errors import InputError, quoted
 from gradus.notebook import in_notebook
+from gradus.runs.keywords import known_keywords
 from gradus.runs.record import Run, open_run
 from gradus.runs.record_tables import EVALUATION, HISTORY
 from gradus.runs.recorded import RecordedRun
@@ -79,6 +80,9 @@ class Comparison:
         return ranking(self, measure)
 
 
+@known_keywords(
+    elsewhere={"measure": "is of what compare gives: gradus.compare(..).ranking(measure=..)"}
+)
 def compare(*runs: Run | str | os.PathLike[str]) -> Comparison:
     """Put runs side by side, each a run or the folder of its record.
 

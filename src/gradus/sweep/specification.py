@@ -57,14 +57,11 @@ Single = Annotated[dict[str, Any], BeforeValidator(underscored), AfterValidator(
 Several = Annotated[dict[str, Any], BeforeValidator(underscored), AfterValidator(_several)]
 
 
-class Point(BaseModel):
-    """A base point, and what varies around it.
+AS_DICT = 'give a dict, as {"lr": 0.1}'
 
-    Example:
-        >>> from gradus.sweep import Point
-        >>> Point(base={"method": "adam", "lr": 0.001}, vary={"lr": "0.1,0.01"}).vary
-        {'lr': (0.1, 0.01)}
-    """
+
+class _Options(BaseModel):
+    """Options with one value, and with several."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -75,6 +72,31 @@ class Point(BaseModel):
     @classmethod
     def _keys(cls, given: Any) -> Any:
         return underscored(given)
+
+
+class Point(_Options):
+    """A base point, and what varies around it.
+
+    Raises:
+        InputError: (a ValueError) an option is unknown or out of its range.
+
+    Example:
+        >>> from gradus.sweep import Point
+        >>> Point(base={"method": "adam", "lr": 0.001}, vary={"lr": "0.1,0.01"}).vary
+        {'lr': (0.1, 0.01)}
+    """
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            _, message = _first_wrong(error, AS_DICT, of=Point)
+            raise InputError(as_call(message)) from None
+
+
+def _point(given: _Options) -> Point:
+    """What was read already, in a sweep's list of base points."""
+    return Point.model_construct(base=given.base, vary=given.vary)
 
 
 class SweepSpec(BaseModel):
@@ -124,7 +146,9 @@ class SweepSpec(BaseModel):
 
     base: Single = Field(default={}, description="options of every run, with one value")
     vary: Several = Field(default={}, description="options with several values")
-    around: tuple[Point, ...] = Field(default=(), description="base points")
+    around: tuple[Annotated[_Options, AfterValidator(_point)], ...] = Field(
+        default=(), description="base points"
+    )
     search: SearchName = Field(default="grid", description="which combinations are trained")
     seeds: int = Field(default=1, ge=1, description="runs of each configuration, by their seeds")
     trials: int | None = Field(
@@ -146,7 +170,7 @@ class SweepSpec(BaseModel):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            _, message = _first_wrong(error, 'give a dict, as {"lr": 0.1}')
+            _, message = _first_wrong(error, AS_DICT)
             raise InputError(as_call(message)) from None
 
     @model_validator(mode="before")
@@ -309,13 +333,15 @@ def _epochs(point: Point) -> int | None:
 
 
 def _first_wrong(
-    error: ValidationError, right: str = "write base = { lr = 0.1 }"
+    error: ValidationError,
+    right: str = "write base = { lr = 0.1 }",
+    of: type[BaseModel] | None = None,
 ) -> tuple[tuple[Any, ...], str]:
     """The first thing that is wrong: the keys that lead to it, and what is said."""
     found = error.errors(include_url=False)[0]
     path: tuple[Any, ...] = found["loc"]
     if found["type"] == "extra_forbidden":
-        known = (Point if "around" in path else SweepSpec).model_fields
+        known = (of or (Point if "around" in path else SweepSpec)).model_fields
         name = str(path[-1])
         if name in RunSpec.model_fields:
             return path, f"{name}: is an option of runs: write it under base or vary"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,8 +47,8 @@ class Asked(NamedTuple):
 def read(
     data: str | os.PathLike[str],
     options: Mapping[str, Any],
-    x: tuple[str, str | None],
-    y: tuple[str, str | None],
+    x: tuple[str, str | Sequence[float] | None],
+    y: tuple[str, str | Sequence[float] | None],
     size: int,
     steps: int,
     splits: SplitCache,

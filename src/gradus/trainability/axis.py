@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final, get_args
+from typing import Any, final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,13 +42,14 @@ class Axis:
     size: int
 
     @classmethod
-    def read(cls, option: str, written: str, size: int, where: str = "x") -> Axis:
-        """The axis that is written LOW:HIGH, log:LOW:HIGH or lin:LOW:HIGH.
+    def read(cls, option: str, written: str | Sequence[float], size: int, where: str = "x") -> Axis:
+        """The axis that is written LOW:HIGH, log:LOW:HIGH or lin:LOW:HIGH; or its two ends.
 
         Raises:
             InputError: it is none, or an end of it is no value of the option.
         """
         check_numeric(option, where)
+        written = written if isinstance(written, str) else _written(written)
         try:
             if Range.is_written(written):
                 found = Range.read(written)
@@ -109,3 +111,10 @@ def decades_below(limit: float) -> str:
     """
     last = math.floor(math.log10(limit))
     return f"log:{10.0 ** (last - 3):g}:{10.0 ** (last + 1):g}"
+
+
+def _written(ends: Any) -> str:
+    """Two ends as they are written; of anything else what it is."""
+    if isinstance(ends, tuple | list):
+        return ":".join(map(str, ends))
+    return quoted(ends, 60)

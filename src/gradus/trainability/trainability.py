@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,8 +146,8 @@ def trainability_map(
     *,
     x: str = "lr",
     y: str = "momentum",
-    x_range: str | None = None,
-    y_range: str | None = None,
+    x_range: str | Sequence[float] | None = None,
+    y_range: str | Sequence[float] | None = None,
     size: int = 256,
     steps: int = 100,
     full: bool = False,
@@ -168,9 +168,9 @@ def trainability_map(
             for what is given.
         x: an option that takes numbers, along columns.
         y: another, along rows.
-        x_range: ``LOW:HIGH``, by equal factors where both are above 0 and 30 times apart;
-            ``log:LOW:HIGH`` or ``lin:LOW:HIGH``. None: of lr, four decades, the last
-            of which holds the limit of theory; of momentum and beta, 0 to 0.99.
+        x_range: two numbers, or as a text ``LOW:HIGH``, by equal factors where both are above 0 and
+            30 times apart; ``log:LOW:HIGH`` or ``lin:LOW:HIGH``. None: of lr, four decades, the
+            last of which holds the limit of theory; of momentum and beta, 0 to 0.99.
         y_range: likewise.
         size: cells a side, a power of two.
         steps: of each run, to the nearest whole epoch, unless ``epochs`` is given.

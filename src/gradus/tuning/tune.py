@@ -17,7 +17,7 @@ import torch
 
 from gradus.engine.selection import ON_TEST
 from gradus.errors import InputError, quoted
-from gradus.runs.choices import flag
+from gradus.runs.choices import ON_ALL_DATA, flag
 from gradus.runs.files import finite, read_json, write_whole
 from gradus.runs.job import load_for, prepare, resolved
 from gradus.runs.learning_rate.automatic import UNKNOWN, start_anchor
@@ -347,6 +347,11 @@ def _open_spec(asked: Mapping[str, Any], free: Sequence[str], *, fixed: bool = T
             raise InputError(
                 f"{flag(name)} {quoted(asked[name])}: is what the search finds; leave it out"
             )
+    if asked.get("method") in ON_ALL_DATA:
+        raise InputError(
+            f"--method {asked['method']}: finds the length of its steps by itself; give a "
+            "first-order method, as sgd or adam"
+        )
     spec = RunSpec.read({**asked, "lr": AUTO}).model_copy(update={"lr": UNKNOWN})
     return spec.fixed if fixed else spec
 

@@ -30,7 +30,10 @@ _SIGNS = (
 
 _TEXT_SIGNS = (
     (b"<!doctype html", "an HTML page, as a server sends in place of a file", "download it again"),
-    (b"<html", "an HTML page, as a server sends in place of a file", "download it again"),
+    *(
+        (sign, "an HTML page, as a server sends in place of a file", "download it again")
+        for sign in (b"<html", b"<head", b"<body", b"<meta", b"<title", b"<script")
+    ),
     (b"<?xml", "XML", "save its table as CSV"),
     (b'{"', "JSON", "name it .jsonl if each line is an object"),
     (b"version https://git-lfs", "the address of a file that Git LFS keeps", "run git lfs pull"),

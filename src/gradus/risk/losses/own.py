@@ -10,6 +10,16 @@ from torch import Tensor, nn
 from gradus.errors import OwnCodeError, reason
 from gradus.risk.losses.loss import Loss, Terms
 
+OF_EACH_OUTPUT = {
+    "MultiLabelSoftMarginLoss": "a zero or a one",
+    "MultiLabelMarginLoss": "the number of a class, or -1,",
+    "BCEWithLogitsLoss": "a zero or a one",
+    "BCELoss": "a zero or a one",
+    "SoftMarginLoss": "a one or a minus one",
+    "PoissonNLLLoss": "a number",
+}
+"""Losses of PyTorch that take as many targets as there are outputs, and what each is."""
+
 
 @final
 class OwnLoss(Loss):
@@ -67,6 +77,17 @@ class OwnLoss(Loss):
         try:
             value = self.function(input, target)
         except Exception as error:
+            if are_classes and (right := OF_EACH_OUTPUT.get(type(self.function).__name__)):
+                raise OwnCodeError(
+                    f"--loss {self.name}: takes {right} for each of the outputs, y of shape "
+                    f"{['N', *input.shape[1:]]}, and y is of shape ['N']; for one class an example "
+                    "give torch.nn.CrossEntropyLoss()".replace("'N'", "N")
+                ) from error
+            if type(self.function) is nn.BCELoss and "between 0 and 1" in str(error):
+                raise OwnCodeError(
+                    f"--loss {self.name}: takes probabilities, and the model gives others; let it "
+                    "end in torch.nn.Sigmoid(), or give torch.nn.BCEWithLogitsLoss()"
+                ) from error
             raise OwnCodeError(
                 f"--loss {self.name}: fails on an output of shape {list(input.shape)} and a target "
                 f"of shape {list(target.shape)}, {_kind(target)}: {reason(error)}"

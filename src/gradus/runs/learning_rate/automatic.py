@@ -22,6 +22,7 @@ from gradus.engine.job import Job, Progress
 from gradus.engine.selection import Selection
 from gradus.engine.snapshot import Course
 from gradus.errors import InputError
+from gradus.runs.executing import execute
 from gradus.runs.job import prepare
 from gradus.runs.learning_rate.limit import Limit, limit_at_start
 from gradus.runs.learning_rate.range_test import range_test
@@ -44,6 +45,10 @@ UNKNOWN = 1.0
 
 Tell = Callable[[str, int, int], None]
 """Told what is done, how far it is, and how far that goes."""
+
+
+class NoRateError(InputError):
+    """Every learning rate that was tried diverged."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,8 @@ def found_for(
         tell: told how far it is.
 
     Raises:
-        InputError: every learning rate that was tried diverged.
+        NoRateError: every learning rate that was tried diverged.
+        InputError: the model or the loss fails.
     """
     began, spec = time.perf_counter(), spec.model_copy(update={"lr": UNKNOWN})
     with torch.random.fork_rng():
@@ -135,7 +141,7 @@ def found_for(
         if not left and best == smallest > FLOOR * test.edge:
             left = [two_digits(best * (LOWER if math.isfinite(worth(best)) else 0.01))]
     if math.isinf(worth(best)):
-        raise InputError(
+        raise NoRateError(
             f"--lr auto: diverges at every learning rate from {max(tried):g} down to "
             f"{min(tried):g}; look for extreme values in the data, or give --clip-norm 1"
         )
@@ -180,7 +186,7 @@ def _short(spec: RunSpec, start: Job, tell: Callable[[float], None]) -> tuple[fl
     engine, _ = choose.chosen(spec.engine if spec.engine != "stacked" else "auto", job)
     with torch.random.fork_rng():
         torch.manual_seed(start.seed)
-        outcome = choose.execute(engine, job, lambda progress: None, Course(observe=observe))
+        outcome = execute(spec, engine, job, lambda progress: None, Course(observe=observe))
     if outcome.status == "interrupted":
         raise KeyboardInterrupt
     if outcome.status != "finished":

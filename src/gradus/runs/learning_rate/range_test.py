@@ -28,6 +28,7 @@ from gradus.engine.snapshot import Course, Watch
 from gradus.methods.schedules import Schedule
 from gradus.metrics import best_constant
 from gradus.risk.empirical import EmpiricalRisk
+from gradus.runs.executing import execute
 from gradus.runs.spec import RunSpec
 
 SEEDS = 3
@@ -154,7 +155,7 @@ def range_test(
         def told(step: int, before: int = seed * steps) -> None:
             tell(before + step, orders * steps)
 
-        taken += _grow(job, looking, told)
+        taken += _grow(spec, job, looking, told)
     lrs = np.array([growing(look - 1) for look in looks])
     constant = best_constant(start.train.to(dtype=start.dtype), start.loss)
     of_constant = None if constant is None else constant.judge(sample).loss
@@ -177,7 +178,7 @@ class _Looking:
         self.losses[self.looks.index(step)] = loss if math.isfinite(loss) else math.inf
 
 
-def _grow(job: Job, looking: _Looking, tell: Callable[[int], None]) -> int:
+def _grow(spec: RunSpec, job: Job, looking: _Looking, tell: Callable[[int], None]) -> int:
     """Take the steps; says how many."""
 
     def observe(progress: Progress) -> Literal["stop"] | None:
@@ -188,7 +189,7 @@ def _grow(job: Job, looking: _Looking, tell: Callable[[int], None]) -> int:
     course = Course(observe=observe, watch=Watch(looking.looks, looking.see))
     with torch.random.fork_rng():
         torch.manual_seed(job.seed)
-        outcome = choose.execute(engine, job, lambda progress: None, course)
+        outcome = execute(spec, engine, job, lambda progress: None, course)
     if outcome.status == "interrupted":
         raise KeyboardInterrupt
     return outcome.step

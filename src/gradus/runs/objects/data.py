@@ -36,6 +36,9 @@ ACCEPTED = (
     "DataLoader, a table with target=, or an iterable of batches with length="
 )
 
+WEIGHTS = frozenset({"weights", "weight", "sample_weight", "w"})
+"""What is likely meant to say how much each example counts."""
+
 
 def data_of(
     given: Any,
@@ -105,6 +108,12 @@ def _arrays(given: Any, name: str, suffix: str) -> Arrays:
     if isinstance(given, Mapping):
         if not suffix and given.keys() <= set(KEYS) and {"x", "x_train"} & given.keys():
             return {key: _array(value, f"{name}[{key!r}]") for key, value in given.items()}
+        if {"x", "y"} < given.keys() and given.keys() <= {"x", "y", *WEIGHTS}:
+            raise InputError(
+                f"{name}: {next(iter(given.keys() & WEIGHTS))!r} is no key of a dict of arrays; "
+                "give gradus.data.Dataset(x, y, weights=..), or a table with target= and weights= "
+                "by the names of columns"
+            )
         if set(given) != {"x", "y"}:
             raise InputError(
                 f"{name}: a dict with the keys {brief(', '.join(map(repr, given)), 120)}; "

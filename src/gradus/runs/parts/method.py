@@ -38,7 +38,8 @@ OPEN_IN_EQUATIONS = {"lr": 0.001, "beta": 0.9}
 """What a run takes where an equation leaves a hyper-parameter open."""
 
 IN_RUNS = {
-    "lr": "learning rate α ≥ 0, with which a schedule starts; auto: found by short trainings first"
+    "lr": "learning rate α ≥ 0, with which a schedule starts; auto: found by short trainings "
+    "first, as sgd and its kin do for a model of your own where none is given"
 }
 """What is said otherwise of a run, whose schedule has options of its own."""
 
