@@ -1,4 +1,4 @@
-"""What it costs to start: commands of one epoch or none, beside ``import torch`` alone."""
+"""What it costs to start: commands and fits of few epochs, beside ``import torch`` alone."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ from benchmarks.markdown import describe_machine, markdown
 from benchmarks.processes import THIS, Cost, run
 
 TORCH = "import torch"
+DATA = "from sklearn.datasets import load_digits; X, y = load_digits(return_X_y=True); "
+FIT = (
+    DATA + "from gradus.sklearn import GradusClassifier; "
+    "GradusClassifier(models=1, epochs=5, random_state=0).fit(X, y)"
+)
+OF_SCIKIT_LEARN = (
+    DATA + "from sklearn.neural_network import MLPClassifier; "
+    "MLPClassifier((256,), max_iter=5, random_state=0).fit(X, y)"
+)
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 SELF_TIME = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+([\w]+)")
 
@@ -27,6 +36,9 @@ def commands(out: Path) -> dict[str, Sequence[str]]:
         "gradus train digits --epochs 1": digits,
         "gradus train --help": ["-m", "gradus", "train", "--help"],
         "gradus --help": ["-m", "gradus", "--help"],
+        "GradusClassifier.fit, 5 epochs of digits": ["-c", FIT],
+        "the same after import torch": ["-c", f"{TORCH}; {FIT}"],
+        "MLPClassifier.fit, likewise": ["-W", "ignore", "-c", OF_SCIKIT_LEARN],
     }
 
 
@@ -41,8 +53,9 @@ def turns(measured: Mapping[str, Sequence[str]], repeats: int) -> list[dict[str,
 
 
 def rows(everything: Sequence[Mapping[str, Cost]]) -> list[list[str]]:
-    """A table: seconds, and the ratio to ``import torch`` within a turn, its range in brackets."""
-    table = [["command", "user + system, s", "× import torch", "wall, s", "× import torch"]]
+    """A table: seconds, their ratio to ``import torch`` within a turn (its range), and memory."""
+    ratio = "× import torch"
+    table = [["command", "user + system, s", ratio, "wall, s", ratio, "peak, MB"]]
     for name in everything[0]:
         row = [name]
         for kind in ("processor", "wall"):
@@ -52,7 +65,7 @@ def rows(everything: Sequence[Mapping[str, Cost]]) -> list[list[str]]:
                 f"{median(seconds):.2f}",
                 f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})",
             ]
-        table.append(row)
+        table.append([*row, f"{median(costs[name].peak for costs in everything):.0f}"])
     return table
 
 

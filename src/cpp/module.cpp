@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -227,6 +228,49 @@ int64_t run(Network<T>& network, const Data<T>& data, Vector1<const int64_t> ord
     return network.run(examples, batches, threads);
 }
 
+// The mean loss of outputs that are given, ``[N, m]``.
+template <class T>
+double mean_loss(const Risk<T>& risk, const std::string& variant, Matrix<const T> outputs,
+                 std::optional<Vector1<const int64_t>> classes,
+                 std::optional<Matrix<const T>> numbers, std::optional<Vector1<const T>> weights) {
+    const Kernels<T>& kernels = kernels_of<T>(variant);
+    const int64_t examples = int64_t(outputs.shape(0)), m = int64_t(outputs.shape(1));
+    const auto fits = [examples](const auto& given) {
+        return !given || int64_t(given->shape(0)) == examples;
+    };
+    if (bool(classes) == bool(numbers) || !fits(classes) || !fits(numbers) || !fits(weights) ||
+        (numbers && int64_t(numbers->shape(1)) != m)) {
+        throw std::invalid_argument("each output needs a class or numbers");
+    }
+    const T* const counts = weights ? weights->data() : nullptr;
+    const int64_t* const kinds = classes ? classes->data() : nullptr;
+    const Targets targets{risk.loss, false, m, risk.ignored, risk.smoothing, risk.shape, 0};
+    const T* const of_classes = risk.class_weights.empty() ? nullptr : risk.class_weights.data();
+    const Activation<T> none{};
+    nb::gil_scoped_release released;
+    std::vector<T> z(size_t(m * PANEL)), y(numbers ? size_t(m * PANEL) : 0);
+    std::vector<int64_t> order(static_cast<size_t>(examples));
+    std::iota(order.begin(), order.end(), int64_t(0));
+    double sum = 0, losses[PANEL];
+    for (int64_t from = 0; from < examples; from += PANEL) {
+        const int64_t count = std::min<int64_t>(PANEL, examples - from);
+        for (int64_t i = 0; i < count; ++i) {
+            const T* const row = outputs.data() + (from + i) * m;
+            for (int64_t o = 0; o < m; ++o) z[size_t(o * PANEL + i)] = row[o];
+        }
+        if (numbers) {
+            kernels.gather_targets(numbers->data(), m, order.data() + from, count, y.data());
+        }
+        kernels.loss(targets, Side<T>{nullptr, z.data(), m}, kinds ? kinds + from : nullptr,
+                     numbers ? y.data() : nullptr, of_classes, counts ? counts + from : nullptr,
+                     count, PANEL, none, nullptr, 0, nullptr, losses);
+        for (int64_t i = 0; i < count; ++i) sum += losses[i];
+    }
+    const double mass = mass_of(risk, m, kinds, counts, mean_weight(counts, examples), order.data(),
+                                examples);
+    return mass == 0 ? 0 : sum / mass;
+}
+
 // In the order of the enumeration in functions.hpp.
 const std::vector<std::string> FUNCTIONS = {
     "exponential", "logarithm", "hyperbolic_tangent", "logistic", "error_function",
@@ -304,7 +348,9 @@ void bind(nb::module_& module, const char* network_name, const char* data_name,
                  new (self) Risk<T>(risk<T>(loss, mass, smoothing, ignored, class_weights, shape));
              },
              "loss"_a, "mass"_a, "smoothing"_a = 0.0, "ignored"_a = -1,
-             "class_weights"_a = std::vector<T>(), "shape"_a = 0.0);
+             "class_weights"_a = std::vector<T>(), "shape"_a = 0.0)
+        .def("mean", &mean_loss<T>, "variant"_a, "outputs"_a.noconvert(), "classes"_a = nb::none(),
+             "numbers"_a = nb::none(), "weights"_a = nb::none());
     nb::class_<Network<T>>(module, network_name)
         .def("__init__",
              [](Network<T>* self, const std::string& variant, int64_t inputs,

@@ -1,11 +1,17 @@
-"""How much is imported at once without a search for unreachable objects among it."""
+"""What is imported without a search for unreachable objects, and what is asked without PyTorch."""
 
 from __future__ import annotations
 
 import atexit
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from typing_extensions import TypeIs
 
 _alone = False
 
@@ -51,3 +57,15 @@ def own_process() -> None:
 def _end() -> None:
     gc.collect()
     gc.freeze()
+
+
+def is_tensor(value: object) -> TypeIs[Tensor]:
+    """Whether this is a tensor of PyTorch: where nobody has imported that, nothing is.
+
+    Example:
+        >>> import torch
+        >>> is_tensor(torch.zeros(2)), is_tensor(2.0)
+        (True, False)
+    """
+    kind: type[Tensor] | None = getattr(sys.modules.get("torch"), "Tensor", None)
+    return kind is not None and isinstance(value, kind)

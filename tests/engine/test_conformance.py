@@ -18,7 +18,7 @@ import gradus
 from gradus import kernels
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
-from gradus.engine import eager, native
+from gradus.engine import eager, native, stepping
 from gradus.engine.job import Divergence
 from gradus.methods import (
     SGD,
@@ -67,7 +67,7 @@ def execute(request):
 @pytest.fixture
 def every_step(monkeypatch):
     """Let the native engine take one step a call, as the eager engine does."""
-    monkeypatch.setattr(native, "CALL_SECONDS", 0.0)
+    monkeypatch.setattr(stepping, "CALL_SECONDS", 0.0)
 
 
 def numbers(n=N, seed=0):
@@ -379,7 +379,7 @@ def test_the_record_is_the_same_to_the_bit_for_any_number_of_threads(dtype):
 @pytest.mark.parametrize("method", [SGD(0.05, 0.9), Nesterov(0.05, 0.9), Adam(0.01)])
 def test_the_record_is_the_same_to_the_bit_for_any_length_of_a_call(method, monkeypatch):
     def run(seconds, **changes):
-        monkeypatch.setattr(native, "CALL_SECONDS", seconds)
+        monkeypatch.setattr(stepping, "CALL_SECONDS", seconds)
         return left_behind(large(method=method, **changes))
 
     one_by_one = run(0.0)
@@ -571,7 +571,7 @@ def test_ctrl_c_at_any_time_leaves_a_record_of_the_steps_taken(execute):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "CALL_SECONDS", 0.0)
+        patch.setattr(stepping, "CALL_SECONDS", 0.0)
         again, there = run(stop)
     assert again.history == outcome.history
     assert torch.equal(stands, there)

@@ -11,7 +11,7 @@ import gradus
 from gradus import kernels
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
-from gradus.engine import eager, native
+from gradus.engine import eager, native, stepping
 from gradus.engine.job import Job
 from gradus.methods import Adam, GradientDescent, Proximal
 from gradus.risk.penalties import L1, SquaredL2
@@ -105,7 +105,7 @@ class TestCalls:
     """Of how many steps, and by how many threads."""
 
     def test_calls_grow_to_a_tenth_of_a_second(self):
-        calls = native._Calls(1)
+        calls = stepping._Calls(1)
         sizes = []
         for _ in range(6):
             sizes.append(calls.steps())
@@ -115,16 +115,16 @@ class TestCalls:
         assert calls.steps() == 1
 
     def test_threads_that_wait_leave_one_alone_and_come_back(self):
-        calls = native._Calls(2)
+        calls = stepping._Calls(2)
         calls.took(0.1, 100, 0.02)
         assert calls.threads == 2
         calls.took(0.1, 100, 0.02 + 0.06)
-        for _ in range(native.CALLS_ALONE):
+        for _ in range(stepping.CALLS_ALONE):
             assert calls.threads == 1
             calls.took(0.1, 100, 0.08)
         assert calls.threads == 2
 
     def test_short_calls_say_nothing(self):
-        calls = native._Calls(2)
+        calls = stepping._Calls(2)
         calls.took(0.001, 1, 0.0009)
         assert calls.threads == 2

@@ -11,7 +11,7 @@ from torch import nn
 
 import gradus
 from gradus import kernels, methods
-from gradus.engine import eager, native, snapshot
+from gradus.engine import eager, native, snapshot, stepping
 from gradus.engine.job import Outcome, Row
 from gradus.engine.selection import Selection
 from gradus.engine.snapshot import Course, parts_of, snapshot_of
@@ -73,7 +73,7 @@ def every_step(monkeypatch):
     monkeypatch.setattr(snapshot, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(snapshot, "CHECKPOINT_SECONDS_EPOCH", 0.0)
     monkeypatch.setattr(snapshot, "CHECKPOINT_SHARE", math.inf)
-    monkeypatch.setattr(native, "CALL_SECONDS", 0.0)
+    monkeypatch.setattr(stepping, "CALL_SECONDS", 0.0)
 
 
 def goes_on_from_everywhere(execute, made):

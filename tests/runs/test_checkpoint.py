@@ -14,7 +14,7 @@ import torch
 import gradus
 from gradus import InputError, RunSpec, kernels
 from gradus.data.loading import load
-from gradus.engine import native, snapshot
+from gradus.engine import snapshot, stepping
 from gradus.engine.job import Evaluation, Outcome, Row
 from gradus.engine.snapshot import Snapshot
 from gradus.runs import checkpoint
@@ -158,7 +158,7 @@ def train_with_many_checkpoints(spec, out):
     """After every step that may have one."""
     snapshot.CHECKPOINT_SECONDS = snapshot.CHECKPOINT_SECONDS_EPOCH = 0.0
     snapshot.CHECKPOINT_SHARE = float("inf")
-    native.CALL_SECONDS = 0.0
+    stepping.CALL_SECONDS = 0.0
     gradus.train(spec, out=out)
 
 

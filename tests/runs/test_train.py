@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 import gradus
 from gradus import InputError, RunSpec, kernels, open_run
 from gradus.data import load
-from gradus.engine import native
+from gradus.engine import stepping
 from gradus.runs import interrupt, saving
 from gradus.runs.files import write_whole
 from gradus.runs.train import train
@@ -158,7 +158,7 @@ def test_a_diverged_run_keeps_its_record_and_says_where(tmp_path):
 @pytest.fixture
 def every_step(monkeypatch):
     """Let the native engine report every step, as the eager engine does."""
-    monkeypatch.setattr(native, "CALL_SECONDS", 0.0)
+    monkeypatch.setattr(stepping, "CALL_SECONDS", 0.0)
 
 
 @pytest.mark.usefixtures("every_step")

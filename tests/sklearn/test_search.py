@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from gradus import InputError
 from gradus.sklearn import GradusClassifier, GradusRegressor, SweepCV, inputs, sharing
-from gradus.sklearn.training import one_thread_each
+from gradus.sklearn.threads import one_thread_each
 
 X, LABELS = load_iris(return_X_y=True)
 NUMBERS = X @ [1.0, -2.0, 0.5, 3.0]
@@ -144,5 +144,5 @@ def test_a_distribution_needs_a_number():
 
 
 def test_a_fit_that_fails_is_told():
-    with pytest.raises(InputError, match="method adm: choose adam"):
+    with pytest.raises(InputError, match="method adm: choose ada"):
         SweepCV(of_classes()[0], {"method": ["adm"]}, error_score="raise").fit(X, LABELS)

@@ -20,9 +20,9 @@ schedule.COMMIT_SECONDS = 0.0
 fork_server.START = fork_server.START.replace(
     "main()", "from gradus.sweep import training, worker; "
     "worker.SEND_SECONDS = training.SHORT_SECONDS = 0.0; "
-    "from gradus.engine import snapshot, native; "
-    "snapshot.CHECKPOINT_SECONDS = snapshot.CHECKPOINT_SECONDS_EPOCH = native.CALL_SECONDS = 0.0; "
-    "snapshot.CHECKPOINT_SHARE = float('inf'); main()", 1)
+    "from gradus.engine import snapshot, stepping; "
+    "snapshot.CHECKPOINT_SECONDS = snapshot.CHECKPOINT_SECONDS_EPOCH = 0.0; "
+    "stepping.CALL_SECONDS = 0.0; snapshot.CHECKPOINT_SHARE = float('inf'); main()", 1)
 spec = specification.SweepSpec.model_validate_json(sys.argv[1])
 print("begins", flush=True)
 sweep.train_sweep(spec, name="killed", out=sys.argv[2], workers=2)

@@ -77,7 +77,7 @@ class LoaderOrder(Sampling):
             x, y = (torch.cat(each) for each in zip(*some, strict=True))
             yield x, y
 
-    def order(self, epoch: int) -> Tensor:
+    def indices(self, epoch: int) -> NDArray[np.int64]:
         """Examples have no numbers here.
 
         Raises:

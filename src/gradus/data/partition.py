@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from gradus.data.dataset import Dataset, joined
 from gradus.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradus.data.dataset import Dataset
+
+Numbers = NDArray[np.int64]
 
 TEST_FRACTION = 0.2
 """Of all examples, where the data have no test part of their own."""
@@ -103,20 +107,23 @@ def three_parts(
         InputError: a part that is wanted would be empty, or no row would be left to train on.
 
     Example:
+        >>> import torch
         >>> rows = three_parts(10, Parts(test=0.2, validation=0.25))
         >>> [len(part) for part in rows], sorted(torch.cat(rows).tolist()) == list(range(10))
         ([6, 2, 2], True)
         >>> [part.tolist() for part in three_parts(6, Parts(0.2, 0.25, split="time"))]
         [[0, 1, 2], [3], [4, 5]]
     """
-    if "test" in parts.apart:
-        train, validation = training_parts(n, parts, labels=labels, groups=groups)
-        return Rows(train, validation, torch.empty(0, dtype=torch.int64))
-    fraction = TEST_FRACTION if parts.test is None else parts.test
-    rest, test = _halves(n, fraction, "--test-fraction", 0, parts, labels, groups)
-    left = None if groups is None else groups[rest.numpy()]
-    train, validation = training_parts(len(rest), parts, labels=_of(labels, rest), groups=left)
-    return Rows(rest[train], rest[validation], test)
+    import torch
+
+    of_class = None if labels is None else labels.numpy()
+    rest, test = np.arange(n), np.empty(0, np.int64)
+    if "test" not in parts.apart:
+        fraction = TEST_FRACTION if parts.test is None else parts.test
+        rest, test = _halves(n, fraction, "--test-fraction", 0, parts, of_class, groups)
+    left = [None if given is None else given[rest] for given in (of_class, groups)]
+    train, validation = trained_and_held(len(rest), parts, *left)
+    return Rows(*map(torch.from_numpy, (rest[train], rest[validation], test)))
 
 
 def training_parts(
@@ -129,14 +136,25 @@ def training_parts(
         >>> len(train), len(validation)
         (17, 3)
     """
+    import torch
+
+    of_class = None if labels is None else labels.numpy()
+    train, held = trained_and_held(n, parts, of_class, groups)
+    return torch.from_numpy(train), torch.from_numpy(held)
+
+
+def trained_and_held(
+    n: int, parts: Parts, labels: Numbers | None = None, groups: Numbers | None = None
+) -> tuple[Numbers, Numbers]:
+    """The same of arrays, and as arrays."""
     fraction = parts.validation_or(VALIDATION_FRACTION)
     if fraction == 0 or "validation" in parts.apart:
-        return torch.arange(n), torch.empty(0, dtype=torch.int64)
+        return np.arange(n), np.empty(0, np.int64)
     return _halves(n, fraction, "--validation-fraction", 1, parts, labels, groups)
 
 
 def held_in_turn(
-    n: int, n_held: int, turn: int, seed: int, labels: Tensor | None = None
+    n: int, n_held: int, turn: int, seed: int, labels: Numbers | None = None
 ) -> NDArray[np.bool_]:
     """Which training rows 0..n-1 are held for a model that is not the first of several.
 
@@ -159,7 +177,7 @@ def held_in_turn(
     """
     order = np.random.default_rng([seed, 2]).permutation(n)
     if labels is not None:
-        order = order[np.argsort(labels.numpy()[order], kind="stable")]
+        order = order[np.argsort(labels[order], kind="stable")]
     turns = max(2, n // n_held)
     held = np.zeros(n, dtype=bool)
     held[order[turn % turns :: turns]] = True
@@ -198,7 +216,12 @@ def in_turn(
     """
     if net == 0:
         return train, validation
-    held = held_in_turn(len(train), len(validation), net - 1, seed, labels)
+    import torch
+
+    from gradus.data.dataset import joined
+
+    of_class = None if labels is None else labels.numpy()
+    held = held_in_turn(len(train), len(validation), net - 1, seed, of_class)
     kept, held_now = (torch.from_numpy(np.flatnonzero(rows)) for rows in (~held, held))
     return joined(train.subset(kept), validation), train.subset(held_now)
 
@@ -209,9 +232,9 @@ def _halves(
     flag: str,
     stream: int,
     parts: Parts,
-    labels: Tensor | None,
-    groups: NDArray[np.int64] | None,
-) -> tuple[Tensor, Tensor]:
+    labels: Numbers | None,
+    groups: Numbers | None,
+) -> tuple[Numbers, Numbers]:
     """The rows that stay and those that are held, both ascending."""
     # 0.15 * 20 is 3.0000000000000004 in binary: rounded up it must not become 4
     n_held = math.ceil(round(fraction * n, 9))
@@ -226,7 +249,7 @@ def _halves(
             f"{flag} {fraction}: leaves no row of {n} to train on; give less, or more rows"
         )
     if parts.split == "time":
-        return torch.arange(n - n_held), torch.arange(n - n_held, n)
+        return np.arange(n - n_held), np.arange(n - n_held, n)
     # The first stream is that of records from before there was a second.
     random = np.random.default_rng(parts.seed if stream == 0 else [parts.seed, stream])
     if groups is None:
@@ -235,11 +258,11 @@ def _halves(
         splits_again = stream == 0 and parts.validation_or(VALIDATION_FRACTION) > 0
         least = 2 if splits_again else 1
         held = _by_group(groups, fraction, labels, random, f"--group {parts.group}", least)
-    return torch.from_numpy(np.flatnonzero(~held)), torch.from_numpy(np.flatnonzero(held))
+    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def _by_class(
-    n: int, n_held: int, labels: Tensor | None, random: np.random.Generator
+    n: int, n_held: int, labels: Numbers | None, random: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Which rows are held: in the proportions of the classes.
 
@@ -248,7 +271,7 @@ def _by_class(
     """
     # scikit-learn's train_test_split draws the same kind of split, but importing it takes longer
     # than training on the smaller data sets does.
-    classes = [np.arange(n)] if labels is None else _classes(labels.numpy(), n_held)
+    classes = [np.arange(n)] if labels is None else _classes(labels, n_held)
     shares = _shares(np.array([len(rows) for rows in classes]), n_held)
     held = np.zeros(n, dtype=bool)
     for rows, share in zip(classes, shares, strict=True):
@@ -274,9 +297,9 @@ def _shares(sizes: NDArray[np.int64], n_held: int) -> NDArray[np.int64]:
 
 
 def _by_group(
-    groups: NDArray[np.int64],
+    groups: Numbers,
     fraction: float,
-    labels: Tensor | None,
+    labels: Numbers | None,
     random: np.random.Generator,
     flag: str,
     least: int,
@@ -288,7 +311,7 @@ def _by_group(
             f"{flag}: one group alone is left to split, which cannot stand in two parts; name a "
             "column with more values, or hold fewer parts"
         )
-    of_class = np.zeros(len(groups), np.int64) if labels is None else labels.numpy()
+    of_class = np.zeros(len(groups), np.int64) if labels is None else labels
     counts = np.zeros((len(names), of_class.max() + 1))
     np.add.at(counts, (codes, of_class), 1)
     wanted = fraction * counts.sum(axis=0)
@@ -302,7 +325,3 @@ def _by_group(
     if not taken.any():  # every group alone is more than twice what is wanted
         taken[int(np.argmin(distance))] = True
     return taken[codes]
-
-
-def _of(labels: Tensor | None, rows: Tensor) -> Tensor | None:
-    return None if labels is None else labels[rows]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, count
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gradus.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 SamplingName = Literal["full", "replacement", "shuffle", "sequential"]
 SAMPLINGS: tuple[SamplingName, ...] = get_args(SamplingName)
@@ -124,9 +126,15 @@ class Sampling:
         Args:
             epoch: which one, counted from 0.
         """
+        import torch
+
+        return torch.from_numpy(self.indices(epoch))
+
+    def indices(self, epoch: int) -> NDArray[np.int64]:
+        """The same as an array, without PyTorch."""
         random = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(0, epoch)))
         if self.name == "shuffle":
-            return torch.from_numpy(random.permutation(self.n))
+            return random.permutation(self.n)
         if self.name == "replacement":
-            return torch.from_numpy(random.integers(self.n, size=self.steps * self.batch_size))
-        return torch.arange(self.n)
+            return random.integers(self.n, size=self.steps * self.batch_size)
+        return np.arange(self.n)

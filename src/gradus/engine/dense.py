@@ -5,15 +5,10 @@ Each part of a job is put into the words of the kernels, or refused with what st
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
-from gradus import methods
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
 from gradus.data.streaming.order import StreamOrder
@@ -21,16 +16,9 @@ from gradus.engine.job import Job
 from gradus.engine.layers import Network as Network
 from gradus.engine.layers import is_changed
 from gradus.engine.layers import network_of as network_of
-from gradus.methods.method import Method
-from gradus.optim.rules import KNOWN
+from gradus.engine.words import Loss, movement_of
 from gradus.optim.rules import Obstacle as Obstacle
-from gradus.optim.rules import method_of as method_of
-from gradus.risk import losses, penalties
-
-PENALTIES = (penalties.L1, penalties.L2, penalties.SquaredL2, penalties.ElasticNet)
-METHODS = (*KNOWN, methods.Proximal)
-# What derives from these may compute something else, and is left to the eager engine.
-
+from gradus.risk import losses
 
 LOSSES = (
     losses.CrossEntropyLoss,
@@ -55,19 +43,6 @@ NAMES: dict[type[OfClasses], str] = {
     losses.ModifiedHuberLoss: "modified-huber",
 }
 """What the kernels call them."""
-
-
-class Loss(NamedTuple):
-    """A loss, as the kernels call it."""
-
-    name: str
-    mass: str
-    """What the mean divides by."""
-    smoothing: float = 0.0
-    ignored: int = -1
-    class_weights: tuple[float, ...] = ()
-    shape: float = 0.0
-    """Delta of Huber's, the quantile of the pinball loss."""
 
 
 def loss_of(loss: losses.Loss, data: Dataset, outputs: int) -> Loss:
@@ -117,58 +92,6 @@ def loss_of(loss: losses.Loss, data: Dataset, outputs: int) -> Loss:
     return Loss("mse" if isinstance(loss, losses.MSELoss) else "l1", mass)
 
 
-def aheads_of(method: Method) -> Iterator[float]:
-    """By how much of the last step each next query is ahead of the iterate, step by step."""
-    if isinstance(method, methods.Proximal):
-        method = method.method
-    if isinstance(method, methods.Nesterov):
-        yield from itertools.repeat(float(method.beta))
-    if isinstance(method, methods.ProximalGradient) and method.accelerated:
-        theta = 1.0
-        while True:
-            after = (1 + (1 + 4 * theta**2) ** 0.5) / 2
-            yield (theta - 1) / after
-            theta = after
-
-
-def accumulated(method: Method) -> float:
-    """What Adagrad's sums of squares are before the first step; 0 where there are no such."""
-    if isinstance(method, methods.Proximal):
-        method = method.method
-    return float(method.initial_accumulator_value) if isinstance(method, methods.Adagrad) else 0.0
-
-
-def penalty_of(penalty: penalties.Penalty | None, method: Method) -> dict[str, Any]:
-    """The penalty, as keywords of the kernels' Penalty.
-
-    Raises:
-        Obstacle: the kernels do not know the penalty.
-    """
-    is_proximal = isinstance(method, methods.Proximal | methods.ProximalGradient)
-    if penalty is None and is_proximal:
-        raise Obstacle(f"{type(method).__name__} without a penalty")
-    numbers: dict[str, Any]
-    if penalty is not None and type(penalty) not in PENALTIES:
-        raise Obstacle(f"the penalty {type(penalty).__name__}")
-    match penalty:
-        case None:
-            numbers = {}
-        case penalties.L1():
-            numbers = {"absolute": penalty.strength}
-        case penalties.L2():
-            numbers = {"norm": penalty.strength}
-        case penalties.SquaredL2():
-            numbers = {"square": penalty.strength}
-        case penalties.ElasticNet():
-            numbers = {
-                "absolute": penalty.strength * penalty.l1_ratio,
-                "square": penalty.strength * (1 - penalty.l1_ratio),
-            }
-    if any(isinstance(value, Tensor) for value in numbers.values()):
-        raise Obstacle(f"{type(penalty).__name__} with strength a tensor")
-    return {**numbers, "proximal": is_proximal}
-
-
 def check(job: Job) -> None:
     """Whether the kernels run the job.
 
@@ -178,10 +101,7 @@ def check(job: Job) -> None:
     if job.device.type != "cpu":
         raise Obstacle(f"on {job.device.type}: it is for the CPU")
     check_risk(job)
-    if type(job.method) not in METHODS:
-        raise Obstacle(f"the method {getattr(job.method, 'name', type(job.method).__name__)}")
-    method_of(job.method)
-    penalty_of(job.penalty, job.method)
+    movement_of(job)
 
 
 def check_risk(job: Job) -> Network:

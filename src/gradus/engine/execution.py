@@ -1,39 +1,23 @@
-"""How every engine executes a run: epoch by epoch, from its beginning or a snapshot."""
+"""The run of a model of PyTorch, and how an interruption of it waits."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from types import FrameType
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gradus.engine.job import Job, Judged, Outcome, Part, Report, Tested
-from gradus.engine.journal import Journal
-from gradus.engine.snapshot import Course, Keeper, Snapshot, copied
-from gradus.errors import ProcessLostError
-
-BEST = "best."
-"""Begins the names of the parameters of the best epoch, in a snapshot."""
-
-
-@dataclass
-class Pass:
-    """A pass over the data under way.
-
-    Attributes:
-        epoch: counted from 1.
-        losses: those that the method saw, step by step.
-    """
-
-    epoch: int
-    losses: list[float] = field(default_factory=list)
+from gradus.engine.epochs import Epochs
+from gradus.engine.job import Job, Outcome, Report
+from gradus.engine.snapshot import Course, Snapshot
 
 
 @final
@@ -96,103 +80,45 @@ def grad_mode_restored() -> Iterator[None]:
         torch.set_grad_enabled(enabled)
 
 
-class Execution(ABC):
-    """One run under way.
+class Execution(Epochs):
+    """One run of a model under way."""
 
-    Args:
-        job: what is run.
-        report: told how it goes.
-        course: which part of it is executed.
-    """
-
-    engine: str
     model: nn.Module
 
     def __init__(self, job: Job, report: Report, course: Course) -> None:
-        self.job, self.course = job, course
-        self.journal = Journal(job, report, course.since, course.observe)
-        self.keeper = Keeper(course)
-        self.now = Pass(1)
-        self.best: dict[str, Tensor] = {}
-        """The parameters of the best epoch so far, where the run is to leave them."""
-        if (since := course.since) is not None:
-            assert since.engine == self.engine
-            self.now = Pass(since.epoch, since.tensors["losses"].tolist())
-            self.best = {
-                name.removeprefix(BEST): value.to(job.device)
-                for name, value in since.tensors.items()
-                if name.startswith(BEST)
-            }
+        super().__init__(job, report, course)
+        self.job = job
+        self.best = {name: value.to(job.device) for name, value in self.best.items()}
 
     @grad_mode_restored()
     def run(self) -> Outcome:
         """Take the steps, leaving the parameters where they end in the model."""
-        outcome, until = self.journal.outcome, self.course.until
-        try:
-            while not self.journal.is_over():
-                epoch = self.now.epoch
-                if until is not None and epoch > until:
-                    self.settle()
-                    outcome.status = "paused"
-                    if self.course.keep is not None:
-                        self.course.keep(self.snapshot())
-                    break
-                running_train_loss = self.train()
-                self.settle()
-                if running_train_loss is not None:
-                    self.journal.evaluate(epoch, running_train_loss, self.judge)
-                if outcome.status != "finished":
-                    break
-                if self.journal.is_best:
-                    # However they lie in the model: files hold no other order than the plain one.
-                    self.best = {
-                        name: value.clone(memory_format=torch.contiguous_format)
-                        for name, value in self._values()
-                    }
-                self.now = Pass(epoch + 1)
-                if not self.journal.is_over():
-                    self.keeper.offer_epoch(self.snapshot)
-                elif self.course.end is not None:
-                    self.course.end(self.snapshot())
-            if outcome.status != "paused":
-                self._close()
-        except KeyboardInterrupt:
-            self.settle()
-            outcome.status = "interrupted"
-        except ProcessLostError:
-            if self.course.keep is not None and self._is_between_steps:
-                self.course.keep(self.snapshot())
-            raise
-        return outcome
+        return super().run()
 
-    @property
-    def _is_between_steps(self) -> bool:
-        """Whether all losses that were seen are of steps that were taken, by all processes."""
-        taken = self.journal.outcome.step - (self.now.epoch - 1) * self.job.sampling.steps
-        return self.job.average_every == 1 and taken == len(self.now.losses)
+    def values(self) -> dict[str, Tensor]:
+        """Copies of the parameters and the running statistics of the model."""
+        # However they lie in the model: files hold no other order than the plain one.
+        return {
+            name: value.clone(memory_format=torch.contiguous_format)
+            for name, value in self._values()
+        }
 
-    def _close(self) -> None:
-        """Leave the parameters that are kept in the model, and measure them."""
-        if self.best:
-            with torch.no_grad():
-                for name, value in self._values():
-                    value.copy_(self.best[name])
-            self.take_over()
-        self.journal.test(self.test)
+    def put(self, values: Mapping[str, Any]) -> None:
+        """Leave these in the model, to be evaluated from now on."""
+        with torch.no_grad():
+            for name, value in self._values():
+                value.copy_(values[name])
+        self.take_over()
 
     def _values(self) -> Iterator[tuple[str, Tensor]]:
-        """Parameters and running statistics of the model."""
         for name, value in (*self.model.named_parameters(), *self.model.named_buffers()):
             yield name, value.detach()
 
     def snapshot(self, seconds: float = 0.0) -> Snapshot:
         """Where the run stands now, trained for so many seconds more than is written down."""
-        now, tensors = self.now, {"losses": torch.tensor(self.now.losses, dtype=torch.float64)}
-        facts = self.put_aside(tensors)
-        tensors |= {BEST + name: value.cpu() for name, value in self.best.items()}
-        outcome = copied(self.journal.outcome, seconds=seconds)
-        place = self.engine, now.epoch, len(now.losses)
-        return Snapshot(*place, outcome, self.journal.last_loss, tensors, facts)
+        found = super().snapshot(seconds)
+        tensors = {name: _on_the_cpu(value) for name, value in found.tensors.items()}
+        return replace(found, tensors=tensors)
 
     def show(self) -> None:
         """Show where the run stands to who watches it, if that is due after this step."""
@@ -209,25 +135,9 @@ class Execution(ABC):
         return self.point()
 
     @abstractmethod
-    def train(self) -> float | None:
-        """The rest of a pass: the mean of its losses, or None where it ended early."""
-
-    @abstractmethod
-    def settle(self) -> None:
-        """Bring the model to where the run stands."""
-
-    @abstractmethod
     def take_over(self) -> None:
         """Evaluate what stands in the model from now on, which is not where the run stood."""
 
-    @abstractmethod
-    def judge(self, part: Part) -> Judged:
-        """The loss and the accuracy on a part of the data."""
 
-    @abstractmethod
-    def test(self) -> Tested:
-        """The same on the test part, with the losses of its examples."""
-
-    @abstractmethod
-    def put_aside(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
-        """What the next steps begin with, in the words of JSON, its tensors put aside."""
+def _on_the_cpu(value: Any) -> Tensor:
+    return (torch.from_numpy(value) if isinstance(value, np.ndarray) else value).cpu()

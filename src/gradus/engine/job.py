@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import copy
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import torch
-from torch import Tensor, nn
-
-from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
-from gradus.engine.clipping import Clip
 from gradus.engine.selection import NOTHING_SELECTED, Scores, Selection
 from gradus.methods.method import Method
-from gradus.risk.losses import Loss
 from gradus.risk.penalties import Penalty
-from gradus.risk.together import Together
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from gradus.data.dataset import Dataset
+    from gradus.engine.clipping import Clip
+    from gradus.risk.losses import Loss
+    from gradus.risk.together import Together
 
 Part = Literal["train", "validation", "test"]
 """A part of the data: that of training stands for itself up to 10,000 of its examples."""
@@ -26,57 +29,36 @@ Part = Literal["train", "validation", "test"]
 Status = Literal["finished", "diverged", "stopped", "interrupted", "paused"]
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """Everything that determines a run, as objects: the engine moves the parameters of ``model``.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Task(ABC):
+    """What a run does, whatever its model and its examples are made of.
 
     Attributes:
-        validation: what epochs are compared on, None where no examples are held for it.
         selection: which epoch's parameters remain, and when the run ends before its last epoch.
         log_every: a row is logged at every batch of an epoch whose index this number divides.
-        nets: how many are trained one after another, of which this is one.
         measured: whether the training part is measured after every epoch and the test part at the
             end; where they are not, nobody asks for these figures.
         seed: of what is random in the model while it trains (dropout), with the epoch.
-        draws: whether anything in it is; where nothing is, PyTorch's generator is left alone.
-        clip: shortens the gradients of mini-batches, None where they stay as they are.
-        chunk_size: examples whose gradients are taken at once, at most.
         metrics: figures by name, taken of the validation and the test part beside the measure.
-        compiled: whether the calls of the model that train are compiled by ``torch.compile``.
-        ema: the decay of a moving average of the parameters, which is evaluated and left in their
-            place; None: there is none.
-        precision: of the products of training, ``"float32"``: that of ``dtype``, or ``"bf16"``.
-        together: the processes that train the run, each by its share of every batch; None: this one
-            alone.
-        average_every: H, the steps that each of them takes by itself before their parameters are
-            averaged; 1: they average the gradient of every step.
+        average_every: H, the steps that each of several processes takes by itself before their
+            parameters are averaged; 1: they average the gradient of every step.
     """
 
-    model: nn.Module
-    loss: Loss
     penalty: Penalty | None
     method: Method
-    train: Dataset
-    test: Dataset
     sampling: Sampling
     epochs: int
     log_every: int
     seed: int
-    device: torch.device
-    dtype: torch.dtype
-    validation: Dataset | None = None
     selection: Selection = NOTHING_SELECTED
-    nets: int = 1
-    draws: bool = True
     measured: bool = True
-    clip: Clip | None = None
-    chunk_size: int = 4096
-    precision: Literal["float32", "bf16"] = "float32"
     metrics: Scores = field(default_factory=dict)
-    ema: float | None = None
-    compiled: bool = False
-    together: Together | None = None
     average_every: int = 1
+
+    @property
+    @abstractmethod
+    def validates(self) -> bool:
+        """Whether examples are held that epochs are compared on."""
 
     @property
     def tests_every_epoch(self) -> bool:
@@ -86,21 +68,62 @@ class Job:
         """
         if not self.measured:
             return False
-        return self.validation is None or (self.selection.measure or "").startswith("test")
+        return not self.validates or (self.selection.measure or "").startswith("test")
 
     def metrics_on(self, part: Part) -> Scores:
         """The figures that are taken of a part."""
         return {} if part == "train" else self.metrics
 
     @property
-    def placed_loss(self) -> Loss:
-        """The loss where the run is, as far as it holds tensors: what classes count."""
-        return copy.deepcopy(self.loss).to(device=self.device)
-
-    @property
     def steps(self) -> int:
         """How many steps the whole run takes."""
         return self.epochs * self.sampling.steps
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Job(Task):
+    """Everything that determines a run, as objects: the engine moves the parameters of ``model``.
+
+    Attributes:
+        validation: what epochs are compared on, None where no examples are held for it.
+        nets: how many are trained one after another, of which this is one.
+        draws: whether anything in the model is random while it trains; where nothing is, PyTorch's
+            generator is left alone.
+        clip: shortens the gradients of mini-batches, None where they stay as they are.
+        chunk_size: examples whose gradients are taken at once, at most.
+        compiled: whether the calls of the model that train are compiled by ``torch.compile``.
+        ema: the decay of a moving average of the parameters, which is evaluated and left in their
+            place; None: there is none.
+        precision: of the products of training, ``"float32"``: that of ``dtype``, or ``"bf16"``.
+        together: the processes that train the run, each by its share of every batch; None: this one
+            alone.
+    """
+
+    model: nn.Module
+    loss: Loss
+    train: Dataset
+    test: Dataset
+    device: torch.device
+    dtype: torch.dtype
+    validation: Dataset | None = None
+    nets: int = 1
+    draws: bool = True
+    clip: Clip | None = None
+    chunk_size: int = 4096
+    precision: Literal["float32", "bf16"] = "float32"
+    ema: float | None = None
+    compiled: bool = False
+    together: Together | None = None
+
+    @property
+    def validates(self) -> bool:
+        """Whether examples are held that epochs are compared on."""
+        return self.validation is not None
+
+    @property
+    def placed_loss(self) -> Loss:
+        """The loss where the run is, as far as it holds tensors: what classes count."""
+        return copy.deepcopy(self.loss).to(device=self.device)
 
 
 class Row(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import final
+from typing import Generic, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from gradus.engine.job import (
     Divergence,
     Evaluation,
-    Job,
     Judged,
     Observe,
     Outcome,
@@ -21,14 +20,17 @@ from gradus.engine.job import (
     Progress,
     Report,
     Row,
+    Task,
     Tested,
 )
 from gradus.engine.snapshot import Snapshot, copied
 from gradus.methods.schedules import Schedule
 
+T = TypeVar("T", bound=Task)
+
 
 @final
-class Journal:
+class Journal(Generic[T]):
     """The outcome of a run under way.
 
     Args:
@@ -40,7 +42,7 @@ class Journal:
 
     def __init__(
         self,
-        job: Job,
+        job: T,
         report: Report,
         since: Snapshot | None = None,
         observe: Observe | None = None,
@@ -91,7 +93,7 @@ class Journal:
         nothing: tuple[None, None, None, dict[str, None]]
         nothing = None, None, None, dict.fromkeys(self.job.metrics)
         train = judge("train").loss if self.job.measured else math.nan
-        validation = nothing if self.job.validation is None else judge("validation")
+        validation = nothing if not self.job.validates else judge("validation")
         test = judge("test") if self.job.tests_every_epoch else nothing
         outcome.test_seconds += time.perf_counter() - started
         for loss in (train if self.job.measured else None, validation[0], test[0]):
@@ -108,7 +110,7 @@ class Journal:
             outcome.work,
             test[2] if validation[2] is None else validation[2],
             self._metrics("test", test[3])
-            if self.job.validation is None
+            if not self.job.validates
             else self._metrics("validation", validation[3]) | self._metrics("test", test[3]),
         )
         outcome.evaluation.append(row)

@@ -7,45 +7,18 @@ Adam, a step moves all of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gradus import kernels
-from gradus.data.dataset import Dataset
-from gradus.engine import dense
-from gradus.engine.activations import IDENTITY
-from gradus.engine.job import Job
-from gradus.engine.layers import Network
-from gradus.optim.rules import Obstacle
+from gradus.engine.words import Words
 
 Arrays = NDArray[Any]
 KEPT = "sparse."
 """What the names begin with under which it keeps where it stands."""
-
-
-def check(job: Job, network: Network) -> None:
-    """Whether the kernels run the job, whose examples are sparse and which they run on others.
-
-    Raises:
-        Obstacle: they do not; it says why.
-    """
-    if not (job.train.is_sparse and job.test.is_sparse):
-        raise Obstacle("sparse inputs beside others")
-    if len(network.layers) != 1 or network.layers[0].kind != "dense":
-        raise Obstacle("sparse inputs in networks of more than one layer")
-    layer = network.layers[0]
-    if layer.activation != IDENTITY:
-        raise Obstacle("sparse inputs with an activation")
-    if any(each is not None and not each.requires_grad for each in layer.parameters):
-        raise Obstacle("sparse inputs with frozen parameters")
-    if job.precision == "bf16":
-        raise Obstacle("sparse inputs in bfloat16")
-    if "norm" in dense.penalty_of(job.penalty, job.method):
-        raise Obstacle("the penalty L2 on sparse inputs: a step takes the norm of all w")
 
 
 class Linear:
@@ -53,35 +26,18 @@ class Linear:
 
     threads = 1
 
-    def __init__(self, job: Job, network: Network, train: Dataset, options: dict[str, Any]) -> None:
+    def __init__(self, words: Words, threads: int) -> None:
         core: Any = kernels.core()
-        self.bits = 32 if job.dtype == torch.float32 else 64
-        (layer,) = network.layers
+        self.bits = words.bits
+        (layer,) = words.layers
         self.core = getattr(core, f"Sparse{self.bits}")(
-            kernels.variant(),
-            network.inputs,
-            layer.outputs,
-            layer.parameters[1] is not None,
-            network.log_softmax,
-            getattr(core, f"Risk{self.bits}")(*dense.loss_of(job.loss, train, layer.outputs)),
-            core.Method(**dense.method_of(job.method)),
-            core.Penalty(**dense.penalty_of(job.penalty, job.method)),
-            torch.get_num_threads(),
-            **options,
+            *(kernels.variant(), words.inputs, layer["outputs"], layer["has_bias"]),
+            *(words.log_softmax, words.risk, *words.movement(), threads),
+            **words.options,
         )
 
-    def data(self, given: Dataset) -> Any:
+    def data(self, **arrays: Any) -> Any:
         """The examples as the kernels take them."""
-        arrays: dict[str, Any] = {
-            "features": given.x.shape[1],
-            "starts": given.x.crow_indices().numpy(),
-            "columns": given.x.col_indices().numpy(),
-            "values": given.x.values().numpy(),
-        }
-        kind = "numbers" if given.y.is_floating_point() else "classes"
-        arrays[kind] = given.y.contiguous().numpy()
-        if given.weights is not None:
-            arrays["weights"] = given.weights.to(given.dtype).contiguous().numpy()
         return getattr(kernels.core(), f"SparseData{self.bits}")(**arrays)
 
     def set(self, layer: int, weight: Arrays, bias: Arrays | None = None) -> None:
@@ -127,14 +83,11 @@ class Linear:
         """Write what the model gives at the iterate for these examples."""
         self.core.outputs(data, order, to)
 
-    def kept(self) -> dict[str, Tensor]:
+    def kept(self) -> dict[str, Arrays]:
         """Where it stands, with what is not made up for: what goes on from it does to the bit."""
-        kept = self.core.kept().items()
-        return {KEPT + name: torch.from_numpy(array) for name, array in kept}
+        return {KEPT + name: array for name, array in self.core.kept().items()}
 
-    def go_on(self, tensors: dict[str, Tensor], steps: int) -> None:
+    def go_on(self, kept: Mapping[str, Any], steps: int) -> None:
         """Stand where another has stood after so many steps."""
-        named = {name: value for name, value in tensors.items() if name.startswith(KEPT)}
-        self.core.go_on(
-            {name.removeprefix(KEPT): value.numpy() for name, value in named.items()}, steps
-        )
+        named = {name: np.asarray(value) for name, value in kept.items() if name.startswith(KEPT)}
+        self.core.go_on({name.removeprefix(KEPT): each for name, each in named.items()}, steps)

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
-import torch
-from torch import Tensor
-
 from gradus.engine.job import Evaluation, Observe, Outcome, Row
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
     from gradus.engine.execution import Execution
 
 CHECKPOINT_SECONDS_EPOCH = 2.0
@@ -38,7 +38,8 @@ class Snapshot:
         outcome: the record so far (a copy).
         last_loss: the last loss that was finite.
         tensors: parameters, buffers, what the method remembers, the losses of this epoch, the
-            random state: by name, on the CPU, without gaps.
+            random state: by name, on the CPU, without gaps; arrays, where there is no model of
+            PyTorch.
         facts: what is no tensor, as JSON knows it.
     """
 
@@ -47,7 +48,7 @@ class Snapshot:
     index: int
     outcome: Outcome
     last_loss: float | None
-    tensors: dict[str, Tensor]
+    tensors: dict[str, Any]
     facts: dict[str, Any]
 
 
@@ -184,6 +185,8 @@ def _of_earlier_version(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Work was not counted: it is taken to be one gradient an example, as first-order methods take.
     """
+    import torch
+
     running = tensors["evaluation.train_loss"]
     unknown = torch.full_like(running, math.nan)
     return {
@@ -204,6 +207,8 @@ INTEGERS = ("step", "samples", "epoch", "work")
 
 
 def _columns(table: str, rows: Sequence[NamedTuple], kind: type[NamedTuple]) -> dict[str, Tensor]:
+    import torch
+
     columns = zip(*rows, strict=True) if rows else ((),) * len(kind._fields)
     named: dict[str, Any] = dict(zip(kind._fields, columns, strict=True))
     if METRICS in named:
@@ -235,4 +240,6 @@ def _rows(table: str, tensors: Mapping[str, Tensor], kind: Any) -> list[Any]:
 
 
 def _type(name: str) -> torch.dtype:
+    import torch
+
     return torch.int64 if name in INTEGERS else torch.float64

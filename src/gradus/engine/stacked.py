@@ -22,7 +22,7 @@ from torch import Tensor
 from gradus import methods
 from gradus.data.dataset import Dataset
 from gradus.data.streaming.order import StreamOrder
-from gradus.engine import dense
+from gradus.engine import dense, words
 from gradus.engine.columns import is_scheduled, stacked_value, structure
 from gradus.engine.execution import grad_mode_restored
 from gradus.engine.job import Job, Judged, Observe, Outcome, Part, Report
@@ -31,7 +31,7 @@ from gradus.engine.stacked_risk import Examples, StackedNetwork, StackedRisk
 from gradus.engine.stacked_step import Place, Replay, replays, stepped
 from gradus.methods.layout import Layout, begun
 
-METHODS = (*dense.METHODS, methods.LARS, methods.LAMB, methods.Muon)
+METHODS = (*words.METHODS, methods.LARS, methods.LAMB, methods.Muon)
 """What derives from these may look across the rows of [K, d], and is left to the eager engine."""
 
 FIRST_STEPS = 3
@@ -157,7 +157,7 @@ def _kind(job: Job) -> Hashable:
     for method in (job.method, inner):
         if type(method) not in METHODS:
             raise dense.Obstacle(f"the method {type(method).__name__}")
-    dense.penalty_of(job.penalty, job.method)
+    words.penalty_of(job.penalty, job.method)
     sampling = job.sampling
     return (
         (tuple(network.widths), network.activations, network.log_softmax),
@@ -187,7 +187,9 @@ def _size(job: Job) -> int:
 class _Stack:
     """Runs that take every step together."""
 
-    def __init__(self, runs: list[Journal], moved: dict[Hashable, Dataset], graphs: bool) -> None:
+    def __init__(
+        self, runs: list[Journal[Job]], moved: dict[Hashable, Dataset], graphs: bool
+    ) -> None:
         self.runs = runs
         first = runs[0].job
         self.device, self.dtype, self.size = first.device, first.dtype, _size(first)
@@ -195,7 +197,7 @@ class _Stack:
         self.moved = moved
         self.net = dense.network_of(first.model)
         self.loss = copy.deepcopy(first.loss).to(device=self.device, dtype=self.dtype)
-        self.looks_ahead = next(dense.aheads_of(first.method), None) is not None
+        self.looks_ahead = next(words.aheads_of(first.method), None) is not None
         self.replays = graphs and replays(self.device)
         self.replay: Replay | None = None
         self.samples = 0
@@ -244,7 +246,7 @@ class _Stack:
         self.risk = StackedRisk(self.network, self.loss, data, penalty, clip)
         self.replay, self.first_steps = None, FIRST_STEPS
 
-    def _networks(self, runs: Sequence[Journal]) -> StackedNetwork:
+    def _networks(self, runs: Sequence[Journal[Job]]) -> StackedNetwork:
         models = [run.job.model for run in runs]
         return StackedNetwork(self.net, models, self.device, self.dtype)
 
@@ -281,7 +283,7 @@ class _Stack:
         if is_last and self.runs:
             self._end()
 
-    def _observe(self, runs: Sequence[Journal], logs: Sequence[bool]) -> None:
+    def _observe(self, runs: Sequence[Journal[Job]], logs: Sequence[bool]) -> None:
         """Show rows to who may end their runs; those that end are evaluated, and leave."""
         for run, logged in zip(runs, logs, strict=True):
             if logged and not run.outcome.divergence:
@@ -347,7 +349,7 @@ class _Stack:
         self.looked_at = self.taken
         self._leave([k for k, run in enumerate(self.runs) if run.outcome.divergence])
 
-    def _note(self, run: Journal, losses: NDArray[np.float64], logged: float | None) -> None:
+    def _note(self, run: Journal[Job], losses: NDArray[np.float64], logged: float | None) -> None:
         """Write down steps of a run by their losses, until one is not finite."""
         finite = np.isfinite(losses)
         steps = len(losses) if finite.all() else int(finite.argmin())
@@ -366,7 +368,7 @@ class _Stack:
             run.tell(self.epoch)
 
     @staticmethod
-    def _advance(run: Journal, steps: int) -> None:
+    def _advance(run: Journal[Job], steps: int) -> None:
         samples = run.job.sampling.samples_before(run.outcome.step + steps)
         consumed = samples - run.outcome.samples
         run.stepped(steps, consumed, consumed)  # one gradient an example: first-order methods

@@ -145,6 +145,15 @@ class Risk32:
         class_weights: Sequence[float] = (),
         shape: float = 0.0,
     ) -> None: ...
+    def mean(
+        self,
+        variant: str,
+        outputs: NDArray[np.float32],
+        classes: NDArray[np.int64] | None = None,
+        numbers: NDArray[np.float32] | None = None,
+        weights: NDArray[np.float32] | None = None,
+    ) -> float:
+        """The mean loss of these outputs ``[N, m]``."""
 
 class Data32:
     """Examples: inputs ``[N, features]``, bytes or numbers, and classes or numbers as targets."""
@@ -268,6 +277,15 @@ class Risk64:
         class_weights: Sequence[float] = (),
         shape: float = 0.0,
     ) -> None: ...
+    def mean(
+        self,
+        variant: str,
+        outputs: NDArray[np.float64],
+        classes: NDArray[np.int64] | None = None,
+        numbers: NDArray[np.float64] | None = None,
+        weights: NDArray[np.float64] | None = None,
+    ) -> float:
+        """The mean loss of these outputs ``[N, m]``."""
 
 class Data64:
     """Examples: inputs ``[N, features]``, bytes or numbers, and classes or numbers as targets."""

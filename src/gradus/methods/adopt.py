@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
+from gradus.importing import is_tensor
 from gradus.methods.adaptive import TwoMeans
 from gradus.methods.hyperparameters import Number, is_set
 from gradus.methods.method import Point
@@ -72,7 +71,7 @@ class ADOPT(TwoMeans):
         if self.maximize:
             g = -g
         step = state.step  # a tensor where a device counts
-        begun = step.clamp(max=1) if isinstance(step, Tensor) else min(step, 1)
+        begun = step.clamp(max=1) if is_tensor(step) else min(step, 1)
         bound = step**0.25
         ratio = at_least(g / at_least(state.v.sqrt(), self.eps), -bound)
         m = b1 * state.m - (1 - b1) * at_least(-ratio, -bound)
@@ -84,6 +83,6 @@ class ADOPT(TwoMeans):
 
 def at_least(point: Point, bound: Number) -> Point:
     """The elementwise maximum with a number, or with one a run ``[K, 1]``."""
-    if isinstance(bound, Tensor):
+    if is_tensor(bound):
         return point.maximum(zeros_like(point) + bound)
     return point.clamp(min=bound)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
+from gradus.importing import is_tensor
 from gradus.risk.precision import is_narrow
 
-Number = float | Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Number = float | Tensor
+else:
+    Number = Any
 
 
 def require(
@@ -20,7 +25,7 @@ def require(
     A tensor is taken as it is, unless its type has so few digits that a number just below the
     bound, as 0.999 below 1 in bfloat16, may be the bound itself.
     """
-    if isinstance(value, Tensor):
+    if is_tensor(value):
         if below < math.inf and is_narrow(value.dtype):
             kind = str(value.dtype).removeprefix("torch.")
             raise TypeError(
@@ -55,4 +60,4 @@ def require_whole(name: str, value: object, *, at_least: int = 1) -> None:
 
 def is_set(value: Number) -> bool:
     """Whether a term with this factor is there; a tensor always is, since its rows may differ."""
-    return isinstance(value, Tensor) or value != 0
+    return is_tensor(value) or value != 0

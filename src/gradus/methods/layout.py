@@ -10,13 +10,14 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-from torch import Tensor, nn
-
+from gradus.importing import is_tensor
 from gradus.methods.method import GradientAtIterate, Method, Point, State
 from gradus.risk.tensors import Tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 class Layer(NamedTuple):
@@ -55,6 +56,8 @@ class Layout:
     @classmethod
     def of_model(cls, model: nn.Module) -> Layout:
         """The layers of the parameters that move; the last matrix is the head."""
+        from torch import nn
+
         embeddings = {
             id(module.weight)
             for module in model.modules()
@@ -75,6 +78,8 @@ class Layout:
                 tensor ``[.., m, n]``.
             values: a point, then others of its form, or numbers.
         """
+        import torch
+
         w = values[0]
         pieces = (self._pieces(value, w) for value in values)
         made = [function(layer, *own) for layer, *own in zip(self.layers, *pieces, strict=True)]
@@ -88,7 +93,7 @@ class Layout:
         sides = [_sides(layer.shape) for layer in self.layers]
         if isinstance(value, Tensors):
             return [part.reshape(each) for part, each in zip(value.values, sides, strict=True)]
-        if not isinstance(value, Tensor) or value.ndim == 0:
+        if not is_tensor(value) or value.ndim == 0:
             return [value] * len(sides)
         if value.shape != w.shape:
             return [value[..., None]] * len(sides)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from gradus.methods.schedules import LearningRate
 from gradus.risk.penalties import Penalty
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # A point is a tensor [d] or [K, d], or gradus.risk.tensors.Tensors: whatever adds and scales.
 Point = Any

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
+from gradus.importing import is_tensor
 from gradus.methods.hyperparameters import Number
 from gradus.methods.method import Point, State
-from gradus.risk.precision import NARROW, is_narrow, narrow, wide
+from gradus.risk.precision import is_narrow, narrow, narrow_dtypes, wide
 from gradus.risk.tensors import Tensors
+
+if TYPE_CHECKING:
+    import torch
 
 
 def are_lost(w: Point, *numbers: Number) -> bool:
@@ -22,17 +23,17 @@ def are_lost(w: Point, *numbers: Number) -> bool:
     0 / 0 where no gradient has come. A tensor is not looked into, as its device may have to be
     waited for: it is lost where it has more digits than w.
     """
-    low = dtypes(w) & NARROW
+    low = dtypes(w) & narrow_dtypes()
     return bool(low) and any(_is_lost(number, low) for number in numbers)
 
 
 def are_narrow(w: Point) -> bool:
     """Whether w is in float16 or bfloat16, in which the square of a norm is soon out of range."""
-    return bool(dtypes(w) & NARROW)
+    return bool(dtypes(w) & narrow_dtypes())
 
 
 def _is_lost(number: Number, low: Iterable[torch.dtype]) -> bool:
-    if isinstance(number, Tensor):
+    if is_tensor(number):
         return not is_narrow(number.dtype)
     return any(0 < abs(number) <= smallest(dtype) / 2 for dtype in low)
 
@@ -59,8 +60,8 @@ def _converted(state: Any, w: Point, convert: Callable[[Point], Point]) -> Any:
 
 
 def _is_like(value: Any, w: Point) -> bool:
-    if isinstance(w, Tensor):
-        return isinstance(value, Tensor) and value.shape == w.shape
+    if is_tensor(w):
+        return is_tensor(value) and value.shape == w.shape
     return isinstance(value, type(w))
 
 
@@ -71,5 +72,7 @@ def dtypes(w: Point) -> set[torch.dtype]:
 
 def smallest(dtype: torch.dtype) -> float:
     """The smallest number > 0 of a type; at most half of it is rounded to 0."""
+    import torch
+
     numbers = torch.finfo(dtype)
     return numbers.smallest_normal * numbers.eps

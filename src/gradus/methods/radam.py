@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
+from gradus.importing import is_tensor
 from gradus.methods.adaptive import TwoMeans, decayed
 from gradus.methods.hyperparameters import Number
 from gradus.methods.method import Point
@@ -83,11 +81,13 @@ class RAdam(TwoMeans):
         most = 2 / (1 - b2) - 1
         length = most - 2 * t * b2**t / unseen
         rate, after = alpha / (1 - b1**t), self.State(t, m, v)
-        if not isinstance(length, Tensor):
+        if not is_tensor(length):
             if length <= 5:
                 return w - rate * m, after
             scale = -(unseen**0.5) * (alpha * rectification(length, most) / (1 - b1**t))
             return w + m * (1 / ((v.sqrt() + self.eps) / scale)), after
+        import torch
+
         # A step counted on a device, or runs side by side: which of them divide is not known here.
         divides = length > 5
         factor = divides * rectification(torch.where(divides, length, most), most) * unseen**0.5

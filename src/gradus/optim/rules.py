@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
-
 from gradus import methods
+from gradus.importing import is_tensor
 from gradus.methods.hyperparameters import is_set
 from gradus.methods.method import Method
 
@@ -122,6 +121,6 @@ def method_of(method: Method) -> dict[str, Any]:
                 "maximize": method.maximize,
             }
     for name, value in [*numbers.items(), ("lr", method.lr)]:
-        if isinstance(value, Tensor):
+        if is_tensor(value):
             raise Obstacle(f"{type(method).__name__} with {name} a tensor")
     return numbers

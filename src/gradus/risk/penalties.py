@@ -10,16 +10,20 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
-import torch
-from torch import Tensor
-
+from gradus.importing import is_tensor
 from gradus.risk.precision import narrow, wide
 from gradus.risk.tensors import Tensors
 
-Scalar = float | Tensor
-V = TypeVar("V", Tensor, Tensors)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Scalar = float | Tensor
+else:
+    Scalar = Any
+
+V = TypeVar("V", "Tensor", Tensors)
 
 
 class Penalty(ABC):
@@ -207,7 +211,8 @@ class ElasticNet(Penalty):
 
     def __post_init__(self) -> None:
         _require_strength(self.strength)
-        if not torch.as_tensor((self.l1_ratio >= 0) & (self.l1_ratio <= 1)).all():
+        inside = (self.l1_ratio >= 0) & (self.l1_ratio <= 1)
+        if not (inside.all() if is_tensor(inside) else inside):
             raise ValueError(f"l1_ratio={self.l1_ratio} is outside [0, 1]")
 
     def value(self, w: Tensor | Tensors) -> Tensor:
@@ -227,7 +232,7 @@ class ElasticNet(Penalty):
 
 
 def _require_strength(strength: Scalar) -> None:
-    if isinstance(strength, Tensor):
+    if is_tensor(strength):
         accepted = bool((strength.isfinite() & (strength >= 0)).all())
     else:
         accepted = math.isfinite(strength) and strength >= 0
@@ -237,7 +242,7 @@ def _require_strength(strength: Scalar) -> None:
 
 def _sum(w: Tensor | Tensors) -> Tensor:
     # The last dimension is kept, so that a row's sum meets a strength of [K, 1] and the row itself.
-    return w.sum(-1, keepdim=True) if isinstance(w, Tensor) else w.sum()
+    return w.sum(-1, keepdim=True) if is_tensor(w) else w.sum()
 
 
 def _norm(w: Tensor | Tensors) -> Tensor:
@@ -248,6 +253,8 @@ def _norm(w: Tensor | Tensors) -> Tensor:
 
 
 def _nonzero(norm: Tensor) -> Tensor:
+    import torch
+
     return torch.where(norm == 0, 1, norm)
 
 

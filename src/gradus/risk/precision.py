@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
-
-import torch
-from torch import Tensor
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
 
 from gradus.risk.tensors import Tensors
 
-Point = TypeVar("Point", Tensor, Tensors)
-AnyPoint = TypeVar("AnyPoint", Tensor, Tensors, Tensor | Tensors)
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Point = TypeVar("Point", "Tensor", Tensors)
+AnyPoint = TypeVar("AnyPoint", "Tensor", Tensors, "Tensor | Tensors")
 
 
-NARROW: Final = frozenset({torch.float16, torch.bfloat16})
+@cache
+def narrow_dtypes() -> frozenset[torch.dtype]:
+    """The dtypes in which sums are not taken: float16 and bfloat16."""
+    import torch
+
+    return frozenset({torch.float16, torch.bfloat16})
 
 
 def is_narrow(dtype: torch.dtype) -> bool:
@@ -22,12 +29,14 @@ def is_narrow(dtype: torch.dtype) -> bool:
     Sums over many examples leave the range of float16, which ends at 65,504, and in bfloat16 a term
     below a 256th of the sum so far adds nothing.
     """
-    return dtype in NARROW
+    return dtype in narrow_dtypes()
 
 
 def sum_dtype(dtype: torch.dtype) -> torch.dtype:
     """The dtype of a sum: float32 for float16 and bfloat16, else that of the terms."""
-    return torch.float32 if dtype in NARROW else dtype
+    import torch
+
+    return torch.float32 if is_narrow(dtype) else dtype
 
 
 def total(values: Tensor) -> Tensor:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Self, final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, Self, final
 
-import torch
-from torch import Tensor
+from gradus.importing import is_tensor
 
-Scalar = float | Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    Scalar = float | Tensor
 TINY = 2.0**-24
 """The smallest number > 0 of float16."""
 
@@ -46,6 +50,12 @@ class DeferredVector(ABC):
         """The types of the tensors."""
 
     @property
+    def _has_float16(self) -> bool:
+        import torch
+
+        return torch.float16 in self.dtypes
+
+    @property
     def values(self) -> Any:
         """The entries, with deferred products evaluated."""
         if self._operator or self._factor != 1.0:
@@ -70,7 +80,7 @@ class DeferredVector(ABC):
         is_deferred = self._operator or self._factor != 1.0
         values = self._evaluated() if is_deferred else self._values
         if not term._operator:
-            if 0 < abs(term._factor) < TINY and torch.float16 in self.dtypes:
+            if 0 < abs(term._factor) < TINY and self._has_float16:
                 # On a CPU torch rounds alpha to the type of the list, here to 0.
                 return self._apply("add", values, term.values, alpha=1.0)
             return self._apply("add", values, term._values, alpha=term._factor)
@@ -94,7 +104,7 @@ class DeferredVector(ABC):
         if type(other) is type(self):
             values, factor = self._without_factor()
             return type(self)(values, factor, "*", other.values)
-        if isinstance(other, Tensor):
+        if is_tensor(other):
             return type(self)(self._apply("mul", self.values, other))
         return type(self)(self._values, self._factor * other, self._operator, self._other)  # type: ignore[arg-type]
 
@@ -116,7 +126,7 @@ class DeferredVector(ABC):
 
     def lerp(self, end: Self, weight: Scalar) -> Self:
         """``(1 - weight) * self + weight * end``."""
-        if isinstance(weight, Tensor):
+        if is_tensor(weight):
             return self + (end - self) * weight
         return type(self)(self._apply("lerp", self.values, end.values, weight))
 
@@ -182,9 +192,11 @@ class Tensors(DeferredVector):
     def _apply(
         cls, operation: str, values: Sequence[Tensor], *others: Any, **numbers: float
     ) -> Sequence[Tensor]:
+        import torch
+
         # torch cannot differentiate its multi-tensor forms in a factor that is a tensor, nor
         # addcdiv where one of the tensors is 0-d (2.13): there the tensors go one by one.
-        if others and isinstance(others[-1], Tensor):
+        if others and is_tensor(others[-1]):
             # Beside a 0-d tensor of w a wider number would count for more than one.
             one_by_one = [getattr(torch, operation)(value, *others) for value in values]
             return [made.to(v.dtype) for made, v in zip(one_by_one, values, strict=True)]
@@ -204,11 +216,13 @@ class Tensors(DeferredVector):
         cls, function: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """What torch's functions make of it, so that methods may call them on points."""
+        import torch
+
         if function is torch.zeros_like:
             return zeros_like(*args)
-        if function in ELEMENTWISE and isinstance(args[0], Tensors):
+        if function in elementwise() and isinstance(args[0], Tensors):
             return getattr(args[0], function.__name__)(*args[1:], **(kwargs or {}))
-        known = ", ".join(sorted(each.__name__ for each in ELEMENTWISE))
+        known = ", ".join(sorted(each.__name__ for each in elementwise()))
         raise TypeError(
             f"torch.{function.__name__} does not take Tensors, a vector kept as a list: it has "
             f"+, -, *, /, zeros_like, norm, {known}"
@@ -221,12 +235,16 @@ class Tensors(DeferredVector):
 
     def sum(self) -> Tensor:
         """The sum of all entries of all tensors, a 0-d tensor of float32 at least."""
+        import torch
+
         wide = [torch.promote_types(value.dtype, torch.float32) for value in self.values]
         sums = [value.sum(dtype=dtype) for value, dtype in zip(self.values, wide, strict=True)]
         return torch.stack(sums).sum()
 
     def norm(self) -> Tensor:
         """The Euclidean norm of the vector, a 0-d tensor."""
+        import torch
+
         wide = [value.to(torch.promote_types(value.dtype, torch.float32)) for value in self.values]
         return Tensors(wide).square().sum().sqrt()
 
@@ -236,6 +254,8 @@ class Tensors(DeferredVector):
 
     def flat(self) -> Tensor:
         """All entries as one tensor ``[d]`` (a copy)."""
+        import torch
+
         return torch.cat([value.reshape(-1) for value in self.values])
 
     def __repr__(self) -> str:
@@ -246,6 +266,7 @@ def inner(a: Any, b: Any) -> Tensor:
     """The inner product of two points, 0-d; of K runs ``[K, d]`` theirs, ``[K, 1]``.
 
     Example:
+        >>> import torch
         >>> inner(torch.ones(3), torch.ones(3)), inner(torch.ones(2, 3), torch.ones(2, 3))
         (tensor(3.), tensor([[3.],
                 [3.]]))
@@ -263,6 +284,8 @@ def norm(a: Any) -> Tensor:
     """The Euclidean norm of a point, 0-d; of K runs ``[K, d]`` theirs, ``[K, 1]``."""
     if isinstance(a, Tensors):
         return a.norm()
+    import torch
+
     found: Tensor = torch.linalg.vector_norm(a, dim=-1, keepdim=a.ndim > 1)
     return found
 
@@ -271,6 +294,8 @@ def multi_tensor(operation: str) -> Callable[..., Any]:
     """``torch._foreach_<operation>``, or what torch has no multi-tensor form of."""
     if operation == "to":
         return _converted
+    import torch
+
     found: Callable[..., Any] = getattr(torch, f"_foreach_{operation}")
     return found
 
@@ -279,15 +304,21 @@ def _converted(values: Sequence[Tensor], dtype: torch.dtype) -> Sequence[Tensor]
     return [value.to(dtype) for value in values]
 
 
-ELEMENTWISE = {
-    torch.abs, torch.clamp, torch.lerp, torch.maximum, torch.sign, torch.sqrt,
-    torch.square, torch.sum,
-}  # fmt: skip
-"""The functions of torch that points take as they take the method of the same name."""
+@cache
+def elementwise() -> frozenset[Any]:
+    """The functions of torch that points take as they take the method of the same name."""
+    import torch
+
+    return frozenset({
+        torch.abs, torch.clamp, torch.lerp, torch.maximum, torch.sign, torch.sqrt,
+        torch.square, torch.sum,
+    })  # fmt: skip
 
 
 def zeros_like(w: Any) -> Any:
     """The zero vector of the space in which w lies: a tensor, or :class:`Tensors`."""
+    import torch
+
     if isinstance(w, Tensors):
         return Tensors([torch.zeros_like(value) for value in w.values])
     return torch.zeros_like(w)

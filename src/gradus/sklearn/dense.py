@@ -29,6 +29,9 @@ OPTIONS = (
 )
 """Parameters that are options of a run by the same names."""
 
+ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "silu", "identity")
+"""As the kernels and the models that ship call them."""
+
 STEPS = 128
 """How many steps are taken that see all rows, where the number of epochs is free."""
 
@@ -39,8 +42,6 @@ class Dense:
     activation: str
 
     def _given(self, examples: Examples, call: Call) -> dict[str, Any]:
-        from gradus.models.networks import ACTIVATIONS
-
         if self.activation not in ACTIVATIONS:
             known = " | ".join(ACTIVATIONS)
             raise InputError(f"activation {quoted(self.activation)}: choose {known}")

@@ -27,6 +27,7 @@ from gradus.sklearn.examples import Examples
 from gradus.sklearn.network import Network
 
 if TYPE_CHECKING:
+    from gradus.engine import words
     from gradus.risk.losses import Loss
     from gradus.runs.spec import RunSpec
     from gradus.sklearn.memory import Memory
@@ -140,14 +141,14 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             x = self._encoded(fit, goes_on)
             examples = self._examples(x, fit, call)
             with without_collection():
-                from gradus.sklearn.training import train
+                from gradus.sklearn.training import Minimised, train
             with words_of_parameters():
                 spec = self._spec(examples, fit.X.shape[1], call)
                 trained = train(
                     spec,
                     examples,
                     self.activation,
-                    self._build_loss(spec),
+                    Minimised(self._kernels_loss(spec), lambda: self._build_loss(spec)),
                     validation_fraction=held,
                     since=self._nets_so_far(spec, examples) if goes_on else (),
                     memories=self._memories if goes_on and partial else (),
@@ -216,8 +217,15 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         return RunSpec.read(values | self._loss() | given)
 
     def _build_loss(self, spec: RunSpec) -> Loss:
-        """What is minimised."""
+        """What is minimised, for PyTorch."""
         return spec.build_loss(None)
+
+    def _kernels_loss(self, spec: RunSpec) -> words.Loss:
+        """The same in the words of the kernels."""
+        from gradus.engine.words import mean_of
+
+        shape = spec.delta if spec.quantile is None else spec.quantile
+        return mean_of(str(spec.loss), smoothing=spec.label_smoothing or 0.0, shape=shape or 0.0)
 
     def _options(self) -> dict[str, Any]:
         """Those of a run that are no parameters.

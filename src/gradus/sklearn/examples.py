@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -32,6 +33,17 @@ class Examples:
         return int(self.x.shape[0])
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of x, and of what is computed."""
+        found: np.dtype[Any] = self.x.dtype
+        return found
+
+    @property
     def outputs(self) -> int:
         """How many numbers a net gives for each."""
         return self.y.shape[1] if self.classes is None else self.classes
+
+    def at(self, rows: Array) -> Examples:
+        """Those of these rows."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Examples(self.x[rows], self.y[rows], self.classes, weights)

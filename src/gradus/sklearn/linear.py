@@ -19,6 +19,7 @@ from gradus.sklearn.examples import Examples
 from gradus.sklearn.regression import Regressor
 
 if TYPE_CHECKING:
+    from gradus.engine import words
     from gradus.risk.losses import Loss
     from gradus.runs.spec import RunSpec
     from gradus.sklearn.inputs import Inputs
@@ -349,6 +350,11 @@ class GradusLinearClassifier(Linear, Classifier):
 
         margin = MARGINS.get(self.loss)
         return super()._build_loss(spec) if margin is None else getattr(losses, margin)()
+
+    def _kernels_loss(self, spec: RunSpec) -> words.Loss:
+        from gradus.engine.words import mean_of
+
+        return mean_of(self.loss) if self.loss in MARGINS else super()._kernels_loss(spec)
 
 
 class GradusLinearRegressor(Linear, Regressor):

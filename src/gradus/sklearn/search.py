@@ -13,8 +13,8 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import get_tags
 
 from gradus.errors import InputError, quoted
-from gradus.importing import without_collection
 from gradus.sklearn.sharing import shared
+from gradus.sklearn.threads import one_thread_each
 
 Candidates = Iterable[Mapping[str, Any]]
 Space = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -108,8 +108,6 @@ class SweepCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
         return tags
 
     def _run_search(self, evaluate_candidates: Callable[[Iterable[Any]], Any]) -> None:
-        with without_collection():
-            from gradus.sklearn.training import one_thread_each
         candidates = self._candidates()
         with ExitStack() as within:
             within.enter_context(shared())

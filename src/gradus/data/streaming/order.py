@@ -17,7 +17,6 @@ from typing import Any, NamedTuple, final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gradus.data.dataset import Dataset
 from gradus.data.sampling import Sampling
@@ -129,7 +128,7 @@ class StreamOrder(Sampling):
                 x, y = buffer.data.batch(order[at : at + self.batch_size])
                 yield x.to(device), y.to(device)
 
-    def order(self, epoch: int) -> Tensor:
+    def indices(self, epoch: int) -> NDArray[np.int64]:
         """Rows have no numbers here.
 
         Raises:
