@@ -157,6 +157,8 @@ def test_from_python_it_is_named_or_trusted_as_the_record_is_opened(tmp_path, ra
         ("torch:zeros", "the factory failed: "),
         (":make", "could not be imported: ValueError: Empty module name"),
         ("ends:", "ends has no function ''"),
+        ("./ends.py:make", "./ends.py:make: names a file; name its module, as --model ends:make"),
+        ("nets/ends:make", "nets/ends:make: names a file; name its module, as --model nets.ends:"),
     ],
 )
 def test_what_is_no_function_of_the_users_giving_a_module_is_one_line(

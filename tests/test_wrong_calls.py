@@ -204,6 +204,10 @@ CALLS: list[tuple[Any, str]] = [
         lambda run, at: gradus.train((X, X[:, 0]), model=nn.Linear(2, 1), loss=nn.BCELoss()),
         "loss=torch.nn.BCELoss: takes probabilities, and the model gives others; let it end in",
     ),
+    (
+        lambda run, at: gradus.resume(at / "mine" / "notes.txt"),
+        "gradus.resume('{at}/mine/notes.txt'): is a file; give the folder of a run",
+    ),
     (lambda run, at: gradus.resume(at / "none"), "gradus.resume('{at}/none'): no run to go on"),
 ]
 

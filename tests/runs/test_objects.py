@@ -326,7 +326,7 @@ HOOKED[0].weight.register_hook(torch.zeros_like)
         ((X, Y), {"batch_size": 500}, "batch_size=500: larger than the training data; give at"),
         ((X, Y), {"target": "a"}, "target=a: does not apply to arrays; leave the option out"),
         ((X, Y), {"models": 3}, "models=3: nets that differ in their seed are made by a function"),
-        ((X, Y), {"method": "adm"}, "method=adm: choose adam"),
+        ((X, Y), {"method": "adm"}, "method=adm: choose adadelta"),
         ((X, Y), {"method": 5}, "method 5: give a name, an object of gradus.methods, a"),
         ((X, Y), {"method": gradus.methods.Adam(0.1), "lr": 1.0}, "lr=1.0: an object says that"),
         ((X, Y), {"method": Descent()}, "Descent: failed in training: Overflow"),

@@ -119,7 +119,7 @@ def test_a_schedule_that_falls_to_a_rate_ends_with_the_run(schedule):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "sdg"}, "--method sdg: choose adam | adamw | adamax | nadam"),
+        ({"method": "sdg"}, "--method sdg: choose adadelta | adamax | adam | adamw"),
         ({"method": "sdg"}, "did you mean sgd?"),
         ({"sam": 0.1, "lookahead": 5}, "--sam does not go with --lookahead: give one of them"),
         (
@@ -165,7 +165,7 @@ def test_a_schedule_that_falls_to_a_rate_ends_with_the_run(schedule):
         ({"method": "adam", "betas": "0.9,1"}, "--betas[1] must be a finite number >= 0 and < 1"),
         ({"nesterov": True, "momentum": 0}, "--nesterov needs momentum > 0"),
         ({"engine": "fast"}, "--engine fast: choose auto | eager | native"),
-        ({"method": ["sgd"]}, "--method ['sgd']: choose adam"),
+        ({"method": ["sgd"]}, "--method ['sgd']: choose adadelta"),
         ({"method": methods.Adam(0.1)}, "--method: an object of Adam, where a spec takes a name"),
         (
             {"data": (1, 2)},

@@ -267,7 +267,7 @@ def test_an_interruption_ends_the_search(what):
         (["--budget", "soon"], "--budget soon: give a number of trainings, as 10, or a time"),
         (["--free", "penalty"], "--free penalty: choose lr, batch-size, momentum"),
         (["--free", "momentum", "--method", "adam"], "--free momentum: --method adam has none"),
-        (["--method", "lbfgs"], "is found for first-order methods"),
+        (["--method", "lbfgs"], "finds the length of its steps by itself"),
         (["--validation-fraction", "0"], "no examples are held for validation, to choose on"),
     ],
 )

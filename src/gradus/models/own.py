@@ -108,6 +108,10 @@ def own_function(name: str, option: str) -> Callable[..., Any]:
     module_name, _, function_name = name.partition(":")
     asked, shown = f"{option} {quoted(name)}", quoted(module_name)
     top = module_name.partition(".")[0]
+    if module_name.endswith(".py") or "/" in module_name or "\\" in module_name:
+        inner = module_name.removesuffix(".py").replace("\\", "/").removeprefix("./").strip("/")
+        right = f"{quoted(inner.replace('/', '.'))}:{quoted(function_name)}"
+        raise InputError(f"{asked}: names a file; name its module, as {option} {right}")
     if top in sys.stdlib_module_names:
         raise InputError(
             f"{asked}: {top} is a module of Python's standard library, not one of yours; "

@@ -101,7 +101,9 @@ def train(
             :class:`~gradus.data.Dataset` or :class:`~gradus.data.Split`; with ``length`` an
             iterable of batches, or a function of one, as one that yields them; a table of pyarrow,
             Polars or pandas, or a dict of columns, with ``target``; or a name or a path.
-        model: a ``torch.nn.Module``, a function that makes one, or a name.
+        model: a ``torch.nn.Module``, a function that makes one, or a name. For one of your own, the
+            learning rate of SGD, gradient descent, Polyak or Nesterov is found by short trainings
+            first where none is given, and ``tell`` told so, or ``logging`` as a warning.
         loss: a loss of gradus or of ``torch.nn``, any callable ``(output, target) -> scalar``, or
             a name. Zeros and ones are classes where ``BCEWithLogitsLoss`` takes one logit for them;
             ``NLLLoss`` takes log-probabilities, ``MultiMarginLoss`` scores, of integers as classes.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -49,7 +50,8 @@ def execute(
         InputError: the method, the user's own code, or what writes its checkpoints fails.
     """
     try:
-        return choose.execute(engine, job, report, course)
+        with own_code_of(spec):
+            return choose.execute(engine, job, report, course)
     except ObserverError as error:
         raise error.raised from None
     except (OwnCodeError, ProcessLostError):
@@ -63,9 +65,22 @@ def execute(
             f"{error.filename}: the checkpoint cannot be written: {error.strerror}; go on with "
             f"--resume {Path(error.filename).parent.parent} once it can"
         ) from None
+
+
+@contextmanager
+def own_code_of(spec: RunSpec) -> Iterator[None]:
+    """Within, what code of the user's own raises is one line, that names it.
+
+    Raises:
+        OwnCodeError: it fails.
+    """
+    try:
+        yield
+    except (InputError, ObserverError, OSError):
+        raise
     except (Exception, SystemExit) as error:
         own = [name for name in ("method", "model") if is_users(getattr(spec, name))]
         if not own:
             raise
         said = f"--{own[0]} {getattr(spec, own[0])}: failed in training: {told(error)}"
-        raise InputError(said) from error
+        raise OwnCodeError(said) from error

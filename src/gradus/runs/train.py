@@ -265,7 +265,7 @@ def _check_said(folder: Path, spec: RunSpec, said: Mapping[str, Any]) -> None:
     """Refuse names that are given again of a run, and are others than those of its record."""
     for name, value in said.items():
         known = getattr(spec, name)
-        if value is None or is_object(value) or is_object(known) or name == "metrics":
+        if value is None or is_object(value) or is_users(str(known)) or name == "metrics":
             continue
         is_same = str(value) == str(known)
         if name == "data" and not is_same:
@@ -292,6 +292,8 @@ def _broken_off(folder: Path) -> RunSpec | None:
     elif spec is None:
         held = ", ".join(sorted(path.name for path in folder.glob("*"))[:5])
         there = f"holds {held}" if held else "is empty" if folder.is_dir() else "does not exist"
+        if folder.is_file():
+            raise InputError(f"--resume {folder}: is a file; give the folder of a run")
         raise InputError(f"--resume {folder}: no run to go on with: the folder {there}")
     return spec
 

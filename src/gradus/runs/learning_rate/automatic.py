@@ -22,7 +22,7 @@ from gradus.engine.job import Job, Progress
 from gradus.engine.selection import Selection
 from gradus.engine.snapshot import Course
 from gradus.errors import InputError
-from gradus.runs.executing import execute
+from gradus.runs.executing import execute, own_code_of
 from gradus.runs.job import prepare
 from gradus.runs.learning_rate.limit import Limit, limit_at_start
 from gradus.runs.learning_rate.range_test import range_test
@@ -116,8 +116,9 @@ def found_for(
     began, spec = time.perf_counter(), spec.model_copy(update={"lr": UNKNOWN})
     with torch.random.fork_rng():
         job = prepare(spec, split, start, objects=objects)
-    limit, anchor = start_anchor(spec, job)
-    test = range_test(spec, job, anchor, lambda step, of: tell("range test", step, of))
+    with own_code_of(spec):
+        limit, anchor = start_anchor(spec, job)
+        test = range_test(spec, job, anchor, lambda step, of: tell("range test", step, of))
     selection = _selection(job)
     assert selection.measure is not None
     sign = -1.0 if selection.rises else 1.0
