@@ -48,8 +48,9 @@ class Layer:
     @property
     def parameters(self) -> tuple[Tensor | None, Tensor | None]:
         """Weight and bias, as far as there are such."""
-        found = [getattr(self.module, name, None) for name in ("weight", "bias")]
-        return (found[0], found[1]) if isinstance(self.module, WITH_PARAMETERS) else (None, None)
+        if not isinstance(self.module, WITH_PARAMETERS):
+            return None, None
+        return getattr(self.module, "weight", None), getattr(self.module, "bias", None)
 
     @property
     def options(self) -> dict[str, Any]:

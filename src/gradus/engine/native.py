@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 
 from gradus import kernels
 from gradus.data.dataset import Dataset
@@ -127,7 +128,8 @@ class _Execution(KernelSteps, Execution):
 
     def train(self) -> float | None:
         """The rest of a pass: the mean of its losses, or None where it diverged."""
-        self.model.train()
+        if not self.model.training:
+            self.model.train()
         return super().train()
 
     def _stretches(self, epoch: int, at: int) -> Generator[Stretch]:
@@ -170,10 +172,11 @@ class _Execution(KernelSteps, Execution):
         self._note()
         for index, layer in enumerate(self.net.layers):
             arrays: Sequence[NDArray[Any] | None]
-            if any(each is not None for each in layer.parameters):
-                arrays = _arrays_of_layer(layer)
+            weight, bias = parameters = layer.parameters
+            if weight is not None or bias is not None:
+                arrays = _arrays_within(parameters, layer.outputs)
                 self.network.get(index, *arrays)
-                _write(layer.parameters, arrays)
+                _write(parameters, arrays)
             if isinstance(layer.module, nn.BatchNorm1d):
                 *arrays, _ = _statistics_of(layer.module)
                 batches = np.array(self.network.get_running(index, *arrays))
@@ -260,14 +263,21 @@ def _words_of(layer: Layer) -> dict[str, Any]:
     }
 
 
-def _arrays_of_layer(layer: Layer) -> list[NDArray[Any] | None]:
-    """Copies of its weights, as a matrix, and of its bias, in one piece each."""
-    weight, bias = layer.parameters
+def _arrays_within(
+    parameters: tuple[Tensor | None, Tensor | None], outputs: int
+) -> list[NDArray[Any] | None]:
+    """Weights of a layer, as a matrix, and its bias: in the memory of theirs, if in one piece."""
+    weight, bias = parameters
+    vector = None if bias is None else np.ascontiguousarray(bias.detach().numpy())
     if weight is None:
-        matrix = np.empty((layer.outputs, 0), "f4" if bias is None else bias.detach().numpy().dtype)
-    else:
-        matrix = np.array(weight.detach().numpy().reshape(len(weight), -1), order="C")
-    return [matrix, None if bias is None else np.array(bias.detach().numpy(), order="C")]
+        return [np.empty((outputs, 0), "f4" if vector is None else vector.dtype), vector]
+    return [np.ascontiguousarray(weight.detach().numpy().reshape(len(weight), -1)), vector]
+
+
+def _arrays_of_layer(layer: Layer) -> list[NDArray[Any] | None]:
+    """Copies of them."""
+    arrays = _arrays_within(layer.parameters, layer.outputs)
+    return [None if each is None else each.copy() for each in arrays]
 
 
 def _kept_by(norm: nn.BatchNorm1d) -> tuple[Tensor, ...]:
@@ -282,10 +292,16 @@ def _statistics_of(norm: nn.BatchNorm1d) -> tuple[NDArray[Any], NDArray[Any], in
 
 
 def _write(tensors: Sequence[Tensor | None], arrays: Sequence[NDArray[Any] | None]) -> None:
-    with torch.no_grad():
-        for tensor, array in zip(tensors, arrays, strict=True):
-            if tensor is not None:
-                tensor.copy_(torch.from_numpy(array).view_as(tensor))
+    """Put arrays into tensors; one that lies in the memory of its tensor is there already."""
+    for tensor, array in zip(tensors, arrays, strict=True):
+        if tensor is None or array is None:
+            continue
+        given = torch.from_numpy(array)
+        if given.data_ptr() == tensor.data_ptr():
+            increment_version(tensor)
+            continue
+        with torch.no_grad():
+            tensor.copy_(given.view_as(tensor))
 
 
 def _arrays_of(data: Dataset) -> dict[str, Any]:

@@ -87,7 +87,8 @@ class KernelSteps(Epochs):
             self.journal.outcome.train_seconds += time.perf_counter() - started
         if self.journal.outcome.divergence is not None:
             return None
-        return float(np.average(losses[:at], weights=sampling.sizes[:at]))
+        sizes = sampling.sizes[:at]
+        return float((losses[:at] * sizes).sum() / sizes.sum())
 
     def _stretches(self, epoch: int, at: int) -> Generator[Stretch]:
         """The steps of an epoch from ``at`` on, as far as the examples of each lie in memory."""

@@ -91,7 +91,8 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
                 raise InputError("classes: are others than in the first call of partial_fit")
         else:
             known = self.classes_ if call.goes_on else np.unique(y)
-        unknown = np.setdiff1d(y, known)
+        is_given = call.goes_on or call.classes is not None
+        unknown = np.setdiff1d(y, known) if is_given else known[:0]
         if len(unknown):
             other, shown = quoted(unknown.tolist()[0], 60), ", ".join(map(str, known[:5]))
             raise InputError(f"y holds {other}, which is none of the classes {shown}")
