@@ -101,7 +101,8 @@ template <class T>
 void forward(const Layer<T>& layer, const T* weights, const Side<T>& in, int64_t count,
              int64_t stride, int64_t first, int64_t last, const Side<T>& out, T* pre) {
     const int64_t rows = layer.rows() * PANEL, outs = stride * PANEL;  // from a panel to the next
-    by_panels<T>(first, last, [&](int64_t panel, auto side_by_side) GRADUS_INLINE_LAMBDA {
+    const bool rectifies = layer.activation.curve == Curve::RELU && !pre;
+    const auto at = [&](int64_t panel, auto side_by_side) GRADUS_INLINE_LAMBDA {
         constexpr int P = decltype(side_by_side)::NUMBER;
         const T* w = weights + panel * rows;
         T* z = out.by_feature + panel * outs;
@@ -118,11 +119,14 @@ void forward(const Layer<T>& layer, const T* weights, const Side<T>& in, int64_t
                 }
                 tile.add_product(a + example * PANEL, stride * PANEL, w + from * PANEL, rows,
                                  length);
+                if (rectifies && from + length == layer.inputs) tile.rectify();
                 tile.put(z + example * PANEL, outs);
             });
         }
-    });
-    finish<T>(layer, count, stride, first, last, out, pre);
+    };
+    by_panels<T>(first, last, layer.outputs, at);
+    if (!rectifies) finish<T>(layer, count, stride, first, last, out, pre);
+    else if (out.by_example) turn<T>(out, layer.outputs, count, stride, first, last);
 }
 
 // Loss
@@ -387,6 +391,8 @@ void update_by(const Layer<T>& layer, const Side<T>& in, const T* delta, int64_t
         const int64_t panel = first / rows, begin = panel * rows;
         const bool wide = count >= MANY && first == begin && last >= begin + WIDE * rows;
         const int64_t end = wide ? begin + rows : least(last, begin + rows), at = begin * PANEL;
+        constexpr int LEAST = HAS_HALVES<T> ? 0 : 1;
+        const bool half = is_half<T>(layer.outputs, panel);
         const Gradients<T> gradients{layer, in, delta + panel * stride * PANEL, count, stride,
                                      begun ? layer.gradient + at : nullptr};
         if (finished && moves_apart(rule)) {
@@ -398,10 +404,14 @@ void update_by(const Layer<T>& layer, const Side<T>& in, const T* delta, int64_t
                 step, size, gradient, layer.weights + from, layer.state[0] + from,
                 layer.state[1] + from, layer.weights + from);
         } else if (finished) {
-            const auto by_rule = wide ? STEPS_BY_RULE<T, Gradients<T>, WIDE>
-                                      : STEPS_BY_RULE<T, Gradients<T>, 1>;
+            const auto by_rule = half   ? STEPS_BY_RULE<T, Gradients<T>, LEAST>
+                                 : wide ? STEPS_BY_RULE<T, Gradients<T>, WIDE>
+                                        : STEPS_BY_RULE<T, Gradients<T>, 1>;
             by_rule[int(rule)][int(regularization)](gradients, at, first - begin, end - begin,
                                                     step);
+        } else if (half) {
+            gradients.template put<LEAST>(first - begin, end - begin,
+                                          layer.gradient + first * PANEL, gradients.apart());
         } else if (wide) {
             gradients.template put<WIDE>(0, rows, layer.gradient + at, gradients.apart());
         } else {

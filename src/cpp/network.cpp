@@ -14,10 +14,20 @@
 namespace gradus {
 namespace {
 
-constexpr int64_t SEGMENT = 128;  // examples: their inputs stay in the second cache for the update
+// Examples whose inputs stay in the second cache for the update.
+constexpr int64_t SEGMENT = 128;
+
+// Of a network so narrow that all it keeps of them does, twice as many.
+constexpr int64_t NARROW = 256;
 constexpr double WORTH_A_THREAD = 1e6;  // multiplications of a step
 
 int64_t rounded_up(int64_t number, int64_t unit) { return (number + unit - 1) / unit * unit; }
+
+int64_t segment_for(const Shape& shape) {
+    int64_t numbers = shape.inputs;
+    for (const Given& layer : shape.layers) numbers += layer.outputs;
+    return numbers <= NARROW ? 2 * SEGMENT : SEGMENT;
+}
 
 int64_t stride_for(int64_t segment, int threads) {
     if (segment <= BLOCK) return segment;
@@ -119,8 +129,8 @@ Network<T>::Network(const Kernels<T>& kernels, const Kernels<T>& products, Shape
       flushes_(flushes(method_)),
       pairs_(products.pair && !clip_.clips() && !moves_apart(method_.rule) &&
              !(penalty_.proximal && penalty_.norm > 0)),
-      segment_(rounded_up(is_whole_ ? batch_size : std::min(batch_size, SEGMENT), PANEL)),
-      keeps_gradients_(batch_size > SEGMENT || clip_.clips() || moves_apart(method_.rule)),
+      segment_(rounded_up(is_whole_ ? batch_size : std::min(batch_size, segment_for(shape_)), PANEL)),
+      keeps_gradients_(batch_size > segment_ || clip_.clips() || moves_apart(method_.rule)),
       stride_(stride_for(segment_, threads_)),
       learning_(rounded_up(segment_, stride_)),
       capacity_(std::max(learning_,

@@ -21,14 +21,27 @@ constexpr int tile_rows(int vectors) {
 template <class T>
 constexpr int SIDE_BY_SIDE = VECTORS_IN_PANEL<T> == 1 ? 2 : 1;
 
+// Of the last panel only a half may hold numbers; where it is vectors of its own, nothing is
+// computed of the other half, which is zero. It counts as 0 panels side by side.
+template <class T>
+constexpr bool HAS_HALVES = VECTORS_IN_PANEL<T> > 1;
+
+template <class T>
+GRADUS_INLINE bool is_half(int64_t columns, int64_t panel) {
+    return HAS_HALVES<T> && columns - panel * PANEL <= PANEL / 2;
+}
+
 template <class T, int P>
-constexpr int ROWS = P == 1 ? tile_rows(VECTORS_IN_PANEL<T>) : 8;
+constexpr int VECTORS = P == 0 ? VECTORS_IN_PANEL<T> / 2 : P * VECTORS_IN_PANEL<T>;
+
+template <class T, int P>
+constexpr int ROWS = P <= 1 ? tile_rows(VECTORS<T, P>) : 8;
 
 // R rows of P panels, in registers; `apart` is how far panels lie from each other in memory.
 template <class T, int R, int P>
 struct Tile {
-    static constexpr int V = VECTORS_IN_PANEL<T>;
-    Vector<T> at[R][P * V];
+    static constexpr int V = VECTORS_IN_PANEL<T>, N = VECTORS<T, P>;
+    Vector<T> at[R][N];
 
     GRADUS_INLINE static int64_t place(int v, int64_t apart) {
         return v / V * apart + v % V * LANES<T>;
@@ -36,41 +49,49 @@ struct Tile {
 
     GRADUS_INLINE void clear() {
         for (int r = 0; r < R; ++r) {
-            for (int v = 0; v < P * V; ++v) at[r][v] = Vector<T>{};
+            for (int v = 0; v < N; ++v) at[r][v] = Vector<T>{};
         }
     }
 
     // All rows the same.
     GRADUS_INLINE void repeat(const T* row, int64_t apart) {
         for (int r = 0; r < R; ++r) {
-            for (int v = 0; v < P * V; ++v) at[r][v] = load(row + place(v, apart));
+            for (int v = 0; v < N; ++v) at[r][v] = load(row + place(v, apart));
         }
     }
 
     GRADUS_INLINE void take(const T* from, int64_t apart) {
         for (int r = 0; r < R; ++r) {
-            for (int v = 0; v < P * V; ++v) at[r][v] = load(from + r * PANEL + place(v, apart));
+            for (int v = 0; v < N; ++v) at[r][v] = load(from + r * PANEL + place(v, apart));
         }
     }
 
     GRADUS_INLINE void add(const T* more, int64_t apart) {
         for (int r = 0; r < R; ++r) {
-            for (int v = 0; v < P * V; ++v) at[r][v] += load(more + r * PANEL + place(v, apart));
+            for (int v = 0; v < N; ++v) at[r][v] += load(more + r * PANEL + place(v, apart));
+        }
+    }
+
+    // As Curve::RELU.
+    GRADUS_INLINE void rectify() {
+        for (int r = 0; r < R; ++r) {
+            for (int v = 0; v < N; ++v) at[r][v] = at[r][v] < 0 ? Vector<T>{} : at[r][v];
         }
     }
 
     GRADUS_INLINE void put(T* to, int64_t apart) const {
         for (int r = 0; r < R; ++r) {
-            for (int v = 0; v < P * V; ++v) store(to + r * PANEL + place(v, apart), at[r][v]);
+            for (int v = 0; v < N; ++v) store(to + r * PANEL + place(v, apart), at[r][v]);
+            for (int v = N; v < V; ++v) store(to + r * PANEL + place(v, apart), Vector<T>{});
         }
     }
 
     // at[r][.] += a[r] * b[.], for one k.
     GRADUS_INLINE void add_outer(const T* a, const T* b, int64_t apart) {
-        Vector<T> row[P * V];
-        for (int v = 0; v < P * V; ++v) row[v] = load(b + place(v, apart));
+        Vector<T> row[N];
+        for (int v = 0; v < N; ++v) row[v] = load(b + place(v, apart));
         for (int r = 0; r < R; ++r) {
-            for (int v = 0; v < P * V; ++v) at[r][v] += a[r * PANEL] * row[v];
+            for (int v = 0; v < N; ++v) at[r][v] += a[r * PANEL] * row[v];
         }
     }
 
@@ -121,6 +142,15 @@ GRADUS_INLINE void by_panels(int64_t first, int64_t last, const Work& work) {
     if constexpr (P > 1) {
         for (; first < last; ++first) work(first, Panels<1>{});
     }
+}
+
+// The same of so many columns, of whose last panel a half may be enough.
+template <class T, class Work>
+GRADUS_INLINE void by_panels(int64_t first, int64_t last, int64_t columns, const Work& work) {
+    if constexpr (HAS_HALVES<T>) {
+        if (first < last && is_half<T>(columns, last - 1)) work(--last, Panels<0>{});
+    }
+    by_panels<T>(first, last, work);
 }
 
 }  // namespace gradus::GRADUS_VARIANT

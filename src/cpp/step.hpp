@@ -56,7 +56,7 @@ constexpr int UPDATE_ROWS = ROWS<T, P> < 8 ? ROWS<T, P> : 8;
 template <class T, class Gradients, Rule rule, Regularization regularization, int P>
 void take_step(const Gradients& gradients, int64_t at, int64_t first, int64_t last,
                const Step<T>& numbers) {
-    constexpr int R = UPDATE_ROWS<T, P>, KEPT = REMEMBERED[int(rule)];
+    constexpr int R = UPDATE_ROWS<T, P>, KEPT = REMEMBERED[int(rule)], WHOLE = P == 0 ? 1 : P;
     const Step<Vector<T>> step = in_every_lane(numbers);
     const Layer<T>& layer = gradients.layer;
     const int64_t apart = gradients.apart();
@@ -67,7 +67,7 @@ void take_step(const Gradients& gradients, int64_t at, int64_t first, int64_t la
     for (; row + R <= last; row += R) {
         Tile<T, R, P> tile;
         gradients.into(tile, row);
-        for (int v = 0; v < P * VECTORS_IN_PANEL<T>; ++v) {
+        for (int v = 0; v < VECTORS<T, P>; ++v) {
             for (int r = 0; r < R; ++r) {
                 const int64_t i = (row + r) * PANEL + tile.place(v, apart);
                 move<T, rule, regularization, Rounding::CHEAPEST>(
@@ -77,10 +77,10 @@ void take_step(const Gradients& gradients, int64_t at, int64_t first, int64_t la
         gradients.template moved<P>(row, row + R);
     }
     if (row == last) return;
-    T rest[P * R * PANEL];
+    T rest[WHOLE * R * PANEL];
     const int64_t left = (last - row) * PANEL;
     gradients.template put<P>(row, last, rest, left);
-    for (int p = 0; p < P; ++p) {
+    for (int p = 0; p < WHOLE; ++p) {
         const int64_t i = row * PANEL + p * apart;
         move_all<T, rule, regularization>(numbers, left, rest + p * left, w + i, s[0] + i, s[1] + i,
                                           s[2] + i);
