@@ -175,6 +175,17 @@ CALLS: list[tuple[Any, str]] = [
         lambda run, at: gradus.train(pa.chunked_array([[1.0, 2.0]]), target="a"),
         "the table: a ChunkedArray, one column; give a table, or a dict of columns",
     ),
+    (lambda run, at: gradus.train(""), "data: is empty; give digits"),
+    (
+        lambda run, at: gradus.data.Dataset(X, X),
+        "x: a ndarray, where a tensor is taken",
+    ),
+    (
+        lambda run, at: gradus.train(
+            (X, np.arange(6) % 2), loss=nn.CrossEntropyLoss(weight=torch.ones(3)), model="linear"
+        ),
+        "loss=CrossEntropyLoss: weight has shape [3], and there are 2 classes; give one number for",
+    ),
     (lambda run, at: Point(lr=1), "lr: is an option of runs: write it under base or vary"),
     (lambda run, at: Point(bas={}), "bas: no such key (did you mean base?)"),
     (lambda run, at: Point(vary={"lr": "a"}), "lr=a: must be a valid number"),

@@ -4,6 +4,7 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,8 @@ LECTURE = Path(__file__).parents[2] / "examples" / "lecture.toml"
         ("lr", "10,0.1,0.001", (10.0, 0.1, 0.001)),
         ("lr", [10, "0.1"], (10.0, 0.1)),
         ("lr", 0.1, (0.1,)),
+        ("lr", np.array([0.1, 0.01]), (0.1, 0.01)),
+        ("batch_size", range(1, 4), (1, 2, 3)),
         ("lr", "0.1,0.10,1e-1", (0.1,)),
         ("lr", "log:1e-5:1:6", (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)),
         ("lr", "log:1e-3:0.1:3,10", (0.001, 0.01, 0.1, 10.0)),

@@ -64,7 +64,8 @@ def doctor(
     from gradus.diagnosis.call import diagnose
 
     if not (run / "run.json").exists():
-        there = "holds no record of a run" if run.is_dir() else "is not there"
+        there = "holds no record of a run" if run.is_dir() else "is a file"
+        there = there if run.exists() else "is not there"
         raise InputError(f"{run}: {there}; give the folder of a run, as runs/digits-sgd-1")
     with Console(stderr=True).status("repeating the run") as shown:
         found = diagnose(

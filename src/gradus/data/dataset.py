@@ -70,6 +70,12 @@ class Dataset:
     weights: Tensor | None = None
 
     def __post_init__(self) -> None:
+        for name, given in (("x", self.x), ("y", self.y), ("weights", self.weights)):
+            if given is not None and not isinstance(given, Tensor):
+                raise InputError(
+                    f"{name}: a {type(given).__name__}, where a tensor is taken; give "
+                    f"torch.as_tensor({name})"
+                )
         if self.x.layout != torch.strided:
             self._make_csr()
         if self.x.ndim == 0 or self.y.ndim == 0 or len(self.x) != len(self.y):

@@ -147,6 +147,8 @@ def load(
     if missing is not None and missing not in MISSING:
         raise InputError(f"--missing {missing}: unknown; choose {' | '.join(MISSING)}")
     name = str(data)
+    if not name:
+        raise InputError(f"data: is empty; give {_ACCEPTED}")
     files = {"validation": validation, "test": test}
     apart = {part: file for part, file in files.items() if file is not None}
     parts = Parts(test_fraction, validation_fraction, split_seed, split, group, tuple(apart))

@@ -81,6 +81,8 @@ def minimize(
         >>> path.values[-1] < 1e-4
         tensor(True)
     """
+    if not isinstance(steps, int):
+        raise TypeError(f"steps must be a whole number, not {steps!r}")
     if steps < 0:
         raise ValueError(f"steps must be 0 or more, not {steps}")
     if not isinstance(method, Method):

@@ -258,6 +258,13 @@ def _job(spec: RunSpec, split: Split, objects: Objects) -> Job:
     if loss is None:
         loss = spec.build_loss(weights_of(spec.class_weight or (), split.train))
     loss = copy.deepcopy(loss).to(dtype=dtype)
+    weight = getattr(loss, "weight", None)
+    outputs = (split.train.outputs,)
+    if isinstance(weight, torch.Tensor) and split.train.y.ndim == 1 and weight.shape != outputs:
+        raise InputError(
+            f"--loss {type(loss).__name__}: weight has shape {list(weight.shape)}, and there are "
+            f"{split.train.outputs} classes; give one number for each"
+        )
     is_of_batches = isinstance(loss, OwnLoss) and not loss.is_of_examples
     if is_of_batches and split.train.weights is not None:
         raise InputError(

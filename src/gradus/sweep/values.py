@@ -94,6 +94,10 @@ def alternatives(option: str, written: Any) -> tuple[Any, ...]:
     if option not in RunSpec.model_fields:
         value_of(option, written)  # says so, and which is meant
     parts = [written]
+    if hasattr(written, "tolist"):  # an array
+        written = written.tolist()
+    if isinstance(written, range):
+        written = list(written)
     if isinstance(written, str):
         parts = [part.strip() for part in written.split(separator_of(option)) if part.strip()]
     elif isinstance(written, list | tuple):
