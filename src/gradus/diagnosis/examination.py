@@ -98,8 +98,21 @@ class Tried:
             return self.suspicion.certain == "possible"
         if found is None or self.confirmed:
             return found is None
-        enough = found.difference >= self.cause.least_gain and self.cause.shows(found)
-        return self.suspicion.told or enough
+        return self.suspicion.told or self._is_enough(found)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether more pairs may confirm it: a gain within one standard error of enough may be."""
+        found = self.found
+        if self.open or self.confirmed or found is None or self.suspicion.certain:
+            return self.open
+        if not math.isfinite(found.standard_error):
+            return False
+        more = replace(found, difference=found.difference + found.standard_error)
+        return self._is_enough(more)
+
+    def _is_enough(self, found: Experiment) -> bool:
+        return found.difference >= self.cause.least_gain and self.cause.shows(found)
 
 
 def time_for(case: Case, took: float | None = None) -> float:
@@ -332,7 +345,7 @@ class _Examination:
             except OutOfTime:
                 break
             tried = replace(tried, found=found)
-            if not tried.open:
+            if not tried.undecided:
                 break
         return tried
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from gradus.diagnosis.cause import LEAST_GAIN, Cause, Suspicion
 from gradus.diagnosis.evidence import Evidence
+from gradus.diagnosis.falling import FALLING, fallen
 from gradus.diagnosis.findings import Experiment, Figure
 from gradus.diagnosis.fork import WORST, Change
 from gradus.diagnosis.replay import Sight
@@ -25,12 +25,6 @@ ABOVE = 1.1
 
 STILL = 0.005
 """An accuracy that rose by more since that least is still rising."""
-
-FALLING = 0.04
-"""A share of the loss that is still taken off it in the last quarter of a run that is too short."""
-
-FEW = 8
-"""Steps of a quarter, fewer than which tell no slope."""
 
 LONGER = 3
 """Times as many epochs as are tried."""
@@ -91,12 +85,12 @@ def _overfitting(evidence: Evidence) -> Suspicion | None:
 
 def _too_short(evidence: Evidence) -> Suspicion | None:
     """The loss was still falling when the run ended."""
-    losses, job = evidence.losses, evidence.job
-    if evidence.status == "diverged" or evidence.end < LEAST_GAIN or len(losses) < 2:
+    job = evidence.job
+    if evidence.status == "diverged" or evidence.end < LEAST_GAIN or len(evidence.losses) < 2:
         return None
     if not isinstance(job.method.lr if hasattr(job.method, "lr") else None, float):
         return None  # a schedule ends where it is meant to
-    share = max(_of_batches(losses), _of_sights(evidence))
+    share = fallen(evidence)
     if share < FALLING:
         return None
     limit = f"{100 * FALLING:g} % tell that it has arrived"
@@ -105,28 +99,6 @@ def _too_short(evidence: Evidence) -> Suspicion | None:
     change = Change(f"{longer} epochs in place of {job.epochs}", {"epochs": longer})
     sentence = "The run ended before it had arrived: the loss was still falling."
     return Suspicion(sentence, (figure,), [change], 0.35)
-
-
-def _of_batches(losses: NDArray[np.float64]) -> float:
-    """Of the loss what the last quarter took off it, by the mini-batches; 0 where it is noise."""
-    quarter = len(losses) // 4
-    if quarter < FEW:
-        return 0.0
-    before, after = losses[-2 * quarter : -quarter], losses[-quarter:]
-    fell = float(before.mean() - after.mean())
-    error = float((before.var() / quarter + after.var() / quarter) ** 0.5)
-    return 0.0 if fell < 3 * error else fell / max(abs(float(before.mean())), 1e-12)
-
-
-def _of_sights(evidence: Evidence) -> float:
-    """The same, by the training examples: what was seen of them last before three quarters."""
-    sights, steps = evidence.sights, evidence.replay.steps
-    at = [each for each in sights if each.step <= 3 * steps / 4]
-    if len(at) < 2:
-        return 0.0
-    before = evidence.share_at(at[-1])
-    quarters = 4 * (1 - at[-1].step / steps)
-    return (before - evidence.end) / max(abs(before), 1e-12) / quarters
 
 
 def _is_much(found: Experiment) -> bool:

@@ -17,7 +17,8 @@ from typing import Any
 from gradus.diagnosis.cause import LEAST_GAIN, Cause, Suspicion
 from gradus.diagnosis.clock import now
 from gradus.diagnosis.evidence import Evidence
-from gradus.diagnosis.findings import Figure
+from gradus.diagnosis.falling import still_falls
+from gradus.diagnosis.findings import Experiment, Figure
 from gradus.diagnosis.fork import Change, with_options
 from gradus.engine.job import Job
 from gradus.methods.schedules import Schedule
@@ -43,6 +44,13 @@ trained for a little longer, and no run is trained for ever."""
 
 LITTLE_LEARNED = 0.3
 """In losses of the best constant prediction: a run that ends above may have gone too slowly."""
+
+SOME_LEFT = 0.1
+"""In the same: a run that ends above and still falls may have gone too slowly likewise."""
+
+HALF = 0.5
+"""Of the loss that is left, what a higher rate has to take off where that is less than ``ENOUGH``
+can be asked of: so much is not gained by a run that is a little longer."""
 
 UNSETTLED = 0.08
 """A run that ends above may have gone too fast to settle, though its loss never rose. Where nothing
@@ -167,7 +175,9 @@ def room(evidence: Evidence) -> tuple[Figure | None, float]:
 
 
 def _too_low(evidence: Evidence) -> Suspicion | None:
-    if evidence.status == "diverged" or evidence.end < LITTLE_LEARNED:
+    if evidence.status == "diverged":
+        return None
+    if evidence.end < LITTLE_LEARNED and not (evidence.end > SOME_LEFT and still_falls(evidence)):
         return None
     figure, most = room(evidence)
     if most < WORTH:
@@ -187,6 +197,12 @@ def _too_low(evidence: Evidence) -> Suspicion | None:
     return Suspicion(sentence, (figure,) if figure else (), changes, strength) if changes else None
 
 
+def _is_worth(found: Experiment) -> bool:
+    """Whether a higher rate takes off what a longer training, or another seed, would not."""
+    least = min(ENOUGH, max(HALF * found.before, ENOUGH / 2))
+    return found.difference > least
+
+
 CAUSES = (
     Cause(
         *("learning rate too high", 50, "docs/ideas/momentum.md", _too_high),
@@ -198,8 +214,8 @@ CAUSES = (
         "docs/ideas/settings.md",
         _too_low,
         measure="validation loss",
-        least_gain=ENOUGH,
         opposite="learning rate too high",
         whole=True,
+        shows=_is_worth,
     ),
 )
