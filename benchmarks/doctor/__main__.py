@@ -6,7 +6,7 @@
     histories        ten runs and what the doctor says of each, into docs/why.md
 
 A half is ``tune``, on which rules and limits are chosen, or ``held``, which was looked at once; or
-``second``, held as well, for rules that have changed since.
+``second`` and ``third``, held as well, each for rules that have changed since.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
     commands.add_parser("histories")
     for name in ("examine", "score"):
         command = commands.add_parser(name)
-        command.add_argument("half", choices=["tune", "held", "second"])
+        command.add_argument("half", choices=["tune", "held", "second", "third"])
     examining = commands.choices["examine"]
     for group in GROUPS:
         examining.add_argument(f"--{group}", type=float, default=1.0, help="share of them")

@@ -160,7 +160,7 @@ def _columns_that_vary_no_more(trial: Trial, severity: float, random: Random) ->
 def _several_columns(task: Task) -> bool:
     return is_flat(task) and task.source not in (
         *("waves", "moons", "spirals"),
-        *("rings", "roll"),
+        *("rings", "roll", "arm"),
     )
 
 
@@ -171,7 +171,7 @@ def _is_table(task: Task) -> bool:
 def _many_of_each(task: Task) -> bool:
     return classifies(task) and task.source not in (
         *("wine", "breast", "symbols"),
-        *("iris", "ill or not"),
+        *("iris", "ill or not", "alcohol"),
     )
 
 

@@ -99,6 +99,7 @@ def _curved(task: Task) -> bool:
     return task.source in (
         *("spirals", "moons", "hills", "waves", "friedman"),
         *("rings", "hastie", "roll", "friedman 2", "friedman 3"),
+        *("corners", "arm"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs that nothing is wrong with: plain ones by the hundred, and sixty that look odd."""
+"""Runs that nothing is wrong with: plain ones by the hundred, and some that look odd."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.doctor.faults import in_parts
-from benchmarks.doctor.tasks import FIRST, SECOND, Half, Task, half
+from benchmarks.doctor.tasks import FIRST, SECOND, THIRD, Half, Task, half
 from benchmarks.doctor.trials import Array, Trial
 
 SEED = 300
-PLAIN, PLAIN_OF_SECOND = 300, 126
+PLAIN, PLAIN_OF_SECOND, PLAIN_OF_THIRD = 300, 126, 60
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ def plain() -> Iterator[Sound]:
     """The tasks with other seeds, and learning rates, widths and batches a little off the best."""
     yield from _plain("plain", FIRST, PLAIN, SEED)
     yield from _plain("plain, second", SECOND, PLAIN_OF_SECOND, SEED + 1)
+    yield from _plain("plain, third", THIRD, PLAIN_OF_THIRD, SEED + 2)
 
 
 def _plain(name: str, tasks: Mapping[str, Task], count: int, seed: int) -> Iterator[Sound]:
@@ -62,8 +63,8 @@ def _plain(name: str, tasks: Mapping[str, Task], count: int, seed: int) -> Itera
 
 
 def odd() -> Iterator[Sound]:
-    """Sixty whose curves, units, classes or sizes would make a rule suspicious."""
-    for name, task, trial in itertools.chain(_odd(), _odd_of_second()):
+    """Those whose curves, units, classes or sizes would make a rule suspicious."""
+    for name, task, trial in itertools.chain(_odd(), _odd_of_second(), _odd_of_third()):
         yield Sound(f"{name}: {task.name}", task.name, trial, 7)
 
 
@@ -148,6 +149,36 @@ def _odd_of_second() -> Iterator[tuple[str, Task, Trial]]:
         norm = of[name].trial.network.with_(norm="0p1")
         yield "batch norms", of[name], of[name].trial.with_(network=norm)
     for name in ("sparse, linear, adam", "friedman 3, dense, adam"):
+        yield "most of the target is noise", of[name], _noisy(of[name])
+
+
+def _odd_of_third() -> Iterator[tuple[str, Task, Trial]]:
+    of = THIRD
+    yield (
+        "the rate falls to a tenth twice",
+        of["mixtures, dense, sgd"],
+        _scheduled(of["mixtures, dense, sgd"], "step"),
+    )
+    for name in ("corners, dense, adam", "arm, dense, adam"):
+        yield "cosine with a long warm-up", of[name], _scheduled(of[name], "cosine")
+    for name in ("mixtures, dense, sgd", "fashion last, dense, momentum"):
+        yield "the loss leaps up before it falls", of[name], _catapult(of[name])
+    for name in ("arm, dense, adam", "corners, dense, momentum"):
+        silent = of[name].trial.network.with_(begin="silent0p3")
+        yield "few units speak", of[name], of[name].trial.with_(network=silent)
+    for name in ("mixtures, linear, momentum", "digit tops, dense, adam"):
+        yield "a hundred examples", of[name], _few(of[name], 100)
+    for name in ("mixtures, dense, sgd", "digit tops, dense, adam"):
+        yield "two classes that nobody can tell apart", of[name], _alike(of[name])
+    yield (
+        "one class in twenty",
+        of["fashion last, dense, momentum"],
+        _rare(of["fashion last, dense, momentum"]),
+    )
+    for name in ("corners, dense, momentum", "fashion last, dense, momentum"):
+        norm = of[name].trial.network.with_(norm="0p1")
+        yield "batch norms", of[name], of[name].trial.with_(network=norm)
+    for name in ("low rank, linear, adam", "alcohol, dense, momentum"):
         yield "most of the target is noise", of[name], _noisy(of[name])
 
 

@@ -47,6 +47,7 @@ class Drawing:
 DRAWINGS = (
     Drawing(0, 2_026, 160, 40, 240, 60, ("tune", "held"), later=False),
     Drawing(1_000, 2_027, 76, 20, 132, 36, ("second",)),
+    Drawing(2_000, 2_028, 40, 8, 66, 14, ("third",)),
 )
 
 

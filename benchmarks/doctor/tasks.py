@@ -2,8 +2,8 @@
 
 Tables that come with scikit-learn and generated ones, the digits, and a part of Fashion-MNIST at
 half its height and width; half of the tasks, drawn of each kind of network, is for tuning the
-doctor's rules, the other is held. A second held half has tasks of its own
-(:mod:`benchmarks.doctor.second_tasks`).
+doctor's rules, the other is held. A second and a third held half have tasks of their own
+(:mod:`benchmarks.doctor.second_tasks`, :mod:`benchmarks.doctor.third_tasks`).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import datasets
 
-from benchmarks.doctor import second_tasks
+from benchmarks.doctor import second_tasks, third_tasks
 from benchmarks.doctor.networks import Network
 from benchmarks.doctor.trials import Trial
 from gradus.data import load
 
 Array = NDArray[Any]
-Half = Literal["tune", "held", "second"]
+Half = Literal["tune", "held", "second", "third"]
 
 SPLIT_SEED = 17
 
@@ -160,7 +160,7 @@ SOURCES: dict[str, tuple[Read, tuple[int, int, int], bool]] = {
 @cache
 def parts_of(name: str) -> tuple[Array, Array, int | None, tuple[int, int, int]]:
     """The examples in a fixed order of chance, as float32; numbers to predict in deviations."""
-    read, sizes, standardised = (SOURCES | second_tasks.SOURCES)[name]
+    read, sizes, standardised = (SOURCES | second_tasks.SOURCES | third_tasks.SOURCES)[name]
     x, y, classes = read()
     order = np.random.default_rng(5).permutation(len(x))[: sum(sizes) + 1_500]
     x, y = x[order], y[order]
@@ -234,7 +234,9 @@ FIRST: dict[str, Task] = {
 
 SECOND: dict[str, Task] = {made[0]: Task(*made) for made in second_tasks.MADE}
 
-TASKS = FIRST | SECOND
+THIRD: dict[str, Task] = {made[0]: Task(*made) for made in third_tasks.MADE}
+
+TASKS = FIRST | SECOND | THIRD
 
 
 @cache
@@ -242,6 +244,8 @@ def half(name: str) -> Half:
     """On which half a task is: of each kind every other one, in an order of chance."""
     if name in SECOND:
         return "second"
+    if name in THIRD:
+        return "third"
     alike = sorted(each.name for each in FIRST.values() if each.kind == FIRST[name].kind)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(alike))
     return "held" if order[alike.index(name)] % 2 else "tune"
