@@ -398,11 +398,13 @@ void update_by(const Layer<T>& layer, const Side<T>& in, const T* delta, int64_t
         if (finished && moves_apart(rule)) {
             const int64_t from = first * PANEL, size = (wide ? WIDE * rows : end - first) * PANEL;
             T* const gradient = layer.gradient + from;
+            const auto state = [&](int i) {
+                return (i < REMEMBERED[int(rule)] ? layer.state[i] : layer.weights) + from;
+            };
             if (wide) gradients.template put<WIDE>(0, rows, gradient, gradients.apart());
             else gradients.template put<1>(first - begin, end - begin, gradient, gradients.apart());
             APART_BY_RULE<T>[int(rule) - int(Rule::LION)][int(regularization)](
-                step, size, gradient, layer.weights + from, layer.state[0] + from,
-                layer.state[1] + from, layer.weights + from);
+                step, size, gradient, layer.weights + from, state(0), state(1), state(2));
         } else if (finished) {
             const auto by_rule = half   ? STEPS_BY_RULE<T, Gradients<T>, LEAST>
                                  : wide ? STEPS_BY_RULE<T, Gradients<T>, WIDE>

@@ -69,11 +69,11 @@ enum class Loss { CROSS_ENTROPY, NLL, MSE, L1, KL, KL_LOG, HUBER, PINBALL, HINGE
 enum class Rule {
     DESCENT, POLYAK, NESTEROV, SGD, SGD_NESTEROV, ADAM, AMSGRAD, ADAGRAD,
     RMSPROP, RMSPROP_MOMENTUM, RMSPROP_CENTERED, RMSPROP_CENTERED_MOMENTUM,
-    LION, ADAMAX, ADADELTA, NADAM, RADAM, ADOPT,
+    LION, ADAMAX, ADADELTA, NADAM, RADAM, ADOPT, FTRL,
 };
 
 // Vectors, by rule.
-constexpr int REMEMBERED[] = {0, 1, 1, 1, 1, 2, 3, 1, 1, 2, 2, 3, 1, 2, 2, 2, 2, 2};
+constexpr int REMEMBERED[] = {0, 1, 1, 1, 1, 2, 3, 1, 1, 2, 2, 3, 1, 2, 2, 2, 2, 2, 2};
 
 // RMSprop remembers the mean of squares, that of gradients where it is centered, and the buffer.
 constexpr bool is_rmsprop(Rule rule) {
@@ -116,7 +116,7 @@ struct Step {
     T direction;   // 1, or -1 to maximise
     T decay;       // lambda of weight decay in the gradient
     T keep;        // what w is multiplied by first: 1 - alpha lambda of AdamW
-    T momentum;    // mu or beta; beta_1 of Lion and ADOPT; the rate of m in NAdam
+    T momentum;    // mu or beta; beta_1 of Lion and ADOPT; the rate of m in NAdam; l2 of FTRL
     T fresh;       // what the new counts: 1 - dampening (1 at the first step), 1 - beta_2
     T ahead;       // beta of the next query
     T first;       // how far m goes from where it begins: 1 - beta_1, or -beta_1 (not Lion, ADOPT)
@@ -125,7 +125,7 @@ struct Step {
     T correction;  // sqrt(1 - beta_2^t)
     T inverse;     // 1 / sqrt(1 - beta_2^t); r_t sqrt(1 - beta_2^t) of RAdam, 0 while it waits
     T eps;
-    T bound;       // of a ratio in ADOPT
+    T bound;       // of a ratio in ADOPT; l1 of FTRL
     T slope;       // of the penalty: slope * w + kink * sign(w)
     T kink;
     T threshold;   // of the proximal step: shrink by threshold, then times scale

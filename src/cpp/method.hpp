@@ -43,6 +43,7 @@ struct Method {
     bool maximize = false;
     double beta1 = 0, beta2 = 0, eps = 0;  // RMSprop's one weight of the past is both betas
     double lr_decay = 0;
+    double l1 = 0, l2 = 0;  // of FTRL, whose beta is eps
     Momenta momenta;
 };
 
@@ -138,6 +139,10 @@ Step<T> numbers(const Method& method, const Penalty& penalty, double alpha, doub
         case Rule::LION:
             step.momentum = T(method.beta1);
             step.first = T(1 - method.beta1);
+            break;
+        case Rule::FTRL:
+            step.bound = T(method.l1);
+            step.momentum = T(method.l2);
             break;
         default: break;
     }

@@ -105,6 +105,7 @@ const std::map<std::string, Rule> RULES = {
     {"rmsprop-centered-momentum", Rule::RMSPROP_CENTERED_MOMENTUM},
     {"lion", Rule::LION}, {"adamax", Rule::ADAMAX}, {"adadelta", Rule::ADADELTA},
     {"nadam", Rule::NADAM}, {"radam", Rule::RADAM}, {"adopt", Rule::ADOPT},
+    {"ftrl", Rule::FTRL},
 };
 
 // A curve by its name, with its numbers in the order in which its struct has them.
@@ -148,7 +149,7 @@ Given layer(const std::string& kind, int64_t outputs, int64_t reads, int64_t als
 
 Method method(const std::string& rule, double momentum, double dampening, double weight_decay,
               bool decoupled, bool maximize, double beta1, double beta2, double eps,
-              double lr_decay, double momentum_decay) {
+              double lr_decay, double momentum_decay, double l1, double l2) {
     Method made;
     made.rule = named(RULES, rule);
     made.momentum = momentum;
@@ -160,6 +161,8 @@ Method method(const std::string& rule, double momentum, double dampening, double
     made.beta2 = beta2;
     made.eps = eps;
     made.lr_decay = lr_decay;
+    made.l1 = l1;
+    made.l2 = l2;
     if (made.rule == Rule::NADAM) made.momenta = Momenta(beta1, momentum_decay);
     return made;
 }
@@ -458,14 +461,15 @@ NB_MODULE(_core, module) {
         .def("__init__",
              [](Method* self, const std::string& rule, double momentum, double dampening,
                 double weight_decay, bool decoupled, bool maximize, double beta1, double beta2,
-                double eps, double lr_decay, double momentum_decay) {
+                double eps, double lr_decay, double momentum_decay, double l1, double l2) {
                  new (self) Method(method(rule, momentum, dampening, weight_decay, decoupled,
                                           maximize, beta1, beta2, eps, lr_decay,
-                                          momentum_decay));
+                                          momentum_decay, l1, l2));
              },
              "rule"_a, "momentum"_a = 0.0, "dampening"_a = 0.0, "weight_decay"_a = 0.0,
              "decoupled"_a = false, "maximize"_a = false, "beta1"_a = 0.0, "beta2"_a = 0.0,
-             "eps"_a = 0.0, "lr_decay"_a = 0.0, "momentum_decay"_a = 0.0);
+             "eps"_a = 0.0, "lr_decay"_a = 0.0, "momentum_decay"_a = 0.0,
+             "l1"_a = 0.0, "l2"_a = 0.0);
     nb::class_<Penalty>(module, "Penalty")
         .def("__init__",
              [](Penalty* self, double absolute, double square, double norm, bool proximal) {

@@ -144,6 +144,13 @@ GRADUS_INLINE Vector<T> adaptive_step(Vector<T> w, Vector<T> g, T* s_at, T* s2_a
         store(s_at, m);
         store(s2_at, mean_of_squares(v, g));
         return step.keep * w - step.rate * m;
+    } else if constexpr (rule == Rule::FTRL) {
+        const Vector<T> n = load(s2_at), sum = n + g * g, length = root<T>(sum);
+        const Vector<T> z = before + g - (length - root<T>(n)) / step.rate * w;
+        const Vector<T> left = larger<T>(absolute<T>(z) - step.bound, zero);
+        store(s_at, z);
+        store(s2_at, sum);
+        return -sign<T>(z) * left / ((length + step.eps) / step.rate + step.momentum);
     } else {
         const Vector<T> m = averaged<T, rounding>(before, g, step);
         store(s_at, m);

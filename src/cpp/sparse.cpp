@@ -214,7 +214,8 @@ bool Sparse<T>::take_step(Bench& bench, const SparseExamples<T>& examples, const
     const int64_t* const order = batches.order + begin;
     const double alpha = batches.rates[step], ahead = batches.aheads ? batches.aheads[step] : 0;
     Shrinking after = shrinking_;
-    bool all = upkeep_ == Upkeep::ALL;
+    const int64_t t = step_ + step;
+    bool all = upkeep_ == Upkeep::ALL || (upkeep_ == Upkeep::ONCE && t == 0);
     if (upkeep_ == Upkeep::SHRINK) {
         after = shrunk_further(shrinking_, method_, penalty_, alpha);
         if (!(after.scale >= LEAST)) {  // or a weight changes its sign
@@ -236,7 +237,6 @@ bool Sparse<T>::take_step(Bench& bench, const SparseExamples<T>& examples, const
         bench.leave();
         return false;
     }
-    const int64_t t = step_ + step;
     bench.move(numbers<T>(method_, penalty_, alpha, ahead, t, 0));
     if (upkeep_ == Upkeep::LINEAR) {
         const Step<double> exact = gradus::numbers<double>(method_, penalty_, alpha, ahead, t, 0);

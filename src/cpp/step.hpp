@@ -43,6 +43,7 @@ template <class T>
 constexpr const MoveBy<T>* APART_BY_RULE[] = {
     APART<T, Rule::LION>,  APART<T, Rule::ADAMAX>, APART<T, Rule::ADADELTA>,
     APART<T, Rule::NADAM>, APART<T, Rule::RADAM>,  APART<T, Rule::ADOPT>,
+    APART<T, Rule::FTRL>,
 };
 
 // Rows of a tile that moves weights. Low tiles follow each other sooner: while one waits for its

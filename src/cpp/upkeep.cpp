@@ -16,6 +16,9 @@ Upkeep upkeep_of(const Method& method, const Penalty& penalty, const Clip& clip)
             // Without eps a weight that nothing has moved yet is divided by 0.
             if (decays || method.eps == 0) return Upkeep::ALL;
             return shrinks ? Upkeep::SHRINK : Upkeep::NOTHING;
+        case Rule::FTRL:
+            // What the penalties of the method make of the start is known at the first step.
+            return shrinks || method.eps == 0 ? Upkeep::ALL : Upkeep::ONCE;
         case Rule::POLYAK:
         case Rule::NESTEROV:
         case Rule::SGD:

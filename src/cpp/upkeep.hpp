@@ -22,8 +22,9 @@
 
 namespace gradus {
 
-// ALL: a step moves every weight as it likes, and pays for it.
-enum class Upkeep { NOTHING, SHRINK, LINEAR, ALL };
+// ONCE: the first step moves every weight, and then nothing. ALL: a step moves every weight as it
+// likes, and pays for it.
+enum class Upkeep { NOTHING, ONCE, SHRINK, LINEAR, ALL };
 
 Upkeep upkeep_of(const Method& method, const Penalty& penalty, const Clip& clip);
 

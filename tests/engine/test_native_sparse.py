@@ -101,6 +101,8 @@ METHODS = {
     "adadelta": methods.Adadelta(0.1, eps=1e-3),
     "nadam": methods.NAdam(0.01, eps=1e-3),
     "adopt": methods.ADOPT(0.01, eps=1e-3),
+    "ftrl": methods.FTRL(0.3, l1=0.1, l2=0.2),
+    "ftrl-plain": methods.FTRL(0.3),
 }
 PENALTIES = {
     "none": None,

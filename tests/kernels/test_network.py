@@ -68,6 +68,7 @@ APART = {
         lambda lr: methods.NAdam(lr, (0.5, 0.9), 1e-2, 0.1, decoupled_weight_decay=True),
     ),
     "radam": ("members share layers", lambda lr: methods.RAdam(lr, (0.8, 0.9), 1e-2, 0.1)),
+    "ftrl": ("ragged", lambda lr: methods.FTRL(10 * lr, 0.5, 0.02, 0.1)),
     "adopt": ("segments", lambda lr: methods.ADOPT(lr, (0.8, 0.9), 1e-2, 0.1)),
 }
 """The rules by which weights move that do not move in the tile."""

@@ -54,12 +54,13 @@ class KernelSteps(Epochs):
         """Where the run stands at first; ``go_on`` may bring it elsewhere."""
         self.network = network
         self.take_over()
-        if begun := words.accumulated(self.task.method):
+        if (first := words.remembered_first(self.task.method)) is not None:
             for index, column, arrays in self._columns():
                 if column == 1:
+                    self.network.read(index, 0, *arrays)
                     for array in arrays:
                         if array is not None:
-                            array.fill(begun)
+                            array[...] = first(array)
                     self.network.write(index, column, *arrays)
         self.calls = _Calls(self.network.threads)
 

@@ -6,7 +6,7 @@ Nothing here needs PyTorch.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gradus import kernels, methods
@@ -125,11 +125,16 @@ def aheads_of(method: Method) -> Iterator[float]:
             theta = after
 
 
-def accumulated(method: Method) -> float:
-    """What Adagrad's sums of squares are before the first step; 0 where there are no such."""
+def remembered_first(method: Method) -> Callable[[Any], Any] | None:
+    """What a method remembers first of where w begins, where that is neither w nor 0."""
     if isinstance(method, methods.Proximal):
         method = method.method
-    return float(method.initial_accumulator_value) if isinstance(method, methods.Adagrad) else 0.0
+    match method:
+        case methods.Adagrad() if method.initial_accumulator_value:
+            return lambda w: 0 * w + method.initial_accumulator_value
+        case methods.FTRL():
+            return method.first_z
+    return None
 
 
 def penalty_of(penalty: penalties.Penalty | None, method: Method) -> dict[str, Any]:

@@ -75,6 +75,7 @@ class Method:
             "nadam",
             "radam",
             "adopt",
+            "ftrl",
         ],
         momentum: float = 0.0,
         dampening: float = 0.0,
@@ -86,6 +87,8 @@ class Method:
         eps: float = 0.0,
         lr_decay: float = 0.0,
         momentum_decay: float = 0.0,
+        l1: float = 0.0,
+        l2: float = 0.0,
     ) -> None: ...
 
 class Penalty:

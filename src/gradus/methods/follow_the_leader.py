@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from gradus.methods.hyperparameters import Number, is_set, require
 from gradus.methods.method import GradientAtIterate, Point
@@ -78,7 +79,11 @@ class FTRL(GradientAtIterate):
 
     def init(self, w: Point) -> State:
         """No gradient yet."""
-        return self.State(0, w * (-self.beta / self.lr), zeros_like(w))
+        return self.State(0, self.first_z(w), zeros_like(w))
+
+    def first_z(self, w: Any) -> Any:
+        """Z before the first step, at w."""
+        return w * (-self.beta / self.lr)
 
     def update(self, w: Point, g: Point, state: State) -> tuple[Point, State]:
         """Algorithm 1."""

@@ -25,6 +25,7 @@ KNOWN = (
     methods.NAdam,
     methods.RAdam,
     methods.ADOPT,
+    methods.FTRL,
 )
 """The methods by which the kernels move the weights of a network."""
 
@@ -108,6 +109,8 @@ def method_of(method: Method) -> dict[str, Any]:
                 "decoupled": True,
                 "maximize": method.maximize,
             }
+        case methods.FTRL():
+            numbers = {"rule": "ftrl", "eps": method.beta, "l1": method.l1, "l2": method.l2}
         case methods.Adamax() | methods.NAdam() | methods.RAdam() | methods.ADOPT():
             is_decoupled = isinstance(method, methods.ADOPT)
             numbers = {
