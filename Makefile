@@ -10,12 +10,19 @@ unexport PYTHONDONTWRITEBYTECODE
 
 setup: .venv/installed kernels
 
-# torch comes first and by exact version, so that no other requirement chooses a build of it. The
-# core is left out here: it is built below, where its objects are kept for the next build.
-.venv/installed: pyproject.toml constraints.txt
+# What builds the core comes first, so that the core is built while the rest is installed: it needs
+# neither torch nor anything else.
+.venv/tools: constraints.txt
 	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet cmake ninja nanobind
+	touch $@
+
+# torch comes before all that requires it and by exact version, so that no other requirement chooses
+# a build of it. The core is left out here: it is built below, where its objects are kept for the
+# next build.
+.venv/installed: .venv/tools pyproject.toml
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --config-settings wheel.cmake=false --editable '.[dev]'
+	$(BIN)/pip install --quiet --config-settings wheel.cmake=false --editable '.[dev,docs]'
 	touch $@
 
 # CMake, Ninja and nanobind are those in .venv: nothing is fetched.
@@ -26,7 +33,7 @@ CORE_SOURCES := CMakeLists.txt $(wildcard src/cpp/*)
 
 kernels: build/kernels/installed
 
-build/kernels/installed: .venv/installed $(CORE_SOURCES)
+build/kernels/installed: .venv/tools $(CORE_SOURCES)
 	$(CONFIGURE) -B build/kernels --log-level=WARNING
 	$(BIN)/cmake --build build/kernels --parallel 2
 	rm -f src/gradus/kernels/absence.txt
@@ -38,11 +45,11 @@ demo: setup
 
 test: lint types unit variants
 
-lint: setup
+lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: setup
+types: .venv/installed
 	$(BIN)/mypy
 
 # Two workers with a thread each: threads of several processes that wait for each other are slow.
@@ -100,12 +107,8 @@ figures: setup
 	    --grid 31 --out docs/figures
 
 # The documentation as a site, in build/site. What it cannot resolve is an error.
-docs: .venv/docs
+docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
-
-.venv/docs: .venv/installed
-	$(BIN)/pip install --quiet --config-settings wheel.cmake=false --editable '.[docs]'
-	touch $@
 
 clean:
 	rm -rf build src/gradus/kernels/_core.*.so src/gradus/kernels/absence.txt .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
