@@ -8,7 +8,8 @@ import torch
 import gradus
 from gradus import InputError, RunSpec, kernels
 from gradus.cli import main
-from gradus.runs.train import resume, train
+from gradus.runs.resume import resume
+from gradus.runs.train import train
 
 SPEC = RunSpec(model="linear", epochs=2, method="adam", log_every=40, batch_size=64)
 HELD = SPEC.model_copy(update={"validation_fraction": 0.2})

@@ -13,7 +13,8 @@ from gradus import InputError, RunSpec
 from gradus.data.loading import NAMES, load
 from gradus.data.partition import VALIDATION_FRACTION
 from gradus.runs.parts import data as options
-from gradus.runs.train import load_for, resume, train
+from gradus.runs.resume import resume
+from gradus.runs.train import load_for, train
 
 QUICK = {"model": "linear", "lr": 0.5, "epochs": 3, "engine": "eager"}
 PARTS = ("train", "validation", "test")

@@ -15,9 +15,10 @@ from gradus.engine.job import Outcome
 from gradus.figures.landscape import landscape
 from gradus.models.average import Average
 from gradus.runs.job import load_for, prepare, resolved
+from gradus.runs.resume import resume
 from gradus.runs.seeds import seed_of
 from gradus.runs.several import split_of, takes_turns, train_others
-from gradus.runs.train import resume, train
+from gradus.runs.train import train
 
 CHEAP = {"data": "digits", "hidden": (16,), "lr": 0.1, "epochs": 3, "validation_fraction": 0.2}
 

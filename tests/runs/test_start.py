@@ -11,7 +11,8 @@ import gradus
 from gradus import InputError, RunSpec
 from gradus.cli import main
 from gradus.engine import snapshot
-from gradus.runs.train import resume, train
+from gradus.runs.resume import resume
+from gradus.runs.train import train
 
 RANDOM = np.random.default_rng(0)
 N = 160

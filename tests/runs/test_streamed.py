@@ -11,8 +11,9 @@ from gradus.cli import main
 from gradus.data.streaming import Cache
 from gradus.engine import snapshot
 from gradus.errors import InputError
+from gradus.runs.resume import resume
 from gradus.runs.spec import RunSpec
-from gradus.runs.train import resume, train
+from gradus.runs.train import train
 
 N = 1500
 

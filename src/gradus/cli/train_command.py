@@ -247,7 +247,7 @@ def _resume(
     from gradus.cli import run_report as report
     from gradus.runs.choices import flag
     from gradus.runs.further import CHANGES
-    from gradus.runs.train import resume
+    from gradus.runs.resume import resume
 
     changes = {name: _whole(name, others.pop(name)) for name in CHANGES if name in others}
     for name, value in others.items():

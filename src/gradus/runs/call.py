@@ -26,12 +26,12 @@ from gradus.runs.objects.groups import Groups, recorded_groups
 from gradus.runs.processes.taking_part import follows
 from gradus.runs.progress_line import progress_line
 from gradus.runs.record import Run, open_run
+from gradus.runs.resume import resume as resume_named
 from gradus.runs.spec import RunSpec, no_such_option
 from gradus.runs.standing import CHECKPOINT
 from gradus.runs.start import OF_THE_MODEL
 from gradus.runs.table_defaults import is_svmlight, is_table
 from gradus.runs.train import LOG, Observer, Shown, Tell
-from gradus.runs.train import resume as resume_named
 from gradus.runs.train import train as train_spec
 from gradus.runs.words import as_call, check_path, in_words_of_the_call
 from gradus.tracking import Track, tracking
