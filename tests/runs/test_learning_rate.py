@@ -237,7 +237,7 @@ def test_a_run_whose_rate_was_found_goes_on_and_repeats_without_a_search(
         {"weight_decay": 0.1, "decay": "weights"},
         {"callbacks": [gradus.Scheduler(lambda optimizer: constant(optimizer))]},
     ],
-    ids=str,
+    ids=lambda options: " and ".join(options),
 )
 def test_where_something_else_decides_none_is_searched_for(options):
     assert given_none(**options).summary["learning_rate"] is None
