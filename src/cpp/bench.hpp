@@ -62,6 +62,7 @@ public:
             at_[c] = own.data();
         }
         if (n_.upkeep_ == Upkeep::LINEAR) {
+            n_.products_.look_back(int64_t(list_.size()));
             for (size_t i = 0; i < list_.size(); ++i) {
                 n_.products_.catch_up(int64_t(n_.behind_[size_t(list_[i])]), m_,
                                       at_[0] + int64_t(i) * m_, at_[1] + int64_t(i) * m_);

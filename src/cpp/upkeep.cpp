@@ -39,7 +39,15 @@ Shrinking shrunk_further(const Shrinking& before, const Method& method, const Pe
     return {before.scale * p * s, before.threshold + a / (p * before.scale)};
 }
 
+void Products::look_back(int64_t most) {
+    latest_ = {ONE};
+    for (int64_t step = steps() - 1; step >= 0 && int64_t(latest_.size()) <= most; --step) {
+        latest_.push_back(latest_.back() * single()[size_t(step)]);
+    }
+}
+
 void Products::add(const Matrix2& step) {
+    latest_.clear();
     if (levels_.empty()) levels_.emplace_back();
     if (steps() == 0 || step != single().back()) alike_from_ = steps();
     levels_[0].push_back(step);

@@ -46,12 +46,20 @@ public:
     int64_t steps() const { return levels_.empty() ? 0 : int64_t(levels_[0].size()); }
     const std::vector<Matrix2>& single() const { return levels_[0]; }
 
-    void clear() { levels_.clear(); }
+    void clear() {
+        levels_.clear();
+        latest_.clear();
+    }
     void add(const Matrix2& step);
+
+    // The columns of a batch ask for so many products: as many of the latest are made one of the
+    // other, until the next step.
+    void look_back(int64_t most);
 
     // Of all steps from one to the latest.
     Matrix2 since(int64_t step) const {
         const int64_t end = steps();
+        if (end - step < int64_t(latest_.size())) return latest_[size_t(end - step)];
         if (step >= alike_from_ && end - alike_from_ >= ALIKE) {
             const int64_t times = end - step;
             const Matrix2& few = powers_[size_t(times % ALIKE)];
@@ -93,6 +101,7 @@ private:
     std::vector<std::vector<Matrix2>> levels_;  // [level][step / 2^level]
     int64_t alike_from_ = 0;  // all steps from this one on are the same
     std::vector<Matrix2> powers_, more_powers_;  // of it, and of what it does ALIKE times
+    std::vector<Matrix2> latest_;  // over the last 0, 1, 2, ... steps
 };
 
 // What a step of LINEAR does to w and s, asked of the kernels themselves.
