@@ -89,6 +89,7 @@ def sweep_toml(path, *, more="", model="recv.evil:make", search="grid", lr='"0.1
 
 COMMANDS = {
     "landscape": lambda tmp: ["landscape", received(tmp / "run"), "--grid", 3],
+    "doctor": lambda tmp: ["doctor", received(tmp / "run"), "--budget", "1s"],
     "train --spec run.json": lambda tmp: ["train", "--spec", received(tmp / "run") / "run.json"],
     "train --spec spec.toml": lambda tmp: ["train", "--spec", spec_toml(tmp)],
     "train --resume": lambda tmp: ["train", "--resume", received(tmp / "run", "interrupted")],

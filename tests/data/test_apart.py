@@ -102,7 +102,7 @@ def test_a_run_goes_on_with_them(files, tmp_path):
             {"test": {**TEST, "fruit": ["kiwi"] * 30}},
             "the table given as test: target column 'fruit' holds 'kiwi', a class that was not",
         ),
-        ({"validation": 3}, "validation: the int cannot be read as a table"),
+        ({"validation": 3}, "the table given as validation: of type int; give a path, a table"),
     ],
 )
 def test_what_is_wrong_is_one_line(options, said):

@@ -112,7 +112,7 @@ def test_a_column_that_tells_the_target_is_named_as_in_the_table():
     price = one + random.normal(size=300)
     table = {"one": one, "two": two, "paid later": 3 * price + 1, "price": price}
     run = gradus.train(table, target="price", models=1, epochs=3)
-    (finding,) = gradus.diagnose(run, budget=3).confirmed
+    finding = gradus.diagnose(run, budget=3).confirmed[0]
     assert finding.cause == "leak"
     assert "Column paid later gives" in finding.sentence
     assert finding.remedy.call.endswith("as by --drop 'paid later'")

@@ -113,5 +113,5 @@ def test_what_is_wrong_is_said_in_one_line(table, options, message):
 
 
 def test_no_table_is_told_from_one():
-    with pytest.raises(InputError, match=r"^data: the dict cannot be read as a table: "):
+    with pytest.raises(InputError, match=r"^the table: column b has 1 rows, and a has 2; give "):
         train({"a": [1, 2], "b": [1]}, target="a")

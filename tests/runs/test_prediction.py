@@ -231,7 +231,9 @@ def test_an_opened_run_is_saved_whole(folders, tmp_path, where):
 
 def test_what_is_no_table_is_said(folders):
     for given in (3, np.zeros((2, 2))):
-        with pytest.raises(gradus.InputError, match=r"the table: a \w+; give a path, a table"):
+        with pytest.raises(
+            gradus.InputError, match=r"the table: of type \w+; give a path, a table"
+        ):
             gradus.open_run(folders["fruit"]).predict(given)
 
 

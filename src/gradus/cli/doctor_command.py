@@ -62,20 +62,22 @@ def doctor(
     from rich.console import Console
 
     from gradus.diagnosis.call import diagnose
+    from gradus.diagnosis.case import case_of
+    from gradus.diagnosis.examination import examine
+    from gradus.runs.objects.given import NO_OBJECTS
+    from gradus.runs.record import open_run
+    from gradus.runs.recorded import is_recorded
 
     if not (run / "run.json").exists():
         there = "holds no record of a run" if run.is_dir() else "is a file"
         there = there if run.exists() else "is not there"
         raise InputError(f"{run}: {there}; give the folder of a run, as runs/digits-sgd-1")
     with Console(stderr=True).status("repeating the run") as shown:
-        found = diagnose(
-            run,
-            budget=seconds,
-            model=model,
-            trust=trust,
-            data_dir=data_dir,
-            tell=shown.update,
-        )
+        if is_recorded(run):
+            found = diagnose(run, budget=seconds, tell=shown.update)
+        else:
+            opened = open_run(run, model=model, trust=trust)
+            found = examine(case_of(opened, NO_OBJECTS, data_dir), seconds, shown.update)
     click.echo(json.dumps(found.as_dict(), indent=1, ensure_ascii=False) if as_json else found)
     if out is not None:
         from gradus.figures.diagnosis.page import page

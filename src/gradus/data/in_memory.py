@@ -106,6 +106,6 @@ def _arrow(table: Any) -> pa.Table:
         exchanged: pa.Table = interchange.from_dataframe(table)  # type: ignore[attr-defined]
         return exchanged
     raise InputError(
-        f"the table: a {type(table).__name__}; give a path, a table of pyarrow, pandas or Polars, "
-        "or a dict of columns"
+        f"the table: of type {type(table).__name__}; give a path, a table of pyarrow, pandas or "
+        "Polars, or a dict of columns"
     )

@@ -71,8 +71,11 @@ def _source(given: Any, name: str) -> Source:
 
     try:
         source = source_of(given)
-    except InputError:
-        raise
+    except InputError as error:
+        if name == "data":
+            raise
+        said = str(error).replace("the table:", f"the table given as {name}:", 1)
+        raise InputError(said) from error
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise InputError(
             f"{name}: the {type(given).__name__} cannot be read as a table: {quoted(error)}"
