@@ -118,7 +118,8 @@ def test_no_command_runs_the_code_of_a_record_unless_it_names_it_too(
         assert said.endswith(REFUSED)
         assert said.count("\n") == 1
         assert not ran.exists()
-    assert gradus_(*arguments, *NAMED) == 0
+    well = (0, 4) if command == "doctor" else (0,)  # 4: it confirms something
+    assert gradus_(*arguments, *NAMED) in well
     assert ran.exists()
 
 
